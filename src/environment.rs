@@ -4,6 +4,6 @@ use std::ffi::OsString;
 
 /// Returns the value of the variable, if it is set.
 #[expect(clippy::disallowed_methods, reason = "this is the module that reads the environment for all others")]
-pub fn variable(name: &str) -> Option<OsString> {
+pub fn get(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

@@ -21,14 +21,14 @@ impl FileIdentity {
     ///
     /// # Errors
     /// Returns an error if there is no file.
-    pub fn at(path: &Path) -> io::Result<FileIdentity> {
+    pub fn of_path(path: &Path) -> io::Result<FileIdentity> {
         let metadata = std::fs::symlink_metadata(path)?;
         Ok(FileIdentity { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
     /// Returns whether the same file is still at the path.
-    pub fn is_the_same(&self) -> bool {
-        FileIdentity::at(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode))
+    pub fn is_unchanged(&self) -> bool {
+        FileIdentity::of_path(&self.path).is_ok_and(|now| (now.device, now.inode) == (self.device, self.inode))
     }
 }
 
@@ -47,15 +47,15 @@ pub fn open(path: &Path, wait: bool) -> io::Result<File> {
 /// # Errors
 /// Returns [`ErrorKind::FileTooLarge`] if there are more than `longest` bytes. Returns other errors if the file cannot
 /// be read.
-pub fn bytes(file: &mut File, longest: u64) -> io::Result<Vec<u8>> {
+pub fn read_to_end(file: &mut File, longest: u64) -> io::Result<Vec<u8>> {
     // A pipe has no length, and a file can grow before it is read.
     let length = file.metadata()?.len();
     if length <= longest {
         // The capacity is reserved at once. A reallocation would leave a part of a secret in freed memory.
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
-        file.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
-        if u64::try_from(bytes.len()).is_ok_and(|length| length <= longest) {
-            return Ok(bytes);
+        file.take(longest.saturating_add(1)).read_to_end(&mut read_to_end)?;
+        if u64::try_from(read_to_end.len()).is_ok_and(|length| length <= longest) {
+            return Ok(read_to_end);
         }
     }
     Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {longest} bytes")))
@@ -70,5 +70,5 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    bytes(&mut file, longest)
+    read_to_end(&mut file, longest)
 }

@@ -10,21 +10,21 @@ use rand::rngs::SysRng;
 /// The error if the operating system cannot provide random bytes. Nothing may be signed without them.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system's random generator failed: {0}")]
-pub struct NoEntropy(String);
+pub struct EntropyError(String);
 
 /// Returns `N` random bytes, suitable for keys and nonces.
 ///
 /// # Errors
 /// Returns an error if the generator of the operating system fails.
-pub fn bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
+pub fn bytes<const N: usize>() -> Result<[u8; N], EntropyError> {
     let mut bytes = [0; N];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| NoEntropy(error.to_string()))?;
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| EntropyError(error.to_string()))?;
     Ok(bytes)
 }
 
 /// Returns a random time between half of this time and all of it, so that tasks that wait for the same event do not all
 /// start at once.
-pub fn jittered(pause: Duration) -> Duration {
+pub fn with_jitter(pause: Duration) -> Duration {
     let [drawn] = bytes::<1>().unwrap_or([u8::MAX]);
     pause / 2 + pause / 2 * u32::from(drawn) / u32::from(u8::MAX)
 }
@@ -34,7 +34,7 @@ pub fn jittered(pause: Duration) -> Duration {
 ///
 /// # Errors
 /// Returns an error if the generator of the operating system fails.
-pub fn nonce() -> Result<[u8; 16], NoEntropy> {
+pub fn nonce() -> Result<[u8; 16], EntropyError> {
     thread_local! {
         static DRAWN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
     }

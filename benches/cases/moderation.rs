@@ -121,7 +121,7 @@ async fn ban(moderation: &ModerationReplica) -> Result<Duration, Failure> {
         let judge =
             CommandAuthorizer { engine: &settings.engine, caller: &caller, told: &told, now: Millis(NOW.0 + 1) };
         let wish = ModerationCommand {
-            deed: CommandKind::Ban(SanctionTerms::default()),
+            kind: CommandKind::Ban(SanctionTerms::default()),
             users: vec![format!("one-more-{number}")],
             scope: Pattern::Everything,
             app: None,

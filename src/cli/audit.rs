@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{CommandError, CommonArguments, OutputFormat, complain, lines, yes};
+use super::{CommandError, CommonArguments, OutputFormat, escape_lines, exit_code, print_error};
 use crate::config;
 use crate::telemetry::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
 
@@ -49,11 +49,11 @@ pub(super) fn run(
     for path in &arguments.files {
         let name = path.display().to_string();
         let read = File::open(path).and_then(|file| verifier.read(&name, &mut BufReader::with_capacity(1 << 16, file)));
-        read.map_err(|error| CommandError::No(format!("cannot read {name}: {error}")))?;
+        read.map_err(|error| CommandError::Failed(format!("cannot read {name}: {error}")))?;
     }
     let report = verifier.finish();
     print(common, arguments.heads, &report)?;
-    Ok(yes(report.is_clean()))
+    Ok(exit_code(report.is_clean()))
 }
 
 impl VerifyArguments {
@@ -69,15 +69,15 @@ impl VerifyArguments {
 }
 
 fn key(path: &Path) -> Result<ChainKey, CommandError> {
-    let secret = config::chain_key(path);
-    let secret = secret.map_err(|error| CommandError::No(format!("--key-file {}: {error}", path.display())))?;
+    let secret = config::read_chain_key(path);
+    let secret = secret.map_err(|error| CommandError::Failed(format!("--key-file {}: {error}", path.display())))?;
     Ok(ChainKey::new(&secret))
 }
 
 fn configured_keys(common: &CommonArguments) -> Result<Vec<ChainKey>, CommandError> {
-    let chain = config::audit_chain(&common.config).map_err(|report| {
+    let chain = config::read_audit_chain(&common.config).map_err(|report| {
         let report = report.render(io::stderr().is_terminal());
-        CommandError::Mistakes(format!(
+        CommandError::Invalid(format!(
             "{report}\nThe key comes from the configuration, unless you give --key-file or --no-key."
         ))
     })?;
@@ -85,14 +85,14 @@ fn configured_keys(common: &CommonArguments) -> Result<Vec<ChainKey>, CommandErr
 }
 
 fn record(path: &Path) -> Result<ChainRecord, CommandError> {
-    let flaw = |flaw: String| CommandError::No(format!("--record {}: {flaw}", path.display()));
+    let flaw = |flaw: String| CommandError::Failed(format!("--record {}: {flaw}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| flaw(error.to_string()))?;
     ChainRecord::parse(&text).map_err(|error| flaw(error.to_string()))
 }
 
 fn print(common: &CommonArguments, heads: bool, report: &ChainReport) -> Result<(), CommandError> {
     if heads && common.output == OutputFormat::Text {
-        complain(&lines(&text(report)));
+        print_error(&escape_lines(&text(report)));
         if report.ends.is_empty() {
             return Ok(());
         }

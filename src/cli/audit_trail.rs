@@ -9,7 +9,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{CommandError, complain, redact_json};
+use super::{CommandError, print_error, redact_json};
 use crate::config::{AuditChain, AuditOutput, Settings};
 use crate::telemetry::{self, AuditCaller, LineOutput, LineWriter, new_chain};
 
@@ -72,13 +72,13 @@ impl AuditTrail {
     /// Returns an error if the log cannot be opened, or if there are no random bytes for the id of the chain.
     pub(super) fn open(settings: &Settings) -> Result<AuditTrail, CommandError> {
         let (destination, is_stderr) = match &settings.audit {
-            AuditOutput::Stdout => (LineOutput::stderr().map_err(|error| shut("standard error", &error))?, true),
+            AuditOutput::Stdout => (LineOutput::stderr().map_err(|error| open_error("standard error", &error))?, true),
             AuditOutput::File(path) => {
-                (LineOutput::at(path).map_err(|error| shut(&path.display().to_string(), &error))?, false)
+                (LineOutput::at(path).map_err(|error| open_error(&path.display().to_string(), &error))?, false)
             }
         };
         let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose();
-        let chain = chain.map_err(|error| CommandError::No(format!("audit.chain: {error}")))?;
+        let chain = chain.map_err(|error| CommandError::Failed(format!("audit.chain: {error}")))?;
         Ok(AuditTrail { lines: LineWriter::new(destination, chain), is_stderr })
     }
 
@@ -88,26 +88,26 @@ impl AuditTrail {
         let lines = redact_json(&lines);
         self.lines.write(lines.as_bytes()).inspect_err(|_| {
             if !self.is_stderr {
-                complain(&lines);
+                print_error(&lines);
             }
         })
     }
 
     /// Writes one line.
-    pub(super) fn tell(&mut self, line: &impl Serialize) -> io::Result<()> {
+    pub(super) fn write_line(&mut self, line: &impl Serialize) -> io::Result<()> {
         self.write(&telemetry::line(line)?)
     }
 }
 
-fn shut(to: &str, error: &io::Error) -> CommandError {
-    CommandError::No(format!(
+fn open_error(to: &str, error: &io::Error) -> CommandError {
+    CommandError::Failed(format!(
         "audit.to: cannot open {to}: {error}. Nothing was done, because it could not be recorded. Run the command as the \
          user that runs the server"
     ))
 }
 
 /// Returns the user who runs the command: the name in `/etc/passwd`, or `uid:` and the number if there is no name.
-pub(super) fn operator() -> String {
+pub(super) fn operator_name() -> String {
     let uid = rustix::process::getuid().as_raw().to_string();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = users.lines().find_map(|line| {

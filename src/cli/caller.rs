@@ -31,14 +31,14 @@ impl AssumedCaller<'_> {
     ///
     /// # Errors
     /// Returns a sentence if no authenticator can accept the caller.
-    pub(super) fn caller(&self, engine: &Engine, app: &str) -> Result<AssumedCallerWithNotes, String> {
+    pub(super) fn build(&self, engine: &Engine, app: &str) -> Result<AssumedCallerWithNotes, String> {
         let authenticator = self.authenticator(engine, app)?;
         let bindings = match authenticator {
             // For mTLS, the configuration defines the roles of the caller.
             Authenticator::Mtls(mtls) if self.roles.is_empty() => mtls.bindings(self.subject),
             _ => self.bindings(&engine.policy.document().ladder)?,
         };
-        let (bindings, notes) = credible(authenticator, self.subject, bindings, &engine.policy.document().ladder);
+        let (bindings, notes) = split_bindings(authenticator, self.subject, bindings, &engine.policy.document().ladder);
         let bindings =
             strongest_roles(bindings.into_iter()).map_err(|refusal| format!("roles: {}", refusal.log_message()))?;
         let caller = Caller {
@@ -75,11 +75,11 @@ impl AssumedCaller<'_> {
     }
 
     fn bindings(&self, ladder: &RoleHierarchy) -> Result<Vec<(Pattern, Role)>, String> {
-        self.roles.iter().map(|text| binding(text, ladder)).collect()
+        self.roles.iter().map(|text| parse_binding(text, ladder)).collect()
     }
 }
 
-fn binding(text: &str, ladder: &RoleHierarchy) -> Result<(Pattern, Role), String> {
+fn parse_binding(text: &str, ladder: &RoleHierarchy) -> Result<(Pattern, Role), String> {
     let (scope, word) = text.rsplit_once('=').unwrap_or(("*", text));
     let scope = Pattern::parse(scope).map_err(|flaw| format!("roles: the scope `{scope}` {flaw}"))?;
     let role = ladder.role(word);
@@ -89,7 +89,7 @@ fn binding(text: &str, ladder: &RoleHierarchy) -> Result<(Pattern, Role), String
 }
 
 /// Returns the bindings that a credential of the authenticator can give, and a note about each other binding.
-fn credible(
+fn split_bindings(
     by: &Authenticator,
     subject: &str,
     asked: Vec<(Pattern, Role)>,
@@ -97,7 +97,7 @@ fn credible(
 ) -> (Vec<(Pattern, Role)>, Vec<String>) {
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
     for (scope, role) in asked {
-        match disbelief(by, subject, &scope, role, ladder) {
+        match binding_deny_reason(by, subject, &scope, role, ladder) {
             None => kept.push((scope, role)),
             Some(why) => {
                 let (word, name) = (ladder.word(role), &by.common().name);
@@ -109,7 +109,13 @@ fn credible(
 }
 
 /// Returns the reason if no credential of this authenticator can give the role to the subject.
-fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, ladder: &RoleHierarchy) -> Option<String> {
+fn binding_deny_reason(
+    by: &Authenticator,
+    subject: &str,
+    scope: &Pattern,
+    role: Role,
+    ladder: &RoleHierarchy,
+) -> Option<String> {
     if let Authenticator::Mtls(mtls) = by {
         let given = mtls.bindings(subject).contains(&(scope.clone(), role));
         return (!given).then(|| "gives only the roles that the configuration lists for the certificate".to_owned());
@@ -135,8 +141,8 @@ fn disbelief(by: &Authenticator, subject: &str, scope: &Pattern, role: Role, lad
 ///
 /// # Errors
 /// Returns the reason if the token is refused, or if only the server can check it.
-pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
-    const INSTEAD: &str = "and only the server does that; name the caller instead: --as or --service, with --roles";
+pub(super) fn identify_by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
+    const ALTERNATIVE: &str = "and only the server does that; name the caller instead: --as or --service, with --roles";
     let refused = |why: &str| format!("the caller is refused: {why}");
     let value = HeaderValue::from_str(&format!("Bearer {token}"));
     let value = value.map_err(|_| refused("the token holds more than ASCII"))?;
@@ -144,6 +150,6 @@ pub(super) fn by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> 
     let identified = engine.authenticators.identify(&RequestCredentials::from_headers(&headers), app, now);
     identified.map(Arc::unwrap_or_clone).map_err(|unidentified| match unidentified {
         IdentifyError::Error(refusal) => refused(&refusal.log_message()),
-        IdentifyError::Pending(lookup) => format!("cannot identify the caller: {lookup}, {INSTEAD}"),
+        IdentifyError::Pending(lookup) => format!("cannot identify the caller: {lookup}, {ALTERNATIVE}"),
     })
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{CommandError, CommonArguments, OutputFormat, line, print, yes};
+use super::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
 use crate::config::{self, Report, Settings, Severity};
 
 pub(super) fn run(common: &CommonArguments) -> Result<ExitCode, CommandError> {
@@ -16,7 +16,7 @@ pub(super) fn run(common: &CommonArguments) -> Result<ExitCode, CommandError> {
         OutputFormat::Text => print(&text(common, report, settings))?,
         OutputFormat::Json => print(&json(report, settings).to_string())?,
     }
-    Ok(yes(settings.is_some()))
+    Ok(exit_code(settings.is_some()))
 }
 
 fn text(common: &CommonArguments, report: &Report, settings: Option<&Settings>) -> String {
@@ -28,9 +28,9 @@ fn text(common: &CommonArguments, report: &Report, settings: Option<&Settings>) 
     let summary = match settings {
         None => format!("{}, {warnings}", count(report.count(Severity::Mistake), "mistake")),
         Some(settings) => {
-            let file = line(&common.config.display().to_string());
+            let file = escape_line(&common.config.display().to_string());
             let but = if report.is_empty() { String::new() } else { format!(" ({warnings})") };
-            let [apps, authenticators, rules] = sizes(settings).map(|(one, number)| count(number, one));
+            let [apps, authenticators, rules] = counts(settings).map(|(one, number)| count(number, one));
             format!("{file} and its policy are valid{but}: {apps}, {authenticators}, {rules}")
         }
     };
@@ -44,13 +44,13 @@ fn json(report: &Report, settings: Option<&Settings>) -> Value {
         "warnings": report.count(Severity::Warning),
         "problems": report.json(),
     });
-    for (one, number) in settings.map(sizes).into_iter().flatten() {
+    for (one, number) in settings.map(counts).into_iter().flatten() {
         json[format!("{one}s")] = json!(number);
     }
     json
 }
 
-fn sizes(settings: &Settings) -> [(&'static str, usize); 3] {
+fn counts(settings: &Settings) -> [(&'static str, usize); 3] {
     let engine = &settings.engine;
     [
         ("app", engine.apps.len()),

@@ -12,7 +12,7 @@ use crate::policy::{ConversationDetails, ConversationFacts, EntryIndex};
 /// The facts for a decision.
 pub(super) struct GivenFacts {
     /// The facts about the conversations that the server would ask about.
-    pub(super) told: Vec<ConversationFacts>,
+    pub(super) facts: Vec<ConversationFacts>,
     /// The conversations that the server would ask about and that have no facts in the file.
     pub(super) missing: Vec<String>,
 }
@@ -23,7 +23,7 @@ pub(super) struct GivenFacts {
 /// # Errors
 /// Returns an error if the file cannot be read, or if it holds no JSON object.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CommandError> {
-    let stop = |flaw: String| CommandError::Mistakes(format!("error: {}: {flaw}", path.display()));
+    let stop = |flaw: String| CommandError::Invalid(format!("error: {}: {flaw}", path.display()));
     let text = std::fs::read(path).map_err(|error| stop(error.to_string()))?;
     json::object(&text).map_err(|error| stop(format!("this is not a JSON object: {error}")))
 }
@@ -33,7 +33,7 @@ impl GivenFacts {
     ///
     /// # Errors
     /// Returns a message if a fact is malformed.
-    pub(super) fn of(
+    pub(super) fn select(
         facts: &Map<String, Value>,
         engine: &Engine,
         ask: &SigningRequest,
@@ -43,20 +43,25 @@ impl GivenFacts {
     ) -> Result<GivenFacts, String> {
         let ladder = &engine.policy.document().ladder;
         let told = facts.iter().map(|(conversation, value)| {
-            told(conversation, value, ladder).map_err(|flaw| format!("the facts about {conversation}: {flaw}"))
+            parse_conversation_facts(conversation, value, ladder)
+                .map_err(|flaw| format!("the facts about {conversation}: {flaw}"))
         });
         let mut told = told.collect::<Result<Vec<_>, _>>()?;
         let inquiries = engine.inquiries(ask, caller, moderation, at);
         told.retain(|told| inquiries.iter().any(|inquiry| inquiry.conversation() == told.conversation()));
         let wanted = inquiries.iter().map(FactsQuery::conversation);
         let missing = wanted.filter(|name| !facts.contains_key(*name)).map(str::to_owned).collect();
-        Ok(GivenFacts { told, missing })
+        Ok(GivenFacts { facts: told, missing })
     }
 }
 
 /// Reads the facts about a conversation. In addition to the answer of a backend they may hold `blocked`, like
 /// LeanCloud's blacklists.
-fn told(conversation: &str, value: &Value, ladder: &RoleHierarchy) -> Result<ConversationFacts, String> {
+fn parse_conversation_facts(
+    conversation: &str,
+    value: &Value,
+    ladder: &RoleHierarchy,
+) -> Result<ConversationFacts, String> {
     let mut object = match value {
         Value::String(word) if word == "unknown" => return Ok(ConversationFacts::unknown(conversation)),
         Value::Object(object) => object.clone(),

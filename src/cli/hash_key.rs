@@ -26,7 +26,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     if arguments.id == "*" {
         return Err(CommandError::Usage("--id must not be `*`".to_owned()));
     }
-    let key = if arguments.stdin { given()? } else { fresh()? };
+    let key = if arguments.stdin { read_key()? } else { random_key()? };
     let hash = hex(&sha256(key.as_bytes()));
     let line = format!("keys = [{{ id = {}, sha256 = \"{hash}\" }}]", json!(arguments.id));
     let text = || {
@@ -42,20 +42,20 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
 }
 
 /// Creates a key of 256 random bits.
-fn fresh() -> Result<String, CommandError> {
-    let bytes: [u8; 32] = random::bytes().map_err(|error| CommandError::No(error.to_string()))?;
+fn random_key() -> Result<String, CommandError> {
+    let bytes: [u8; 32] = random::bytes().map_err(|error| CommandError::Failed(error.to_string()))?;
     Ok(format!("csk_{}", base64url(&bytes)))
 }
 
 /// The maximum length of a key on standard input, in bytes.
-const LONGEST: usize = 64 * 1024;
+const MAX_KEY_BYTES: usize = 64 * 1024;
 
 /// Reads the key from standard input, without the newline at its end.
-fn given() -> Result<String, CommandError> {
+fn read_key() -> Result<String, CommandError> {
     let mut text = String::new();
-    let read = io::stdin().lock().take(LONGEST as u64 + 1).read_to_string(&mut text);
-    read.map_err(|error| CommandError::No(format!("cannot read the key: {error}")))?;
-    if text.len() > LONGEST {
+    let read = io::stdin().lock().take(MAX_KEY_BYTES as u64 + 1).read_to_string(&mut text);
+    read.map_err(|error| CommandError::Failed(format!("cannot read the key: {error}")))?;
+    if text.len() > MAX_KEY_BYTES {
         return Err(CommandError::Usage("the key on standard input is longer than 64 KiB".to_owned()));
     }
     let key = text.trim_end_matches(['\n', '\r']);

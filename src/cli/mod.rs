@@ -51,16 +51,16 @@ Exit status: 0 for success; 1 for a negative result (a mistake, a denial, a mism
 failed case); 2 for wrong usage.";
 
 /// The heading of the options of every subcommand in the help.
-const EVERYWHERE: &str = "Global options";
+const GLOBAL_HEADING: &str = "Global options";
 
 /// The options of every subcommand.
 #[derive(Debug, clap::Args)]
 struct CommonArguments {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = EVERYWHERE)]
+    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = GLOBAL_HEADING)]
     config: PathBuf,
     /// The format of the results: text for people, or JSON for programs.
-    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = EVERYWHERE)]
+    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = GLOBAL_HEADING)]
     output: OutputFormat,
 }
 
@@ -128,9 +128,9 @@ pub fn run() -> ExitCode {
 #[derive(Debug)]
 enum CommandError {
     /// The configuration or another file has mistakes. The text is the report. Exit code 1.
-    Mistakes(String),
+    Invalid(String),
     /// The result is negative, or the command failed. Exit code 1.
-    No(String),
+    Failed(String),
     /// The arguments are wrong. Exit code 2.
     Usage(String),
 }
@@ -138,16 +138,16 @@ enum CommandError {
 impl CommandError {
     fn message(&self) -> &str {
         match self {
-            CommandError::Mistakes(message) | CommandError::No(message) | CommandError::Usage(message) => message,
+            CommandError::Invalid(message) | CommandError::Failed(message) | CommandError::Usage(message) => message,
         }
     }
 
     fn report(self) -> ExitCode {
         match self {
-            CommandError::Mistakes(report) => complain(&report),
-            CommandError::No(message) => complain(&format!("error: {}", line(&message))),
+            CommandError::Invalid(report) => print_error(&report),
+            CommandError::Failed(message) => print_error(&format!("error: {}", escape_line(&message))),
             CommandError::Usage(message) => {
-                complain(&format!("error: {}", line(&message)));
+                print_error(&format!("error: {}", escape_line(&message)));
                 return ExitCode::from(2);
             }
         }
@@ -163,21 +163,25 @@ impl CommonArguments {
     fn settings(&self) -> Result<Settings, CommandError> {
         let loaded = config::load(&self.config);
         if let Some(settings) = &loaded.settings {
-            _ = KNOWN.set(Arc::clone(&settings.known_secrets));
+            _ = KNOWN_SECRETS.set(Arc::clone(&settings.known_secrets));
         }
-        loaded.settings.ok_or_else(|| CommandError::Mistakes(loaded.report.render(io::stderr().is_terminal())))
+        loaded.settings.ok_or_else(|| CommandError::Invalid(loaded.report.render(io::stderr().is_terminal())))
     }
 
     /// Prints a result in the requested format. Secrets of the configuration are redacted.
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), CommandError> {
-        self.print_exact(|| redact(&text()).into_owned(), || redact_json(&json()).into_owned())
+        self.print_unredacted(|| redact(&text()).into_owned(), || redact_json(&json()).into_owned())
     }
 
     /// Prints a result without redaction, because a changed result would be useless: a signature, a token, or the
     /// entries of the store.
-    fn print_exact(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Result<(), CommandError> {
+    fn print_unredacted(
+        &self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> String,
+    ) -> Result<(), CommandError> {
         match self.output {
-            OutputFormat::Text => print(&lines(&text())),
+            OutputFormat::Text => print(&escape_lines(&text())),
             OutputFormat::Json => print(&json()),
         }
     }
@@ -192,7 +196,7 @@ fn print(result: &str) -> Result<(), CommandError> {
     let written = writeln!(out, "{}", result.trim_end_matches('\n')).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CommandError::No(format!("cannot write the result: {error}")))
+            Err(CommandError::Failed(format!("cannot write the result: {error}")))
         }
         _ => Ok(()),
     }
@@ -200,41 +204,41 @@ fn print(result: &str) -> Result<(), CommandError> {
 
 /// Escapes text from outside for output in one line. It escapes characters that end the line, move the cursor, change
 /// the direction of the text, or are invisible.
-fn line(text: &str) -> String {
+fn escape_line(text: &str) -> String {
     let escaped = |c: char| if needs_escape(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
 
 /// Escapes text from outside like [`line`], but keeps its line breaks.
-fn lines(text: &str) -> String {
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+fn escape_lines(text: &str) -> String {
+    text.split('\n').map(escape_line).collect::<Vec<_>>().join("\n")
 }
 
 /// Writes a message that is not a result to standard error. Secrets of the configuration are redacted. A failure to
 /// write is ignored, because the exit code still reports the outcome.
-fn complain(message: &str) {
+fn print_error(message: &str) {
     let _ = writeln!(io::stderr(), "{}", redact(message.trim_end_matches('\n')));
 }
 
 /// The secrets of the configuration. Empty until a command has read the configuration.
-static KNOWN: OnceLock<Arc<KnownSecrets>> = OnceLock::new();
+static KNOWN_SECRETS: OnceLock<Arc<KnownSecrets>> = OnceLock::new();
 
 /// Replaces the secrets of the configuration in a text.
 fn redact(text: &str) -> Cow<'_, str> {
-    KNOWN.get().map_or(Cow::Borrowed(text), |known| known.redact(text))
+    KNOWN_SECRETS.get().map_or(Cow::Borrowed(text), |known| known.redact(text))
 }
 
 /// Replaces the secrets of the configuration in JSON.
 fn redact_json(json: &str) -> Cow<'_, str> {
-    KNOWN.get().map_or(Cow::Borrowed(json), |known| known.redact_json(json))
+    KNOWN_SECRETS.get().map_or(Cow::Borrowed(json), |known| known.redact_json(json))
 }
 
 /// Runs asynchronous work to its end on this thread.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Ok(runtime.map_err(|error| CommandError::No(error.to_string()))?.block_on(work))
+    Ok(runtime.map_err(|error| CommandError::Failed(error.to_string()))?.block_on(work))
 }
 
-fn yes(yes: bool) -> ExitCode {
+fn exit_code(yes: bool) -> ExitCode {
     if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

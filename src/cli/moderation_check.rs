@@ -17,21 +17,23 @@ use crate::policy::ConversationFacts;
 pub(super) struct ModerationCheck(Vec<RejectedUser>);
 
 impl ModerationCheck {
-    pub(super) fn of(
+    pub(super) fn run(
         engine: &Engine,
         decided: &DecidedRequest,
         moderation: &ModerationIndex,
         told: &[ConversationFacts],
     ) -> ModerationCheck {
         let DecidedRequest { ask, caller, at, outcome } = decided;
-        let Some(wish) = wish(engine, ask).filter(|_| outcome.is_ok()) else { return ModerationCheck(Vec::new()) };
+        let Some(wish) = moderation_command(engine, ask).filter(|_| outcome.is_ok()) else {
+            return ModerationCheck(Vec::new());
+        };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
         let judge = CommandAuthorizer { engine, caller, told: &told, now: *at };
         ModerationCheck(judge.rule(moderation, &wish).failed)
     }
 
     /// Returns true if the rules for moderators deny nothing.
-    pub(super) fn is_fine(&self) -> bool {
+    pub(super) fn is_allowed(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -42,7 +44,7 @@ impl ModerationCheck {
 
     /// Returns the overall decision in a sentence.
     pub(super) fn sentence(&self, decided: &DecidedRequest) -> String {
-        if self.is_fine() {
+        if self.is_allowed() {
             return decided.sentence();
         }
         format!("denied by the rules for moderators, although the policy allows it: {}", self.lines().join("; "))
@@ -56,7 +58,7 @@ impl ModerationCheck {
 
 /// Builds the command that a moderator would send to the server, if the action is moderation. It uses the weakest role,
 /// because the policy does not decide which role is given.
-fn wish(engine: &Engine, ask: &SigningRequest) -> Option<ModerationCommand> {
+fn moderation_command(engine: &Engine, ask: &SigningRequest) -> Option<ModerationCommand> {
     let weakest = engine.policy.document().ladder.words().first();
     let deed = match ask.action {
         Action::Ban => CommandKind::Ban(SanctionTerms::default()),
@@ -70,5 +72,5 @@ fn wish(engine: &Engine, ask: &SigningRequest) -> Option<ModerationCommand> {
     let scope = ask.conversation.clone()?;
     let is_conversation = ask.action == Action::ManageConversation;
     let users = if is_conversation { vec![Pattern::to_string(&scope)] } else { ask.members.clone() };
-    Some(ModerationCommand { deed, users, scope, app: Some(Arc::clone(&ask.app)), client: ask.client.clone() })
+    Some(ModerationCommand { kind: deed, users, scope, app: Some(Arc::clone(&ask.app)), client: ask.client.clone() })
 }

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{CommandError, CommonArguments, OutputFormat, complain, print, yes};
+use super::{CommandError, CommonArguments, OutputFormat, exit_code, print, print_error};
 use crate::cli::client::{self, ProbeResponse, ServerTrust};
 use crate::config;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// `probe`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The address of the admin listener. Start it with https:// if the listener uses TLS. Default: the address in the
     /// configuration.
-    #[arg(long, value_name = "ADDRESS", value_parser = parse)]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_admin_address)]
     admin: Option<AdminAddress>,
     /// A PEM file with the certificate authorities to trust. Without it, the certificate of a server on this machine is
     /// not checked, and a TLS server on another machine is an error.
@@ -40,41 +40,41 @@ struct AdminAddress {
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let AdminAddress { address, tls } = match arguments.admin {
         Some(admin) => admin,
-        None => configured(common)?,
+        None => configured_address(common)?,
     };
-    let address = reachable(address);
-    let trust = if tls { Some(trust(arguments, address)?) } else { None };
-    let answer = client::get(address, trust.as_ref(), "/readyz?verbose", PATIENCE);
+    let address = connect_address(address);
+    let trust = if tls { Some(server_trust(arguments, address)?) } else { None };
+    let answer = client::get(address, trust.as_ref(), "/readyz?verbose", TIMEOUT);
     let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
     match (common.output, &answer) {
         (OutputFormat::Text, Ok(answer)) => print(&answer.body)?,
-        (OutputFormat::Text, Err(error)) => complain(&format!("{address} does not answer: {error}")),
-        (OutputFormat::Json, _) => print(&json!({ "ready": ready, "checks": checks(&answer) }).to_string())?,
+        (OutputFormat::Text, Err(error)) => print_error(&format!("{address} does not answer: {error}")),
+        (OutputFormat::Json, _) => print(&json!({ "ready": ready, "checks": check_lines(&answer) }).to_string())?,
     }
-    Ok(yes(ready))
+    Ok(exit_code(ready))
 }
 
-fn parse(text: &str) -> Result<AdminAddress, AddrParseError> {
+fn parse_admin_address(text: &str) -> Result<AdminAddress, AddrParseError> {
     let secure = text.strip_prefix("https://");
     let plain = text.strip_prefix("http://").unwrap_or(text);
     Ok(AdminAddress { address: secure.unwrap_or(plain).parse()?, tls: secure.is_some() })
 }
 
-fn configured(common: &CommonArguments) -> Result<AdminAddress, CommandError> {
-    let (address, tls) = config::probes(&common.config)
-        .map_err(|report| CommandError::Mistakes(report.render(io::stderr().is_terminal())))?;
+fn configured_address(common: &CommonArguments) -> Result<AdminAddress, CommandError> {
+    let (address, tls) = config::read_probe_address(&common.config)
+        .map_err(|report| CommandError::Invalid(report.render(io::stderr().is_terminal())))?;
     Ok(AdminAddress { address, tls })
 }
 
 /// Returns which certificates to trust at this address.
-fn trust(arguments: &Arguments, address: SocketAddr) -> Result<ServerTrust, CommandError> {
+fn server_trust(arguments: &Arguments, address: SocketAddr) -> Result<ServerTrust, CommandError> {
     match &arguments.ca {
         Some(path) => {
-            let flaw = |flaw: String| CommandError::No(format!("--ca {}: {flaw}", path.display()));
+            let flaw = |flaw: String| CommandError::Failed(format!("--ca {}: {flaw}", path.display()));
             let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
-            ServerTrust::authorities(&pem, arguments.server_name.as_deref()).map_err(flaw)
+            ServerTrust::from_pem(&pem, arguments.server_name.as_deref()).map_err(flaw)
         }
-        None if address.ip().is_loopback() => Ok(ServerTrust::anyone()),
+        None if address.ip().is_loopback() => Ok(ServerTrust::any_server()),
         None => Err(CommandError::Usage(format!(
             "{address} is not on this machine: name the authority of its certificate with --ca"
         ))),
@@ -83,7 +83,7 @@ fn trust(arguments: &Arguments, address: SocketAddr) -> Result<ServerTrust, Comm
 
 /// Returns the address at which a listener can be reached. For a listener on all addresses this is the loopback
 /// address.
-pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(super) fn connect_address(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -92,6 +92,6 @@ pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn checks(answer: &io::Result<ProbeResponse>) -> Vec<&str> {
+fn check_lines(answer: &io::Result<ProbeResponse>) -> Vec<&str> {
     answer.as_ref().map_or_else(|_| Vec::new(), |answer| answer.body.lines().collect())
 }

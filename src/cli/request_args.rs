@@ -24,7 +24,7 @@ pub(super) struct RequestArguments {
     #[arg(long, value_name = "ID")]
     pub(super) conv_id: Option<String>,
     /// The members: a,b,c or a JSON list. "" means no members.
-    #[arg(long, value_name = "IDS", value_parser = members)]
+    #[arg(long, value_name = "IDS", value_parser = parse_members)]
     pub(super) members: Option<MemberList>,
     /// An Ably capability, for example `{"chat:*": ["subscribe"]}`.
     #[arg(long, value_name = "JSON")]
@@ -50,7 +50,7 @@ pub(super) struct SigningTime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MemberList(pub(super) Vec<String>);
 
-fn members(text: &str) -> Result<MemberList, String> {
+fn parse_members(text: &str) -> Result<MemberList, String> {
     if text.starts_with('[') {
         let list =
             serde_json::from_str(text).map_err(|error| format!("must be a,b,c or a JSON list of strings: {error}"))?;
@@ -72,10 +72,10 @@ impl RequestArguments {
     /// Finds the operation by the name of the action.
     pub(super) fn operation(&self, app: &App) -> Result<Operation, CommandError> {
         let names = Operation::names(app.vendor()).iter().copied();
-        vendor::operation(app, &self.action).ok_or_else(|| self.unknown(names))
+        vendor::operation(app, &self.action).ok_or_else(|| self.unknown_action(names))
     }
 
-    fn unknown<'a>(&self, words: impl Iterator<Item = &'a str>) -> CommandError {
+    fn unknown_action<'a>(&self, words: impl Iterator<Item = &'a str>) -> CommandError {
         let words = words.collect::<Vec<_>>().join(", ");
         CommandError::Usage(format!("`{}` is not an action of the app {}; its actions: {words}", self.action, self.app))
     }
@@ -88,30 +88,30 @@ impl RequestArguments {
         caller: Option<&Caller>,
     ) -> Result<VendorRequest, CommandError> {
         vendor::parse(app, operation, &self.params(app.vendor()), caller)
-            .map_err(|invalid| CommandError::Usage(wrong(&invalid)))
+            .map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))
     }
 
     /// Builds the signing request of this caller. The action is an operation of the app, or an action that only the
     /// policy knows.
-    pub(super) fn ask(&self, app: &App, caller: &Caller) -> Result<SigningRequest, CommandError> {
+    pub(super) fn signing_request(&self, app: &App, caller: &Caller) -> Result<SigningRequest, CommandError> {
         if let Some(operation) = vendor::operation(app, &self.action) {
             return Ok(self.request(app, operation, Some(caller))?.ask);
         }
-        let actions = decided_alone(app.vendor());
+        let actions = policy_only_actions(app.vendor());
         if let Some(action) = Action::parse(&self.action).filter(|action| actions.contains(*action)) {
-            return self.plain_ask(app, action, caller);
+            return self.action_request(app, action, caller);
         }
         let words = Operation::names(app.vendor()).iter().copied().chain(actions.iter().map(Action::as_str));
-        Err(self.unknown(words))
+        Err(self.unknown_action(words))
     }
 
     /// Builds a signing request for one action of the policy. If no conversation is given, moderation concerns all
     /// conversations.
-    fn plain_ask(&self, app: &App, action: Action, caller: &Caller) -> Result<SigningRequest, CommandError> {
-        self.only_taken(action)?;
+    fn action_request(&self, app: &App, action: Action, caller: &Caller) -> Result<SigningRequest, CommandError> {
+        self.reject_unused_options(action)?;
         let client = self.client(app, action, caller)?;
-        let targets = self.targets(action)?;
-        let conversation = self.place(app, action)?;
+        let targets = self.target_users(action)?;
+        let conversation = self.scope(app, action)?;
         let need = |targets| RequiredAction { action, conversation: conversation.clone(), targets };
         // The policy decides about each user separately.
         let needs = targets.iter().map(|target| need(vec![target.clone()]));
@@ -129,7 +129,7 @@ impl RequestArguments {
     }
 
     /// Rejects options that have no meaning for an action of the policy.
-    fn only_taken(&self, action: Action) -> Result<(), CommandError> {
+    fn reject_unused_options(&self, action: Action) -> Result<(), CommandError> {
         let extra = [
             ("--conv-id", self.conv_id.is_some() && action == Action::Login),
             ("--members", self.members.is_some() && !acts_on_users(action)),
@@ -143,12 +143,12 @@ impl RequestArguments {
     }
 
     /// Returns the users that the action is done to.
-    fn targets(&self, action: Action) -> Result<Vec<String>, CommandError> {
+    fn target_users(&self, action: Action) -> Result<Vec<String>, CommandError> {
         let targets = self.members.as_ref().map_or_else(Vec::new, |MemberList(list)| list.clone());
         if targets.is_empty() && acts_on_users(action) {
             return Err(CommandError::Usage(format!("--members must be given: {action} is done to users")));
         }
-        targets.iter().try_for_each(|target| target_id(target))?;
+        targets.iter().try_for_each(|target| check_target(target))?;
         Ok(targets)
     }
 
@@ -168,12 +168,12 @@ impl RequestArguments {
         Ok(login.request(app, login.operation(app)?, Some(caller))?.ask.client)
     }
 
-    fn place(&self, app: &App, action: Action) -> Result<Option<Pattern>, CommandError> {
+    fn scope(&self, app: &App, action: Action) -> Result<Option<Pattern>, CommandError> {
         let flaw = |flaw: String| CommandError::Usage(format!("--conv-id {flaw}"));
         match &self.conv_id {
             Some(id) if app.vendor() == Vendor::Ably => vendor::ably::resource(id).map(Some).map_err(flaw),
             Some(id) => {
-                check("--conv-id", id)?;
+                check_flag_identifier("--conv-id", id)?;
                 Pattern::parse(id).map(Some).map_err(|bad| flaw(bad.to_string()))
             }
             None if action.is_ably_operation() => Err(flaw(format!("must be given: {action} is about a channel"))),
@@ -200,7 +200,7 @@ impl RequestArguments {
 }
 
 /// Returns the actions that the policy decides about and that are not operations of the vendor.
-fn decided_alone(vendor: Vendor) -> ActionSet {
+fn policy_only_actions(vendor: Vendor) -> ActionSet {
     let own = |action: &Action| match vendor {
         Vendor::LeanCloud => false,
         Vendor::TalkJs => *action == Action::Login || BLOCKS.contains(action),
@@ -217,20 +217,20 @@ fn acts_on_users(action: Action) -> bool {
     action.is_moderation() && !matches!(action, Action::ManageConversation | Action::ReadModeration)
 }
 
-fn target_id(id: &str) -> Result<(), CommandError> {
-    check("--members", id)?;
+fn check_target(id: &str) -> Result<(), CommandError> {
+    check_flag_identifier("--members", id)?;
     if id == "*" {
         return Err(CommandError::Usage("--members must name one client each, not `*`".to_owned()));
     }
     Ok(())
 }
 
-fn check(flag: &str, id: &str) -> Result<(), CommandError> {
+fn check_flag_identifier(flag: &str, id: &str) -> Result<(), CommandError> {
     check_identifier(id, 255).map_err(|flaw| CommandError::Usage(format!("{flag} {flaw}")))
 }
 
 /// Describes what is wrong with a field, with the name of its flag.
-pub(super) fn wrong(InvalidRequest { field, message }: &InvalidRequest) -> String {
+pub(super) fn describe_invalid(InvalidRequest { field, message }: &InvalidRequest) -> String {
     let flag = match field.as_str() {
         "client_id" | "user_id" => "--client-id".to_owned(),
         "conv_id" => "--conv-id".to_owned(),
@@ -249,7 +249,7 @@ impl SigningTime {
     /// Returns the time in the arguments, if there is one.
     pub(super) fn time(&self, app: &App, operation: Operation) -> Option<Millis> {
         let timestamp = self.timestamp?;
-        Some(if counts_seconds(app, operation) { Millis::from_seconds(timestamp) } else { Millis(timestamp) })
+        Some(if uses_seconds(app, operation) { Millis::from_seconds(timestamp) } else { Millis(timestamp) })
     }
 
     /// Returns the nonce in the arguments, if there is one.
@@ -260,7 +260,7 @@ impl SigningTime {
 }
 
 /// Returns true if the signed times are in seconds. Otherwise they are in milliseconds.
-fn counts_seconds(app: &App, operation: Operation) -> bool {
+fn uses_seconds(app: &App, operation: Operation) -> bool {
     match app {
         App::LeanCloud(app) => app.unit() == TimestampUnit::Seconds,
         App::TalkJs(_) => true,
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn members_are_a_list_in_either_form() {
-        let read = |text: &str| members(text).map(|MemberList(list)| list);
+        let read = |text: &str| parse_members(text).map(|MemberList(list)| list);
         assert_eq!(read(""), Ok(vec![]));
         assert_eq!(read("a,b"), Ok(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(read("a,,b"), Ok(vec!["a".to_owned(), String::new(), "b".to_owned()]));

@@ -11,13 +11,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
-use super::{CommonArguments, complain};
+use super::{CommonArguments, print_error};
 use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
 use crate::server::listener::{Application, ExitReason, StartError};
 use crate::telemetry::log::{self, ProgramLog};
 
 /// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The maximum number of threads that serve requests, on every machine. One thread signs tens of thousands of requests
 /// per second. Limits on threads are often set without knowledge of the machine.
@@ -36,24 +36,24 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
     start(common, arguments).unwrap_or_else(|error| {
-        complain(&format!("cannot start the threads of the server: {error}"));
+        print_error(&format!("cannot start the threads of the server: {error}"));
         ExitCode::FAILURE
     })
 }
 
 fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode> {
     let log = log::start(arguments.log_level, arguments.log_format)?;
-    end_with_this_thread(log.clone());
+    exit_on_main_thread_panic(log.clone());
     let runtime = runtime()?;
     let LoadResult { settings, report, sources } = config::load(&common.config);
     if !report.is_empty() {
-        complain(&report.render(io::stderr().is_terminal()));
+        print_error(&report.render(io::stderr().is_terminal()));
     }
     let Some(settings) = settings else {
         return Ok(ExitCode::FAILURE);
     };
     let code = runtime.block_on(serve(settings, &common.config, sources, &report));
-    runtime.shutdown_timeout(PATIENCE);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     Ok(code)
 }
 
@@ -72,20 +72,20 @@ fn runtime() -> io::Result<Runtime> {
 
 /// Ends the process if this thread panics. tokio panics if the system provides too few threads. Unwinding would then
 /// wait for the other threads, which never end.
-fn end_with_this_thread(log: ProgramLog) {
+fn exit_on_main_thread_panic(log: ProgramLog) {
     let (this, usual) = (thread::current().id(), panic::take_hook());
     panic::set_hook(Box::new(move |panic| {
         usual(panic);
         if thread::current().id() == this {
             log.flush();
-            complain("the main thread failed: the limit on threads is too low, or this is a bug");
+            print_error("the main thread failed: the limit on threads is too low, or this is a bug");
             process::exit(101);
         }
     }));
 }
 
 async fn serve(settings: Settings, path: &Path, sources: SourceFiles, report: &Report) -> ExitCode {
-    let app = match start_following(settings, path, sources, report).await {
+    let app = match start_with_reload(settings, path, sources, report).await {
         Ok(app) => app,
         Err(error) => {
             tracing::error!("{error}");
@@ -104,13 +104,13 @@ async fn serve(settings: Settings, path: &Path, sources: SourceFiles, report: &R
     }
 }
 
-async fn start_following(
+async fn start_with_reload(
     settings: Settings,
     path: &Path,
     sources: SourceFiles,
     report: &Report,
 ) -> Result<Application, StartError> {
     let mut app = Application::start(settings).await?;
-    app.follow(path, sources, report)?;
+    app.reload_on_change(path, sources, report)?;
     Ok(app)
 }

@@ -4,8 +4,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::audit_trail::{AuditTrail, OPERATOR, operator};
-use super::request_args::{RequestArguments, SigningTime, wrong};
+use super::audit_trail::{AuditTrail, OPERATOR, operator_name};
+use super::request_args::{RequestArguments, SigningTime, describe_invalid};
 use super::{CommandError, CommonArguments};
 use crate::config::Settings;
 use crate::model::Millis;
@@ -29,25 +29,25 @@ pub(super) fn run(common: &CommonArguments, Arguments { asked, moment }: &Argume
     let operation = asked.operation(app)?;
     let request = asked.request(app, operation, None)?;
     let at = moment.time(app, operation).unwrap_or_else(clock::now);
-    let nonce = moment.nonce()?.map_or_else(fresh, Ok)?;
+    let nonce = moment.nonce()?.map_or_else(random_nonce, Ok)?;
     let permit = operators_permit(request.ask);
     let signed = vendor::sign(app, &permit, &request.product, at, &nonce);
-    let signed = signed.map_err(|invalid| CommandError::Usage(wrong(&invalid)))?;
+    let signed = signed.map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))?;
     let signed_at = moment.timestamp.map(|_| at);
-    record(&settings, app, &permit, &signed, signed_at)?;
-    common.print_exact(|| text(&signed), || signed.to_json())?;
+    write_audit_line(&settings, app, &permit, &signed, signed_at)?;
+    common.print_unredacted(|| text(&signed), || signed.to_json())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the line of the audit log. This happens before the signature is printed.
-fn record(
+fn write_audit_line(
     settings: &Settings,
     app: &App,
     permit: &Permit,
     signed: &SignedResult,
     signed_at: Option<Millis>,
 ) -> Result<(), CommandError> {
-    let (mut trail, operator) = (AuditTrail::open(settings)?, operator());
+    let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
     let ask = permit.ask();
     let line = OperatorSignature {
         time: clock::now(),
@@ -65,12 +65,12 @@ fn record(
     };
     let written = line.line().map_err(io::Error::from).and_then(|line| trail.write(&line));
     written.map_err(|error| {
-        CommandError::No(format!("cannot write the audit log, so the signature is not printed: {error}"))
+        CommandError::Failed(format!("cannot write the audit log, so the signature is not printed: {error}"))
     })
 }
 
-fn fresh() -> Result<Nonce, CommandError> {
-    random::bytes().map(Nonce::from_entropy).map_err(|error| CommandError::No(error.to_string()))
+fn random_nonce() -> Result<Nonce, CommandError> {
+    random::bytes().map(Nonce::from_entropy).map_err(|error| CommandError::Failed(error.to_string()))
 }
 
 /// Formats the result as text. A token is printed alone, ready for a header. A token request is printed as JSON.

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::audit_trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator};
-use super::{CommandError, CommonArguments, block_on, complain, line};
+use super::audit_trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator_name};
+use super::{CommandError, CommonArguments, block_on, escape_line, print_error};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
@@ -82,14 +82,14 @@ async fn accept(
     let store = open(settings, arguments.empty && has_record(settings)).await?;
     let (_, entries) = transfer::held(&store).await?;
     if entries.is_empty() && !arguments.empty {
-        return Err(CommandError::No(
+        return Err(CommandError::Failed(
             "the store is empty. Accepting it removes every ban. If this is intended, add --empty. If not, restore the \
              store, or import an export with `store import`"
                 .to_owned(),
         ));
     }
-    let (mut trail, operator) = (AuditTrail::open(settings)?, operator());
-    let (accepted, count) = (accept_now(&store).await, count(&entries));
+    let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
+    let (accepted, count) = (accept_now(&store).await, count_by_kind(&entries));
     let line = AcceptedStore {
         time: clock::now().to_string(),
         event: "store.accepted",
@@ -99,14 +99,14 @@ async fn accept(
         entries: &count,
         reason: accepted.as_ref().err().map(ToString::to_string),
     };
-    let written = trail.tell(&line);
+    let written = trail.write_line(&line);
     let head = accepted?;
     written.map_err(|error| {
-        CommandError::No(format!("the store was accepted, but the audit log cannot be written: {error}"))
+        CommandError::Failed(format!("the store was accepted, but the audit log cannot be written: {error}"))
     })?;
-    record_accepted(settings, &store, &head).await?;
+    write_accepted_mark(settings, &store, &head).await?;
     let StoreHead { epoch, version, .. } = head;
-    let text = || format!("accepted: {}, at change {version}, epoch {epoch}", told(&count));
+    let text = || format!("accepted: {}, at change {version}, epoch {epoch}", format_counts(&count));
     let json = || json!({ "accepted": true, "epoch": epoch, "version": version, "entries": count }).to_string();
     common.print(text, json)?;
     Ok(ExitCode::SUCCESS)
@@ -119,25 +119,31 @@ async fn accept_now(store: &Store) -> Result<StoreHead, StoreUnavailable> {
 
 /// Writes the accepted state to the record file of the store. For Redis, each server has its own record file, so a
 /// missing file is not created.
-async fn record_accepted(settings: &Settings, store: &Store, head: &StoreHead) -> Result<(), StoreUnavailable> {
-    let Some(record) = record(settings).filter(|_| !store.is_shared() || has_record(settings)) else { return Ok(()) };
+async fn write_accepted_mark(settings: &Settings, store: &Store, head: &StoreHead) -> Result<(), StoreUnavailable> {
+    let Some(record) = record_file(settings).filter(|_| !store.is_shared() || has_record(settings)) else {
+        return Ok(());
+    };
     record.replace(&HighWaterMark::of(head, store.now().await?))?;
     store.note_record().await
 }
 
 /// Returns the record file of the store, if one is configured.
-fn record(settings: &Settings) -> Option<RecordFile> {
+fn record_file(settings: &Settings) -> Option<RecordFile> {
     settings.store.as_ref()?.record.clone().map(RecordFile::new)
 }
 
 fn has_record(settings: &Settings) -> bool {
-    record(settings).is_some_and(|record| record.path().exists())
+    record_file(settings).is_some_and(|record| record.path().exists())
 }
 
 /// Compares the store with its record. Returns a message if the store lacks changes that are in the record, because
 /// servers refuse such a store. Returns `None` if it lacks nothing.
-async fn lost(settings: &Settings, store: &Store, head: &StoreHead) -> Result<Option<String>, StoreUnavailable> {
-    let Some(record) = record(settings) else { return Ok(None) };
+async fn missing_changes(
+    settings: &Settings,
+    store: &Store,
+    head: &StoreHead,
+) -> Result<Option<String>, StoreUnavailable> {
+    let Some(record) = record_file(settings) else { return Ok(None) };
     let Some(mark) = record.read()? else { return Ok(None) };
     if mark.is_kept_by(store, head).await? {
         return Ok(None);
@@ -156,18 +162,18 @@ async fn export(
 ) -> Result<ExitCode, CommandError> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
-    note_flaw(&head);
-    note(lost(settings, &store, &head).await);
-    let records = records(&entries).map_err(|malformed| CommandError::No(malformed.to_string()))?;
+    print_flaw(&head);
+    print_note(missing_changes(settings, &store, &head).await);
+    let records = parse_entries(&entries).map_err(|malformed| CommandError::Failed(malformed.to_string()))?;
     let Some(path) = &arguments.file else {
-        common.print_exact(|| toml(&head, &records), || whole(&entries))?;
+        common.print_unredacted(|| toml(&head, &records), || entries_json(&entries))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let flaw = |error: io::Error| CommandError::No(format!("cannot write {}: {error}", path.display()));
+    let flaw = |error: io::Error| CommandError::Failed(format!("cannot write {}: {error}", path.display()));
     write(path, &toml(&head, &records)).map_err(flaw)?;
-    let count = count(&entries);
+    let count = count_by_kind(&entries);
     let (file, version) = (path.display().to_string(), head.version);
-    let text = || format!("wrote {file}: {}, at change {version}", told(&count));
+    let text = || format!("wrote {file}: {}, at change {version}", format_counts(&count));
     common.print(text, || json!({ "file": file, "version": version, "entries": count }).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -180,26 +186,26 @@ fn import(
     let now = clock::now();
     let (records, hash) = read(&arguments.file, settings, now)?;
     if arguments.replace && !arguments.empty && records.iter().all(|record| record.has_ended(now)) {
-        return Err(CommandError::No(format!(
+        return Err(CommandError::Failed(format!(
             "{} has no entries, or all its entries have ended. --replace would remove every ban. If this is intended, add \
              --empty",
             arguments.file.display()
         )));
     }
-    let imported = block_on(take_over(settings, arguments, &records, &hash, now))??;
+    let imported = block_on(import_entries(settings, arguments, &records, &hash, now))??;
     let count = count_of(imported, &records);
-    common.print(|| told_of(count), || json!(count).to_string())?;
+    common.print(|| format_import_counts(count), || json!(count).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn told_of(ImportCounts { set, gone, same, ended }: ImportCounts) -> String {
+fn format_import_counts(ImportCounts { set, gone, same, ended }: ImportCounts) -> String {
     let ended = if ended > 0 { format!("; skipped {ended} that had ended") } else { String::new() };
     format!("set {set}, removed {gone}, unchanged {same}{ended}")
 }
 
 /// Imports the entries of a file. The audit log gets a line for each entry, and at the end a line for the file, also if
 /// the import fails.
-async fn take_over(
+async fn import_entries(
     settings: &Settings,
     arguments: &ImportArguments,
     records: &[ModerationEntry],
@@ -207,7 +213,7 @@ async fn take_over(
     now: Millis,
 ) -> Result<ImportSummary, CommandError> {
     let store = open(settings, true).await?;
-    let (mut trail, operator) = (AuditTrail::open(settings)?, operator());
+    let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
     let plan = if arguments.quiet { ChangeSubscribers::default() } else { ChangeSubscribers::of(settings) };
     let caller = AuditCaller { kind: OPERATOR, subject: &operator };
     let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
@@ -223,25 +229,25 @@ async fn take_over(
         count: imported.as_ref().ok().map(|imported| count_of(*imported, records)),
         reason: imported.as_ref().err().map(ToString::to_string),
     };
-    let told = trail.tell(&told).map_err(ImportError::Untold);
+    let told = trail.write_line(&told).map_err(ImportError::Untold);
     let imported =
-        imported.and_then(|imported| told.map(|()| imported)).map_err(|error| unfinished(&error, &import))?;
+        imported.and_then(|imported| told.map(|()| imported)).map_err(|error| import_error(&error, &import))?;
     if let Ok(head) = store.head().await {
-        note_flaw(&head);
-        note(record_imported(settings, &store, &head).await);
+        print_flaw(&head);
+        print_note(write_imported_mark(settings, &store, &head).await);
     }
     Ok(imported)
 }
 
 /// Writes the state of the store to its record file, if the file exists. If the store lacks changes that are in the
 /// record, it writes nothing and returns a message.
-async fn record_imported(
+async fn write_imported_mark(
     settings: &Settings,
     store: &Store,
     head: &StoreHead,
 ) -> Result<Option<String>, StoreUnavailable> {
-    let lost = lost(settings, store, head).await?;
-    if let Some(record) = record(settings).filter(|_| lost.is_none() && has_record(settings)) {
+    let lost = missing_changes(settings, store, head).await?;
+    if let Some(record) = record_file(settings).filter(|_| lost.is_none() && has_record(settings)) {
         let written = record.write(&HighWaterMark::of(head, store.now().await?))?;
         written.sync().map_err(|error| record.unwritten(&error))?;
     }
@@ -261,9 +267,9 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Moderation
     let ladder = &settings.engine.policy.document().ladder;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
     let (file, report) =
-        config::moderation(path, &apps, ladder, now).map_err(|report| CommandError::Mistakes(render(&report)))?;
+        config::read_import_file(path, &apps, ladder, now).map_err(|report| CommandError::Invalid(render(&report)))?;
     if !report.is_empty() {
-        complain(&render(&report));
+        print_error(&render(&report));
     }
     let hash = file.hash.clone();
     Ok((transfer::records(file), hash))
@@ -280,72 +286,72 @@ pub(super) fn moderation(settings: &Settings, file: Option<&Path>) -> Result<Mod
     if settings.store.is_none() {
         return Ok(ModerationIndex::default());
     }
-    block_on(followed(settings))?.or_else(|stop| {
-        complain(&format!("note: moderation entries are not counted: {}", line(stop.message())));
+    block_on(load_entries(settings))?.or_else(|stop| {
+        print_error(&format!("note: moderation entries are not counted: {}", escape_line(stop.message())));
         Ok(ModerationIndex::default())
     })
 }
 
 /// Returns the moderation entries that a server would use if it started now.
-async fn followed(settings: &Settings) -> Result<ModerationIndex, CommandError> {
+async fn load_entries(settings: &Settings) -> Result<ModerationIndex, CommandError> {
     let store = open(settings, false).await?;
     let (head, entries) = transfer::held(&store).await?;
     if head.epoch.is_empty() {
-        return Err(CommandError::No(
+        return Err(CommandError::Failed(
             "the store is empty, and servers refuse everyone until you run `chat-signer store accept`".to_owned(),
         ));
     }
     if let Some(flaw) = head.flaw() {
-        return Err(CommandError::No(flaw));
+        return Err(CommandError::Failed(flaw));
     }
-    if let Some(lost) = lost(settings, &store, &head).await? {
-        return Err(CommandError::No(lost));
+    if let Some(lost) = missing_changes(settings, &store, &head).await? {
+        return Err(CommandError::Failed(lost));
     }
     index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
 fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, CommandError> {
-    ModerationIndex::new(entries).map_err(|malformed| CommandError::No(malformed.to_string()))
+    ModerationIndex::new(entries).map_err(|malformed| CommandError::Failed(malformed.to_string()))
 }
 
 /// Prints a note if the entries of the store are damaged. Servers with such a store refuse everyone.
-fn note_flaw(head: &StoreHead) {
+fn print_flaw(head: &StoreHead) {
     if let Some(flaw) = head.flaw() {
-        complain(&format!("note: {flaw}"));
+        print_error(&format!("note: {flaw}"));
     }
 }
 
 /// Prints a note with the reason why servers refuse the store, or why this is unknown.
-fn note(lost: Result<Option<String>, StoreUnavailable>) {
+fn print_note(lost: Result<Option<String>, StoreUnavailable>) {
     match lost {
         Ok(None) => {}
-        Ok(Some(lost)) => complain(&format!("note: {lost}")),
-        Err(unavailable) => complain(&format!("note: {unavailable}")),
+        Ok(Some(lost)) => print_error(&format!("note: {lost}")),
+        Err(unavailable) => print_error(&format!("note: {unavailable}")),
     }
 }
 
 /// Opens the store. A missing store is created only if `begin` is true.
 async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
     let Some(store) = &settings.store else {
-        return Err(CommandError::No(
+        return Err(CommandError::Failed(
             "the configuration has no [store], so there are no entries beside the policy file".to_owned(),
         ));
     };
     let path = match &store.kind {
         StoreKind::Memory => {
-            return Err(CommandError::No(
+            return Err(CommandError::Failed(
                 "the store is in the memory of the server; ask the server with `chat-signer list`".to_owned(),
             ));
         }
         StoreKind::Redb { path } if !begin && !path.exists() && has_record(settings) => {
-            return Err(CommandError::No(format!(
+            return Err(CommandError::Failed(format!(
                 "the store {} is missing, but it has a record. Restore the file, or import an export with `store \
                  import`. To give up all its entries, run `chat-signer store accept --empty`",
                 path.display()
             )));
         }
         StoreKind::Redb { path } if !begin && !path.exists() => {
-            return Err(CommandError::No(format!(
+            return Err(CommandError::Failed(format!(
                 "the store {} does not exist yet: the first server creates it",
                 path.display()
             )));
@@ -354,32 +360,32 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
         StoreKind::Redis(_) => None,
     };
     let hint = |StoreUnavailable { message: flaw, .. }| match path {
-        Some(_) => CommandError::No(format!(
+        Some(_) => CommandError::Failed(format!(
             "{flaw} (a running server locks the file: stop the server, or ask it with `chat-signer list`)"
         )),
-        None => CommandError::No(flaw),
+        None => CommandError::Failed(flaw),
     };
     Store::open(store).await.map_err(hint)
 }
 
 impl From<StoreUnavailable> for CommandError {
     fn from(unavailable: StoreUnavailable) -> CommandError {
-        CommandError::No(unavailable.to_string())
+        CommandError::Failed(unavailable.to_string())
     }
 }
 
 /// Describes an import that failed, and whether some entries may have been written.
-fn unfinished(error: &ImportError, import: &Import<'_>) -> CommandError {
+fn import_error(error: &ImportError, import: &Import<'_>) -> CommandError {
     let maybe = match error {
         ImportError::Untold(_) => "; the missing lines are printed here. Repeat the import when the log can be written",
         _ if import.records.len() > AT_ONCE => "; some entries may have been written: repeat the import to finish it",
         ImportError::Malformed(_) | ImportError::Owner(..) | ImportError::Beside(..) => "; nothing was written",
         ImportError::Unavailable(_) | ImportError::Busy => "; repeat the import to be sure",
     };
-    CommandError::No(format!("{error}{maybe}"))
+    CommandError::Failed(format!("{error}{maybe}"))
 }
 
-fn records(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, MalformedEntry> {
+fn parse_entries(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, MalformedEntry> {
     entries.iter().map(|(key, value)| ModerationEntry::read(key, value)).collect()
 }
 
@@ -390,7 +396,7 @@ fn toml(head: &StoreHead, records: &[ModerationEntry]) -> String {
 }
 
 /// Formats all entries in their stored form as JSON.
-fn whole(entries: &BTreeMap<String, String>) -> String {
+fn entries_json(entries: &BTreeMap<String, String>) -> String {
     let parsed = |value: &str| serde_json::from_str::<Value>(value).unwrap_or_default();
     let entries = entries.iter().map(|(key, value)| json!({ "key": key, "value": parsed(value) }));
     entries.collect::<Value>().to_string()
@@ -408,7 +414,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Counts the entries of each table.
-fn count(entries: &BTreeMap<String, String>) -> BTreeMap<&'static str, usize> {
+fn count_by_kind(entries: &BTreeMap<String, String>) -> BTreeMap<&'static str, usize> {
     let mut count: BTreeMap<_, _> = EntryKind::ALL.iter().map(|table| (table.as_str(), 0)).collect();
     for key in entries.keys().filter_map(|key| EntryKey::parse(key)) {
         *count.entry(key.table.as_str()).or_default() += 1;
@@ -416,7 +422,7 @@ fn count(entries: &BTreeMap<String, String>) -> BTreeMap<&'static str, usize> {
     count
 }
 
-fn told(count: &BTreeMap<&'static str, usize>) -> String {
+fn format_counts(count: &BTreeMap<&'static str, usize>) -> String {
     EntryKind::ALL
         .iter()
         .map(|table| format!("{} {}", count.get(table.as_str()).unwrap_or(&0), table.as_str()))

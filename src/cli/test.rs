@@ -11,7 +11,7 @@ use super::caller::AssumedCaller;
 use super::facts::GivenFacts;
 use super::moderation_check::ModerationCheck;
 use super::request_args::{MemberList, RequestArguments};
-use super::{CommandError, CommonArguments, line, yes};
+use super::{CommandError, CommonArguments, escape_line, exit_code};
 use crate::clock;
 use crate::config::{self, CaseCaller, PolicyCase};
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
@@ -47,51 +47,60 @@ that the server would ask for: facts = { CONVERSATION = { roles = { USER = \"ROL
 struct CaseOutcome<'c> {
     case: &'c PolicyCase,
     decision: Option<String>,
-    flaw: Option<String>,
+    failure: Option<String>,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
-    let cases = config::cases(&arguments.file)
-        .map_err(|report| CommandError::Mistakes(report.render(io::stderr().is_terminal())))?;
+    let cases = config::read_cases(&arguments.file)
+        .map_err(|report| CommandError::Invalid(report.render(io::stderr().is_terminal())))?;
     let now = clock::now();
-    let outcomes: Vec<CaseOutcome<'_>> = cases.iter().map(|case| outcome(&settings.engine, case, now)).collect();
-    let failed = outcomes.iter().filter(|outcome| outcome.flaw.is_some()).count();
+    let outcomes: Vec<CaseOutcome<'_>> = cases.iter().map(|case| run_case(&settings.engine, case, now)).collect();
+    let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     let passed = outcomes.len() - failed;
     let json = || {
         let cases: Value = outcomes.iter().map(CaseOutcome::json).collect();
         json!({ "passed": passed, "failed": failed, "cases": cases }).to_string()
     };
     common.print(|| text(arguments, &outcomes) + &format!("{passed} passed, {failed} failed"), json)?;
-    Ok(yes(failed == 0))
+    Ok(exit_code(failed == 0))
 }
 
 /// Formats a few lines for each case that failed.
 fn text(arguments: &Arguments, outcomes: &[CaseOutcome<'_>]) -> String {
     let mut text = String::new();
-    for CaseOutcome { case, decision, flaw } in outcomes {
+    for CaseOutcome { case, decision, failure: flaw } in outcomes {
         let Some(flaw) = flaw else { continue };
         // Writing to a string does not fail.
         let file = arguments.file.display().to_string();
-        let _ = writeln!(text, "✗ {} ({}:{}): {}", line(&case.name), line(&file), case.line, line(flaw));
+        let _ = writeln!(
+            text,
+            "✗ {} ({}:{}): {}",
+            escape_line(&case.name),
+            escape_line(&file),
+            case.line,
+            escape_line(flaw)
+        );
         if let Some(decision) = decision {
-            let _ = writeln!(text, "  {}", line(decision));
+            let _ = writeln!(text, "  {}", escape_line(decision));
         }
     }
     text
 }
 
-fn outcome<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> CaseOutcome<'c> {
-    match decided(engine, case, now) {
+fn run_case<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> CaseOutcome<'c> {
+    match decide_case(engine, case, now) {
         Ok((decided, moderated, notes)) => {
-            let flaw = flaw(case, &decided, &moderated).map(|flaw| [vec![flaw], notes].concat().join("; "));
-            CaseOutcome { case, decision: Some(moderated.sentence(&decided)), flaw }
+            let flaw = find_flaw(case, &decided, &moderated).map(|flaw| [vec![flaw], notes].concat().join("; "));
+            CaseOutcome { case, decision: Some(moderated.sentence(&decided)), failure: flaw }
         }
-        Err(flaw) => CaseOutcome { case, decision: None, flaw: Some(format!("the request is not possible: {flaw}")) },
+        Err(flaw) => {
+            CaseOutcome { case, decision: None, failure: Some(format!("the request is not possible: {flaw}")) }
+        }
     }
 }
 
-fn decided(
+fn decide_case(
     engine: &Engine,
     case: &PolicyCase,
     now: Millis,
@@ -100,25 +109,25 @@ fn decided(
         CaseCaller::User(name) => (CallerKind::User, name),
         CaseCaller::Service(id) => (CallerKind::Service, id),
     };
-    let asked = asked(case);
+    let asked = request_arguments(case);
     let plain = |stop: CommandError| stop.message().to_owned();
     let app = asked.app(&engine.apps).map_err(plain)?;
     let supposed = AssumedCaller { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
-    let (caller, notes) = supposed.caller(engine, &case.app)?;
-    let ask = asked.ask(app, &caller).map_err(plain)?;
+    let (caller, notes) = supposed.build(engine, &case.app)?;
+    let ask = asked.signing_request(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
     let index = ModerationIndex::default();
     let moderation = index.register();
-    let given = GivenFacts::of(&case.facts, engine, &ask, &caller, moderation, at)?;
+    let given = GivenFacts::select(&case.facts, engine, &ask, &caller, moderation, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    let decided = engine.decide(ask, caller, RuntimeData { moderation, told: &given.told }, at);
-    let moderated = ModerationCheck::of(engine, &decided, &index, &given.told);
+    let decided = engine.decide(ask, caller, RuntimeData { moderation, told: &given.facts }, at);
+    let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
     Ok((decided, moderated, notes))
 }
 
-fn asked(case: &PolicyCase) -> RequestArguments {
+fn request_arguments(case: &PolicyCase) -> RequestArguments {
     RequestArguments {
         app: case.app.clone(),
         action: case.action.clone(),
@@ -132,21 +141,21 @@ fn asked(case: &PolicyCase) -> RequestArguments {
 
 /// Returns how the outcome differs from the expectation. A capability that is granted in part is neither allowed nor
 /// denied.
-fn flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &ModerationCheck) -> Option<String> {
+fn find_flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &ModerationCheck) -> Option<String> {
     let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
-    if !moderated.is_fine() {
-        return if case.allowed { Some("it should be allowed".to_owned()) } else { wrong_rule(case, None) };
+    if !moderated.is_allowed() {
+        return if case.allowed { Some("it should be allowed".to_owned()) } else { check_rule(case, None) };
     }
     match (&decided.outcome, case.allowed) {
         (Ok(permit), _) if partly(permit) => Some("it is allowed in part".to_owned()),
         (Ok(_), false) => Some("it should be denied".to_owned()),
         (Err(_), true) => Some("it should be allowed".to_owned()),
-        (Ok(permit), true) => wrong_rule(case, permit.rules().iter().map(String::as_str)),
-        (Err(denial), false) => wrong_rule(case, denial.rule()),
+        (Ok(permit), true) => check_rule(case, permit.rules().iter().map(String::as_str)),
+        (Err(denial), false) => check_rule(case, denial.rule()),
     }
 }
 
-fn wrong_rule<'r>(case: &PolicyCase, rules: impl IntoIterator<Item = &'r str>) -> Option<String> {
+fn check_rule<'r>(case: &PolicyCase, rules: impl IntoIterator<Item = &'r str>) -> Option<String> {
     let expected = case.rule.as_deref()?;
     let rules: Vec<&str> = rules.into_iter().collect();
     (!rules.contains(&expected)).then(|| format!("rule {expected} should decide it"))
@@ -157,9 +166,9 @@ impl CaseOutcome<'_> {
         json!({
             "name": self.case.name,
             "line": self.case.line,
-            "passed": self.flaw.is_none(),
+            "passed": self.failure.is_none(),
             "decision": self.decision,
-            "flaw": self.flaw,
+            "flaw": self.failure,
         })
     }
 }

@@ -16,13 +16,17 @@ pub(super) fn api_key(
     callers: &mut ConfiguredAuthenticators,
 ) -> Option<ApiKey> {
     let header = match section.get("header") {
-        Some(item) => headers::own(&item, HeaderRole::Key, callers),
-        None => {
-            headers::take(section.file, &section.span, HeaderName::from_static("x-api-key"), HeaderRole::Key, callers)
-        }
+        Some(item) => headers::header_for(&item, HeaderRole::Key, callers),
+        None => headers::reserve(
+            section.file,
+            &section.span,
+            HeaderName::from_static("x-api-key"),
+            HeaderRole::Key,
+            callers,
+        ),
     };
     let help = "list them: keys = [{ id = \"orders\", sha256 = \"…\" }]; `chat-signer hash-key` makes them";
-    let items = section.need("keys", help).and_then(|item| item.list())?;
+    let items = section.require("keys", help).and_then(|item| item.list())?;
     let keys: Vec<_> = items.iter().map(|item| key(item, callers)).collect();
     Some(ApiKey { common: common?, header: header?, keys: keys.into_iter().collect::<Option<_>>()? })
 }
@@ -30,11 +34,11 @@ pub(super) fn api_key(
 fn key(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<(String, [u8; 32])> {
     let mut section = item.section("an API key".to_owned())?;
     let id = section
-        .need("id", "write the id of the caller: { id = \"orders\", sha256 = \"…\" }")
+        .require("id", "write the id of the caller: { id = \"orders\", sha256 = \"…\" }")
         .and_then(|item| key_id(&item, callers));
-    let hash = section.need("sha256", "write the key's SHA-256 in hex; `chat-signer hash-key` makes both");
+    let hash = section.require("sha256", "write the key's SHA-256 in hex; `chat-signer hash-key` makes both");
     let hash = hash.and_then(|item| key_hash(&item, callers));
-    section.finish();
+    section.report_unknown_keys();
     Some((id?, hash?))
 }
 
@@ -42,13 +46,13 @@ fn key_id(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Opti
     const HELP: &str = "write the id of the caller, as rules and logs show it";
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
-        return item.refuse(flaw.to_string(), HELP);
+        return item.mistake(flaw.to_string(), HELP);
     }
     if id == "*" {
-        return item.refuse("can't be \"*\"", HELP);
+        return item.mistake("can't be \"*\"", HELP);
     }
     if !callers.key_ids.insert(id.to_owned()) {
-        return item.refuse(format!("is already {} for another key", quoted(id)), "give each key its own id");
+        return item.mistake(format!("is already {} for another key", quoted(id)), "give each key its own id");
     }
     Some(id.to_owned())
 }
@@ -64,8 +68,8 @@ fn key_hash(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Op
         return None;
     }
     if !callers.key_hashes.insert(hash) {
-        return item.refuse("is already the hash of another key", "make a separate key for each caller");
+        return item.mistake("is already the hash of another key", "make a separate key for each caller");
     }
-    callers.demo_key |= demo::is_api_key(&hash);
+    callers.accepts_demo_api_key |= demo::is_demo_api_key(&hash);
     Some(hash)
 }

@@ -20,11 +20,11 @@ use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
 #[derive(Default)]
 pub(super) struct Apps {
     /// The apps without a mistake.
-    pub(super) ready: Vec<App>,
+    pub(super) valid_apps: Vec<App>,
     /// The names of all apps, also of those with a mistake, in the order of the file.
     pub(super) names: Vec<String>,
     /// The name and vendor of each app with a known vendor.
-    pub(super) facts: Vec<LintApp>,
+    pub(super) lint_apps: Vec<LintApp>,
     /// The keys of each app as configured, by the name of the app.
     pub(super) secrets: Vec<(String, Vec<Secret>)>,
     /// The apps whose bans and mutes the program carries out at their vendor.
@@ -33,17 +33,17 @@ pub(super) struct Apps {
 
 impl Apps {
     /// Returns the names of the LeanCloud apps.
-    pub(super) fn leancloud(&self) -> Vec<String> {
-        let ours = self.facts.iter().filter(|app| app.vendor == Vendor::LeanCloud);
+    pub(super) fn leancloud_names(&self) -> Vec<String> {
+        let ours = self.lint_apps.iter().filter(|app| app.vendor == Vendor::LeanCloud);
         ours.map(|app| app.name.clone()).collect()
     }
 }
 
 /// Reads the name of a LeanCloud app.
 pub(super) fn leancloud_app<'a>(item: &ConfigItem<'a>, leancloud: &[String]) -> Option<&'a str> {
-    let name = item.one_of("a configured LeanCloud app", leancloud)?;
+    let name = item.known_word("a configured LeanCloud app", leancloud)?;
     if leancloud.is_empty() {
-        return item.refuse(format!("names {}, and there is no LeanCloud app", quoted(name)), NO_LEANCLOUD);
+        return item.mistake(format!("names {}, and there is no LeanCloud app", quoted(name)), NO_LEANCLOUD);
     }
     Some(name)
 }
@@ -65,7 +65,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
     let mut taken = UsedIdentifiers::default();
     let section = root.section("apps");
     let entries = section.as_ref().map(Section::entries).unwrap_or_default();
-    if entries.is_empty() && section.is_some() == root.has("apps") {
+    if entries.is_empty() && section.is_some() == root.contains_key("apps") {
         let place = section.map_or(root.span.clone(), |section| section.span);
         let help = "add one: [apps.NAME] with vendor = \"leancloud\", \"talkjs\" or \"ably\"";
         root.file.missing(&place, "there is no app to sign for", help);
@@ -75,13 +75,13 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
         apps.names.push(item.name.to_owned());
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
-        apps.facts.push(LintApp { name: item.name.to_owned(), vendor });
+        apps.lint_apps.push(LintApp { name: item.name.to_owned(), vendor });
         let app = app(&mut section, item.name, vendor, vault, &mut taken);
         let keys = taken.secrets.iter().find(|(name, _)| name == item.name).map_or(&[][..], |(_, keys)| keys);
-        let of = EnforcementContext { vendor, app: app.as_ref(), keys, has_store: root.has("store") };
+        let of = EnforcementContext { vendor, app: app.as_ref(), keys, has_store: root.contains_key("store") };
         apps.enforcements.extend(enforcement::enforcement(&mut section, &of, vault));
-        apps.ready.extend(app);
-        section.finish();
+        apps.valid_apps.extend(app);
+        section.report_unknown_keys();
     }
     apps.secrets = taken.secrets;
     apps
@@ -104,10 +104,10 @@ fn name(item: &ConfigItem<'_>) {
 }
 
 fn vendor(section: &mut Section<'_>) -> Option<Vendor> {
-    let item = section.need("vendor", "write vendor = \"leancloud\", \"talkjs\" or \"ably\"");
-    let vendor = item.and_then(|item| item.word(&Vendor::ALL.map(|vendor| (vendor.as_str(), vendor))));
+    let item = section.require("vendor", "write vendor = \"leancloud\", \"talkjs\" or \"ably\"");
+    let vendor = item.and_then(|item| item.keyword(&Vendor::ALL.map(|vendor| (vendor.as_str(), vendor))));
     if vendor.is_none() {
-        section.hide_rest();
+        section.hide_unread_values();
     }
     vendor
 }
@@ -136,10 +136,10 @@ fn leancloud(
     let app_id = app_id(section, name, Vendor::LeanCloud, taken);
     let keys = keys(section, "master_key", name, vault, taken);
     let units = [("ms", TimestampUnit::Milliseconds), ("s", TimestampUnit::Seconds)];
-    let unit = section.get("timestamp").and_then(|item| item.word(&units)).unwrap_or(TimestampUnit::Milliseconds);
+    let unit = section.get("timestamp").and_then(|item| item.keyword(&units)).unwrap_or(TimestampUnit::Milliseconds);
     let orders = [("nonce-timestamp", HistoryOrder::NonceTimestamp), ("timestamp-nonce", HistoryOrder::TimestampNonce)];
     let order =
-        section.get("history_order").and_then(|item| item.word(&orders)).unwrap_or(HistoryOrder::NonceTimestamp);
+        section.get("history_order").and_then(|item| item.keyword(&orders)).unwrap_or(HistoryOrder::NonceTimestamp);
     Some(leancloud::App::new(Arc::from(name), app_id?, &keys?, unit, order))
 }
 
@@ -168,11 +168,13 @@ fn ably(
     let ttl = ttl(section, "1m", most, most);
     let ttl = min_ttl(section, ttl, most);
     let capability = section.get("capability").map(|item| capability(&item)).unwrap_or_default();
-    let families =
-        section.get("user_claims").and_then(|item| item.each(|item| item.word(&[("channel", 'c'), ("room", 'r')])));
+    let families = section
+        .get("user_claims")
+        .and_then(|item| item.read_unique_list(|item| item.keyword(&[("channel", 'c'), ("room", 'r')])));
     let families = families.unwrap_or_default();
     let user_claims = ably::UserClaims { channel: families.contains(&'c'), room: families.contains(&'r') };
-    let forward_claims = section.get("forward_claims").and_then(|item| item.each(forward_claim)).unwrap_or_default();
+    let forward_claims =
+        section.get("forward_claims").and_then(|item| item.read_unique_list(forward_claim)).unwrap_or_default();
     Some(ably::App::new(Arc::from(name), keys?, ttl?, revocable, capability, user_claims, forward_claims))
 }
 
@@ -180,21 +182,21 @@ fn ably(
 /// apply to one vendor app.
 fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut UsedIdentifiers) -> Option<String> {
     const HELP: &str = "write the app's id from the vendor's console";
-    let item = section.need("app_id", HELP)?;
+    let item = section.require("app_id", HELP)?;
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
-        return item.refuse(flaw.to_string(), HELP);
+        return item.mistake(flaw.to_string(), HELP);
     }
     if id.contains(':') {
-        return item.refuse("must not hold a `:`", HELP);
+        return item.mistake("must not hold a `:`", HELP);
     }
     if let Some(other) = taken.ids.insert((vendor, id.to_owned()), name.to_owned()) {
-        return item.refuse(
+        return item.mistake(
             format!("is already the id of [apps.{}]", other.escape_debug()),
             "configure each app of the vendor only once",
         );
     }
-    placeholder::warn(&item, "the app's id from the vendor's console");
+    placeholder::warn_if_unchanged(&item, "the app's id from the vendor's console");
     Some(id.to_owned())
 }
 
@@ -206,7 +208,7 @@ fn keys(
     taken: &mut UsedIdentifiers,
 ) -> Option<Vec<Secret>> {
     let help = format!("write {key} = {{ env = \"NAME\" }} or {{ file = \"PATH\" }}");
-    let item = section.need(key, &help)?;
+    let item = section.require(key, &help)?;
     let secrets = vault.signing_secrets(&item)?;
     if secrets.iter().any(|secret| secret.expose().trim_ascii().iter().any(u8::is_ascii_control)) {
         let message = format!("the secret `{key}` has control characters, but vendors' keys have none");
@@ -222,7 +224,7 @@ fn keys(
 /// own key.
 fn note_signing(item: &ConfigItem<'_>, secrets: &[Secret], owner: &str, vault: &mut SecretResolver) {
     let parts = || secrets.iter().map(Secret::expose).flat_map(|key| [Some(key), own_part(key)]).flatten();
-    if let Some(other) = parts().find_map(|key| vault.signer(key)) {
+    if let Some(other) = parts().find_map(|key| vault.owner_signing_with(key)) {
         let message = format!("`{}` is also the key of {other}: anyone who knows it can sign for both", item.name);
         item.file.warning(&item.key, message, "copy each app's own key from its vendor's console");
     }
@@ -248,10 +250,10 @@ fn ably_keys(
     for secret in &secrets {
         match ably::AblyKey::parse(secret) {
             Ok(key) => {
-                if let Some(part) = own_part(secret.expose()).filter(|_| !demo::is_secret(secret.expose())) {
+                if let Some(part) = own_part(secret.expose()).filter(|_| !demo::is_demo_secret(secret.expose())) {
                     warn_if_weak(item.file, &item.key, "the secret part of `key`", part);
                 }
-                vault.public.push(key.name().to_owned());
+                vault.public_parts.push(key.name().to_owned());
                 keys.push(key);
             }
             Err(flaw) => note(format!("the secret `key` {flaw}"), "copy the whole key from Ably's dashboard"),
@@ -286,7 +288,7 @@ fn ttl(section: &mut Section<'_>, least: &str, most: &str, max: &str) -> Option<
     let default = default_given.unwrap_or(max.min(Duration::from_secs(3600)));
     if let ([_, Some(item)], true) = (given, default > max) {
         let longest = value::show_duration(max);
-        return item.refuse("is longer than `max_ttl`", format!("write at most \"{longest}\", or raise `max_ttl`"));
+        return item.mistake("is longer than `max_ttl`", format!("write at most \"{longest}\", or raise `max_ttl`"));
     }
     Some(Ttl { min_seconds: min.as_secs(), default_seconds: default.as_secs(), max_seconds: max.as_secs() })
 }
@@ -297,12 +299,12 @@ fn min_ttl(section: &mut Section<'_>, ttl: Option<Ttl>, most: &str) -> Option<Tt
     let (min_seconds, ttl) = (item.duration("1s", most)?.as_secs(), ttl?);
     let refuse = |key: &str, seconds| {
         let longest = value::show_duration(Duration::from_secs(seconds));
-        item.refuse(format!("is longer than `{key}`"), format!("write at most \"{longest}\", or raise `{key}`"))
+        item.mistake(format!("is longer than `{key}`"), format!("write at most \"{longest}\", or raise `{key}`"))
     };
     if min_seconds > ttl.max_seconds {
         return refuse("max_ttl", ttl.max_seconds);
     }
-    if section.has("default_ttl") && min_seconds > ttl.default_seconds {
+    if section.contains_key("default_ttl") && min_seconds > ttl.default_seconds {
         return refuse("default_ttl", ttl.default_seconds);
     }
     Some(Ttl { min_seconds, default_seconds: ttl.default_seconds.max(min_seconds), ..ttl })
@@ -314,12 +316,12 @@ fn capability(item: &ConfigItem<'_>) -> Vec<(Template, ActionSet)> {
     let entries = section.entries();
     if entries.is_empty() {
         let help = "name channels and operations: capability = { \"chat:*\" = [\"subscribe\"] }";
-        item.refuse::<()>("must not be empty", help);
+        item.mistake::<()>("must not be empty", help);
     }
     let grants: Vec<_> = entries.iter().filter_map(|item| resource(item).zip(operations(item))).collect();
     if grants.iter().map(|(_, operations)| operations.len()).sum::<usize>() > 100 {
         let help = "name fewer, or use patterns such as \"chat:*\"; \"*\" counts as all 17 operations";
-        item.refuse::<()>("has more than 100 pairs of channel and operation", help);
+        item.mistake::<()>("has more than 100 pairs of channel and operation", help);
     }
     grants
 }
@@ -344,24 +346,26 @@ fn operations(item: &ConfigItem<'_>) -> Option<ActionSet> {
     if items.iter().any(|item| item.value.as_str() == Some("*")) {
         return match items.len() {
             1 => Some(ActionSet::ABLY),
-            _ => item.refuse("has \"*\" together with other operations", "write [\"*\"] alone, or list each operation"),
+            _ => {
+                item.mistake("has \"*\" together with other operations", "write [\"*\"] alone, or list each operation")
+            }
         };
     }
     let words: Vec<_> = ActionSet::ABLY.iter().map(|action| (action.as_str(), action)).collect();
-    item.each(|item| item.word::<Action>(&words)).map(|operations| operations.into_iter().collect())
+    item.read_unique_list(|item| item.keyword::<Action>(&words)).map(|operations| operations.into_iter().collect())
 }
 
 /// Reads the name of a claim that is copied from the token of the caller into the Ably token.
 fn forward_claim(item: &ConfigItem<'_>) -> Option<String> {
     const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
-    let name = item.filled()?;
+    let name = item.non_empty_text()?;
     let folded = name.to_ascii_lowercase();
     if folded.starts_with("x-ably-") || folded.starts_with("ably.") {
-        return item.refuse(format!("can't have {}: Ably uses this claim itself", quoted(name)), "leave it out");
+        return item.mistake(format!("can't have {}: Ably uses this claim itself", quoted(name)), "leave it out");
     }
     if REGISTERED.contains(&folded.as_str()) {
         return item
-            .refuse(format!("can't have {}: this claim describes the token itself", quoted(name)), "leave it out");
+            .mistake(format!("can't have {}: this claim describes the token itself", quoted(name)), "leave it out");
     }
     Some(name.to_owned())
 }

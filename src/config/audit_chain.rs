@@ -40,7 +40,7 @@ pub(super) fn audit_chain(section: &mut Section<'_>, vault: &mut SecretResolver)
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or the key is too short.
-pub fn chain_key(path: &Path) -> io::Result<Secret> {
+pub fn read_chain_key(path: &Path) -> io::Result<Secret> {
     let key = secret::without_newline(std::fs::read(path)?);
     if key.len() < SHORTEST_KEY {
         return Err(io::Error::other(format!("the key of a chain must have at least {SHORTEST_KEY} bytes")));

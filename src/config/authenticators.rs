@@ -8,7 +8,7 @@ use http::HeaderName;
 use super::demo::DemoCaller;
 use super::file::{ByteRange, ConfigFile};
 use super::headers::HeaderRole;
-use super::reader::{Section, and, quoted};
+use super::reader::{Section, join_with_and, quoted};
 use super::secret::SecretResolver;
 use super::{api_key, forwarded, introspection, jwt, mtls, unix_peer};
 use crate::authn::{Authenticator, Common, TrustedProxies};
@@ -25,9 +25,9 @@ pub(super) struct ConfiguredAuthenticators {
     /// The names of all authenticators, also of those with a mistake.
     pub(super) names: Vec<String>,
     /// The data to make tokens that this configuration accepts, if it trusts the secret of the demonstration.
-    pub(super) demo: Option<DemoCaller>,
+    pub(super) demo_caller: Option<DemoCaller>,
     /// Whether the configuration trusts the API key of the demonstration.
-    pub(super) demo_key: bool,
+    pub(super) accepts_demo_api_key: bool,
     /// The issuers, each with the name of its authenticator.
     pub(super) issuers: HashMap<String, String>,
     /// The subject prefixes: the kind of caller, the prefix, and the name of the authenticator.
@@ -36,7 +36,7 @@ pub(super) struct ConfiguredAuthenticators {
     pub(super) key_ids: HashSet<String>,
     pub(super) key_hashes: HashSet<[u8; 32]>,
     /// Whether an authenticator accepts client certificates.
-    pub(super) takes_certificates: bool,
+    pub(super) accepts_certificates: bool,
     /// The headers that are read for keys, callers or roles.
     pub(super) headers: Vec<(HeaderName, HeaderRole)>,
 }
@@ -48,14 +48,14 @@ pub(super) struct AuthenticatorContext<'c> {
     /// The names of the LeanCloud apps.
     pub(super) leancloud: &'c [String],
     /// The apps without a mistake.
-    pub(super) ready: &'c [App],
+    pub(super) valid_apps: &'c [App],
     /// The roles of the policy. Empty if the policy cannot be read.
-    pub(super) ladder: &'c RoleHierarchy,
+    pub(super) roles: &'c RoleHierarchy,
     /// Whether the listener for callers is a Unix socket.
-    pub(super) unix: bool,
+    pub(super) is_unix_listener: bool,
     /// The place of `client_ca` in the file, if the file has it.
     pub(super) client_ca: Option<ByteRange>,
-    pub(super) vault: &'c mut SecretResolver,
+    pub(super) secrets: &'c mut SecretResolver,
 }
 
 #[derive(Clone, Copy)]
@@ -93,8 +93,8 @@ pub(super) fn authenticators(
     for section in root.sections("authenticators") {
         authenticator(section, &mut callers, &mut context);
     }
-    warn_of_proxies(root.file, &callers, context.unix);
-    if let (Some(place), false) = (context.client_ca, callers.takes_certificates) {
+    warn_of_proxies(root.file, &callers, context.is_unix_listener);
+    if let (Some(place), false) = (context.client_ca, callers.accepts_certificates) {
         let message = if callers.authenticators.iter().any(|authenticator| authenticator.token_rules().is_some()) {
             "`client_ca` requires no certificate from callers: it only serves tokens that are bound to a certificate (cnf)"
         } else {
@@ -112,12 +112,12 @@ fn authenticator(
 ) {
     let name = name(&mut section, callers);
     let help = "write type = \"jwt\" or type = \"api-key\"";
-    let Some(kind_item) = section.need("type", help) else { return section.hide_rest() };
-    let Some(kind) = kind_item.word(&TYPES) else { return section.hide_rest() };
-    let caller =
-        section.need("caller", "write caller = \"user\" for end users' devices, or caller = \"service\" for backends");
-    let caller = caller.and_then(|item| item.word(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
-    let apps = section.get("apps").and_then(|item| item.names("a configured app", context.apps));
+    let Some(kind_item) = section.require("type", help) else { return section.hide_unread_values() };
+    let Some(kind) = kind_item.keyword(&TYPES) else { return section.hide_unread_values() };
+    let caller = section
+        .require("caller", "write caller = \"user\" for end users' devices, or caller = \"service\" for backends");
+    let caller = caller.and_then(|item| item.keyword(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
+    let apps = section.get("apps").and_then(|item| item.known_words("a configured app", context.apps));
     let common = name.zip(caller).map(|(name, kind)| Common { name: Arc::from(name), kind, apps });
     let made = match kind {
         AuthenticatorType::Jwt => jwt::jwt(&mut section, common, callers, context).map(Authenticator::Jwt),
@@ -132,16 +132,18 @@ fn authenticator(
             introspection::leancloud_session(&mut section, common, callers, context).map(Authenticator::Introspection)
         }
         AuthenticatorType::Mtls => {
-            callers.takes_certificates = true;
+            callers.accepts_certificates = true;
             mtls::mtls(&mut section, common, context).map(Authenticator::Mtls)
         }
-        AuthenticatorType::UnixPeer => unix_peer::peer(&mut section, common, context.unix).map(Authenticator::UnixPeer),
+        AuthenticatorType::UnixPeer => {
+            unix_peer::unix_peer(&mut section, common, context.is_unix_listener).map(Authenticator::UnixPeer)
+        }
     };
     if let Some(made) = made {
         callers.authenticators.push(made);
         callers.places.push(section.span.clone());
     }
-    section.finish();
+    section.report_unknown_keys();
 }
 
 /// Warns if an authenticator identifies callers by their connection, but a `forwarded` authenticator treats the same
@@ -165,7 +167,7 @@ fn shared_connections(authenticator: &Authenticator, from: &TrustedProxies, unix
     match authenticator {
         Authenticator::UnixPeer(_) => (unix && from.contains_unix_socket()).then(|| "the Unix socket".to_owned()),
         Authenticator::Mtls(_) => {
-            let networks = and(from.networks().map(ToString::to_string));
+            let networks = join_with_and(from.networks().map(ToString::to_string));
             (!unix && !networks.is_empty()).then_some(networks)
         }
         Authenticator::Jwt(_)
@@ -176,18 +178,18 @@ fn shared_connections(authenticator: &Authenticator, from: &TrustedProxies, unix
 }
 
 fn name(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) -> Option<String> {
-    let item = section.need("name", "give it a name for logs and rules: name = \"app-users\"")?;
-    let name = item.filled()?;
+    let item = section.require("name", "give it a name for logs and rules: name = \"app-users\"")?;
+    let name = item.non_empty_text()?;
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if name.len() > 64 || !name.chars().all(legal) {
-        return item.refuse(format!("can't be {}", quoted(name)), "use at most 64 small letters, digits, `_` and `-`");
+        return item.mistake(format!("can't be {}", quoted(name)), "use at most 64 small letters, digits, `_` and `-`");
     }
     if name == "none" {
         let help = "give it another name: metrics show \"none\" for callers that no authenticator identified";
-        return item.refuse(format!("can't be {}", quoted(name)), help);
+        return item.mistake(format!("can't be {}", quoted(name)), help);
     }
     if callers.names.iter().any(|other| other == name) {
-        return item.refuse(
+        return item.mistake(
             format!("is already {} for another authenticator", quoted(name)),
             "give each authenticator its own name",
         );

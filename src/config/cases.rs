@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::file::{ConfigFile, THE_FILE};
+use super::file::{ConfigFile, WHOLE_FILE};
 use super::reader::{ConfigItem, Section};
 use super::{Report, parse, source};
 use crate::model::Millis;
@@ -58,28 +58,28 @@ pub enum CaseCaller {
 ///
 /// # Errors
 /// Returns the report if the file has a mistake. The report has all mistakes.
-pub fn cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
+pub fn read_cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
     let text = source(path, "the cases are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
     let table = parse(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
     let sections = root.sections("cases");
     if sections.is_empty() {
-        file.missing(&THE_FILE, "there is no case", "add some: [[cases]] with name, as, app, action and expect");
+        file.missing(&WHOLE_FILE, "there is no case", "add some: [[cases]] with name, as, app, action and expect");
     }
     let cases: Vec<PolicyCase> = sections.into_iter().filter_map(|section| case(section, &text)).collect();
-    root.finish();
-    if file.has_mistakes() { Err(Report::new(file.into_problems())) } else { Ok(cases) }
+    root.report_unknown_keys();
+    if file.has_mistakes() { Err(Report::new(file.into_problems())) } else { Ok(read_cases) }
 }
 
 fn case(mut section: Section<'_>, text: &str) -> Option<PolicyCase> {
     let line = text.get(..section.span.start).map_or(0, |before| before.matches('\n').count()) + 1;
-    let name = word(section.need("name", "write a name for the case"));
-    let caller = caller(&mut section);
-    let app = word(section.need("app", "write the app's name in the configuration"));
-    let action = word(section.need("action", "write the requested action: action = \"invite\""));
-    let expected = section.need("expect", "write expect = \"allow\" or \"deny\"");
-    let allowed = expected.and_then(|item| item.word(&[("allow", true), ("deny", false)]));
+    let name = word(section.require("name", "write a name for the case"));
+    let caller = read_caller(&mut section);
+    let app = word(section.require("app", "write the app's name in the configuration"));
+    let action = word(section.require("action", "write the requested action: action = \"invite\""));
+    let expected = section.require("expect", "write expect = \"allow\" or \"deny\"");
+    let allowed = expected.and_then(|item| item.keyword(&[("allow", true), ("deny", false)]));
     let mut optional = |key| section.get(key).and_then(|item| item.text().map(str::to_owned));
     let [authenticator, client_id, conv_id, rule] =
         ["authenticator", "client_id", "conv_id", "rule"].map(&mut optional);
@@ -88,7 +88,7 @@ fn case(mut section: Section<'_>, text: &str) -> Option<PolicyCase> {
     let capability = section.get("capability").and_then(|item| capability(&item));
     let facts = section.get("facts").map_or(Some(Map::new()), |item| facts(&item));
     let at = section.get("at").and_then(|item| item.time());
-    section.finish();
+    section.report_unknown_keys();
     Some(PolicyCase {
         name: name?,
         line,
@@ -109,18 +109,18 @@ fn case(mut section: Section<'_>, text: &str) -> Option<PolicyCase> {
 }
 
 fn word(item: Option<ConfigItem<'_>>) -> Option<String> {
-    item?.filled().map(str::to_owned)
+    item?.non_empty_text().map(str::to_owned)
 }
 
-fn caller(section: &mut Section<'_>) -> Option<CaseCaller> {
+fn read_caller(section: &mut Section<'_>) -> Option<CaseCaller> {
     match (section.get("as"), section.get("service")) {
         (Some(_), Some(service)) => {
-            service.refuse("can't be used together with `as`", "a case has one caller: leave one of the two out")
+            service.mistake("can't be used together with `as`", "a case has one caller: leave one of the two out")
         }
-        (Some(user), None) => user.filled().map(|user| CaseCaller::User(user.to_owned())),
-        (None, Some(service)) => service.filled().map(|id| CaseCaller::Service(id.to_owned())),
+        (Some(user), None) => user.non_empty_text().map(|user| CaseCaller::User(user.to_owned())),
+        (None, Some(service)) => service.non_empty_text().map(|id| CaseCaller::Service(id.to_owned())),
         (None, None) => {
-            section.need("as", "write the caller: as = \"tom\" for a user, or service = \"orders\"");
+            section.require("as", "write the caller: as = \"tom\" for a user, or service = \"orders\"");
             None
         }
     }

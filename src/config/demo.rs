@@ -28,13 +28,13 @@ const API_KEY: &str = "demo-service-key-not-for-production";
 const API_KEY_SHA256: &str = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39efa5358ef3046301";
 
 /// Returns whether this is the demonstration's caller secret, or makes the same signatures.
-pub(super) fn is_caller(secret: &Secret) -> bool {
+pub(super) fn is_demo_caller_secret(secret: &Secret) -> bool {
     KeyBlocks::new(secret.expose()).overlap(&KeyBlocks::new(CALLER))
 }
 
 /// Returns whether this is a secret of the demonstration, or makes the same signatures. An Ably key is compared as a
 /// whole and by its secret part.
-pub(super) fn is_secret(bytes: &[u8]) -> bool {
+pub(super) fn is_demo_secret(bytes: &[u8]) -> bool {
     let behind_name = bytes.iter().position(|byte| *byte == b':').and_then(|colon| bytes.get(colon + 1..));
     let blocks: Vec<_> = std::iter::once(bytes).chain(behind_name).map(KeyBlocks::new).collect();
     let is_one = |secret: &[u8]| blocks.iter().any(|blocks| blocks.overlap(&KeyBlocks::new(secret)));
@@ -42,13 +42,13 @@ pub(super) fn is_secret(bytes: &[u8]) -> bool {
 }
 
 /// Returns whether this is the hash of the demonstration's API key.
-pub(super) fn is_api_key(sha256: &[u8; 32]) -> bool {
+pub(super) fn is_demo_api_key(sha256: &[u8; 32]) -> bool {
     hex::encode(sha256) == API_KEY_SHA256
 }
 
 /// Returns the API key with this hash, if it is the demonstration's.
 pub fn demo_api_key(sha256: &[u8; 32]) -> Option<&'static str> {
-    is_api_key(sha256).then_some(API_KEY)
+    is_demo_api_key(sha256).then_some(API_KEY)
 }
 
 /// The data to make a token that the demonstration's authenticator accepts.
@@ -70,7 +70,7 @@ pub struct DemoCaller {
 
 impl DemoCaller {
     /// Returns the data for this authenticator, which trusts `secret`.
-    pub(super) fn of(jwt: &Jwt, secret: Secret) -> Option<DemoCaller> {
+    pub(super) fn from_jwt(jwt: &Jwt, secret: Secret) -> Option<DemoCaller> {
         Some(DemoCaller {
             issuer: jwt.issuer.clone(),
             audience: jwt.audience.first()?.clone(),
@@ -84,21 +84,21 @@ impl DemoCaller {
 
 /// Notes mistakes if a demonstration is used for anything else. A configuration that trusts the demonstration's callers
 /// trusts everyone. So it must have no real secrets, and only this machine may connect.
-pub(super) fn guard(
+pub(super) fn check_demonstration(
     file: &ConfigFile<'_>,
     vault: &SecretResolver,
     callers: &ConfiguredAuthenticators,
     listen: &ListenAddress,
     places: &RestrictedSettings,
 ) {
-    if let (Some(place), None) = (&places.playground, &callers.demo) {
+    if let (Some(place), None) = (&places.playground, &callers.demo_caller) {
         let message = "the playground works only in the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
         file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
     }
-    let Some(public) = callers.public() else {
+    let Some(public) = callers.demo_credentials() else {
         return warn(file, vault);
     };
-    for real in vault.seen.iter().filter(|seen| !seen.demonstration) {
+    for real in vault.resolved.iter().filter(|seen| !seen.is_demo_secret) {
         let message =
             format!("`{}` is your own secret, but the configuration accepts the demonstration's {public}", real.name);
         let help = "anyone could get signatures with these public credentials: replace them with your own";
@@ -112,7 +112,7 @@ pub(super) fn guard(
 }
 
 fn warn(file: &ConfigFile<'_>, vault: &SecretResolver) {
-    for seen in vault.seen.iter().filter(|seen| seen.demonstration) {
+    for seen in vault.resolved.iter().filter(|seen| seen.is_demo_secret) {
         let message = format!("`{}` is one of the demonstration's secrets, which are public", seen.name);
         file.warning(&seen.key, message, "replace it with your own");
     }
@@ -120,8 +120,8 @@ fn warn(file: &ConfigFile<'_>, vault: &SecretResolver) {
 
 impl ConfiguredAuthenticators {
     /// Names the demonstration's credentials that this configuration accepts from callers, if any.
-    pub(super) fn public(&self) -> Option<&'static str> {
-        match (&self.demo, self.demo_key) {
+    pub(super) fn demo_credentials(&self) -> Option<&'static str> {
+        match (&self.demo_caller, self.accepts_demo_api_key) {
             (Some(_), true) => Some("caller secret and API key"),
             (Some(_), false) => Some("caller secret"),
             (None, true) => Some("API key"),

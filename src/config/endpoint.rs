@@ -6,7 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::reader::{ConfigItem, Section, quoted, unread};
+use super::reader::{ConfigItem, Section, describe_read_error, quoted};
 use super::secret::SecretResolver;
 use super::text;
 use crate::authn::{BearerToken, is_trustworthy};
@@ -17,7 +17,7 @@ pub(super) fn url(item: &ConfigItem<'_>) -> Option<Uri> {
     if is_trustworthy(&url) {
         return Some(url);
     }
-    item.refuse("must use HTTPS, except on this machine", "write https://, a host and a path")
+    item.mistake("must use HTTPS, except on this machine", "write https://, a host and a path")
 }
 
 /// Reads the base address of an API, and appends `tail` to it.
@@ -26,7 +26,7 @@ pub(super) fn api(item: &ConfigItem<'_>, tail: &str) -> Option<Uri> {
     let text = format!("{}://{}{}{tail}", base.scheme_str()?, base.authority()?, base.path().trim_end_matches('/'));
     match text.parse() {
         Ok(url) if base.query().is_none() => Some(url),
-        _ => item.refuse("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
+        _ => item.mistake("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver, whose:
     });
     match read.collect::<Option<Vec<_>>>() {
         Some(certificates) if !certificates.is_empty() => Some(certificates),
-        _ => item.refuse(
+        _ => item.mistake(
             format!("names {}, which holds no certificates", quoted(name)),
             format!(
                 "name a PEM file with the certificates of the authorities that sign {whose}, each as `CERTIFICATE`"
@@ -64,11 +64,11 @@ pub(super) fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver, whose:
 
 /// Reads a file by its path. Returns the path and the content.
 pub(super) fn read<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a str, Vec<u8>)> {
-    let name = item.filled()?;
+    let name = item.non_empty_text()?;
     match vault.read(name) {
         Ok(bytes) => Some((name, bytes)),
-        Err(error) => item.refuse(
-            format!("names {}, {}", quoted(name), unread(&error)),
+        Err(error) => item.mistake(
+            format!("names {}, {}", quoted(name), describe_read_error(&error)),
             "write the path of an existing file, relative to this file's directory",
         ),
     }

@@ -25,7 +25,7 @@ pub struct Enforcement {
     /// The address of the vendor API.
     pub endpoint: Endpoint,
     /// The API client with its credentials.
-    pub moderator: ModerationApi,
+    pub moderation_api: ModerationApi,
 }
 
 /// The other settings of the app.
@@ -46,11 +46,11 @@ pub(super) fn enforcement(
     vault: &SecretResolver,
 ) -> Option<Enforcement> {
     let mut section = section.section("enforcement")?;
-    let enabled = section.need("enabled", "write enabled = true").and_then(|item| item.boolean());
+    let enabled = section.require("enabled", "write enabled = true").and_then(|item| item.boolean());
     let url = url(&mut section, of.vendor);
     let authorities = endpoint::authorities(&mut section, vault);
     let fits = enabled != Some(true) || fits(&section, of);
-    section.finish();
+    section.report_unknown_keys();
     let app = of.app.filter(|_| enabled == Some(true) && fits)?;
     let moderator = match app {
         App::LeanCloud(app) => {
@@ -64,7 +64,7 @@ pub(super) fn enforcement(
     Some(Enforcement {
         app: Arc::clone(app.name()),
         endpoint: Endpoint { url: url?, authorities, bearer: None },
-        moderator,
+        moderation_api: moderator,
     })
 }
 
@@ -75,11 +75,11 @@ fn url(section: &mut Section<'_>, vendor: Vendor) -> Option<Uri> {
         Vendor::Ably => Some(ABLY),
     };
     let item = match preset {
-        Some(preset) if !section.has("url") => {
+        Some(preset) if !section.contains_key("url") => {
             section.get("url");
             return preset.parse().ok();
         }
-        _ => section.need("url", "write the app's API address: url = \"https://…\""),
+        _ => section.require("url", "write the app's API address: url = \"https://…\""),
     };
     endpoint::api(&item?, "")
 }

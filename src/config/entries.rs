@@ -36,7 +36,7 @@ fn each<'a, T>(
             entries.push(entry);
             places.push(section.span.clone());
         }
-        section.finish();
+        section.report_unknown_keys();
     }
     entries
 }
@@ -49,41 +49,46 @@ fn conversation<'a>(
     names: &PolicyNames<'_>,
     known: &mut KnownConversations<'a>,
 ) -> Option<ConversationEntry> {
-    let item = entry.need("id", "write the conversation's id, or the channel's name");
-    let id = item.as_ref().and_then(exact);
+    let item = entry.require("id", "write the conversation's id, or the channel's name");
+    let id = item.as_ref().and_then(conversation_id);
     let kind = conversation_kind(entry, id);
     let app = app(entry, names);
     let people = people(entry, names);
     let (item, id) = (item?, id?);
-    once(&item, id, app.as_ref(), known);
+    check_unique(&item, id, app.as_ref(), known);
     Some(ConversationEntry { id: id.to_owned(), app, kind, people, line: line(entry) })
 }
 
 /// Notes a mistake if the conversation already has an entry for this app or for all apps.
-pub(super) fn once<'a>(item: &ConfigItem<'a>, id: &'a str, app: Option<&Arc<str>>, known: &mut KnownConversations<'a>) {
+pub(super) fn check_unique<'a>(
+    item: &ConfigItem<'a>,
+    id: &'a str,
+    app: Option<&Arc<str>>,
+    known: &mut KnownConversations<'a>,
+) {
     let before = known.entry(id).or_default();
     if before.iter().any(|other| other.is_none() || app.is_none() || other.as_ref() == app) {
-        item.refuse::<()>(format!("names {}, which already has an entry", quoted(id)), "merge both entries");
+        item.mistake::<()>(format!("names {}, which already has an entry", quoted(id)), "merge both entries");
     }
     before.push(app.cloned());
 }
 
 /// Reads the id of a single conversation.
-pub(super) fn exact<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
+pub(super) fn conversation_id<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
     let id = item.text()?;
     if let Err(flaw) = check_identifier(id, 255) {
-        return item.refuse(flaw.to_string(), "write the conversation's id, or the channel's name");
+        return item.mistake(flaw.to_string(), "write the conversation's id, or the channel's name");
     }
     match Pattern::parse(id) {
         Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
-            Some(room) => item.refuse(
+            Some(room) => item.mistake(
                 format!("names a channel of the room {}, which is one conversation", quoted(room)),
                 format!("write {}", quoted(room)),
             ),
             None => Some(id),
         },
         _ => item
-            .refuse("must name one conversation, without a `*`", "for several conversations, write rules or bindings"),
+            .mistake("must name one conversation, without a `*`", "for several conversations, write rules or bindings"),
     }
 }
 
@@ -93,7 +98,7 @@ pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Co
     let given = item.as_ref().and_then(kind);
     match (item, given) {
         (Some(item), Some(kind)) if temporary && kind != ConversationKind::Temporary => {
-            item.refuse::<()>("must be \"temporary\", as the id starts with `_tmp:`", "leave it out");
+            item.mistake::<()>("must be \"temporary\", as the id starts with `_tmp:`", "leave it out");
             kind
         }
         (_, Some(kind)) => kind,
@@ -112,15 +117,15 @@ fn people(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Vec<(String, Opti
     for (key, word) in [("managers", "manager"), ("members", "member")] {
         let Some(item) = entry.get(key) else { continue };
         let role = position(&item, word, names);
-        people.extend(item.each(user).unwrap_or_default().into_iter().map(|user| (user, role)));
+        people.extend(item.read_unique_list(user).unwrap_or_default().into_iter().map(|user| (user, role)));
     }
     people
 }
 
 /// Returns the role named `word`. Warns if the policy has no such role.
 fn position(item: &ConfigItem<'_>, word: &str, names: &PolicyNames<'_>) -> Option<Role> {
-    let role = names.ladder.role(word);
-    if role.is_none() && !names.ladder.words().is_empty() {
+    let role = names.roles.role(word);
+    if role.is_none() && !names.roles.words().is_empty() {
         let message = format!("`{}` gives no role, as the policy has no role \"{word}\"", item.name);
         item.file.warning(&item.key, message, format!("add \"{word}\" to `roles`, or give roles by [[bindings]]"));
     }
@@ -128,22 +133,22 @@ fn position(item: &ConfigItem<'_>, word: &str, names: &PolicyNames<'_>) -> Optio
 }
 
 fn binding(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<BindingEntry> {
-    let user = needed_user(entry);
-    let scope = entry.need("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
+    let user = required_user(entry);
+    let scope = entry.require("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
     let scope = scope.and_then(|item| pattern(&item));
     let app = app(entry, names);
-    let role = entry.need("role", "write one of the policy's roles")?;
-    let word = role.filled()?;
-    let rank = names.ladder.role(word);
-    if rank.is_none() && !names.ladder.words().is_empty() {
+    let role = entry.require("role", "write one of the policy's roles")?;
+    let word = role.non_empty_text()?;
+    let rank = names.roles.role(word);
+    if rank.is_none() && !names.roles.words().is_empty() {
         let message = format!("`role` gives nothing, as the policy has no role {}", quoted(word));
-        role.file.warning(&role.span, message, suggest(word, names.ladder.words()));
+        role.file.warning(&role.span, message, suggest(word, names.roles.words()));
     }
     Some(BindingEntry { user: user?, scope: scope?, app, role: rank, line: line(entry) })
 }
 
 pub(super) fn sanction(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Sanction> {
-    let user = needed_user(entry);
+    let user = required_user(entry);
     let scope = match entry.get("conversation") {
         Some(item) => pattern(&item),
         None => Some(Pattern::Everything),
@@ -155,8 +160,8 @@ pub(super) fn sanction(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Opti
 }
 
 pub(super) fn block(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Block> {
-    let user = needed_user(entry);
-    let conversation = entry.need("conversation", "write the conversation that the user must not be added to");
+    let user = required_user(entry);
+    let conversation = entry.require("conversation", "write the conversation that the user must not be added to");
     let conversation = conversation.and_then(|item| pattern(&item));
     let app = app(entry, names);
     Some(Block { user: user?, conversation: conversation?, app, origin: EntryOrigin::File { line: line(entry) } })
@@ -167,34 +172,34 @@ fn line(entry: &Section<'_>) -> usize {
     entry.file.line_of(&entry.span)
 }
 
-pub(super) fn needed_user(entry: &mut Section<'_>) -> Option<String> {
-    entry.need("user", "write the id of the user: user = \"tom\"").and_then(|item| user(&item))
+pub(super) fn required_user(entry: &mut Section<'_>) -> Option<String> {
+    entry.require("user", "write the id of the user: user = \"tom\"").and_then(|item| user(&item))
 }
 
 pub(super) fn user(item: &ConfigItem<'_>) -> Option<String> {
     const HELP: &str = "write the id of one user at the vendor";
     let id = item.text()?;
     if id == "*" {
-        return item.refuse("can't be everyone", "write a rule for everyone, or an entry for each user");
+        return item.mistake("can't be everyone", "write a rule for everyone, or an entry for each user");
     }
     match check_identifier(id, 255) {
         Ok(()) => Some(id.to_owned()),
-        Err(flaw) => item.refuse(flaw.to_string(), HELP),
+        Err(flaw) => item.mistake(flaw.to_string(), HELP),
     }
 }
 
 fn app(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Arc<str>> {
-    entry.get("app")?.one_of("a configured app", names.apps).map(Arc::from)
+    entry.get("app")?.known_word("a configured app", names.apps).map(Arc::from)
 }
 
 pub(super) fn pattern(item: &ConfigItem<'_>) -> Option<Pattern> {
     const HELP: &str = "write a name, \"ns:*\", or \"*\" for everywhere";
     let text = item.text()?;
     if let Err(flaw) = check_identifier(text, 255) {
-        return item.refuse(flaw.to_string(), HELP);
+        return item.mistake(flaw.to_string(), HELP);
     }
     match Pattern::parse(text) {
         Ok(pattern) => Some(pattern),
-        Err(flaw) => item.refuse(flaw.to_string(), HELP),
+        Err(flaw) => item.mistake(flaw.to_string(), HELP),
     }
 }

@@ -35,8 +35,8 @@ pub(super) fn facts(
     let mut section = root.section("facts")?;
     let types = [("http", FactsType::Http), ("leancloud", FactsType::LeanCloud)];
     let item = section.get("type");
-    let Some(kind) = item.as_ref().map_or(Some(FactsType::Http), |item| item.word(&types)) else {
-        section.hide_rest();
+    let Some(kind) = item.as_ref().map_or(Some(FactsType::Http), |item| item.keyword(&types)) else {
+        section.hide_unread_values();
         return None;
     };
     if let Some(item) = item.filter(|_| kind == FactsType::LeanCloud) {
@@ -46,7 +46,7 @@ pub(super) fn facts(
         FactsType::Http => http(&mut section, apps, ladder, vault),
         FactsType::LeanCloud => leancloud(&mut section, apps, ladder, vault),
     };
-    section.finish();
+    section.report_unknown_keys();
     source.map(Arc::new)
 }
 
@@ -57,11 +57,11 @@ fn http(
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
     let url = section
-        .need("url", "write the address of the facts server: url = \"https://…\"")
+        .require("url", "write the address of the facts server: url = \"https://…\"")
         .and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, vault);
     let bearer = section.get("bearer").map(|item| vault.bearer(&item));
-    let apps = section.get("apps").map(|item| item.names("a configured app", &apps.names));
+    let apps = section.get("apps").map(|item| item.known_words("a configured app", &apps.names));
     let cache = cache(section);
     Some(FactsProvider {
         endpoint: Endpoint { url: url?, authorities, bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))? },
@@ -78,12 +78,12 @@ fn leancloud(
     ladder: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
-    let app = section.need("app", "write which LeanCloud app's conversations these are");
+    let app = section.require("app", "write which LeanCloud app's conversations these are");
     let app = app.and_then(|item| {
-        let name = item.one_of("a configured LeanCloud app", &apps.leancloud())?;
-        Some((name, app_id(&apps.ready, name)?, master_key(&item, apps, name)?))
+        let name = item.known_word("a configured LeanCloud app", &apps.leancloud_names())?;
+        Some((name, app_id(&apps.valid_apps, name)?, master_key(&item, apps, name)?))
     });
-    let url = section.need("url", "write the app's API address: url = \"https://…\"");
+    let url = section.require("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, ""));
     let authorities = endpoint::authorities(section, vault);
     let cache = cache(section);
@@ -109,7 +109,7 @@ fn master_key(item: &ConfigItem<'_>, apps: &Apps, name: &str) -> Option<Secret> 
         return Some(key.clone());
     }
     let flaw = format!("names {}, whose `master_key` can't be sent in a header", quoted(name));
-    item.refuse(flaw, "copy the Master Key from the console: it has only ASCII characters and no white space")
+    item.mistake(flaw, "copy the Master Key from the console: it has only ASCII characters and no white space")
 }
 
 /// Checks that the policy has the roles that LeanCloud reports. If the policy has no roles at all, another check has
@@ -118,7 +118,7 @@ fn roles(item: &ConfigItem<'_>, ladder: &RoleHierarchy) {
     let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.words().is_empty() && ladder.role(word).is_none());
     for word in missing {
         let flaw = format!("needs the role \"{word}\", which the policy does not list");
-        item.refuse::<()>(
+        item.mistake::<()>(
             flaw,
             "list \"member\", \"manager\" and \"owner\" in the policy's `roles`: LeanCloud reports these",
         );

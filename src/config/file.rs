@@ -9,7 +9,7 @@ use super::report::{ConfigProblem, Severity, SourceLine};
 pub(super) type ByteRange = Range<usize>;
 
 /// The place of a problem that concerns the whole file.
-pub(super) const THE_FILE: ByteRange = 0..0;
+pub(super) const WHOLE_FILE: ByteRange = 0..0;
 
 /// The name and text of a file, and the problems found in it so far.
 ///
@@ -67,7 +67,7 @@ impl<'a> ConfigFile<'a> {
     /// Notes a syntax error. The messages of the parser never contain a part of the file. But the text around the error
     /// may be a secret without its quotes, or the file itself may be a secret that was named by mistake. In these
     /// cases, no part of the file is shown.
-    pub(super) fn syntax(&self, error: &toml::de::Error) {
+    pub(super) fn syntax_error(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or_default();
         if self.guarded || self.text.trim().lines().count() <= 1 {
             self.notes.borrow_mut().hidden.push(0..self.text.len());
@@ -121,12 +121,12 @@ impl<'a> ConfigFile<'a> {
         let shown = self.shown(hidden, line, span);
         let piece = shown.as_ref().and_then(|shown| shown.line.get(shown.mark.clone())).map(str::to_owned);
         let place = Some((line + 1, column + 1));
-        ConfigProblem { severity, file: self.name.clone(), place, piece, message, help, shown }
+        ConfigProblem { severity, file: self.name.clone(), place, piece, message, help, source_line: shown }
     }
 
     /// Returns the line up to the first part that must not be shown, and the part of it that `span` marks.
     fn shown(&self, hidden: &[ByteRange], line: usize, span: &ByteRange) -> Option<SourceLine> {
-        if *span == THE_FILE {
+        if *span == WHOLE_FILE {
             return None;
         }
         let whole = self.line_span(line);

@@ -14,22 +14,22 @@ pub(super) fn forwarded(
     callers: &mut ConfiguredAuthenticators,
     context: &AuthenticatorContext<'_>,
 ) -> Option<Forwarded> {
-    let header = section.need("header", "name it: header = \"x-forwarded-user\"");
-    let header = header.and_then(|item| headers::own(&item, HeaderRole::Caller, callers));
+    let header = section.require("header", "name it: header = \"x-forwarded-user\"");
+    let header = header.and_then(|item| headers::header_for(&item, HeaderRole::Caller, callers));
     let roles = section.get("roles_header");
-    let roles_header = roles.as_ref().map(|item| headers::own(item, HeaderRole::Roles, callers));
+    let roles_header = roles.as_ref().map(|item| headers::header_for(item, HeaderRole::Roles, callers));
     let trusted_proxies = section
-        .need("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]")
+        .require("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]")
         .and_then(|item| proxies(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this proxy and");
-    let max_role = max_role(section, context.ladder, roles.as_ref(), "this header");
+    let max_role = max_role(section, context.roles, roles.as_ref(), "this header");
     Some(Forwarded {
         common: common?,
         header: header?,
         roles_header: roles_header.map_or(Some(None), |header| header.map(Some))?,
         trusted_proxies: trusted_proxies?,
         subject_prefix: subject_prefix?,
-        role_hierarchy: context.ladder.clone(),
+        role_hierarchy: context.roles.clone(),
         max_role,
     })
 }

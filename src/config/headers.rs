@@ -53,7 +53,11 @@ const TAKEN: [&str; 28] = [
 const STARTS: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-lc-"];
 
 /// Reads the name of a header that an authenticator may use for this purpose.
-pub(super) fn own(item: &ConfigItem<'_>, to: HeaderRole, callers: &mut ConfiguredAuthenticators) -> Option<HeaderName> {
+pub(super) fn header_for(
+    item: &ConfigItem<'_>,
+    to: HeaderRole,
+    callers: &mut ConfiguredAuthenticators,
+) -> Option<HeaderName> {
     let name = header(item)?;
     let text = name.as_str();
     let taken = TAKEN.contains(&text)
@@ -65,13 +69,13 @@ pub(super) fn own(item: &ConfigItem<'_>, to: HeaderRole, callers: &mut Configure
             HeaderRole::Caller | HeaderRole::Roles => "write for example \"x-forwarded-user\"",
             HeaderRole::Passed => "write a header that only your app uses; list cookies under `cookies`",
         };
-        return item.refuse(format!("can't be {}, which already has a meaning", quoted(text)), usual);
+        return item.mistake(format!("can't be {}, which already has a meaning", quoted(text)), usual);
     }
-    take(item.file, &item.span, name, to, callers)
+    reserve(item.file, &item.span, name, to, callers)
 }
 
 /// Reserves a header for this use. Two headers that programs may confuse cannot have different uses.
-pub(super) fn take(
+pub(super) fn reserve(
     file: &ConfigFile<'_>,
     place: &ByteRange,
     name: HeaderName,
@@ -92,10 +96,13 @@ pub(super) fn take(
 
 /// Reads the name of a header in lowercase, as in HTTP/2.
 pub(super) fn header(item: &ConfigItem<'_>) -> Option<HeaderName> {
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     let name = HeaderName::from_lowercase(text.as_bytes()).ok();
     name.or_else(|| {
-        item.refuse(format!("can't be {}", quoted(text)), "write a header's name in small letters, as in \"x-api-key\"")
+        item.mistake(
+            format!("can't be {}", quoted(text)),
+            "write a header's name in small letters, as in \"x-api-key\"",
+        )
     })
 }
 

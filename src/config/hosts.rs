@@ -9,17 +9,17 @@ use crate::authn::{Authenticator, host_name};
 
 /// Reads a list of host names and IP addresses, without ports.
 pub(super) fn hosts(item: &ConfigItem<'_>) -> Option<Vec<String>> {
-    item.each(host)
+    item.read_unique_list(host)
 }
 
 fn host(item: &ConfigItem<'_>) -> Option<String> {
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     let address = host_name(text).parse::<IpAddr>().or_else(|_| text.parse()).ok();
     let is_bare = text == host_name(text) || text.starts_with('[') && text.ends_with(']');
     match address {
         Some(address) if is_bare || text.parse::<IpAddr>().is_ok() => Some(address.to_string()),
         None if is_dns_name(text) => Some(text.to_owned()),
-        _ => item.refuse(
+        _ => item.mistake(
             format!("has {}, which is not a host name in small letters", quoted(text)),
             "write each name in full, without scheme, port or `*`: \"chat.example.com\"",
         ),

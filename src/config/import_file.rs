@@ -32,14 +32,14 @@ pub struct ImportFile {
 }
 
 /// The subject of the service that is the author of entries without `by`.
-pub const IMPORT: &str = "import";
+pub const IMPORT_SUBJECT: &str = "import";
 
 /// Reads a file of moderation entries. Entries with other apps or roles than these are kept and cause a warning. If an
 /// entry has no author, the author is the import. If an entry has no time, the time is `now`.
 ///
 /// # Errors
 /// Returns the report if the file has a mistake.
-pub fn moderation(
+pub fn read_import_file(
     path: &Path,
     apps: &[String],
     ladder: &RoleHierarchy,
@@ -59,7 +59,7 @@ pub fn moderation(
         conversations: each(&mut root, "conversations", |entry| reader.conversation(entry, &mut conversations)),
         hash: hex(&sha256(text.as_bytes())),
     };
-    root.finish();
+    root.report_unknown_keys();
     let has_mistakes = file.has_mistakes();
     let report = Report::new(file.into_problems());
     if has_mistakes { Err(report) } else { Ok((read, report)) }
@@ -73,7 +73,7 @@ fn each<'a, T>(
     let mut entries = Vec::new();
     for mut section in root.sections(key) {
         entries.extend(read(&mut section));
-        section.finish();
+        section.report_unknown_keys();
     }
     entries
 }
@@ -109,8 +109,8 @@ impl ImportFileReader<'_> {
     /// Reads a role binding: a role, or the removal of a role.
     fn binding(&mut self, entry: &mut Section<'_>) -> Option<(String, RoleBinding)> {
         let (origin, app) = (self.origin(entry), self.app(entry));
-        let user = entries::needed_user(entry);
-        let scope = entry.need("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
+        let user = entries::required_user(entry);
+        let scope = entry.require("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
         let scope = scope.and_then(|item| entries::pattern(&item));
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
         let held = if removed == Some(true) { gone(entry) } else { self.role(entry) };
@@ -120,11 +120,11 @@ impl ImportFileReader<'_> {
     }
 
     fn role(&mut self, entry: &mut Section<'_>) -> Option<RoleGrant> {
-        let item = entry.need("role", "write one of the policy's roles, or removed = true for a removed role")?;
-        let word = item.filled()?;
+        let item = entry.require("role", "write one of the policy's roles, or removed = true for a removed role")?;
+        let word = item.non_empty_text()?;
         if word == "owner" {
             let help = "write `owner` in the entry of the conversation, under [[conversations]]";
-            return item.refuse("can't be \"owner\": the entry of the conversation names its owner", help);
+            return item.mistake("can't be \"owner\": the entry of the conversation names its owner", help);
         }
         if self.ladder.role(word).is_none() && self.warned.insert(format!("role {word}")) {
             let message = format!("the policy has no role \"{}\": the binding has no effect", word.escape_debug());
@@ -154,18 +154,18 @@ impl ImportFileReader<'_> {
     ) -> Option<RegisteredConversation> {
         let origin = self.origin(entry);
         let app = self.app(entry);
-        let item = entry.need("id", "write the conversation's id, or the channel's name");
-        let id = item.as_ref().and_then(entries::exact);
+        let item = entry.require("id", "write the conversation's id, or the channel's name");
+        let id = item.as_ref().and_then(entries::conversation_id);
         let kind = entries::conversation_kind(entry, id);
         let owner = entry.get("owner").map(|item| entries::user(&item));
         let forgotten = entry.get("forgotten").map_or(Some(false), |item| item.boolean());
         for key in ["managers", "members"] {
             if let Some(item) = entry.get(key) {
-                item.refuse::<()>("is only for the policy file", "give these users roles in [[bindings]]");
+                item.mistake::<()>("is only for the policy file", "give these users roles in [[bindings]]");
             }
         }
         let (item, id) = (item?, id?);
-        entries::once(&item, id, app.as_ref(), known);
+        entries::check_unique(&item, id, app.as_ref(), known);
         let owner = if let Some(owner) = owner { Some(owner?) } else { None };
         Some(RegisteredConversation { id: id.to_owned(), app, kind, owner, forgotten: forgotten?, origin: origin? })
     }
@@ -175,11 +175,11 @@ impl ImportFileReader<'_> {
         let author = match entry.section("by") {
             Some(mut section) => {
                 let author = author(&mut section);
-                section.finish();
+                section.report_unknown_keys();
                 author
             }
-            None if entry.has("by") => None,
-            None => Some(EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None }),
+            None if entry.contains_key("by") => None,
+            None => Some(EntryAuthor { kind: CallerKind::Service, subject: IMPORT_SUBJECT.to_owned(), role: None }),
         };
         let at = entry.get("at").map_or(Some(self.now), |item| item.time());
         Some(EntryOrigin::Runtime { author: Arc::new(author?), at: at? })
@@ -188,7 +188,7 @@ impl ImportFileReader<'_> {
     /// Reads the app, which need not exist any more.
     fn app(&mut self, entry: &mut Section<'_>) -> Option<Arc<str>> {
         let item = entry.get("app")?;
-        let name = item.filled()?;
+        let name = item.non_empty_text()?;
         if !self.apps.iter().any(|app| app == name) && self.warned.insert(format!("app {name}")) {
             let message =
                 format!("there is no app \"{}\": its entries have no effect until it exists", name.escape_debug());
@@ -199,7 +199,7 @@ impl ImportFileReader<'_> {
 
     /// Returns names that accept any app. [`ImportFileReader::app`] warns of unknown apps.
     fn any(&self) -> PolicyNames<'_> {
-        PolicyNames { ladder: self.ladder, apps: &[], authenticators: &[] }
+        PolicyNames { roles: self.ladder, apps: &[], authenticators: &[] }
     }
 
     fn once(&mut self, entry: &Section<'_>, key: String, whose: &str) {
@@ -213,16 +213,16 @@ impl ImportFileReader<'_> {
 /// Reads the removal of a role.
 fn gone(entry: &mut Section<'_>) -> Option<RoleGrant> {
     match entry.get("role") {
-        Some(item) => item.refuse("can't be used together with `removed`", "leave one of the two out"),
+        Some(item) => item.mistake("can't be used together with `removed`", "leave one of the two out"),
         None => Some(RoleGrant::Removed),
     }
 }
 
 fn author(section: &mut Section<'_>) -> Option<EntryAuthor> {
-    let kind = section.need("kind", "write kind = \"user\" or \"service\"");
-    let kind = kind.and_then(|item| item.word(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
-    let subject = section.need("subject", "write the id of the author").and_then(|item| subject(&item));
-    let role = section.get("role").map(|item| item.filled().map(str::to_owned));
+    let kind = section.require("kind", "write kind = \"user\" or \"service\"");
+    let kind = kind.and_then(|item| item.keyword(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
+    let subject = section.require("subject", "write the id of the author").and_then(|item| subject(&item));
+    let role = section.get("role").map(|item| item.non_empty_text().map(str::to_owned));
     let role = if let Some(role) = role { Some(role?) } else { None };
     Some(EntryAuthor { kind: kind?, subject: subject?, role })
 }
@@ -231,6 +231,6 @@ fn subject(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.text()?;
     match check_identifier(text, usize::MAX) {
         Ok(()) => Some(text.to_owned()),
-        Err(flaw) => item.refuse(flaw.to_string(), "write a user's or service's id"),
+        Err(flaw) => item.mistake(flaw.to_string(), "write a user's or service's id"),
     }
 }

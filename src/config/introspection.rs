@@ -29,17 +29,17 @@ pub(super) fn introspection(
 ) -> Option<Arc<Introspection>> {
     let preset = section.get("preset");
     let url = section
-        .need("url", "write the address of the server: url = \"https://…\"")
+        .require("url", "write the address of the server: url = \"https://…\"")
         .and_then(|item| endpoint::url(&item));
-    let authorities = endpoint::authorities(section, context.vault);
+    let authorities = endpoint::authorities(section, context.secrets);
     let (protocol, subject, bearer) = match &preset {
-        Some(_) => token(section, context.vault),
+        Some(_) => token(section, context.secrets),
         None => (session(section, callers), needed_subject(section), None),
     };
-    let preset = preset.map_or(Some(()), |item| item.word(&[("rfc7662", ())]));
+    let preset = preset.map_or(Some(()), |item| item.keyword(&[("rfc7662", ())]));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
     let (roles, bindings) = (section.get("roles"), section.get("bindings"));
-    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()), "these answers");
+    let max_role = max_role(section, context.roles, roles.as_ref().or(bindings.as_ref()), "these answers");
     let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
     let cache = cache(section);
     preset?;
@@ -51,7 +51,7 @@ pub(super) fn introspection(
         subject_prefix: subject_prefix?,
         roles,
         bindings,
-        role_hierarchy: context.ladder.clone(),
+        role_hierarchy: context.roles.clone(),
         max_role,
         cache_lifetime: cache,
     }))
@@ -64,17 +64,17 @@ pub(super) fn leancloud_session(
     callers: &mut ConfiguredAuthenticators,
     context: &mut AuthenticatorContext<'_>,
 ) -> Option<Arc<Introspection>> {
-    let app = section.need("app", "write which LeanCloud app's users these are");
+    let app = section.require("app", "write which LeanCloud app's users these are");
     let app = app.and_then(|item| apps::leancloud_app(&item, context.leancloud));
-    let url = section.need("url", "write the app's API address: url = \"https://…\"");
+    let url = section.require("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, "/1.1/users/me"));
-    let authorities = endpoint::authorities(section, context.vault);
-    let key = section.need("app_key", "write app_key = { env = \"NAME\" } or { file = \"PATH\" }: the App Key");
-    let app_key = key.and_then(|item| context.vault.header_secret(&item));
+    let authorities = endpoint::authorities(section, context.secrets);
+    let key = section.require("app_key", "write app_key = { env = \"NAME\" } or { file = \"PATH\" }: the App Key");
+    let app_key = key.and_then(|item| context.secrets.header_secret(&item));
     let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
     let cache = cache(section);
-    let app_id = app.and_then(|name| app_id(context.ready, name))?;
+    let app_id = app.and_then(|name| app_id(context.valid_apps, name))?;
     Some(Arc::new(Introspection {
         common: common?,
         endpoint: Endpoint { url: url?, authorities, bearer: None },
@@ -83,7 +83,7 @@ pub(super) fn leancloud_session(
         subject_prefix: subject_prefix?,
         roles: None,
         bindings: None,
-        role_hierarchy: context.ladder.clone(),
+        role_hierarchy: context.roles.clone(),
         max_role: None,
         cache_lifetime: cache,
     }))
@@ -96,12 +96,12 @@ fn cache(section: &mut Section<'_>) -> Duration {
 /// Reads `forward`: the cookies and headers that the session endpoint of the app gets.
 fn session(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) -> Option<IntrospectionProtocol> {
     const HELP: &str = "write which cookies or headers of the caller are forwarded: forward = { cookies = [\"sid\"] }";
-    section.need("forward", HELP)?;
+    section.require("forward", HELP)?;
     let mut forward = section.section("forward")?;
     let cookies = forward.get("cookies").map(|item| names(&item, cookie));
     let headers = forward.get("headers").map(|item| names(&item, |item| header(item, callers)));
     let place = forward.span.clone();
-    forward.finish();
+    forward.report_unknown_keys();
     let (cookies, headers) = (cookies.unwrap_or(Some(Vec::new()))?, headers.unwrap_or(Some(Vec::new()))?);
     if cookies.is_empty() && headers.is_empty() {
         section.file.mistake(&place, "`forward` names neither cookies nor headers", HELP);
@@ -118,12 +118,12 @@ fn names<'a, T>(item: &ConfigItem<'a>, mut read: impl FnMut(&ConfigItem<'a>) -> 
 
 /// Reads the name of a cookie (RFC 6265, section 4.1.1).
 fn cookie(item: &ConfigItem<'_>) -> Option<String> {
-    let name = item.filled()?;
+    let name = item.non_empty_text()?;
     let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
     if name.bytes().all(legal) {
         return Some(name.to_owned());
     }
-    item.refuse(
+    item.mistake(
         format!("has {}, which is not the name of a cookie", quoted(name)),
         "write the name alone, as in \"sid\"",
     )
@@ -133,11 +133,11 @@ fn header(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Opti
     if headers::header(item)? == AUTHORIZATION {
         return Some(AUTHORIZATION);
     }
-    headers::own(item, HeaderRole::Passed, callers)
+    headers::header_for(item, HeaderRole::Passed, callers)
 }
 
 fn needed_subject(section: &mut Section<'_>) -> Option<String> {
-    let item = section.need("subject", "write the field of the answer that names the caller: subject = \"/id\"")?;
+    let item = section.require("subject", "write the field of the answer that names the caller: subject = \"/id\"")?;
     subject(&item)
 }
 
@@ -162,11 +162,10 @@ fn client(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<(Stri
     let key = section.get("client_secret");
     let secret = key.as_ref().map(|item| vault.secret(item));
     match (id, key) {
-        (Some(id), _) if section.has("bearer") => {
-            id.refuse("is a second credential for the server", "keep `client_id` and `client_secret`, or keep `bearer`")
-        }
-        (Some(id), Some(_)) => Some((id.filled()?.to_owned(), secret.flatten()?)),
-        (Some(id), None) => id.refuse("needs `client_secret` beside it", BOTH),
+        (Some(id), _) if section.contains_key("bearer") => id
+            .mistake("is a second credential for the server", "keep `client_id` and `client_secret`, or keep `bearer`"),
+        (Some(id), Some(_)) => Some((id.non_empty_text()?.to_owned(), secret.flatten()?)),
+        (Some(id), None) => id.mistake("needs `client_secret` beside it", BOTH),
         (None, Some(key)) => {
             section.file.mistake(&key.key, "`client_secret` needs `client_id` beside it", BOTH);
             None

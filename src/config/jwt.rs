@@ -30,25 +30,25 @@ pub(super) fn jwt(
     context: &mut AuthenticatorContext<'_>,
 ) -> Option<Jwt> {
     let issuer = issuer(section, common.as_ref(), callers);
-    let audience = section.need("audience", "list the `aud` values of its tokens: audience = [\"chat\"]");
+    let audience = section.require("audience", "list the `aud` values of its tokens: audience = [\"chat\"]");
     let audience = audience.and_then(|item| {
-        placeholder::warn(&item, "the `aud` of its tokens");
+        placeholder::warn_if_unchanged(&item, "the `aud` of its tokens");
         item.texts()
     });
     let algorithms = algorithms(section);
     let mut shared = None;
     let owner = KeySetOwner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
-    let keys = keys(section, owner, context.vault, &mut shared);
+    let keys = keys(section, owner, context.secrets, &mut shared);
     let (place, secrets) = shared.unwrap_or_default();
-    own_secrets(section, &place, &secrets, common.as_ref(), context.vault);
+    own_secrets(section, &place, &secrets, common.as_ref(), context.secrets);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
     let roles = section.get("roles");
     let bindings = section.get("bindings");
-    let max_role = max_role(section, context.ladder, roles.as_ref().or(bindings.as_ref()), "these tokens");
+    let max_role = max_role(section, context.roles, roles.as_ref().or(bindings.as_ref()), "these tokens");
     let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
     let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
-    let types = section.get("typ").map_or(Some(Vec::new()), |item| item.each(token_type));
+    let types = section.get("typ").map_or(Some(Vec::new()), |item| item.read_unique_list(token_type));
     let token_rules = token_rules(section);
 
     let jwt = Jwt {
@@ -60,15 +60,15 @@ pub(super) fn jwt(
         subject_prefix: subject_prefix?,
         roles,
         bindings,
-        role_hierarchy: context.ladder.clone(),
+        role_hierarchy: context.roles.clone(),
         max_role,
         leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
         accepted_types: types?,
         rules: token_rules,
         keys: keys?,
     };
-    if let Some(secret) = secrets.into_iter().find(demo::is_caller) {
-        callers.demo = DemoCaller::of(&jwt, secret);
+    if let Some(secret) = secrets.into_iter().find(demo::is_demo_caller_secret) {
+        callers.demo_caller = DemoCaller::from_jwt(&jwt, secret);
     }
     Some(jwt)
 }
@@ -85,12 +85,12 @@ pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
 
 /// Reads an additional accepted value of the header `typ`.
 fn token_type(item: &ConfigItem<'_>) -> Option<String> {
-    let typ = item.filled()?;
+    let typ = item.non_empty_text()?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
     if typ.bytes().all(legal) {
         return Some(normalize_media_type(typ));
     }
-    item.refuse(format!("has {}, which is not a media type", quoted(typ)), "write it as in the tokens: \"chat+jwt\"")
+    item.mistake(format!("has {}, which is not a media type", quoted(typ)), "write it as in the tokens: \"chat+jwt\"")
 }
 
 /// Reads the rules for tokens beyond a valid signature.
@@ -105,24 +105,24 @@ fn issuer(
     common: Option<&Common>,
     callers: &mut ConfiguredAuthenticators,
 ) -> Option<String> {
-    let item = section.need("issuer", "write the `iss` of its tokens: issuer = \"https://id.example.com/\"")?;
-    let issuer = item.filled()?;
+    let item = section.require("issuer", "write the `iss` of its tokens: issuer = \"https://id.example.com/\"")?;
+    let issuer = item.non_empty_text()?;
     let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
     if let Some(other) = callers.issuers.insert(issuer.to_owned(), name) {
         let help = "one issuer has one authenticator: list several keys, audiences or algorithms in that one";
-        return item.refuse(format!("is already the issuer of {other}"), help);
+        return item.mistake(format!("is already the issuer of {other}"), help);
     }
-    placeholder::warn(&item, "the `iss` of its tokens");
+    placeholder::warn_if_unchanged(&item, "the `iss` of its tokens");
     Some(issuer.to_owned())
 }
 
 fn algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
-    let item = section.need("algorithms", "list the algorithms of its tokens: algorithms = [\"RS256\"]")?;
-    let algorithms = item.each(|item| item.word(&ALGORITHMS))?;
+    let item = section.require("algorithms", "list the algorithms of its tokens: algorithms = [\"RS256\"]")?;
+    let algorithms = item.read_unique_list(|item| item.keyword(&ALGORITHMS))?;
     let symmetric = algorithms.iter().filter(|algorithm| is_symmetric(**algorithm)).count();
     if symmetric != 0 && symmetric != algorithms.len() {
         let help = "list either HS256, HS384 and HS512, or only other algorithms: a public key must never be used as a shared secret";
-        return item.refuse("mixes shared secrets with public keys", help);
+        return item.mistake("mixes shared secrets with public keys", help);
     }
     Some(algorithms)
 }
@@ -141,7 +141,7 @@ fn keys(
         let inside = ["file", "url", "secret", "public_key", "discovery"];
         sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
         fetching = KeySetOptions::read(&mut jwks, vault);
-        jwks.finish();
+        jwks.report_unknown_keys();
     }
     let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { url = \"https://…\" }";
     if sources.is_empty() {
@@ -152,7 +152,7 @@ fn keys(
         extra.file.mistake(&extra.key, message, "keep one: an authenticator has one source of keys");
     }
     if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
-        fetching.refuse();
+        fetching.refuse_all();
     }
     let read = |item: &ConfigItem<'_>| source(item, owner, &fetching, vault, shared_secrets);
     let mut keys: Vec<_> = sources.iter().map(read).collect();
@@ -210,8 +210,8 @@ fn own_secrets(
     common: Option<&Common>,
     vault: &mut SecretResolver,
 ) {
-    let own = |secret: &&Secret| !demo::is_caller(secret);
-    if let Some(other) = secrets.iter().filter(own).find_map(|secret| vault.signer(secret.expose())) {
+    let own = |secret: &&Secret| !demo::is_demo_caller_secret(secret);
+    if let Some(other) = secrets.iter().filter(own).find_map(|secret| vault.owner_signing_with(secret.expose())) {
         let message = format!("`secret` is also the secret of {other}, so each can sign as the other");
         section.file.mistake(place, message, NEW_SECRET);
     }
@@ -225,10 +225,10 @@ fn public(
     vault: &SecretResolver,
     read: fn(&[u8], &[Algorithm]) -> Result<VerificationKeys, String>,
 ) -> Option<VerificationKeys> {
-    let name = item.filled()?;
+    let name = item.non_empty_text()?;
     let algorithms = algorithms?;
     if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {
-        return item.refuse(
+        return item.mistake(
             "can't verify these `algorithms`, which need a shared secret",
             "write secret = { env = \"NAME\" }",
         );
@@ -236,7 +236,7 @@ fn public(
     let (_, bytes) = endpoint::read(item, vault)?;
     match read(&bytes, algorithms) {
         Ok(keys) => Some(keys),
-        Err(flaw) => item.refuse(format!("names {}, which can't be used: {flaw}", quoted(name)), "replace that file"),
+        Err(flaw) => item.mistake(format!("names {}, which can't be used: {flaw}", quoted(name)), "replace that file"),
     }
 }
 
@@ -264,7 +264,7 @@ pub(super) fn subject_prefix(
 fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
     let text = item.text()?;
     if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
-        return item.refuse(
+        return item.mistake(
             "can't be the start of a user id",
             "use at most 64 characters, without control characters or leading space",
         );
@@ -287,5 +287,5 @@ pub(super) fn max_role(
         }
         return None;
     };
-    ladder.role(item.one_of("one of the policy's roles", ladder.words())?)
+    ladder.role(item.known_word("one of the policy's roles", ladder.words())?)
 }

@@ -43,10 +43,10 @@ impl<'a> KeySetOptions<'a> {
     }
 
     /// Notes a mistake for each of these settings, because the keys are not fetched.
-    pub(super) fn refuse(&self) {
+    pub(super) fn refuse_all(&self) {
         for item in &self.given {
             let help = "leave it out, or write `url` or `discovery = true` beside it";
-            item.refuse::<()>("is only for keys that are fetched", help);
+            item.mistake::<()>("is only for keys that are fetched", help);
         }
     }
 
@@ -59,14 +59,14 @@ impl<'a> KeySetOptions<'a> {
     /// Returns the key set that the metadata of the issuer name. `item` must be true.
     pub(super) fn by_discovery(&self, item: &ConfigItem<'a>, owner: KeySetOwner<'_>) -> Option<KeySource> {
         if !item.boolean()? {
-            return item.refuse("can only be true", "leave it out");
+            return item.mistake("can only be true", "leave it out");
         }
         let issuer = owner.issuer?;
         let metadata = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         match metadata.parse::<Uri>().ok().filter(is_trustworthy) {
             Some(url) => self.source(item, url, Some(issuer.to_owned()), owner),
             None => item
-                .refuse("needs an `issuer` that is an https address", "write jwks = { url = \"https://…\" } instead"),
+                .mistake("needs an `issuer` that is an https address", "write jwks = { url = \"https://…\" } instead"),
         }
     }
 
@@ -80,7 +80,7 @@ impl<'a> KeySetOptions<'a> {
         let algorithms = owner.algorithms?;
         if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {
             let help = "write secret = { env = \"NAME\" }";
-            return item.refuse("can't verify these `algorithms`, which need a shared secret", help);
+            return item.mistake("can't verify these `algorithms`, which need a shared secret", help);
         }
         let endpoint = Endpoint { url, authorities: self.authorities.clone(), bearer: self.bearer.clone() };
         let stale_if_error = self.stale_if_error.unwrap_or(STALE_IF_ERROR);

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 
 /// Reads the keys of each app, by the name of the app. [`load`](super::load) must have found no mistake in the
 /// configuration.
-pub fn keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
+pub fn read_app_keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let file = ConfigFile::new(path.display().to_string(), &text, true);
     let (table, _) = DeTable::parse_recoverable(&text);
@@ -25,5 +25,5 @@ pub fn keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
         let key = ["master_key", "secret_key", "key"].into_iter().find_map(|name| app.get(name))?;
         Some((item.name.to_owned(), vault.secrets(&key)?))
     });
-    keys.collect()
+    read_app_keys.collect()
 }

@@ -58,7 +58,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
         let message = "`per_address` counts all requests through the Unix socket together, as if from one address";
         section.file.warning(&item.key, message, "if a proxy is behind the socket, add \"unix\" to `trusted_proxies`");
     }
-    section.finish();
+    section.report_unknown_keys();
     limits
 }
 
@@ -72,13 +72,13 @@ fn to_usize(number: u32) -> usize {
 
 /// Reads a list of networks, which can include `"unix"`.
 pub(super) fn proxies(item: &ConfigItem<'_>) -> Option<TrustedProxies> {
-    item.each(proxy).map(TrustedProxies)
+    item.read_unique_list(proxy).map(TrustedProxies)
 }
 
 /// Reads a network, as in `127.0.0.1/32` or `::1/128`, or `unix`.
 fn proxy(item: &ConfigItem<'_>) -> Option<TrustedProxy> {
     const HELP: &str = "write the first address of a network and its prefix length, as in \"127.0.0.1/32\" or \"10.0.0.0/8\"; or \"unix\" for the Unix socket";
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     if text == "unix" {
         return Some(TrustedProxy::Unix);
     }
@@ -89,5 +89,5 @@ fn proxy(item: &ConfigItem<'_>) -> Option<TrustedProxy> {
     }
     network
         .map(TrustedProxy::Network)
-        .or_else(|| item.refuse(format!("has {}, which is not a network", quoted(text)), HELP))
+        .or_else(|| item.mistake(format!("has {}, which is not a network", quoted(text)), HELP))
 }

@@ -51,13 +51,13 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-pub use audit_chain::{AuditChain, chain_key};
-pub use cases::{CaseCaller, PolicyCase, cases};
+pub use audit_chain::{AuditChain, read_chain_key};
+pub use cases::{CaseCaller, PolicyCase, read_cases};
 pub use demo::{DemoCaller, demo_api_key};
 pub use demo_token::DemoTokenError;
 pub use enforcement::Enforcement;
-pub use import_file::{IMPORT, ImportFile, moderation};
-pub use keys::keys;
+pub use import_file::{IMPORT_SUBJECT, ImportFile, read_import_file};
+pub use keys::read_app_keys;
 pub use limits::LimitsConfig;
 pub use placeholder::CHANGE_ME;
 pub use redis_url::{RedisAddress, RedisServer};
@@ -77,7 +77,7 @@ use crate::{clock, crypto};
 use authenticators::ConfiguredAuthenticators;
 use file::{ByteRange, ConfigFile};
 use policy::{EntryLocations, PolicyNames};
-use reader::{Section, unread};
+use reader::{Section, describe_read_error};
 use secret::SecretResolver;
 use source_files::FileReader;
 
@@ -133,7 +133,7 @@ pub fn load(path: &Path) -> LoadResult {
 /// Reads the configuration of a running program again. If it includes a pipe or device, that is a mistake, because
 /// these can be read only once.
 pub fn reload(path: &Path) -> LoadResult {
-    read(path, &FileReader::again())
+    read(path, &FileReader::for_reload())
 }
 
 /// Reads the address of the probes in this `signer.toml`, and whether they use TLS. Everything else is ignored, and no
@@ -141,11 +141,11 @@ pub fn reload(path: &Path) -> LoadResult {
 ///
 /// # Errors
 /// Returns the report if the address cannot be read.
-pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
-    let text = text(path, &FileReader::again())?;
+pub fn read_probe_address(path: &Path) -> Result<(SocketAddr, bool), Report> {
+    let text = text(path, &FileReader::for_reload())?;
     let file = ConfigFile::new(path.display().to_string(), &text, true);
     let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
-    probes.ok_or_else(|| Report::new(file.into_problems()))
+    read_probe_address.ok_or_else(|| Report::new(file.into_problems()))
 }
 
 /// Reads the settings of the audit hash chain in this `signer.toml`. Everything else is ignored, and no other file is
@@ -153,12 +153,12 @@ pub fn probes(path: &Path) -> Result<(SocketAddr, bool), Report> {
 ///
 /// # Errors
 /// Returns the report if these settings have a mistake.
-pub fn audit_chain(path: &Path) -> Result<Option<AuditChain>, Report> {
+pub fn read_audit_chain(path: &Path) -> Result<Option<AuditChain>, Report> {
     let disk = FileReader::default();
     let text = text(path, &disk)?;
     let file = ConfigFile::new(path.display().to_string(), &text, true);
     let mut vault = SecretResolver::new(path.parent().unwrap_or(Path::new("")), disk);
-    let chain = signer::audit_keys(&mut Section::root(&file, parse(&file, &text).get_ref()), &mut vault);
+    let chain = signer::read_audit_chain(&mut Section::root(&file, parse(&file, &text).get_ref()), &mut vault);
     let report = Report::new(file.into_problems());
     if report.has_mistakes() { Err(report) } else { Ok(chain) }
 }
@@ -173,8 +173,9 @@ fn read(path: &Path, disk: &FileReader) -> LoadResult {
 
 fn text(path: &Path, disk: &FileReader) -> Result<String, Report> {
     let bytes = disk.read(path);
-    let bytes =
-        bytes.map_err(|error| failed(path, &format!("the configuration is this file, {}", unread(&error)), ABSENT))?;
+    let bytes = bytes.map_err(|error| {
+        failed(path, &format!("the configuration is this file, {}", describe_read_error(&error)), ABSENT)
+    })?;
     String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
@@ -204,7 +205,7 @@ fn failed(path: &Path, message: &str, help: &str) -> Report {
     let (message, help) = (message.to_owned(), help.to_owned());
     let file = path.display().to_string();
     let problem =
-        ConfigProblem { severity: Severity::Mistake, file, place: None, piece: None, message, help, shown: None };
+        ConfigProblem { severity: Severity::Mistake, file, place: None, piece: None, message, help, source_line: None };
     Report::new(vec![problem])
 }
 
@@ -213,7 +214,7 @@ fn source(path: &Path, is: &str) -> Result<String, Report> {
     match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => Ok(text),
         Ok(Err(_)) => Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
-        Err(error) => Err(failed(path, &format!("{is}, {}", unread(&error)), "")),
+        Err(error) => Err(failed(path, &format!("{is}, {}", describe_read_error(&error)), "")),
     }
 }
 
@@ -221,7 +222,7 @@ fn source(path: &Path, is: &str) -> Result<String, Report> {
 fn parse<'a>(file: &ConfigFile<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        file.syntax(error);
+        file.syntax_error(error);
     }
     table
 }
@@ -233,7 +234,7 @@ fn read_policy(root: &mut Section<'_>, dir: &Path, disk: &FileReader) -> Option<
     let flaw = match disk.read(&path).map(String::from_utf8) {
         Ok(Ok(text)) => return Some((name, text)),
         Ok(Err(_)) => "which is not UTF-8".to_owned(),
-        Err(error) => unread(&error),
+        Err(error) => describe_read_error(&error),
     };
     let help = "write the path of a policy file: [policy] with file = \"policy.toml\", relative to this file";
     root.file.mistake(&place, format!("the policy is {name}, {flaw}"), help);
@@ -247,19 +248,19 @@ fn settings(
     mut vault: SecretResolver,
     policy_text: &str,
 ) -> Option<Settings> {
-    let ladder = policy_root.as_mut().map(policy::ladder).unwrap_or_default();
+    let ladder = policy_root.as_mut().map(policy::read_roles).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
-    let leancloud = apps.leancloud();
+    let leancloud = apps.leancloud_names();
     let (server, admin, places) = signer::listeners(&mut root, &vault, &leancloud);
     let enforcements = std::mem::take(&mut apps.enforcements);
     let context = authenticators::AuthenticatorContext {
         apps: &apps.names,
         leancloud: &leancloud,
-        ready: &apps.ready,
-        ladder: &ladder,
-        unix: matches!(server.listen, ListenAddress::Unix { .. }),
+        valid_apps: &apps.valid_apps,
+        roles: &ladder,
+        is_unix_listener: matches!(server.listen, ListenAddress::Unix { .. }),
         client_ca: tls::client_ca(&mut root),
-        vault: &mut vault,
+        secrets: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, context);
     hosts::warn_if_open(&root, server.hosts.are_configured(), &callers.authenticators, &places);
@@ -269,19 +270,19 @@ fn settings(
     let (audit, audit_chain) = signer::audit(&mut root, &mut vault, policy_name);
     let shutdown = signer::shutdown(&mut root);
     let traces = traces::traces(&mut root, &mut vault);
-    let store = store::store(&mut root, &mut vault, callers.public().is_some());
+    let store = store::store(&mut root, &mut vault, callers.demo_credentials().is_some());
     let webhooks = webhooks::webhooks(&mut root, &mut vault);
-    demo::guard(root.file, &vault, &callers, &server.listen, &places);
+    demo::check_demonstration(root.file, &vault, &callers, &server.listen, &places);
     signing::check_uses(root.file, &vault, &callers.key_hashes);
     let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
-    root.finish();
+    root.report_unknown_keys();
 
-    let known = PolicyNames { ladder: &ladder, apps: &apps.names, authenticators: &callers.names };
-    let document = document(policy_root?, &known, &apps.facts, policy_text);
-    let demonstration = callers.public().is_some();
+    let known = PolicyNames { roles: &ladder, apps: &apps.names, authenticators: &callers.names };
+    let document = document(policy_root?, &known, &apps.lint_apps, policy_text);
+    let demonstration = callers.demo_credentials().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.ready, authenticators, policy: Arc::new(Policy::new(document)), facts };
-    let demo_caller = callers.demo;
+    let engine = Engine { apps: apps.valid_apps, authenticators, policy: Arc::new(Policy::new(document)), facts };
+    let demo_caller = callers.demo_caller;
     Some(Settings {
         engine,
         server,
@@ -302,9 +303,9 @@ fn settings(
 
 /// Returns all secrets that were read, and all API keys. Text that is in the files themselves is public.
 fn known_secrets(vault: &SecretResolver, callers: &ConfiguredAuthenticators, files: [&str; 2]) -> KnownSecrets {
-    let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_api_key(hash)).copied().collect();
-    let public: Vec<&str> = files.into_iter().chain(vault.public.iter().map(String::as_str)).collect();
-    KnownSecrets::new(&vault.known, api_keys, &public)
+    let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_demo_api_key(hash)).copied().collect();
+    let public: Vec<&str> = files.into_iter().chain(vault.public_parts.iter().map(String::as_str)).collect();
+    KnownSecrets::new(&vault.secret_values, api_keys, &public)
 }
 
 /// Reads the policy. If it has no mistake and all vendors are known, also warns of rules and entries that are probably
@@ -312,7 +313,7 @@ fn known_secrets(vault: &SecretResolver, callers: &ConfiguredAuthenticators, fil
 fn document(root: Section<'_>, names: &PolicyNames<'_>, apps: &[LintApp], text: &str) -> PolicyDocument {
     let file = root.file;
     let hash = crypto::hex(&crypto::sha256(text.as_bytes()));
-    let (document, places) = policy::document(root, names, hash);
+    let (document, places) = policy::read_policy(root, names, hash);
     if !file.has_mistakes() && !apps.is_empty() && apps.len() == names.apps.len() {
         for warning in crate::policy::lint(&document, apps, clock::now()) {
             file.warning(&place(&places, warning.about), warning.message, "");

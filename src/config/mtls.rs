@@ -17,12 +17,12 @@ pub(super) fn mtls(
         let help = "write tls = { cert = \"tls.crt\", key = \"tls.key\", client_ca = \"ca.crt\" } in [server]";
         section.file.warning(&section.span, message, help);
     }
-    let san = section.need("san", "write san = \"uri\", \"dns\" or \"cn\"");
-    let san = san.and_then(|item| item.word(&[("uri", SanType::Uri), ("dns", SanType::Dns), ("cn", SanType::Cn)]));
+    let san = section.require("san", "write san = \"uri\", \"dns\" or \"cn\"");
+    let san = san.and_then(|item| item.keyword(&[("uri", SanType::Uri), ("dns", SanType::Dns), ("cn", SanType::Cn)]));
     let help = "list them: subjects = [{ name = \"spiffe://example.com/orders\", subject = \"orders\" }]";
-    let items = section.need("subjects", help).and_then(|item| item.list())?;
+    let items = section.require("subjects", help).and_then(|item| item.list())?;
     let mut names = Vec::new();
-    let subjects: Vec<_> = items.iter().map(|item| subject(item, san, context.ladder, &mut names)).collect();
+    let subjects: Vec<_> = items.iter().map(|item| subject(item, san, context.roles, &mut names)).collect();
     Some(Mtls { common: common?, name_kind: san?, subjects: subjects.into_iter().collect::<Option<_>>()? })
 }
 
@@ -34,30 +34,30 @@ fn subject<'a>(
 ) -> Option<CertificateSubject> {
     let mut section = item.section("a certificate's subject".to_owned())?;
     let help = "write { name = \"…\", subject = \"…\" }";
-    let name = section.need("name", help).and_then(|item| name(&item, san, names));
-    let subject = section.need("subject", help).and_then(|item| unix_peer::subject(&item));
+    let name = section.require("name", help).and_then(|item| name(&item, san, names));
+    let subject = section.require("subject", help).and_then(|item| unix_peer::subject(&item));
     let roles = section.get("roles").map(|item| role(&item, ladder));
-    section.finish();
+    section.report_unknown_keys();
     Some(CertificateSubject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })
 }
 
 /// Reads a name in the format of certificates.
 fn name<'a>(item: &ConfigItem<'a>, san: Option<SanType>, names: &mut Vec<&'a str>) -> Option<String> {
-    let name = item.filled()?;
+    let name = item.non_empty_text()?;
     if name.contains('*') {
-        return item.refuse("must name one caller in full, without a `*`", "list each name separately");
+        return item.mistake("must name one caller in full, without a `*`", "list each name separately");
     }
     match san {
         Some(SanType::Uri) if !is_uri(name) => {
-            return item.refuse("is not a URI", "write it as in the certificate: \"spiffe://example.com/orders\"");
+            return item.mistake("is not a URI", "write it as in the certificate: \"spiffe://example.com/orders\"");
         }
         Some(SanType::Dns) if !is_dns_name(name) => {
-            return item.refuse("is not a DNS name in small letters", "write it as in \"orders.example.com\"");
+            return item.mistake("is not a DNS name in small letters", "write it as in \"orders.example.com\"");
         }
         _ => {}
     }
     if names.contains(&name) {
-        return item.refuse(format!("is already {} for another subject", quoted(name)), "list each name once");
+        return item.mistake(format!("is already {} for another subject", quoted(name)), "list each name once");
     }
     names.push(name);
     Some(name.to_owned())
@@ -81,6 +81,6 @@ pub(super) fn is_dns_name(name: &str) -> bool {
 
 /// Reads a list of roles and returns the strongest: weaker roles at the same scope have no effect.
 fn role(item: &ConfigItem<'_>, ladder: &RoleHierarchy) -> Option<Role> {
-    let words = item.names("one of the policy's roles", ladder.words())?;
+    let words = item.known_words("one of the policy's roles", ladder.words())?;
     words.iter().filter_map(|word| ladder.role(word)).max()
 }

@@ -8,7 +8,7 @@ use super::reader::ConfigItem;
 pub const CHANGE_ME: &str = "change-me";
 
 /// Warns if a value still has the placeholder. `own` describes the value to write.
-pub(super) fn warn(item: &ConfigItem<'_>, own: &str) {
+pub(super) fn warn_if_unchanged(item: &ConfigItem<'_>, own: &str) {
     if unchanged(item.value) {
         let message = format!("`{}` still says {CHANGE_ME}", item.name);
         item.file.warning(&item.span, message, format!("replace it with {own}"));

@@ -12,7 +12,7 @@ use crate::policy::PolicyDocument;
 /// The names that the entries of a policy can refer to.
 pub(super) struct PolicyNames<'n> {
     /// The roles of the policy.
-    pub(super) ladder: &'n RoleHierarchy,
+    pub(super) roles: &'n RoleHierarchy,
     /// The configured apps.
     pub(super) apps: &'n [String],
     /// The configured authenticators.
@@ -31,20 +31,20 @@ pub(super) struct EntryLocations {
 }
 
 /// Reads the roles of the policy, weakest first.
-pub(super) fn ladder(root: &mut Section<'_>) -> RoleHierarchy {
+pub(super) fn read_roles(root: &mut Section<'_>) -> RoleHierarchy {
     const HELP: &str = "list the roles, weakest first: roles = [\"member\", \"owner\"]";
-    let Some(item) = root.need("roles", HELP) else { return RoleHierarchy::default() };
-    let words = item.each(|item| {
-        let word = item.filled()?;
+    let Some(item) = root.require("roles", HELP) else { return RoleHierarchy::default() };
+    let words = item.read_unique_list(|item| {
+        let word = item.non_empty_text()?;
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         if !word.chars().all(legal) {
             return item
-                .refuse(format!("can't have a role {}", quoted(word)), "use small letters, digits, `_` and `-`");
+                .mistake(format!("can't have a role {}", quoted(word)), "use small letters, digits, `_` and `-`");
         }
         Some(word.to_owned())
     });
     if words.as_ref().is_some_and(|words| words.len() > RoleHierarchy::MAX) {
-        item.refuse::<()>("lists too many roles", format!("list at most {}", RoleHierarchy::MAX));
+        item.mistake::<()>("lists too many roles", format!("list at most {}", RoleHierarchy::MAX));
     }
     RoleHierarchy::new(words.unwrap_or_else(|| all_words(&item)))
 }
@@ -56,20 +56,20 @@ fn all_words(list: &ConfigItem<'_>) -> Vec<String> {
 }
 
 /// Reads all of the policy except its roles, which are already read.
-pub(super) fn document(
+pub(super) fn read_policy(
     mut root: Section<'_>,
     names: &PolicyNames<'_>,
     hash: String,
 ) -> (PolicyDocument, EntryLocations) {
     let mut places = EntryLocations::default();
-    let default_role = default_role(&mut root, names.ladder);
+    let default_role = default_role(&mut root, names.roles);
     let rules = rules::rules(&mut root, names, &mut places.rules);
     let entries = entries::entries(&mut root, names, &mut places);
-    root.finish();
-    (PolicyDocument { ladder: names.ladder.clone(), default_role, rules, entries, hash }, places)
+    root.report_unknown_keys();
+    (PolicyDocument { ladder: names.roles.clone(), default_role, rules, entries, hash }, places)
 }
 
 fn default_role(root: &mut Section<'_>, ladder: &RoleHierarchy) -> Option<Role> {
     let item = root.get("default_role")?;
-    ladder.role(item.one_of("one of this policy's roles", ladder.words())?)
+    ladder.role(item.known_word("one of this policy's roles", ladder.words())?)
 }

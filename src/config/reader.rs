@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::file::{ByteRange, ConfigFile, THE_FILE};
-use super::source_files::LONGEST;
+use super::file::{ByteRange, ConfigFile, WHOLE_FILE};
+use super::source_files::MAX_FILE_BYTES;
 use super::value;
 use crate::model::Millis;
 
@@ -42,7 +42,7 @@ pub(super) struct ConfigItem<'a> {
 impl<'a> Section<'a> {
     /// Returns the outermost table of a file.
     pub(super) fn root(file: &'a ConfigFile<'a>, table: &'a DeTable<'a>) -> Section<'a> {
-        Section { file, title: ROOT.to_owned(), span: THE_FILE, table, asked: Vec::new() }
+        Section { file, title: ROOT.to_owned(), span: WHOLE_FILE, table, asked: Vec::new() }
     }
 
     /// Returns the value of this key, if there is one.
@@ -55,12 +55,12 @@ impl<'a> Section<'a> {
     }
 
     /// Returns whether this key has a value of any type.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(super) fn contains_key(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
     /// Returns the value of this key. If there is none, notes a mistake with this help text.
-    pub(super) fn need(&mut self, key: &'static str, help: &str) -> Option<ConfigItem<'a>> {
+    pub(super) fn require(&mut self, key: &'static str, help: &str) -> Option<ConfigItem<'a>> {
         let item = self.get(key);
         if item.is_none() {
             self.file.missing(&self.span, format!("{} has no `{key}`", self.title), help);
@@ -90,18 +90,18 @@ impl<'a> Section<'a> {
     }
 
     /// Hides the values of all keys that were not read: they may contain secrets.
-    pub(super) fn hide_rest(&self) {
+    pub(super) fn hide_unread_values(&self) {
         let rest = self.entries().into_iter().filter(|item| !self.asked.contains(&item.name));
         rest.for_each(|item| _ = item.hide());
     }
 
     /// Notes a mistake for each key that was not read, with the most similar known key.
-    pub(super) fn finish(self) {
-        self.hide_rest();
+    pub(super) fn report_unknown_keys(self) {
+        self.hide_unread_values();
         for item in self.entries().into_iter().filter(|item| !self.asked.contains(&item.name)) {
             let help = match nearest(item.name, self.asked.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the keys here are {}", and(self.asked.iter().map(|key| format!("`{key}`")))),
+                None => format!("the keys here are {}", join_with_and(self.asked.iter().map(|key| format!("`{key}`")))),
             };
             let message = format!("{} has no key `{}`", self.title, item.name.escape_debug());
             self.file.mistake(&item.key, message, help);
@@ -135,7 +135,7 @@ impl<'a> Section<'a> {
 impl<'a> ConfigItem<'a> {
     /// Notes a mistake in the value: `flaw` continues a sentence that starts with the key. Always returns `None`,
     /// so callers can return the result.
-    pub(super) fn refuse<T>(&self, flaw: impl AsRef<str>, help: impl Into<String>) -> Option<T> {
+    pub(super) fn mistake<T>(&self, flaw: impl AsRef<str>, help: impl Into<String>) -> Option<T> {
         self.file.mistake(&self.span, format!("`{}` {}", self.name.escape_debug(), flaw.as_ref()), help);
         None
     }
@@ -149,9 +149,9 @@ impl<'a> ConfigItem<'a> {
     }
 
     /// Reads a string that is not empty.
-    pub(super) fn filled(&self) -> Option<&'a str> {
+    pub(super) fn non_empty_text(&self) -> Option<&'a str> {
         match self.text()? {
-            "" => self.refuse("must not be empty", "fill it in, or leave it out where it is optional"),
+            "" => self.mistake("must not be empty", "fill it in, or leave it out where it is optional"),
             text => Some(text),
         }
     }
@@ -171,17 +171,17 @@ impl<'a> ConfigItem<'a> {
         };
         let number = u32::from_str_radix(digits.as_str(), digits.radix()).ok();
         let range = format!("write a whole number from {} to {}", bounds.start(), bounds.end());
-        number.filter(|number| bounds.contains(number)).or_else(|| self.refuse("is out of range", range))
+        number.filter(|number| bounds.contains(number)).or_else(|| self.mistake("is out of range", range))
     }
 
     /// Reads a duration within these bounds.
     pub(super) fn duration(&self, least: &str, most: &str) -> Option<Duration> {
         let help = format!("write a whole number and ms, s, m, h or d, from \"{least}\" to \"{most}\"");
         let Some(duration) = value::duration(self.text()?) else {
-            return self.refuse("is not a duration", help);
+            return self.mistake("is not a duration", help);
         };
         let within = value::duration(least)? <= duration && duration <= value::duration(most)?;
-        if within { Some(duration) } else { self.refuse("is out of range", help) }
+        if within { Some(duration) } else { self.mistake("is out of range", help) }
     }
 
     /// Reads a size within these bounds, in bytes.
@@ -189,8 +189,8 @@ impl<'a> ConfigItem<'a> {
         let [least, most] = [bounds.start(), bounds.end()].map(|bytes| value::show_size(*bytes));
         let help = format!("write a whole number and B, KiB or MiB, from \"{least}\" to \"{most}\"");
         match value::size(self.text()?) {
-            None => self.refuse("is not a size", help),
-            Some(size) if !bounds.contains(&size) => self.refuse("is out of range", help),
+            None => self.mistake("is not a size", help),
+            Some(size) if !bounds.contains(&size) => self.mistake("is out of range", help),
             size => size,
         }
     }
@@ -198,11 +198,11 @@ impl<'a> ConfigItem<'a> {
     /// Reads a rate, in events per second.
     pub(super) fn rate(&self) -> Option<NonZeroU32> {
         let rate = value::rate(self.text()?);
-        rate.or_else(|| self.refuse("is not a rate", "write a number per second, as in \"20/s\""))
+        rate.or_else(|| self.mistake("is not a rate", "write a number per second, as in \"20/s\""))
     }
 
     /// Reads one of these words, and returns its meaning.
-    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn keyword<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meaning);
@@ -210,9 +210,9 @@ impl<'a> ConfigItem<'a> {
         let known = || words.iter().map(|(word, _)| *word);
         let help = match nearest(text, known()) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("write {}", or(known().map(quoted))),
+            None => format!("write {}", join_with_or(known().map(quoted))),
         };
-        self.refuse(format!("can't be {}", quoted(text)), help)
+        self.mistake(format!("can't be {}", quoted(text)), help)
     }
 
     /// Reads a list, and returns its elements.
@@ -234,20 +234,20 @@ impl<'a> ConfigItem<'a> {
         let items = self.elements("write a list in brackets, as in [\"…\"]")?;
         if items.is_empty() {
             return self
-                .refuse("must not be an empty list", "list at least one, or leave the key out where it is optional");
+                .mistake("must not be an empty list", "list at least one, or leave the key out where it is optional");
         }
         Some(items)
     }
 
     /// Reads a list that is not empty and has no duplicates. Each element is read with `read`. Returns `None` if any
     /// element is wrong.
-    pub(super) fn each<T: PartialEq>(&self, read: impl Fn(&ConfigItem<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn read_unique_list<T: PartialEq>(&self, read: impl Fn(&ConfigItem<'a>) -> Option<T>) -> Option<Vec<T>> {
         let items = self.list()?;
         let mut values = Vec::new();
         for item in &items {
             match read(item) {
                 Some(value) if values.contains(&value) => {
-                    item.refuse::<()>("lists this twice", "write it once");
+                    item.mistake::<()>("lists this twice", "write it once");
                 }
                 value => values.extend(value),
             }
@@ -257,22 +257,22 @@ impl<'a> ConfigItem<'a> {
 
     /// Reads a list of strings that are not empty.
     pub(super) fn texts(&self) -> Option<Vec<String>> {
-        self.each(|item| item.filled().map(str::to_owned))
+        self.read_unique_list(|item| item.non_empty_text().map(str::to_owned))
     }
 
     /// Reads a list of known words. `kind` describes such a word in messages. If no words are known, accepts any word,
     /// because another check has noted that.
-    pub(super) fn names(&self, kind: &str, known: &[String]) -> Option<Vec<String>> {
-        self.each(|item| item.one_of(kind, known).map(str::to_owned))
+    pub(super) fn known_words(&self, kind: &str, known: &[String]) -> Option<Vec<String>> {
+        self.read_unique_list(|item| item.known_word(kind, known).map(str::to_owned))
     }
 
     /// Reads one of the known words, under the same conditions as [`ConfigItem::names`].
-    pub(super) fn one_of(&self, kind: &str, known: &[String]) -> Option<&'a str> {
-        let text = self.filled()?;
+    pub(super) fn known_word(&self, kind: &str, known: &[String]) -> Option<&'a str> {
+        let text = self.non_empty_text()?;
         if known.is_empty() || known.iter().any(|name| name == text) {
             return Some(text);
         }
-        self.refuse(format!("names {}, which is not {kind}", quoted(text)), suggest(text, known))
+        self.mistake(format!("names {}, which is not {kind}", quoted(text)), suggest(text, known))
     }
 
     /// Reads a table.
@@ -296,10 +296,10 @@ impl<'a> ConfigItem<'a> {
             return self.wrong_type("a date and time", HELP);
         };
         match (time.date, time.time, time.offset) {
-            (None, ..) | (_, None, _) => self.refuse("must have both a date and a time", HELP),
-            (.., None) => self.refuse("has no offset", "add Z for UTC, or an offset as in +08:00, at its end"),
+            (None, ..) | (_, None, _) => self.mistake("must have both a date and a time", HELP),
+            (.., None) => self.mistake("has no offset", "add Z for UTC, or an offset as in +08:00, at its end"),
             (Some(date), Some(time), Some(offset)) => value::time(&format!("{date}T{time}"), &offset.to_string())
-                .or_else(|| self.refuse("is out of range", "write a time after 1970-01-01T00:00:00Z")),
+                .or_else(|| self.mistake("is out of range", "write a time after 1970-01-01T00:00:00Z")),
         }
     }
 
@@ -339,7 +339,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 pub(super) fn suggest(word: &str, known: &[String]) -> String {
     match nearest(word, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("write {}", or(known.iter().map(|known| quoted(known)))),
+        None => format!("write {}", join_with_or(known.iter().map(|known| quoted(known)))),
     }
 }
 
@@ -351,22 +351,22 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// Returns the reason why a file could not be read. The text continues a sentence after the name of the file.
-pub(super) fn unread(error: &std::io::Error) -> String {
+pub(super) fn describe_read_error(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "which does not exist".to_owned(),
         std::io::ErrorKind::Unsupported => "which can't be read a second time: it is not a regular file".to_owned(),
-        std::io::ErrorKind::FileTooLarge => format!("which is larger than {} MiB", LONGEST >> 20),
+        std::io::ErrorKind::FileTooLarge => format!("which is larger than {} MiB", MAX_FILE_BYTES >> 20),
         _ => format!("which can't be read: {error}"),
     }
 }
 
 /// `a, b or c`.
-pub(super) fn or(words: impl Iterator<Item = String>) -> String {
+pub(super) fn join_with_or(words: impl Iterator<Item = String>) -> String {
     joined(words.collect(), "or")
 }
 
 /// `a, b and c`.
-pub(super) fn and(words: impl Iterator<Item = String>) -> String {
+pub(super) fn join_with_and(words: impl Iterator<Item = String>) -> String {
     joined(words.collect(), "and")
 }
 

@@ -39,7 +39,7 @@ pub enum RedisAddress {
 
 impl RedisServer {
     /// Returns whether requests to this server cross a network without encryption.
-    pub(super) fn is_exposed(&self) -> bool {
+    pub(super) fn is_unencrypted(&self) -> bool {
         match &self.address {
             RedisAddress::Tcp { host, tls: false, .. } => !is_loopback(host),
             _ => false,
@@ -65,7 +65,7 @@ impl fmt::Debug for RedisServer {
 
 /// Reads a URL: `redis://`, or `rediss://` for TLS, or `unix://`; see
 /// <https://www.iana.org/assignments/uri-schemes/prov/redis>.
-pub(super) fn server(url: &Secret) -> Option<RedisServer> {
+pub(super) fn parse_server(url: &Secret) -> Option<RedisServer> {
     let text = str::from_utf8(url.expose()).ok()?.trim();
     if text.contains('#') {
         return None;
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Option<RedisServer> {
-        server(&Secret::new(url.into()))
+        parse_server(&Secret::new(url.into()))
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             ("redis://myMaster_1", "myMaster_1:6379", true),
         ] {
             let server = read(url).unwrap();
-            assert_eq!((server.address.to_string().as_str(), server.is_exposed()), (address, exposed), "{url}");
+            assert_eq!((server.address.to_string().as_str(), server.is_unencrypted()), (address, exposed), "{url}");
         }
         let server = read("rediss://us%40er:p%2Fass@h/3").unwrap();
         assert!(matches!(server.address, RedisAddress::Tcp { tls: true, .. }));

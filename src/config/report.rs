@@ -35,7 +35,7 @@ pub struct ConfigProblem {
     pub message: String,
     /// The correction. Empty if the message already includes it.
     pub help: String,
-    pub(super) shown: Option<SourceLine>,
+    pub(super) source_line: Option<SourceLine>,
 }
 
 /// The line of a problem, and the marked part of it.
@@ -92,7 +92,7 @@ impl ConfigProblem {
             Severity::Warning => Level::WARNING,
         };
         let group = Group::with_title(level.primary_title(self.message.as_str()));
-        let group = match (&self.shown, self.place) {
+        let group = match (&self.source_line, self.place) {
             (Some(shown), Some((line, _))) => group.element(self.snippet(shown, line)),
             (None, Some((line, column))) => {
                 group.element(Origin::path(self.file.as_str()).line(line).char_column(column))

@@ -18,7 +18,7 @@ const NO_RULE: [&str; 6] = ["none", "default", "ban", "mute", "block", "unknown-
 pub(super) fn rules(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mut Vec<ByteRange>) -> Vec<Rule> {
     let mut ids = HashSet::new();
     let mut rules = Vec::new();
-    if !root.has("rules") {
+    if !root.contains_key("rules") {
         let help = "add [[rules]] with id, effect and actions";
         root.file.warning(&root.span, "there is no rule, so nothing is allowed", help);
     }
@@ -35,9 +35,9 @@ pub(super) fn rules(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mu
 fn rule<'a>(mut section: Section<'a>, names: &PolicyNames<'_>, ids: &mut HashSet<&'a str>) -> Option<Rule> {
     let id = id(&mut section, ids);
     let effect = section
-        .need("effect", "write effect = \"allow\" or effect = \"deny\"")
-        .and_then(|item| item.word(&[("allow", Effect::Allow), ("deny", Effect::Deny)]));
-    let actions = section.need("actions", "list them: actions = [\"join\"]; or all: actions = [\"*\"]");
+        .require("effect", "write effect = \"allow\" or effect = \"deny\"")
+        .and_then(|item| item.keyword(&[("allow", Effect::Allow), ("deny", Effect::Deny)]));
+    let actions = section.require("actions", "list them: actions = [\"join\"]; or all: actions = [\"*\"]");
     let actions = actions.and_then(|item| self::actions(&item));
 
     let mut rule = Rule::new(id.unwrap_or_default(), effect.unwrap_or(Effect::Deny), actions.unwrap_or_default());
@@ -47,19 +47,19 @@ fn rule<'a>(mut section: Section<'a>, names: &PolicyNames<'_>, ids: &mut HashSet
     if effect.is_some() {
         together(&mut section, &rule);
     }
-    section.finish();
+    section.report_unknown_keys();
     (id.is_some() && effect.is_some() && actions.is_some()).then_some(rule)
 }
 
 /// Reads the id of the rule, which must be unique.
 fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a str> {
-    let item = section.need("id", "write an id, which answers, logs and tests show: id = \"owners-kick\"")?;
-    let id = item.filled()?;
+    let item = section.require("id", "write an id, which answers, logs and tests show: id = \"owners-kick\"")?;
+    let id = item.non_empty_text()?;
     if id.len() > 64 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-        return item.refuse(format!("can't be {}", quoted(id)), "use at most 64 letters, digits, `-`, `_` and `.`");
+        return item.mistake(format!("can't be {}", quoted(id)), "use at most 64 letters, digits, `-`, `_` and `.`");
     }
     if !ids.insert(id) {
-        return item.refuse(format!("is already {} for another rule", quoted(id)), "give each rule its own id");
+        return item.mistake(format!("is already {} for another rule", quoted(id)), "give each rule its own id");
     }
     if NO_RULE.contains(&id) {
         let message = format!("in metrics, this rule looks like {}, which means that no rule decided", quoted(id));
@@ -70,7 +70,11 @@ fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a s
 
 fn actions(item: &ConfigItem<'_>) -> Option<ActionSet> {
     let has_star = item.list()?.iter().any(|item| item.value.as_str() == Some("*"));
-    let actions = if has_star { item.each(star_or_beside)? } else { vec![item.each(action)?.into_iter().collect()] };
+    let actions = if has_star {
+        item.read_unique_list(star_or_beside)?
+    } else {
+        vec![item.read_unique_list(action)?.into_iter().collect()]
+    };
     Some(actions.into_iter().flat_map(ActionSet::iter).collect())
 }
 
@@ -85,13 +89,13 @@ fn star_or_beside(item: &ConfigItem<'_>) -> Option<ActionSet> {
         let left_out = Action::ALL.iter().filter(|action| !star.contains(**action));
         let left_out: Vec<String> = left_out.map(|action| quoted(action.as_str())).collect();
         let help = format!("leave it out; beside \"*\", only {} have an effect", left_out.join(", "));
-        return item.refuse(format!("names {}, which \"*\" includes", quoted(action.as_str())), help);
+        return item.mistake(format!("names {}, which \"*\" includes", quoted(action.as_str())), help);
     }
     Some(ActionSet::of(&[action]))
 }
 
 fn action(item: &ConfigItem<'_>) -> Option<Action> {
-    let word = item.filled()?;
+    let word = item.non_empty_text()?;
     Action::parse(word).or_else(|| {
         let help = match nearest(word, Action::ALL.iter().map(|action| action.as_str())) {
             Some(near) => format!("did you mean \"{near}\"?"),
@@ -99,32 +103,33 @@ fn action(item: &ConfigItem<'_>) -> Option<Action> {
                 "write an action such as \"join\" or \"kick\", an Ably operation such as \"publish\", or \"*\"".into()
             }
         };
-        item.refuse(format!("names {}, which is not an action", quoted(word)), help)
+        item.mistake(format!("names {}, which is not an action", quoted(word)), help)
     })
 }
 
 /// Reads the conditions on the caller and the user.
 fn who(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     const KINDS: [(&str, CallerKind); 2] = [("user", CallerKind::User), ("service", CallerKind::Service)];
-    rule.callers = section.get("callers").and_then(|item| item.each(|item| item.word(&KINDS)));
-    rule.services = section.get("services").and_then(|item| item.each(service));
-    rule.authenticators =
-        section.get("authenticators").and_then(|item| item.names("a configured authenticator", names.authenticators));
+    rule.callers = section.get("callers").and_then(|item| item.read_unique_list(|item| item.keyword(&KINDS)));
+    rule.services = section.get("services").and_then(|item| item.read_unique_list(service));
+    rule.authenticators = section
+        .get("authenticators")
+        .and_then(|item| item.known_words("a configured authenticator", names.authenticators));
     rule.roles = section.get("roles").and_then(|item| roles(&item, names));
     rule.caller_roles = section.get("caller_roles").and_then(|item| roles(&item, names));
     let client = [("self", ClientCondition::Itself), ("any", ClientCondition::Anyone)];
-    rule.client = section.get("client").and_then(|item| item.word(&client));
+    rule.client = section.get("client").and_then(|item| item.keyword(&client));
     rule.claims = section.get("claims").map(|item| claims(&item)).unwrap_or_default();
 }
 
 /// Reads the conditions on the requested action.
 fn what(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
-    rule.apps = section.get("apps").and_then(|item| item.names("a configured app", names.apps));
+    rule.apps = section.get("apps").and_then(|item| item.known_words("a configured app", names.apps));
     let targets =
         [TargetCondition::Itself, TargetCondition::Others, TargetCondition::Outranked].map(|are| (are.as_str(), are));
-    rule.targets = section.get("targets").and_then(|item| item.word(&targets));
-    rule.kinds = section.get("kinds").and_then(|item| item.each(kind));
-    rule.conversations = section.get("conversations").and_then(|item| item.each(template));
+    rule.targets = section.get("targets").and_then(|item| item.keyword(&targets));
+    rule.kinds = section.get("kinds").and_then(|item| item.read_unique_list(kind));
+    rule.conversations = section.get("conversations").and_then(|item| item.read_unique_list(template));
     let most = section.get("max_members").and_then(|item| item.integer(1..=100_000));
     rule.max_members = most.and_then(|most| usize::try_from(most).ok());
 }
@@ -133,25 +138,25 @@ fn service(item: &ConfigItem<'_>) -> Option<String> {
     let name = item.text()?;
     match check_identifier(name, 255) {
         Ok(()) => Some(name.to_owned()),
-        Err(flaw) => item.refuse(flaw.to_string(), "write the id of an API key, or the subject of a service's token"),
+        Err(flaw) => item.mistake(flaw.to_string(), "write the id of an API key, or the subject of a service's token"),
     }
 }
 
 fn roles(item: &ConfigItem<'_>, names: &PolicyNames<'_>) -> Option<Vec<Role>> {
-    let words = item.names("one of this policy's roles", names.ladder.words())?;
-    words.iter().map(|word| names.ladder.role(word)).collect()
+    let words = item.known_words("one of this policy's roles", names.roles.words())?;
+    words.iter().map(|word| names.roles.role(word)).collect()
 }
 
 /// Reads the kind of a conversation.
 pub(super) fn kind(item: &ConfigItem<'_>) -> Option<ConversationKind> {
-    item.word(&ConversationKind::ALL.map(|kind| (kind.as_str(), kind)))
+    item.keyword(&ConversationKind::ALL.map(|kind| (kind.as_str(), kind)))
 }
 
 fn template(item: &ConfigItem<'_>) -> Option<Template> {
     const HELP: &str = "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} only as whole segments";
     match Template::parse(item.text()?) {
         Ok(template) => Some(template),
-        Err(flaw) => item.refuse(flaw, HELP),
+        Err(flaw) => item.mistake(flaw, HELP),
     }
 }
 
@@ -159,7 +164,7 @@ fn claims(item: &ConfigItem<'_>) -> Vec<(String, Value)> {
     let Some(section) = item.section("`claims`".to_owned()) else { return Vec::new() };
     let entries = section.entries();
     if entries.is_empty() {
-        item.refuse::<()>("must not be empty", "name a claim and its value: claims = { tenant = \"acme\" }");
+        item.mistake::<()>("must not be empty", "name a claim and its value: claims = { tenant = \"acme\" }");
     }
     entries.iter().filter_map(|item| Some((item.name.to_owned(), claim(item)?))).collect()
 }
@@ -170,7 +175,7 @@ fn claim(item: &ConfigItem<'_>) -> Option<Value> {
         DeValue::Boolean(value) => Some(Value::from(*value)),
         DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
             Ok(number) => Some(Value::from(number)),
-            Err(_) => item.refuse("is out of range", "write a number of at most 63 bits, or a string"),
+            Err(_) => item.mistake("is out of range", "write a number of at most 63 bits, or a string"),
         },
         _ => item
             .wrong_type("a string, a whole number, or true or false", "write the one value that the claim must have"),
@@ -179,12 +184,13 @@ fn claim(item: &ConfigItem<'_>) -> Option<Value> {
 
 /// Reads the reason that a denied caller gets: one line of at most 300 characters.
 pub(super) fn reason(item: &ConfigItem<'_>) -> Option<String> {
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     if let Err(flaw) = check_text(text) {
-        return item.refuse(flaw.to_string(), "write one plain line; it is sent in answers and logs");
+        return item.mistake(flaw.to_string(), "write one plain line; it is sent in answers and logs");
     }
     if text.chars().count() > 300 {
-        return item.refuse("must be one line of at most 300 characters", "write less; it is sent in answers and logs");
+        return item
+            .mistake("must be one line of at most 300 characters", "write less; it is sent in answers and logs");
     }
     Some(text.to_owned())
 }
@@ -195,7 +201,7 @@ fn together(section: &mut Section<'_>, rule: &Rule) {
         for key in ["max_members", "claims"] {
             if let Some(item) = section.get(key) {
                 let help = "write an allow rule with this condition: requests that no rule allows are denied";
-                item.refuse::<()>("is for allow rules only", help);
+                item.mistake::<()>("is for allow rules only", help);
             }
         }
     }
@@ -235,6 +241,6 @@ fn trusted(section: &mut Section<'_>, rule: &Rule) {
 
 fn refuse(section: &mut Section<'_>, key: &'static str, flaw: &str, help: &str) {
     if let Some(item) = section.get(key) {
-        item.refuse::<()>(flaw, help);
+        item.mistake::<()>(flaw, help);
     }
 }

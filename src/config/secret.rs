@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 use super::demo;
 use super::file::ByteRange;
-use super::reader::{ConfigItem, nearest, quoted, unread};
+use super::reader::{ConfigItem, describe_read_error, nearest, quoted};
 use super::signing::{SigningSecret, warn_if_weak};
 use super::source_files::FileReader;
 use crate::authn::BearerToken;
@@ -28,13 +28,13 @@ pub(super) struct SecretResolver {
     pub(super) dir: PathBuf,
     disk: FileReader,
     /// All secrets that were read.
-    pub(super) seen: Vec<ResolvedSecret>,
+    pub(super) resolved: Vec<ResolvedSecret>,
     /// The secrets that sign something.
     pub(super) signing: Vec<SigningSecret>,
     /// The values of all secrets except the public secrets of the demonstration. No output may contain them.
-    pub(super) known: Vec<Secret>,
+    pub(super) secret_values: Vec<Secret>,
     /// Parts of secrets that are not secret, such as the host in a URL.
-    pub(super) public: Vec<String>,
+    pub(super) public_parts: Vec<String>,
 }
 
 /// A secret that was read.
@@ -44,7 +44,7 @@ pub(super) struct ResolvedSecret {
     /// The name of that key.
     pub(super) name: String,
     /// Whether the demonstration has this secret.
-    pub(super) demonstration: bool,
+    pub(super) is_demo_secret: bool,
     /// Whether the secret signs something.
     pub(super) is_signing: bool,
     /// The HMAC key blocks of the secret.
@@ -63,7 +63,14 @@ enum SecretUse {
 impl SecretResolver {
     pub(super) fn new(dir: &Path, disk: FileReader) -> SecretResolver {
         let (seen, signing, known, public) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        SecretResolver { dir: dir.to_owned(), disk, seen, signing, known, public }
+        SecretResolver {
+            dir: dir.to_owned(),
+            disk,
+            resolved: seen,
+            signing,
+            secret_values: known,
+            public_parts: public,
+        }
     }
 
     /// Reads a file that the configuration names, secret or not.
@@ -124,9 +131,9 @@ impl SecretResolver {
             SecretReference::File(path) => self.file(item, path)?,
         };
         warn_of_space(item, &bytes);
-        let (key, name, demonstration) = (item.key.clone(), item.name.to_owned(), demo::is_secret(&bytes));
+        let (key, name, demonstration) = (item.key.clone(), item.name.to_owned(), demo::is_demo_secret(&bytes));
         let (is_signing, blocks) = (purpose == SecretUse::Signing, KeyBlocks::new(&bytes));
-        self.seen.push(ResolvedSecret { key, name, demonstration, is_signing, blocks });
+        self.resolved.push(ResolvedSecret { key, name, is_demo_secret: demonstration, is_signing, blocks });
         let secret = Secret::new(bytes);
         if !demonstration {
             self.know(item, &secret);
@@ -141,7 +148,7 @@ impl SecretResolver {
         if !is_url {
             warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), secret.expose());
         }
-        self.known.push(secret.clone());
+        self.secret_values.push(secret.clone());
     }
 
     /// Reads a secret from a file, without one newline at the end.
@@ -153,12 +160,12 @@ impl SecretResolver {
             Err(error) if error.kind() == ErrorKind::IsADirectory => {
                 return refuse(item, &needs("which is a directory"), "name a file that holds the secret");
             }
-            Err(error) => return unreadable(item, &needs(&unread(&error))),
+            Err(error) => return unreadable(item, &needs(&describe_read_error(&error))),
         };
         if bytes.is_empty() {
             return refuse(item, &needs("which is empty"), "write the secret into the file");
         }
-        if let (Ok(meta), false) = (std::fs::metadata(self.dir.join(name)), demo::is_secret(&bytes)) {
+        if let (Ok(meta), false) = (std::fs::metadata(self.dir.join(name)), demo::is_demo_secret(&bytes)) {
             warn_if_readable(item, &shown, &meta);
         }
         Some(bytes)
@@ -200,7 +207,7 @@ fn variable(item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
         );
     }
     let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
-    match environment::variable(name) {
+    match environment::get(name) {
         None => refuse(
             item,
             &format!("needs the variable {shown}, which is not set"),

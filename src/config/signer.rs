@@ -9,7 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::audit_chain::{AuditChain, audit_chain};
-use super::file::{ByteRange, THE_FILE};
+use super::file::{ByteRange, WHOLE_FILE};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::tls::{self, TlsConfig};
@@ -130,10 +130,10 @@ pub(super) fn listeners(
         admin.tls = tls::tls(&mut section, vault, false);
         let names = section.get("hosts").and_then(|item| hosts::hosts(&item));
         admin.hosts = OwnHosts::with_addresses(names);
-        section.finish();
+        section.report_unknown_keys();
     }
     if matches!(server.listen, ListenAddress::Tcp(address) if clash(address, admin.listen)) {
-        let at = if place == THE_FILE { places.listen.clone() } else { place };
+        let at = if place == WHOLE_FILE { places.listen.clone() } else { place };
         let message = format!("callers and probes can't share {}", admin.listen);
         root.file.mistake(&at, message, "give [admin] another `listen` address");
     }
@@ -145,7 +145,7 @@ pub(super) fn listeners(
 pub(super) fn probes(root: &mut Section<'_>) -> Option<(SocketAddr, bool)> {
     let Some(mut section) = root.section("admin") else { return (!root.file.has_mistakes()).then_some((ADMIN, false)) };
     let listen = section.get("listen").map_or(Some(ADMIN), |item| address(&item))?;
-    Some((listen, section.has("tls")))
+    Some((listen, section.contains_key("tls")))
 }
 
 /// Returns whether two listeners cannot both bind their address.
@@ -190,7 +190,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     if let Some(item) = section.get("leancloud_compat") {
         server.leancloud_compat = apps::leancloud_app(&item, leancloud).map(str::to_owned);
     }
-    section.finish();
+    section.report_unknown_keys();
     (server, places)
 }
 
@@ -203,10 +203,10 @@ fn only(apps: &[String]) -> Option<String> {
 }
 
 fn cors(mut section: Section<'_>) -> Option<CorsConfig> {
-    let origins = section.need("origins", "list them: origins = [\"https://app.example.com\"]");
-    let origins = origins.and_then(|item| item.each(origin));
+    let origins = section.require("origins", "list them: origins = [\"https://app.example.com\"]");
+    let origins = origins.and_then(|item| item.read_unique_list(origin));
     let credentials = section.get("credentials").and_then(|item| item.boolean()).unwrap_or(false);
-    section.finish();
+    section.report_unknown_keys();
     Some(CorsConfig { origins: origins?, credentials })
 }
 
@@ -215,9 +215,9 @@ fn cors(mut section: Section<'_>) -> Option<CorsConfig> {
 /// it is refused.
 fn origin(item: &ConfigItem<'_>) -> Option<String> {
     const HELP: &str = "write an origin as browsers send it: \"https://app.example.com\", with a port only if it is not the default port of the scheme";
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     if text.contains('*') {
-        return item.refuse("must name each origin in full, without a `*`", HELP);
+        return item.mistake("must name each origin in full, without a `*`", HELP);
     }
     let plain =
         text.parse::<http::Uri>().ok().filter(|uri| !text.ends_with('/') && uri.query().is_none()).and_then(|uri| {
@@ -228,14 +228,14 @@ fn origin(item: &ConfigItem<'_>) -> Option<String> {
         });
     match plain {
         Some(plain) if plain == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) => Some(plain),
-        _ => item.refuse(format!("has {}, which is not an origin", quoted(text)), HELP),
+        _ => item.mistake(format!("has {}, which is not an origin", quoted(text)), HELP),
     }
 }
 
 /// Reads the address for callers: an IP address with a port, or `unix:` and a path.
 fn listen(item: &ConfigItem<'_>, dir: &Path) -> Option<ListenAddress> {
-    match item.filled()?.strip_prefix("unix:") {
-        Some("") => item.refuse("names no socket", "write its path: \"unix:/run/chat-signer.sock\""),
+    match item.non_empty_text()?.strip_prefix("unix:") {
+        Some("") => item.mistake("names no socket", "write its path: \"unix:/run/chat-signer.sock\""),
         // By default, only the owner of the socket may connect.
         Some(path) => Some(ListenAddress::Unix { path: dir.join(path), mode: 0o600 }),
         None => address(item).map(ListenAddress::Tcp),
@@ -248,7 +248,7 @@ fn socket_mode(section: &mut Section<'_>, listen: &mut ListenAddress) {
     let given = item.text().and_then(|text| {
         let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
         let bits = u32::from_str_radix(text, 8).ok().filter(|bits| digits && *bits <= 0o777);
-        bits.or_else(|| item.refuse("is not a file mode", "write its octal digits in quotes, as in \"0660\""))
+        bits.or_else(|| item.mistake("is not a file mode", "write its octal digits in quotes, as in \"0660\""))
     });
     match listen {
         ListenAddress::Unix { mode, .. } => *mode = given.unwrap_or(*mode),
@@ -264,10 +264,10 @@ fn socket_mode(section: &mut Section<'_>, listen: &mut ListenAddress) {
 
 /// Reads an address to listen on.
 fn address(item: &ConfigItem<'_>) -> Option<SocketAddr> {
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     let parsed = text.parse().ok();
     parsed.or_else(|| {
-        item.refuse(
+        item.mistake(
             format!("has {}, which is not an address", quoted(text)),
             "write an IP address and a port: \"127.0.0.1:7480\", \"[::1]:7480\", or \"0.0.0.0:7480\" for all interfaces",
         )
@@ -277,15 +277,15 @@ fn address(item: &ConfigItem<'_>) -> Option<SocketAddr> {
 /// Returns the path of the policy file, and the place in the file that names it. Returns `None` if that has a mistake.
 pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, ByteRange)> {
     let default = dir.join("policy.toml");
-    if !root.has("policy") {
+    if !root.contains_key("policy") {
         return Some((default, root.span.clone()));
     }
     let mut section = root.section("policy")?;
     let place = section.span.clone();
     let item = section.get("file");
-    section.finish();
+    section.report_unknown_keys();
     match item {
-        Some(item) => Some((dir.join(item.filled()?), item.span.clone())),
+        Some(item) => Some((dir.join(item.non_empty_text()?), item.span.clone())),
         None => Some((default, place)),
     }
 }
@@ -303,12 +303,12 @@ pub(super) fn audit(
     let Some(mut section) = root.section("audit") else { return (AuditOutput::Stdout, None) };
     let to = section.get("to").and_then(|item| audit_to(&item, &dir, &read));
     let chain = audit_chain(&mut section, vault);
-    section.finish();
+    section.report_unknown_keys();
     (to.unwrap_or(AuditOutput::Stdout), chain)
 }
 
 /// Reads the hash chain of `[audit]`, if its settings have no mistake.
-pub(super) fn audit_keys(root: &mut Section<'_>, vault: &mut SecretResolver) -> Option<AuditChain> {
+pub(super) fn read_audit_chain(root: &mut Section<'_>, vault: &mut SecretResolver) -> Option<AuditChain> {
     root.section("audit").and_then(|mut section| audit_chain(&mut section, vault))
 }
 
@@ -334,27 +334,28 @@ fn same(one: &Path, other: &Path) -> bool {
 }
 
 fn audit_to(item: &ConfigItem<'_>, dir: &Path, read: &[PathBuf]) -> Option<AuditOutput> {
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     let path = dir.join(text);
     if text == "stdout" {
         return Some(AuditOutput::Stdout);
     }
     if text == "stderr" {
-        return item.refuse(
+        return item.mistake(
             "can't be \"stderr\", which is for the messages of the program",
             "write \"stdout\", or a file's path",
         );
     }
     if read.iter().any(|file| same(file, &path)) {
         let flaw = format!("names {}, which the configuration is read from", quoted(text));
-        return item.refuse(flaw, "name a separate file, or write \"stdout\"");
+        return item.mistake(flaw, "name a separate file, or write \"stdout\"");
     }
     if path.is_dir() {
         return item
-            .refuse(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
+            .mistake(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
     }
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        return item.refuse(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
+        return item
+            .mistake(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
     }
     Some(AuditOutput::File(path))
 }
@@ -367,6 +368,6 @@ pub(super) fn shutdown(root: &mut Section<'_>) -> ShutdownConfig {
     shutdown.drain_delay = drain_delay.unwrap_or(shutdown.drain_delay);
     let grace = section.get("grace").and_then(|item| item.duration("0s", "1h"));
     shutdown.grace = grace.unwrap_or(shutdown.grace);
-    section.finish();
+    section.report_unknown_keys();
     shutdown
 }

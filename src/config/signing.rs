@@ -26,7 +26,7 @@ impl SigningSecret {
 
 impl SecretResolver {
     /// Returns the first owner that signs with the same secret, or with a secret that makes the same HMACs.
-    pub(super) fn signer(&self, secret: &[u8]) -> Option<&str> {
+    pub(super) fn owner_signing_with(&self, secret: &[u8]) -> Option<&str> {
         let blocks = KeyBlocks::new(secret);
         self.signing.iter().find(|known| known.blocks.overlap(&blocks)).map(|known| known.owner.as_str())
     }
@@ -36,7 +36,7 @@ impl SecretResolver {
 /// secret is an API key: every caller with that key could sign.
 pub(super) fn check_uses(file: &ConfigFile<'_>, vault: &SecretResolver, api_keys: &HashSet<[u8; 32]>) {
     const HELP: &str = "use separate secrets: anyone who receives this secret could sign with it";
-    for seen in vault.seen.iter().filter(|seen| !seen.is_signing) {
+    for seen in vault.resolved.iter().filter(|seen| !seen.is_signing) {
         if let Some(known) = vault.signing.iter().find(|known| known.blocks.overlap(&seen.blocks)) {
             let message = format!("`{}` is also the signing secret of {}", seen.name, known.owner);
             file.warning(&seen.key, message, HELP);

@@ -17,7 +17,7 @@ use crate::{crypto, files};
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// The maximum size of a file, in bytes.
-pub(super) const LONGEST: u64 = 16 << 20;
+pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The files that a configuration was read from, also those that were missing, and the content of each.
 #[derive(Clone, Default)]
@@ -52,12 +52,12 @@ type FileStamp = (u64, u64, u64, (i64, i64), (i64, i64));
 impl SourceFiles {
     /// Returns the current state of the same files. Symbolic links are followed again.
     #[must_use]
-    pub fn again(&self) -> SourceFiles {
-        SourceFiles(self.0.iter().map(|(path, seen)| (path.clone(), seen.again(path))).collect())
+    pub fn recheck(&self) -> SourceFiles {
+        SourceFiles(self.0.iter().map(|(path, seen)| (path.clone(), seen.recheck(path))).collect())
     }
 
     /// Returns whether these are the same files with the same content.
-    pub fn hold_the_same_as(&self, other: &SourceFiles) -> bool {
+    pub fn has_same_content_as(&self, other: &SourceFiles) -> bool {
         let same = |((path, seen), (other_path, other)): ((&PathBuf, &SourceState), (&PathBuf, &SourceState))| {
             path == other_path && seen.content == other.content && seen.content != FileContent::Torn
         };
@@ -81,7 +81,7 @@ impl fmt::Debug for SourceFiles {
 }
 
 impl SourceState {
-    fn again(&self, path: &Path) -> SourceState {
+    fn recheck(&self, path: &Path) -> SourceState {
         let opened = files::open(path, false).and_then(|file| Ok((stamp(&file.metadata()?), file)));
         let (stamp, mut file) = match opened {
             Ok(opened) => opened,
@@ -107,7 +107,7 @@ pub(super) struct FileReader {
 
 impl FileReader {
     /// Returns a reader for a configuration that has been read before.
-    pub(super) fn again() -> FileReader {
+    pub(super) fn for_reload() -> FileReader {
         FileReader { again: true, ..FileReader::default() }
     }
 
@@ -133,7 +133,7 @@ fn read(file: &mut File, again: bool) -> (FileContent, io::Result<Vec<u8>>) {
     if is_stream && again {
         return (FileContent::Stream, Err(ErrorKind::Unsupported.into()));
     }
-    match files::bytes(file, LONGEST) {
+    match files::read_to_end(file, MAX_FILE_BYTES) {
         Ok(bytes) if is_stream => (FileContent::Stream, Ok(bytes)),
         Ok(bytes) => (FileContent::Bytes(crypto::sha256(&bytes)), Ok(bytes)),
         Err(error) => (FileContent::Unread(error.kind()), Err(error)),
@@ -192,15 +192,15 @@ mod tests {
         let path = directory.join("file");
         fs::write(&path, "one").unwrap();
         let sources = read(&[&path]);
-        assert!(sources.again().hold_the_same_as(&sources));
+        assert!(sources.recheck().has_same_content_as(&sources));
         fs::write(&path, "one").unwrap();
-        assert!(sources.again().hold_the_same_as(&sources), "it was written, and holds the same");
+        assert!(sources.recheck().has_same_content_as(&sources), "it was written, and holds the same");
         fs::write(&path, "two").unwrap();
-        assert!(!sources.again().hold_the_same_as(&sources));
+        assert!(!sources.recheck().has_same_content_as(&sources));
         fs::remove_file(&path).unwrap();
-        assert!(!sources.again().hold_the_same_as(&sources));
+        assert!(!sources.recheck().has_same_content_as(&sources));
         fs::write(&path, "one").unwrap();
-        assert!(sources.again().again().hold_the_same_as(&sources));
+        assert!(sources.recheck().recheck().has_same_content_as(&sources));
     }
 
     #[test]
@@ -212,15 +212,15 @@ mod tests {
         }
         symlink("one", &link).unwrap();
         let sources = read(&[&missing, &link]);
-        assert!(sources.again().hold_the_same_as(&sources));
+        assert!(sources.recheck().has_same_content_as(&sources));
         fs::remove_file(&link).unwrap();
         symlink("two", &link).unwrap();
-        assert!(!sources.again().hold_the_same_as(&sources));
+        assert!(!sources.recheck().has_same_content_as(&sources));
         fs::remove_file(&link).unwrap();
         symlink("one", &link).unwrap();
-        assert!(sources.again().hold_the_same_as(&sources));
+        assert!(sources.recheck().has_same_content_as(&sources));
         fs::write(&missing, "").unwrap();
-        assert!(!sources.again().hold_the_same_as(&sources));
+        assert!(!sources.recheck().has_same_content_as(&sources));
     }
 
     #[test]
@@ -232,8 +232,8 @@ mod tests {
             fs::write(&path, text).unwrap();
             disk.read(&path).unwrap();
         }
-        assert!(!disk.sources().hold_the_same_as(&disk.sources()));
-        assert!(!disk.sources().again().hold_the_same_as(&disk.sources()));
+        assert!(!disk.sources().has_same_content_as(&disk.sources()));
+        assert!(!disk.sources().recheck().has_same_content_as(&disk.sources()));
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         let disk = FileReader::default();
         assert_eq!(disk.read(&path).unwrap(), b"secret");
         writer.join().unwrap();
-        assert!(disk.sources().again().hold_the_same_as(&disk.sources()));
-        assert_eq!(FileReader::again().read(&path).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert!(disk.sources().recheck().has_same_content_as(&disk.sources()));
+        assert_eq!(FileReader::for_reload().read(&path).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn store(root: &mut Section<'_>, vault: &mut SecretResolver, demonstr
         Some(item) => item.duration("1s", "1h"),
         None => Some(Duration::from_secs(60)),
     };
-    section.finish();
+    section.report_unknown_keys();
     Some(StoreSettings { kind: kind?, max_staleness: max_staleness?, record })
 }
 
@@ -87,8 +87,8 @@ fn kind(section: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bo
         Memory,
     }
     let words = [("redb", StoreType::Redb), ("redis", StoreType::Redis), ("memory", StoreType::Memory)];
-    let item = section.need("type", "write type = \"redb\", \"redis\" or \"memory\"");
-    match item.as_ref().and_then(|item| item.word(&words)) {
+    let item = section.require("type", "write type = \"redb\", \"redis\" or \"memory\"");
+    match item.as_ref().and_then(|item| item.keyword(&words)) {
         Some(StoreType::Redb) => redb(section, &vault.dir),
         Some(StoreType::Redis) => redis(section, vault).map(StoreKind::Redis),
         Some(StoreType::Memory) if demonstration => Some(StoreKind::Memory),
@@ -114,19 +114,20 @@ fn all_keys(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<Sto
 }
 
 fn redb(section: &mut Section<'_>, dir: &Path) -> Option<StoreKind> {
-    let item = section.need("path", "write the file's path: path = \"chat-signer.redb\"")?;
+    let item = section.require("path", "write the file's path: path = \"chat-signer.redb\"")?;
     file(&item, dir).map(|path| StoreKind::Redb { path })
 }
 
 /// Reads the path of a file in an existing directory.
 fn file(item: &ConfigItem<'_>, dir: &Path) -> Option<PathBuf> {
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     let path = dir.join(text);
     if path.is_dir() {
-        return item.refuse(format!("names {}, which is a directory", quoted(text)), "write the path of a file");
+        return item.mistake(format!("names {}, which is a directory", quoted(text)), "write the path of a file");
     }
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        return item.refuse(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
+        return item
+            .mistake(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
     }
     Some(path)
 }
@@ -143,7 +144,7 @@ fn record(section: &mut Section<'_>, vault: &SecretResolver, kind: Option<&Store
     let Some(item) = section.get("record") else { return own.map(|path| beside(path)) };
     let path = file(&item, &vault.dir)?;
     if own == Some(&path) {
-        return item.refuse("is the file of the store", "write the path of another file");
+        return item.mistake("is the file of the store", "write the path of another file");
     }
     Some(path)
 }
@@ -156,7 +157,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisSettings> {
-    let url = section.need("url", "write url = { env = \"NAME\" } or { file = \"PATH\" }");
+    let url = section.require("url", "write url = { env = \"NAME\" } or { file = \"PATH\" }");
     let servers = url.as_ref().and_then(|item| servers(item, vault));
     let sentinels = section.get("sentinels");
     if let (Some(item), Some([_, _, ..])) = (&sentinels, servers.as_deref()) {
@@ -180,27 +181,27 @@ fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisS
 
 /// Reads a URL or a list of URLs. Each is a secret, because it may contain a password.
 fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<RedisServer>> {
-    let known = vault.known.len();
+    let known = vault.secret_values.len();
     let urls = vault.secrets(item)?;
-    let read = urls.iter().map(redis_url::server).collect::<Option<Vec<_>>>();
+    let read = urls.iter().map(redis_url::parse_server).collect::<Option<Vec<_>>>();
     if let Some(servers) = &read {
         // Only the password in a URL is secret. Logs may name the host, which can also occur in other addresses.
-        vault.known.truncate(known);
-        vault.known.extend(servers.iter().filter_map(|server| server.password.clone()));
-        vault.known.extend(urls.iter().filter_map(redis_url::encoded_password));
+        vault.secret_values.truncate(known);
+        vault.secret_values.extend(servers.iter().filter_map(|server| server.password.clone()));
+        vault.secret_values.extend(urls.iter().filter_map(redis_url::encoded_password));
     }
     if read.is_none() {
         let message = format!("the secret `{}` is not a Redis URL", item.name);
         item.file.mistake(&item.key, message, "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; in a password, percent-encode everything except letters and digits");
     }
     for server in read.iter().flatten() {
-        vault.public.push(server.address.to_string());
+        vault.public_parts.push(server.address.to_string());
         if let Some(password) = &server.password {
             warn_if_weak(item.file, &item.key, &format!("the password in `{}`", item.name), password.expose());
-            vault.known.push(password.clone());
+            vault.secret_values.push(password.clone());
         }
     }
-    if read.iter().flatten().any(RedisServer::is_exposed) {
+    if read.iter().flatten().any(RedisServer::is_unencrypted) {
         let message = format!(
             "`{}` connects to another machine without TLS: others on the network can read and change the data, and read the password",
             item.name
@@ -212,11 +213,11 @@ fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<Redi
 
 /// Reads the prefix of all keys. In Redis, the part of a key in braces decides its slot in a cluster.
 fn prefix(item: &ConfigItem<'_>) -> Option<String> {
-    let text = item.filled()?;
+    let text = item.non_empty_text()?;
     let is_tagged =
         text.split_once('{').and_then(|(_, rest)| rest.split_once('}')).is_some_and(|(tag, _)| !tag.is_empty());
     if !is_tagged && text.contains(['{', '}']) {
-        return item.refuse(
+        return item.mistake(
             "has a brace, but no pair of braces with text in it",
             "write it without braces, or write text between a pair of braces",
         );
@@ -226,7 +227,7 @@ fn prefix(item: &ConfigItem<'_>) -> Option<String> {
 
 fn durability(item: &ConfigItem<'_>) -> Option<Durability> {
     let words = [("fsync", Durability::Fsync), ("replica", Durability::Replica), ("none", Durability::None)];
-    let durability = item.word(&words)?;
+    let durability = item.keyword(&words)?;
     if durability == Durability::None {
         let message = "a confirmed ban is lost if Redis crashes before it writes the ban to disk";
         item.file.warning(&item.span, message, "write \"fsync\" or \"replica\" where that matters");

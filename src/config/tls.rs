@@ -30,7 +30,7 @@ pub struct TlsConfig {
     /// same instance.
     pub server: Arc<ServerConfig>,
     /// The end of the validity of the whole certificate chain of the listener.
-    pub until: Millis,
+    pub valid_until: Millis,
     clients: Option<ClientAuth>,
 }
 
@@ -43,13 +43,13 @@ struct ClientAuth {
 
 impl TlsConfig {
     /// Returns a hash that identifies the certificate authorities of callers. Zeros if there are none.
-    pub fn authorities(&self) -> [u8; 32] {
+    pub fn authorities_hash(&self) -> [u8; 32] {
         self.clients.as_ref().map_or([0; 32], |clients| clients.mark)
     }
 
     /// Returns whether a certificate that was valid at the start of its connection is still valid: the authorities are
     /// the same and it has not expired, or the current authorities accept it too.
-    pub fn vouches_for(&self, certificate: &VerifiedCertificate, now: Millis) -> bool {
+    pub fn accepts_certificate(&self, certificate: &VerifiedCertificate, now: Millis) -> bool {
         let Some(clients) = &self.clients else { return false };
         let is_same = certificate.authorities_fingerprint == clients.mark && now <= certificate.valid_until;
         is_same || clients.verify(&certificate.chain, now)
@@ -111,17 +111,17 @@ pub(super) fn identity(section: &mut Section<'_>, vault: &SecretResolver) -> Opt
 }
 
 fn read(mut section: Section<'_>, vault: &SecretResolver, for_callers: bool) -> Option<TlsConfig> {
-    let chain = section.need("cert", "write the path of the PEM file with the certificate chain");
+    let chain = section.require("cert", "write the path of the PEM file with the certificate chain");
     let chain = chain.and_then(|item| certificates(&item, vault));
     let until = chain.iter().flatten().filter_map(|der| validity(der)).map(|(_, end)| end).min();
-    let key = section.need("key", "write the path of the PEM file with the certificate's private key");
+    let key = section.require("key", "write the path of the PEM file with the certificate's private key");
     let certified = key.and_then(|item| certified(&item, vault, chain));
     let authorities = if for_callers { section.get("client_ca") } else { None };
     let clients = authorities.as_ref().map(|item| clients(item, vault));
-    section.finish();
+    section.report_unknown_keys();
     let clients = clients.map_or(Some(None), |clients| clients.map(Some))?;
     let server = Arc::new(server(certified?, clients.as_ref())?);
-    Some(TlsConfig { server, until: until?, clients })
+    Some(TlsConfig { server, valid_until: until?, clients })
 }
 
 /// Returns the place of `client_ca` in the file, if the file has it.
@@ -148,11 +148,11 @@ fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<Vec<Cer
     let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
     let help = "name a PEM file with the certificate and its intermediate certificates, each as `CERTIFICATE`";
     let Ok(chain) = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() else {
-        return item.refuse(flaw(BROKEN), help);
+        return item.mistake(flaw(BROKEN), help);
     };
-    let Some(first) = chain.first() else { return item.refuse(flaw("which holds no certificates"), help) };
+    let Some(first) = chain.first() else { return item.mistake(flaw("which holds no certificates"), help) };
     let Some(times) = validity(first) else {
-        return item.refuse(flaw("whose first certificate can't be read"), help);
+        return item.mistake(flaw("whose first certificate can't be read"), help);
     };
     warn_of_time(item, name, times);
     Some(chain)
@@ -200,7 +200,7 @@ fn matched(
         }
         Err(_) => "whose key can't be used: use RSA with at least 2048 bits, P-256, P-384, P-521 or Ed25519".to_owned(),
     };
-    item.refuse(format!("names {}, {flaw}", quoted(name)), "replace one of the two files")
+    item.mistake(format!("names {}, {flaw}", quoted(name)), "replace one of the two files")
 }
 
 /// Reads the private key in a file. Returns the path and the key.
@@ -219,7 +219,7 @@ fn private_key<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a
         Ok(key) => Some((name, key)),
         Err(flaw) => {
             let help = "name a PEM file with one `PRIVATE KEY` that is not encrypted";
-            item.refuse(format!("names {}, {flaw}", quoted(name)), help)
+            item.mistake(format!("names {}, {flaw}", quoted(name)), help)
         }
     }
 }

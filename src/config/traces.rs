@@ -13,9 +13,9 @@ pub(super) fn traces(root: &mut Section<'_>, vault: &mut SecretResolver) -> Opti
         section.file.mistake(&section.span, "this program was built without the export of traces", help);
     }
     let help = "write the address of the collector: url = \"http://127.0.0.1:4318/v1/traces\"";
-    let url = section.need("url", help).and_then(|item| endpoint::url(&item));
+    let url = section.require("url", help).and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(&mut section, vault);
     let bearer = endpoint::bearer(&mut section, vault);
-    section.finish();
+    section.report_unknown_keys();
     Some(Endpoint { url: url?, authorities, bearer })
 }

@@ -6,7 +6,7 @@ use crate::model::check_identifier;
 
 /// Reads all keys of the section except those that every authenticator has. `unix`: the listener for callers is a Unix
 /// socket.
-pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool) -> Option<UnixPeer> {
+pub(super) fn unix_peer(section: &mut Section<'_>, common: Option<Common>, unix: bool) -> Option<UnixPeer> {
     let given = ["uids", "gids"].map(|key| section.get(key));
     if given.iter().all(Option::is_none) {
         let message = format!("{} has neither `uids` nor `gids`", section.title);
@@ -17,7 +17,7 @@ pub(super) fn peer(section: &mut Section<'_>, common: Option<Common>, unix: bool
         let message = "no caller can use this authenticator: [server] does not listen on a Unix socket";
         section.file.warning(&section.span, message, "write listen = \"unix:/run/chat-signer.sock\" in [server]");
     }
-    let [uids, gids] = given.map(|item| item.map(|item| item.each(|item| item.integer(0..=u32::MAX))));
+    let [uids, gids] = given.map(|item| item.map(|item| item.read_unique_list(|item| item.integer(0..=u32::MAX))));
     let subject = section.get("subject").map(|item| subject(&item));
     Some(UnixPeer {
         common: common?,
@@ -32,7 +32,7 @@ pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
     const HELP: &str = "write the id of these callers, as rules and logs show it";
     let text = item.text()?;
     if let Err(flaw) = check_identifier(text, 255) {
-        return item.refuse(flaw.to_string(), HELP);
+        return item.mistake(flaw.to_string(), HELP);
     }
-    if text == "*" { item.refuse("can't be \"*\"", HELP) } else { Some(text.to_owned()) }
+    if text == "*" { item.mistake("can't be \"*\"", HELP) } else { Some(text.to_owned()) }
 }

@@ -30,19 +30,19 @@ pub struct Webhook {
 
 /// Reads all webhooks.
 pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Vec<Webhook> {
-    let has_store = root.has("store");
+    let has_store = root.contains_key("store");
     let (mut webhooks, mut urls) = (Vec::new(), Vec::new());
     for mut section in root.sections("webhooks") {
-        let item = section.need("url", "write the address of the receiver: url = \"https://…\"");
+        let item = section.require("url", "write the address of the receiver: url = \"https://…\"");
         let url = item.as_ref().and_then(|item| url(item, &mut urls));
         let authorities = endpoint::authorities(&mut section, vault);
-        let item = section.need("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
+        let item = section.require("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
         let keys = item.and_then(|item| keys(&item, vault));
         if !has_store {
             let message = "[[webhooks]] needs [store]: events are kept there until the receiver accepts them";
             section.file.mistake(&section.span, message, NO_STORE);
         }
-        section.finish();
+        section.report_unknown_keys();
         let webhook = url.zip(keys);
         webhooks
             .extend(webhook.map(|(url, keys)| Webhook { endpoint: Endpoint { url, authorities, bearer: None }, keys }));
@@ -54,7 +54,7 @@ pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Ve
 fn url(item: &ConfigItem<'_>, urls: &mut Vec<http::Uri>) -> Option<http::Uri> {
     let url = endpoint::url(item)?;
     if urls.contains(&url) {
-        return item.refuse("is already the address of another webhook", "configure each webhook once");
+        return item.mistake("is already the address of another webhook", "configure each webhook once");
     }
     urls.push(url.clone());
     Some(url)
@@ -79,7 +79,7 @@ fn keys(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<HmacSha
 /// Checks that only webhooks are signed with this key, because the receivers know it.
 fn own_key(item: &ConfigItem<'_>, key: &[u8], vault: &SecretResolver) {
     warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), key);
-    if let Some(other) = vault.signer(key).filter(|other| *other != OWNER) {
+    if let Some(other) = vault.owner_signing_with(key).filter(|other| *other != OWNER) {
         let message = format!(
             "`{}` is also the signing secret of {other}, so the receiver of the webhook can sign for both",
             item.name

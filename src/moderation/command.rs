@@ -10,7 +10,7 @@ use crate::vendor::App;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModerationCommand {
     /// The kind of the command.
-    pub deed: CommandKind,
+    pub kind: CommandKind,
     /// The users. For a command about a conversation: the id of the conversation.
     pub users: Vec<String>,
     /// The scope: a conversation or a pattern.
@@ -98,21 +98,21 @@ impl ModerationCommand {
     }
 
     /// Returns the policy request for all users of the command at an app.
-    pub fn ask(&self, app: &App) -> SigningRequest {
+    pub fn policy_request(&self, app: &App) -> SigningRequest {
         self.ask_of(app, self.users.clone())
     }
 
     /// Returns the policy request for a single user of the command at an app.
-    pub(super) fn ask_about(&self, app: &App, user: &str) -> SigningRequest {
+    pub(super) fn policy_request_for_user(&self, app: &App, user: &str) -> SigningRequest {
         self.ask_of(app, vec![user.to_owned()])
     }
 
     /// An entry for a room also affects its channels, where the moderator can have another role. So the policy is asked
     /// about the room and its channels.
     fn ask_of(&self, app: &App, users: Vec<String>) -> SigningRequest {
-        let action = self.deed.action();
+        let action = self.kind.action();
         let (members, targets) =
-            if self.deed.has_targets() { (self.users.clone(), users) } else { (Vec::new(), Vec::new()) };
+            if self.kind.has_targets() { (self.users.clone(), users) } else { (Vec::new(), Vec::new()) };
         let affected = self.scope.affected().into_iter();
         let needs = affected
             .map(|place| RequiredAction { action, conversation: Some(place), targets: targets.clone() })
@@ -131,12 +131,12 @@ impl ModerationCommand {
 
     /// Returns whether the command concerns the caller itself.
     pub(super) fn is_for_oneself(&self) -> bool {
-        self.deed.is_for_oneself()
+        self.kind.is_for_oneself()
     }
 
     /// Returns whether the command concerns a conversation. Then `users` holds the id of the conversation.
     pub(super) fn is_about_conversation(&self) -> bool {
-        self.deed.is_about_conversation()
+        self.kind.is_about_conversation()
     }
 
     /// Returns whether the scope is exactly the conversation of this name.
@@ -147,7 +147,7 @@ impl ModerationCommand {
 }
 
 /// Returns the policy request for reading the moderation entries in a scope.
-pub fn reading(app: &App, client: &str, place: &Pattern) -> SigningRequest {
+pub fn read_request(app: &App, client: &str, place: &Pattern) -> SigningRequest {
     let action = Action::ReadModeration;
     let conversation = Some(place.clone());
     SigningRequest {

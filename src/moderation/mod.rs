@@ -18,7 +18,7 @@ mod tests;
 pub mod transfer;
 
 pub use authorize::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUser};
-pub use command::{CommandKind, ModerationCommand, SanctionTerms, reading};
+pub use command::{CommandKind, ModerationCommand, SanctionTerms, read_request};
 pub use desired::DesiredSanctions;
 pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 pub use event::{ChangeSubscribers, details, enforcement_queues, webhook_queues};

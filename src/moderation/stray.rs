@@ -62,7 +62,7 @@ impl ModerationIndex {
             let is_here = record.scope().is_none_or(|scope| *scope.home() == wish.scope);
             is_here && record.app() == wish.app.as_ref()
         };
-        let found = match wish.deed.lifts() {
+        let found = match wish.kind.lifts() {
             None => Vec::new(),
             Some(EntryKind::Conversations) => {
                 let id = wish.scope.exact().unwrap_or_default();

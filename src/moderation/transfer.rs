@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::audit;
 use super::entry::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 use super::event::{ChangeKind, ChangeSubscribers, each_once, note};
-use crate::config::{IMPORT, ImportFile};
+use crate::config::{IMPORT_SUBJECT, ImportFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_unruly};
 use crate::moderation::store::{
@@ -269,7 +269,7 @@ fn lines_of(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'_>)
 /// Builds the change of these entries. The author of a set entry is its own author. The author of a deletion is the
 /// import.
 fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
-    let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT.to_owned(), role: None };
+    let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT_SUBJECT.to_owned(), role: None };
     let mut commit = NewChange::default();
     for work in part {
         let (record, value, by) = match work {

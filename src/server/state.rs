@@ -16,9 +16,9 @@ use crate::files::FileIdentity;
 use crate::model::Millis;
 use crate::moderation::outbox::{self, DeliveryTargets, Outbox};
 use crate::moderation::{ChangeSubscribers, ModerationReplica, strays};
-use crate::random::{self, NoEntropy};
+use crate::random::{self, EntropyError};
 use crate::redaction::KnownSecrets;
-use crate::server::limits::{ConcurrencyLimit, Limits, PROBES};
+use crate::server::limits::{ConcurrencyLimit, Limits, MAX_ADMIN_CONNECTIONS};
 use crate::telemetry::RefusalSummaries;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::log;
@@ -34,7 +34,7 @@ pub struct ServerState {
     /// The audit log.
     pub audit: AuditLog,
     /// Summaries of refused requests that have no line in the audit log.
-    pub refusals: RefusalSummaries,
+    pub refusal_summaries: RefusalSummaries,
     /// The moderation entries, which moderators change at run time.
     pub moderation: Arc<ModerationReplica>,
     /// Delivers changes to vendors and webhooks, if there is a store that keeps the jobs.
@@ -42,7 +42,7 @@ pub struct ServerState {
     /// The counters of requests.
     pub metrics: Metrics,
     /// The limit of open connections to the admin listener.
-    pub probes: ConcurrencyLimit,
+    pub probe_connections: ConcurrencyLimit,
     /// The file of the Unix socket, if the server listens on one.
     pub socket: Option<FileIdentity>,
     /// The outcomes of reloads.
@@ -58,9 +58,9 @@ pub struct Snapshot {
     /// The limits that protect against abuse, with their current use.
     pub limits: Limits,
     /// The clients for other servers.
-    pub remote: Upstreams,
+    pub upstreams: Upstreams,
     /// The OpenAPI document for these settings, created on the first request.
-    pub description: OnceLock<Bytes>,
+    pub openapi_document: OnceLock<Bytes>,
     /// The exporter of spans, if one is configured.
     #[cfg(feature = "otlp")]
     pub spans: Option<Arc<SpanExporter>>,
@@ -93,7 +93,7 @@ pub struct ReadinessCheck {
     /// The name of the check.
     pub name: &'static str,
     /// The result of the check.
-    pub finding: CheckResult,
+    pub result: CheckResult,
 }
 
 /// The result of a check.
@@ -112,7 +112,7 @@ impl ServerState {
     pub fn new(first: Snapshot, audit: AuditLog, moderation: ModerationReplica) -> ServerState {
         hide(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
-        let probes = ConcurrencyLimit::new(PROBES, "probes beyond the limit of open connections");
+        let probes = ConcurrencyLimit::new(MAX_ADMIN_CONNECTIONS, "probes beyond the limit of open connections");
         let (metrics, started) = (Metrics::default(), clock::now());
         let (moderation, outbox, reloads) = (Arc::new(moderation), OnceLock::new(), ReloadCounts::new());
         let refusals = RefusalSummaries::default();
@@ -120,11 +120,11 @@ impl ServerState {
             current,
             draining,
             audit,
-            refusals,
+            refusal_summaries: refusals,
             moderation,
             outbox,
             metrics,
-            probes,
+            probe_connections: probes,
             socket: None,
             reloads,
             started,
@@ -159,7 +159,7 @@ impl ServerState {
     /// # Errors
     /// Returns an error if the certificate authorities of a server cannot be used, or if the operating system provides
     /// no random bytes.
-    pub fn carry(&self) -> Result<(), UpstreamError> {
+    pub fn start_outbox(&self) -> Result<(), UpstreamError> {
         if self.moderation.store().is_some() {
             let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
             let terms = outbox::OutboxConfig::of(&self.moderation);
@@ -181,7 +181,7 @@ impl ServerState {
     }
 
     /// Returns the vendors and webhooks that receive changes of the moderation entries, for the current settings.
-    pub fn plan(&self) -> ChangeSubscribers {
+    pub fn change_subscribers(&self) -> ChangeSubscribers {
         ChangeSubscribers::of(&self.snapshot().settings)
     }
 
@@ -202,24 +202,22 @@ impl ServerState {
         let serving = if draining { CheckResult::Bad("shutting down".to_owned()) } else { CheckResult::Good };
         let audit =
             self.audit.health().map_or_else(|error| CheckResult::Bad(error.to_string()), |()| CheckResult::Good);
-        let mut checks = vec![
-            ReadinessCheck { name: "serving", finding: serving },
-            ReadinessCheck { name: "audit", finding: audit },
-        ];
-        let remote = &self.snapshot().remote;
+        let mut checks =
+            vec![ReadinessCheck { name: "serving", result: serving }, ReadinessCheck { name: "audit", result: audit }];
+        let remote = &self.snapshot().upstreams;
         if remote.has_keys() {
-            checks.push(ReadinessCheck { name: "keys", finding: keys(remote) });
+            checks.push(ReadinessCheck { name: "keys", result: keys(remote) });
         }
         if self.moderation.store().is_some() {
-            checks.push(ReadinessCheck { name: "moderation", finding: self.moderation_found() });
+            checks.push(ReadinessCheck { name: "moderation", result: self.moderation_found() });
         }
-        if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_the_same()) {
+        if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_unchanged()) {
             let flaw =
                 format!("the file at {} is no longer the socket of this program: restart it", lost.path.display());
-            checks.push(ReadinessCheck { name: "socket", finding: CheckResult::Notice(flaw) });
+            checks.push(ReadinessCheck { name: "socket", result: CheckResult::Notice(flaw) });
         }
-        if let Some(failure) = self.reloads.failure() {
-            checks.push(ReadinessCheck { name: "configuration", finding: CheckResult::Notice(failure) });
+        if let Some(failure) = self.reloads.last_failure() {
+            checks.push(ReadinessCheck { name: "configuration", result: CheckResult::Notice(failure) });
         }
         checks
     }
@@ -236,7 +234,7 @@ impl ServerState {
     }
 
     /// Logs a warning if there are moderation entries for apps that the current settings do not have.
-    pub fn warn_of_strays(&self) {
+    pub fn warn_of_orphaned_entries(&self) {
         if let Some(strays) = self.strays() {
             tracing::warn!("moderation: {strays}");
         }
@@ -284,8 +282,8 @@ impl Snapshot {
         let remote = Upstreams::start(&settings.engine)?;
         Ok(Snapshot {
             limits: Limits::new(&settings.limits),
-            remote,
-            description: OnceLock::new(),
+            upstreams: remote,
+            openapi_document: OnceLock::new(),
             #[cfg(feature = "otlp")]
             spans: spans(&settings, None)?,
             settings,
@@ -296,11 +294,11 @@ impl Snapshot {
     fn renewed(&self, settings: Settings) -> Result<Snapshot, UpstreamError> {
         let mut settings = remembering(settings)?;
         settings.engine.authenticators.reuse_state_from(&self.settings.engine.authenticators);
-        let remote = self.remote.renew(&settings.engine)?;
+        let remote = self.upstreams.renew(&settings.engine)?;
         Ok(Snapshot {
-            limits: self.limits.renewed(&settings.limits),
-            remote,
-            description: OnceLock::new(),
+            limits: self.limits.with_settings(&settings.limits),
+            upstreams: remote,
+            openapi_document: OnceLock::new(),
             #[cfg(feature = "otlp")]
             spans: spans(&settings, self.spans.as_ref())?,
             settings,
@@ -319,7 +317,7 @@ fn spans(settings: &Settings, before: Option<&Arc<SpanExporter>>) -> Result<Opti
 }
 
 /// Gives the authenticators a new token cache. Tokens that were cached under other settings are not used.
-fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
+fn remembering(mut settings: Settings) -> Result<Settings, EntropyError> {
     settings.engine.authenticators = settings.engine.authenticators.with_token_cache(&random::bytes()?);
     Ok(settings)
 }
@@ -327,7 +325,7 @@ fn remembering(mut settings: Settings) -> Result<Settings, NoEntropy> {
 impl ReadinessCheck {
     /// Returns true unless the result makes the server not ready.
     pub fn passes(&self) -> bool {
-        !matches!(self.finding, CheckResult::Bad(_))
+        !matches!(self.result, CheckResult::Bad(_))
     }
 }
 
@@ -338,14 +336,14 @@ impl ReloadCounts {
     }
 
     /// Records a successful reload.
-    pub fn succeed(&self) {
+    pub fn record_success(&self) {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
         self.last.store(clock::now().0, Ordering::Relaxed);
         *self.lock() = None;
     }
 
     /// Records a failed reload and its reason.
-    pub fn fail(&self, reason: String) {
+    pub fn record_failure(&self, reason: String) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         *self.lock() = Some(reason);
     }
@@ -361,12 +359,12 @@ impl ReloadCounts {
     }
 
     /// Returns the time of the last successful reload. At first this is the time of the start.
-    pub fn last(&self) -> Millis {
+    pub fn last_success(&self) -> Millis {
         Millis(self.last.load(Ordering::Relaxed))
     }
 
     /// Returns the reason why the last reload failed, if it failed.
-    pub fn failure(&self) -> Option<String> {
+    pub fn last_failure(&self) -> Option<String> {
         self.lock().clone()
     }
 
@@ -377,7 +375,7 @@ impl ReloadCounts {
 
 impl ProbeKind {
     /// Returns the probe at this path.
-    pub fn at(path: &str) -> Option<ProbeKind> {
+    pub fn from_path(path: &str) -> Option<ProbeKind> {
         match path {
             "/livez" => Some(ProbeKind::Live),
             "/readyz" => Some(ProbeKind::Ready),

@@ -5,7 +5,7 @@ use std::io;
 use super::audit::SPARE;
 use super::chain::{Chain, ChainKey};
 use super::destination::LineOutput;
-use crate::random::{self, NoEntropy};
+use crate::random::{self, EntropyError};
 use crate::secret::Secret;
 
 /// Writes lines. Only one thread uses it at a time.
@@ -24,7 +24,7 @@ struct Chained {
 ///
 /// # Errors
 /// Returns an error if the system returns no random bytes.
-pub fn new_chain(key: Option<&Secret>) -> Result<Chain, NoEntropy> {
+pub fn new_chain(key: Option<&Secret>) -> Result<Chain, EntropyError> {
     Ok(Chain::new(random::bytes()?, key.map(ChainKey::new)))
 }
 

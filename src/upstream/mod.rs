@@ -24,7 +24,7 @@ pub use spans::{Span, SpanExporter};
 use crate::authn::{KeySet, LookupResult, PendingLookup};
 use crate::engine::{Engine, FactsQuery};
 use crate::policy::ConversationFacts;
-use crate::random::NoEntropy;
+use crate::random::EntropyError;
 use crate::telemetry::trace::TraceContext;
 use facts::FactsServer;
 use keys::KeySetRefresh;
@@ -47,7 +47,7 @@ pub enum UpstreamError {
     /// A server has no usable client.
     Client(#[from] ClientBuildError),
     /// There is no random key for the cache of answers.
-    Entropy(#[from] NoEntropy),
+    Entropy(#[from] EntropyError),
 }
 
 impl Upstreams {

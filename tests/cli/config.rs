@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 #[test]
 fn every_case_is_reported_as_expected() {
-    let update = environment::variable("UPDATE_EXPECTED").is_some();
+    let update = environment::get("UPDATE_EXPECTED").is_some();
     let mut different = Vec::new();
     for case in cases() {
         let loaded = load(&case.join("signer.toml"));

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use chat_signer::environment::variable;
+use chat_signer::environment::get;
 
 #[test]
 fn pages_in_chromium() {
@@ -35,8 +35,7 @@ fn lacking(home: &Path) -> Vec<String> {
         let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         version.is_ok_and(|status| status.success())
     };
-    let chromium =
-        variable("CHROMIUM").map_or_else(|| "/usr/bin/chromium".to_owned(), |path| path.to_string_lossy().into());
+    let chromium = get("CHROMIUM").map_or_else(|| "/usr/bin/chromium".to_owned(), |path| path.to_string_lossy().into());
     let programs = ["node".to_owned(), chromium].into_iter().filter(|program| !runs(program));
     let packages =
         ["node_modules", "../sdk/node_modules"].map(|path| home.join(path)).into_iter().filter(|path| !path.is_dir());
@@ -45,7 +44,7 @@ fn lacking(home: &Path) -> Vec<String> {
 
 /// Says so past the test harness, which keeps what a passing test prints to itself.
 fn skip(lacking: &str) {
-    assert!(variable("CI").is_none_or(|ci| ci != "true"), "there is no {lacking}, and with CI=true nothing is skipped");
+    assert!(get("CI").is_none_or(|ci| ci != "true"), "there is no {lacking}, and with CI=true nothing is skipped");
     let _ = writeln!(std::io::stderr(), "SKIPPED: the tests in Chromium, as there is no {lacking}");
 }
 

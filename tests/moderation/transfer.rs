@@ -108,7 +108,7 @@ fn read(name: &str, text: &str) -> Result<(Vec<ModerationEntry>, Report), String
 
 fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>, Report), String> {
     let ladder = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
-    let read = config::moderation(&file(name, text), &["leancloud".to_owned()], &ladder, now);
+    let read = config::read_import_file(&file(name, text), &["leancloud".to_owned()], &ladder, now);
     read.map(|(file, report)| (transfer::records(file), report)).map_err(|report| report.render(false))
 }
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{Connection, LONG, SERVICE_KEY, Server, Setup, post, request};
-use chat_signer::environment::variable;
+use chat_signer::environment::get;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 /// What a scrape says: values by series.
@@ -327,10 +327,7 @@ fn promtool_finds_nothing_wrong() {
     let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci-tools/usr/bin/promtool");
     let promtool = if unpacked.exists() { unpacked } else { "promtool".into() };
     if !Command::new(&promtool).arg("--version").output().is_ok_and(|ran| ran.status.success()) {
-        assert!(
-            variable("CI").is_none_or(|ci| ci != "true"),
-            "there is no promtool, and with CI=true nothing is skipped"
-        );
+        assert!(get("CI").is_none_or(|ci| ci != "true"), "there is no promtool, and with CI=true nothing is skipped");
         let _ = writeln!(std::io::stderr(), "SKIPPED: `promtool check metrics`, as there is no promtool");
         return;
     }

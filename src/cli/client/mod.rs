@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) use tls::ServerTrust;
 
 /// The maximum number of bytes that are read of a response.
-const LONGEST: usize = 64 << 10;
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,32 +28,37 @@ pub(crate) fn get(
     address: SocketAddr,
     trust: Option<&ServerTrust>,
     path: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<ProbeResponse> {
-    let answer = exchange(address, trust, path, Instant::now() + patience).map_err(|error| match error.kind() {
+    let answer = send_request(address, trust, path, Instant::now() + timeout).map_err(|error| match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => {
-            io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs_f32()))
+            io::Error::new(ErrorKind::TimedOut, format!("no answer within {} s", timeout.as_secs_f32()))
         }
         _ => error,
     })?;
     parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not an HTTP answer"))
 }
 
-fn exchange(address: SocketAddr, trust: Option<&ServerTrust>, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
-    let stream = DeadlineStream { stream: TcpStream::connect_timeout(&address, left(deadline)?)?, deadline };
+fn send_request(
+    address: SocketAddr,
+    trust: Option<&ServerTrust>,
+    path: &str,
+    deadline: Instant,
+) -> io::Result<Vec<u8>> {
+    let stream = DeadlineStream { stream: TcpStream::connect_timeout(&address, time_left(deadline)?)?, deadline };
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     match trust {
-        Some(trust) => ask(trust.secure(stream, address.ip())?, &request),
-        None => ask(stream, &request),
+        Some(trust) => write_and_read(trust.start_tls(stream, address.ip())?, &request),
+        None => write_and_read(stream, &request),
     }
 }
 
 /// Sends the request and reads the response to the end.
-fn ask(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+fn write_and_read(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
-    while answer.len() < LONGEST {
+    while answer.len() < MAX_RESPONSE_BYTES {
         match stream.read(&mut chunk) {
             Ok(0) => break,
             Ok(count) => answer.extend_from_slice(&chunk[..count]),
@@ -72,14 +77,14 @@ struct DeadlineStream {
 
 impl Read for DeadlineStream {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(left(self.deadline)?))?;
+        self.stream.set_read_timeout(Some(time_left(self.deadline)?))?;
         self.stream.read(to)
     }
 }
 
 impl Write for DeadlineStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
+        self.stream.set_write_timeout(Some(time_left(self.deadline)?))?;
         self.stream.write(bytes)
     }
 
@@ -89,7 +94,7 @@ impl Write for DeadlineStream {
 }
 
 /// Returns the time until the deadline. It is never zero, because a timeout of zero means no timeout.
-fn left(deadline: Instant) -> io::Result<Duration> {
+fn time_left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }

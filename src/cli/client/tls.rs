@@ -26,7 +26,7 @@ impl ServerTrust {
     ///
     /// # Errors
     /// Returns an error if the file has no certificates, or if the name is invalid.
-    pub(crate) fn authorities(pem: &[u8], name: Option<&str>) -> Result<ServerTrust, String> {
+    pub(crate) fn from_pem(pem: &[u8], name: Option<&str>) -> Result<ServerTrust, String> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
@@ -38,12 +38,12 @@ impl ServerTrust {
 
     /// Trusts any server. Use it only for requests to this machine: no secrets are sent, and the response shows only
     /// whether the server is ready.
-    pub(crate) fn anyone() -> ServerTrust {
+    pub(crate) fn any_server() -> ServerTrust {
         ServerTrust { verifier: Arc::new(AcceptAnyCertificate(provider())), name: None }
     }
 
     /// Starts TLS on a stream to this address.
-    pub(super) fn secure<S: Read + Write>(
+    pub(super) fn start_tls<S: Read + Write>(
         &self,
         stream: S,
         address: IpAddr,

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use clap::ArgGroup;
 use serde_json::{Map, Value};
 
-use super::caller::{AssumedCaller, AssumedCallerWithNotes, by_token};
+use super::caller::{AssumedCaller, AssumedCallerWithNotes, identify_by_token};
 use super::facts::{self, GivenFacts};
 use super::moderation_check::ModerationCheck;
 use super::request_args::{RequestArguments, SigningTime};
-use super::{CommandError, CommonArguments, complain, line, store, yes};
+use super::{CommandError, CommonArguments, escape_line, exit_code, print_error, store};
 use crate::clock;
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis, TimeError};
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     who: CallerArguments,
     /// The time of the decision: 2027-01-01T00:00:00Z, or milliseconds since 1970. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Millis>,
     /// A JSON file with the facts that the server would get by [facts]: {"CONVERSATION": {"kind": …, "owner": …,
     /// "roles": {"USER": "ROLE"}}}.
@@ -69,25 +69,25 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let at = arguments.at.unwrap_or_else(clock::now);
     let (caller, notes) = arguments.who.caller(engine, &arguments.asked.app, at)?;
     for note in notes {
-        complain(&format!("note: {}", line(&note)));
+        print_error(&format!("note: {}", escape_line(&note)));
     }
-    let ask = arguments.asked.ask(app, &caller)?;
+    let ask = arguments.asked.signing_request(app, &caller)?;
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
     let index = store::moderation(&settings, arguments.entries.as_deref())?;
     let moderation = index.register();
-    let given = GivenFacts::of(&facts, engine, &ask, &caller, moderation, at).map_err(CommandError::No)?;
-    note_facts(&facts, &given);
-    let world = RuntimeData { moderation, told: &given.told };
+    let given = GivenFacts::select(&facts, engine, &ask, &caller, moderation, at).map_err(CommandError::Failed)?;
+    print_facts_notes(&facts, &given);
+    let world = RuntimeData { moderation, told: &given.facts };
     let steps = engine.explain(&ask, &caller, world, at);
     let decided = engine.decide(ask, caller, world, at);
-    let moderated = ModerationCheck::of(engine, &decided, &index, &given.told);
+    let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
     common.print(|| report::text(&decided, &moderated, &steps), || json(&decided, &moderated, &steps).to_string())?;
-    Ok(yes(decided.outcome.is_ok() && moderated.is_fine()))
+    Ok(exit_code(decided.outcome.is_ok() && moderated.is_allowed()))
 }
 
 fn json(decided: &DecidedRequest, moderated: &ModerationCheck, steps: &[Explanation]) -> Value {
     let mut json = decided.json(steps);
-    if !moderated.is_fine() {
+    if !moderated.is_allowed() {
         json["allowed"] = false.into();
         json["decision"] = moderated.sentence(decided).into();
         json["failed"] = moderated.json();
@@ -96,20 +96,20 @@ fn json(decided: &DecidedRequest, moderated: &ModerationCheck, steps: &[Explanat
 }
 
 /// Prints notes about missing facts that the server would ask for, and about given facts that it would not ask for.
-fn note_facts(facts: &Map<String, Value>, given: &GivenFacts) {
-    for conversation in given.missing.iter().map(|name| line(name)) {
-        complain(&format!("note: the server would ask for facts about {conversation}; give them with --facts"));
+fn print_facts_notes(facts: &Map<String, Value>, given: &GivenFacts) {
+    for conversation in given.missing.iter().map(|name| escape_line(name)) {
+        print_error(&format!("note: the server would ask for facts about {conversation}; give them with --facts"));
     }
-    if !facts.is_empty() && given.told.is_empty() && given.missing.is_empty() {
-        complain("note: the decision does not depend on facts: the server would not ask for them");
+    if !facts.is_empty() && given.facts.is_empty() && given.missing.is_empty() {
+        print_error("note: the decision does not depend on facts: the server would not ask for them");
     }
 }
 
 impl CallerArguments {
     fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<AssumedCallerWithNotes, CommandError> {
         if let Some(token) = &self.token {
-            let caller = by_token(engine, token, app, at);
-            return caller.map(|caller| (caller, Vec::new())).map_err(CommandError::No);
+            let caller = identify_by_token(engine, token, app, at);
+            return caller.map(|caller| (caller, Vec::new())).map_err(CommandError::Failed);
         }
         let (kind, subject) = match (&self.user, &self.service) {
             (_, Some(id)) => (CallerKind::Service, id),
@@ -120,12 +120,12 @@ impl CallerArguments {
         };
         let supposed =
             AssumedCaller { kind, subject, authenticator: self.authenticator.as_deref(), roles: &self.roles };
-        supposed.caller(engine, app).map_err(CommandError::Usage)
+        supposed.build(engine, app).map_err(CommandError::Usage)
     }
 }
 
 /// Reads a point in time: RFC 3339, or milliseconds since the Unix epoch.
-pub(super) fn time(text: &str) -> Result<Millis, String> {
+pub(super) fn parse_time(text: &str) -> Result<Millis, String> {
     if let Ok(millis) = text.parse() {
         return Ok(Millis(millis));
     }

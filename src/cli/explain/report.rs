@@ -12,17 +12,17 @@ pub(super) fn text(decided: &DecidedRequest, moderated: &ModerationCheck, steps:
     let mut text = format!("{}\n", moderated.sentence(decided));
     for step in steps {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "\n{}", headline(step, steps.len() == 1));
-        list(&mut text, "roles", &step.standings);
-        let considered: Vec<String> = step.considered.iter().map(considered).collect();
-        list(&mut text, "bans, mutes and blocks", &considered);
-        rules(&mut text, step);
+        let _ = writeln!(text, "\n{}", format_headline(step, steps.len() == 1));
+        write_list(&mut text, "roles", &step.standings);
+        let considered: Vec<String> = step.considered.iter().map(format_considered_entry).collect();
+        write_list(&mut text, "bans, mutes and blocks", &considered);
+        write_rules(&mut text, step);
     }
     text
 }
 
 /// Formats the headline of one required permission. If there are several, it includes the reason.
-fn headline(step: &Explanation, alone: bool) -> String {
+fn format_headline(step: &Explanation, alone: bool) -> String {
     let place = step.conversation.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
     match &step.outcome {
         Ok(_) if alone => format!("✓ {}{place}", step.action),
@@ -32,11 +32,11 @@ fn headline(step: &Explanation, alone: bool) -> String {
     }
 }
 
-fn considered(ConsideredEntry { counts, sentence }: &ConsideredEntry) -> String {
+fn format_considered_entry(ConsideredEntry { counts, sentence }: &ConsideredEntry) -> String {
     format!("{} {sentence}", if *counts { '✗' } else { '·' })
 }
 
-fn list(text: &mut String, title: &str, lines: &[String]) {
+fn write_list(text: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = writeln!(text, "  {title}");
         for line in lines {
@@ -46,13 +46,13 @@ fn list(text: &mut String, title: &str, lines: &[String]) {
 }
 
 /// Formats the rules about the action in the order of the file, then the names of the other rules.
-fn rules(text: &mut String, step: &Explanation) {
+fn write_rules(text: &mut String, step: &Explanation) {
     let (about, others): (Vec<_>, Vec<_>) = step.rules.iter().partition(|rule| rule.applies);
     let width = about.iter().map(|rule| rule.id.chars().count()).max().unwrap_or_default();
     let conditions = about.iter().flat_map(|rule| &rule.misses).map(|miss| miss.condition.len());
     let column = conditions.max().unwrap_or_default();
     let lines: Vec<String> = about.iter().flat_map(|rule| rule_lines(rule, width, column)).collect();
-    list(text, &format!("rules about {}", step.action), &lines);
+    write_list(text, &format!("rules about {}", step.action), &lines);
     if about.is_empty() {
         let _ = writeln!(text, "  no rule is about {}", step.action);
     }

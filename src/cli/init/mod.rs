@@ -30,12 +30,12 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let dir = arguments.dir.clone().unwrap_or_default();
     let [signer, policy] = ["signer.toml", "policy.toml"].map(|name| dir.join(name));
     files::write(&dir, &[(&policy, texts::policy(&vendors)), (&signer, texts::signer(&vendors))])
-        .map_err(CommandError::No)?;
+        .map_err(CommandError::Failed)?;
     let [signer, policy] = [signer, policy].map(|path| path.display().to_string());
     let config = arguments.dir.as_ref().map_or(String::new(), |_| format!(" --config {}", quoted(&signer)));
     let commands = commands(&vendors, &config);
     let json = || {
-        let variables: Vec<_> = vendors.iter().map(|vendor| texts::secret(*vendor).0).collect();
+        let variables: Vec<_> = vendors.iter().map(|vendor| texts::secret_variable(*vendor).0).collect();
         json!({ "wrote": [signer, policy], "change": CHANGE_ME, "variables": variables, "next": commands }).to_string()
     };
     common.print(|| text(&signer, &policy, &vendors, &commands), json)?;
@@ -49,7 +49,7 @@ fn text(signer: &str, policy: &str, vendors: &[Vendor], commands: &[String; 3]) 
          In {signer}, replace each `{CHANGE_ME}` with your own value.\n\
          In the environment of the program, set\n"
     );
-    for (variable, holds) in vendors.iter().map(|vendor| texts::secret(*vendor)) {
+    for (variable, holds) in vendors.iter().map(|vendor| texts::secret_variable(*vendor)) {
         let _ = writeln!(text, "  {variable:<22}{holds}");
     }
     let [check, explain, serve] = commands;

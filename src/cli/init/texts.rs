@@ -28,7 +28,7 @@ pub(super) fn policy(vendors: &[Vendor]) -> String {
 }
 
 /// Returns the environment variable for the secret of a vendor, and the vendor's name for the secret.
-pub(super) fn secret(vendor: Vendor) -> (&'static str, &'static str) {
+pub(super) fn secret_variable(vendor: Vendor) -> (&'static str, &'static str) {
     match vendor {
         Vendor::LeanCloud => ("LEANCLOUD_MASTER_KEY", "the Master Key of your app at LeanCloud"),
         Vendor::TalkJs => ("TALKJS_SECRET_KEY", "the secret key of your app at TalkJS"),

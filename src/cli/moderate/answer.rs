@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{CommandError, CommonArguments, OutputFormat, line, print, yes};
+use super::super::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
 use super::server::ServerResponse;
 
 /// The targets of a change.
@@ -42,25 +42,25 @@ struct FailedTarget {
 ///
 /// # Errors
 /// Returns an error if the server refused the request, or if the answer does not mention each target exactly once.
-pub(super) fn done(
+pub(super) fn print_reply(
     common: &CommonArguments,
     answer: &ServerResponse,
     whom: &CommandTargets<'_>,
 ) -> Result<ExitCode, CommandError> {
-    refused(common, answer)?;
+    check_status(common, answer)?;
     let told = CommandReply::deserialize(&answer.body)
         .ok()
         .filter(|told| told.is_about(whom))
         .ok_or_else(|| strange(answer))?;
     common.print(|| told.text(), || answer.body.to_string())?;
-    Ok(yes(told.failed.is_empty()))
+    Ok(exit_code(told.failed.is_empty()))
 }
 
 /// Checks the status of an answer.
 ///
 /// # Errors
 /// Returns an error with the reason of the server if the status is not a success.
-pub(super) fn refused(common: &CommonArguments, answer: &ServerResponse) -> Result<(), CommandError> {
+pub(super) fn check_status(common: &CommonArguments, answer: &ServerResponse) -> Result<(), CommandError> {
     if answer.status.is_success() {
         return Ok(());
     }
@@ -69,19 +69,19 @@ pub(super) fn refused(common: &CommonArguments, answer: &ServerResponse) -> Resu
     }
     let member = |name: &str| answer.body.get(name).and_then(Value::as_str);
     let Some(detail) = member("detail").or_else(|| member("title")) else {
-        return Err(CommandError::No(format!(
+        return Err(CommandError::Failed(format!(
             "the server answers {}, but not in the form of chat-signer",
             answer.status
         )));
     };
     let code = member("code").map_or_else(|| answer.status.as_u16().to_string(), str::to_owned);
     let id = member("request_id").map_or_else(String::new, |id| format!(", request {id}"));
-    Err(CommandError::No(format!("{detail} ({code}{id})")))
+    Err(CommandError::Failed(format!("{detail} ({code}{id})")))
 }
 
 /// Builds the error for an answer that does not match the request.
 fn strange(answer: &ServerResponse) -> CommandError {
-    CommandError::No(format!(
+    CommandError::Failed(format!(
         "the answer of the server ({}) is not an answer of chat-signer's moderation interface: check that --server names \
          the right server",
         answer.status
@@ -105,9 +105,9 @@ impl CommandReply {
     }
 
     fn text(&self) -> String {
-        let done = self.succeeded.iter().map(|user| format!("✓ {}", line(user)));
+        let done = self.succeeded.iter().map(|user| format!("✓ {}", escape_line(user)));
         let failed = self.failed.iter().map(|FailedTarget { user, code, reason }| {
-            let [user, code, reason] = [user, code, reason].map(|word| line(word));
+            let [user, code, reason] = [user, code, reason].map(|word| escape_line(word));
             format!("✗ {user}: {reason} ({code})")
         });
         done.chain(failed).collect::<Vec<_>>().join("\n")
@@ -125,6 +125,6 @@ pub(super) fn entries(answer: &ServerResponse) -> Result<&[Value], CommandError>
 }
 
 /// Formats a JSON value for a line of text. A string has no quotes.
-pub(super) fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| line(&value.to_string()), line)
+pub(super) fn format_value(value: &Value) -> String {
+    value.as_str().map_or_else(|| escape_line(&value.to_string()), escape_line)
 }

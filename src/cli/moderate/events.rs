@@ -12,10 +12,10 @@ use serde_json::Value;
 use tokio::signal::ctrl_c;
 use tokio::time::{sleep, timeout};
 
-use super::super::{CommandError, CommonArguments, OutputFormat, block_on, complain, line};
-use super::answer::{refused, word};
+use super::super::{CommandError, CommonArguments, OutputFormat, block_on, escape_line, print_error};
+use super::answer::{check_status, format_value};
 use super::list::describe;
-use super::query;
+use super::query_string;
 use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse};
 
 /// The first pause before a new connection attempt. Each further pause is twice as long.
@@ -61,7 +61,7 @@ struct EventFollower<'a> {
 /// Prints events until the limit is reached, the output is closed, or Ctrl-C.
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let Arguments { limit, after, client, server } = arguments;
-    let server = &server.server(common)?;
+    let server = &server.client_for_server(common)?;
     let mut follower = EventFollower { common, server, client: client.as_deref(), last: after.clone(), left: *limit };
     block_on(async {
         tokio::select! {
@@ -95,14 +95,14 @@ impl EventFollower<'_> {
 
     async fn begin(&self) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let fields = [("last_event_id", self.last.as_deref()), ("client_id", self.client)];
-        let path = "/v1/moderation/events".to_owned() + &query(&fields);
-        self.server.listen(&ServerRequest { method: Method::GET, path, body: None }).await
+        let path = "/v1/moderation/events".to_owned() + &query_string(&fields);
+        self.server.open_stream(&ServerRequest { method: Method::GET, path, body: None }).await
     }
 
     /// Connects again after the last known event, as soon as the server is available.
     async fn begin_again(&self, why: Option<String>) -> Result<Incoming, CommandError> {
         if let Some(why) = why {
-            complain(&format!("note: {why}"));
+            print_error(&format!("note: {why}"));
         }
         let (mut pause, mut said) = (PAUSE, None);
         loop {
@@ -112,17 +112,17 @@ impl EventFollower<'_> {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(answer)) if is_passing(answer.status) => format!("the server answers {}", answer.status),
                 Ok(Err(answer)) => return Err(self.refusal(&answer)),
-                Err(stop) => line(stop.message()),
+                Err(stop) => escape_line(stop.message()),
             };
             if said.as_ref() != Some(&why) {
-                complain(&format!("note: {why}; trying again"));
+                print_error(&format!("note: {why}; trying again"));
                 said = Some(why);
             }
         }
     }
 
     fn refusal(&self, answer: &ServerResponse) -> CommandError {
-        refused(self.common, answer).err().unwrap_or_else(|| self.server.stranger(answer.status))
+        check_status(self.common, answer).err().unwrap_or_else(|| self.server.not_chat_signer(answer.status))
     }
 
     /// Prints the events of a stream.
@@ -141,7 +141,7 @@ impl EventFollower<'_> {
                 }
             }
             if begun.line.len() > LONGEST {
-                return Err(self.server.stranger(StatusCode::OK));
+                return Err(self.server.not_chat_signer(StatusCode::OK));
             }
         }
     }
@@ -152,7 +152,7 @@ impl EventFollower<'_> {
             self.last = told.id;
         }
         let Some(data) = told.data else { return Ok(true) };
-        let event: Value = serde_json::from_str(&data).map_err(|_| self.server.stranger(StatusCode::OK))?;
+        let event: Value = serde_json::from_str(&data).map_err(|_| self.server.not_chat_signer(StatusCode::OK))?;
         let is_read = say(&match self.common.output {
             OutputFormat::Text => text(&event),
             OutputFormat::Json => event.to_string(),
@@ -169,7 +169,7 @@ fn is_passing(status: StatusCode) -> bool {
 
 /// Formats an event for people: the time, the type and the entry.
 fn text(event: &Value) -> String {
-    let member = |name: &str| event.get(name).map(word).unwrap_or_default();
+    let member = |name: &str| event.get(name).map(format_value).unwrap_or_default();
     let (time, name) = (member("time"), member("type"));
     let about = match event.get("data") {
         _ if name == "reset" => "events may be missing: read the lists again".to_owned(),
@@ -185,7 +185,7 @@ fn say(line: &str) -> Result<bool, CommandError> {
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(CommandError::No(format!("cannot write the result: {error}"))),
+        Err(error) => Err(CommandError::Failed(format!("cannot write the result: {error}"))),
     }
 }
 

@@ -7,10 +7,10 @@ use clap::{ValueEnum, value_parser};
 use hyper::Method;
 use serde_json::Value;
 
-use super::super::{CommandError, CommonArguments, line};
-use super::answer::{entries, refused, word};
+use super::super::{CommandError, CommonArguments, escape_line};
+use super::answer::{check_status, entries, format_value};
 use super::server::{ServerArguments, ServerRequest};
-use super::{conversation, query};
+use super::{conversation_path, query_string};
 
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ pub(super) enum ListKind {
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let answer = arguments.server.ask(common, &arguments.question()?)?;
-    refused(common, &answer)?;
+    check_status(common, &answer)?;
     let entries = entries(&answer)?;
     common.print(|| text(arguments.what, entries, answer.body.get("next")), || answer.body.to_string())?;
     Ok(ExitCode::SUCCESS)
@@ -78,7 +78,7 @@ impl Arguments {
             ("client_id", self.client.as_deref()),
         ];
         let path = match (self.what, &self.id) {
-            (ListKind::Conversation, id) => conversation(id.as_deref().unwrap_or_default())?,
+            (ListKind::Conversation, id) => conversation_path(id.as_deref().unwrap_or_default())?,
             (_, Some(id)) => {
                 return Err(CommandError::Usage(format!(
                     "unexpected argument `{id}`: to filter, use --user or --conversation"
@@ -86,7 +86,7 @@ impl Arguments {
             }
             (what, None) => format!("/v1/moderation/{}", what.word()),
         };
-        Ok(ServerRequest { method: Method::GET, path: path + &query(&fields), body: None })
+        Ok(ServerRequest { method: Method::GET, path: path + &query_string(&fields), body: None })
     }
 }
 
@@ -111,7 +111,7 @@ fn text(what: ListKind, entries: &[Value], next: Option<&Value>) -> String {
         let _ = writeln!(text, "{}", entry(what, one));
     }
     match next {
-        Some(next) => _ = writeln!(text, "there are more: --after {}", word(next)),
+        Some(next) => _ = writeln!(text, "there are more: --after {}", format_value(next)),
         None if text.is_empty() => text.push_str("none"),
         None => {}
     }
@@ -136,8 +136,8 @@ fn entry(what: ListKind, entry: &Value) -> String {
 pub(super) fn describe(entry: &Value, state: Option<&str>) -> String {
     const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
     const ELSEWHERE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
-    let member = |name: &str| entry.get(name).map(|value| format!("{} {}", line(name), word(value)));
-    let mut words: Vec<String> = entry.get("user").map(word).into_iter().collect();
+    let member = |name: &str| entry.get(name).map(|value| format!("{} {}", escape_line(name), format_value(value)));
+    let mut words: Vec<String> = entry.get("user").map(format_value).into_iter().collect();
     words.extend(FIRST.iter().filter_map(|name| member(name)));
     words.extend(state.map(str::to_owned));
     let others = entry.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str));
@@ -150,11 +150,12 @@ pub(super) fn describe(entry: &Value, state: Option<&str>) -> String {
 /// Formats the author of an entry, and the time when it was made.
 fn by(entry: &Value) -> Option<String> {
     if let Some(line) = entry.get("line") {
-        return Some(format!("by the policy file, line {}", word(line)));
+        return Some(format!("by the policy file, line {}", format_value(line)));
     }
     let by = entry.get("by")?;
-    let subject = by.get("subject").map(word).unwrap_or_default();
-    let what = by.get("role").or_else(|| by.get("kind")).map(|what| format!(" ({})", word(what))).unwrap_or_default();
-    let at = entry.get("at").map(|at| format!(" at {}", word(at))).unwrap_or_default();
+    let subject = by.get("subject").map(format_value).unwrap_or_default();
+    let what =
+        by.get("role").or_else(|| by.get("kind")).map(|what| format!(" ({})", format_value(what))).unwrap_or_default();
+    let at = entry.get("at").map(|at| format!(" at {}", format_value(at))).unwrap_or_default();
     Some(format!("by {subject}{what}{at}"))
 }

@@ -63,10 +63,10 @@ pub(super) struct SanctionArguments {
     #[command(flatten)]
     people: UserArguments,
     /// The end: 2027-01-01T00:00:00Z, or milliseconds since 1970. Default: no end.
-    #[arg(long, value_name = "TIME", value_parser = explain::time)]
+    #[arg(long, value_name = "TIME", value_parser = explain::parse_time)]
     until: Option<Millis>,
     /// The duration from now on: 30m, 12h, 7d.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "until")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, conflicts_with = "until")]
     lasts: Option<Duration>,
     /// The reason. The user can see it.
     #[arg(long, value_name = "TEXT")]
@@ -131,13 +131,13 @@ struct ActorArguments {
 
 /// A request to the server, its actor, and the targets that the answer must mention.
 struct ChangeRequest<'c> {
-    whose: &'c ActorArguments,
-    whom: CommandTargets<'c>,
-    question: ServerRequest,
+    actor: &'c ActorArguments,
+    targets: CommandTargets<'c>,
+    request: ServerRequest,
 }
 
 pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result<ExitCode, CommandError> {
-    let ChangeRequest { whose, whom, question } = match command {
+    let ChangeRequest { actor: whose, targets: whom, request: question } = match command {
         ModerateCommand::Ban(sanction) => sanction.question("bans")?,
         ModerateCommand::Unban(people) => people.question("bans/lift"),
         ModerateCommand::Mute(sanction) => sanction.question("mutes")?,
@@ -150,19 +150,19 @@ pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result
         ModerateCommand::List(arguments) => return list::run(common, arguments),
         ModerateCommand::Events(arguments) => return events::run(common, arguments),
     };
-    answer::done(common, &whose.server.ask(common, &question)?, &whom)
+    answer::print_reply(common, &whose.server.ask(common, &question)?, &whom)
 }
 
 impl UserArguments {
     fn question(&self, route: &str) -> ChangeRequest<'_> {
-        self.question_with(route, [])
+        self.change_request_with(route, [])
     }
 
-    fn question_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> ChangeRequest<'_> {
+    fn change_request_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> ChangeRequest<'_> {
         let fields =
             [("users", Some(json!(self.users))), ("conversation", self.conversation.as_ref().map(|id| json!(id)))];
         let question = self.whose.post(route, fields.into_iter().chain(more));
-        ChangeRequest { whose: &self.whose, whom: CommandTargets::named(&self.users), question }
+        ChangeRequest { actor: &self.whose, targets: CommandTargets::named(&self.users), request: question }
     }
 }
 
@@ -177,7 +177,7 @@ impl SanctionArguments {
         }
         let until = until.map(|until| json!(until.to_string()));
         let reason = self.reason.as_ref().map(|reason| json!(reason));
-        Ok(self.people.question_with(route, [("until", until), ("reason", reason)]))
+        Ok(self.people.change_request_with(route, [("until", until), ("reason", reason)]))
     }
 }
 
@@ -186,7 +186,7 @@ impl RoleArguments {
         let RoleArguments { users, role, conversation, whose } = self;
         let fields = [("users", json!(users)), ("conversation", json!(conversation)), ("role", json!(role))];
         let question = whose.post(route, fields.map(|(name, value)| (name, Some(value))));
-        ChangeRequest { whose, whom: CommandTargets::named(users), question }
+        ChangeRequest { actor: whose, targets: CommandTargets::named(users), request: question }
     }
 }
 
@@ -195,25 +195,25 @@ impl BlockArguments {
         let BlockArguments { conversation, whose } = self;
         let question = whose.post(route, [("conversation", Some(json!(conversation)))]);
         let whom = whose.client.as_deref().map_or(CommandTargets::Asker, |client| CommandTargets::Named(vec![client]));
-        ChangeRequest { whose, whom, question }
+        ChangeRequest { actor: whose, targets: whom, request: question }
     }
 }
 
 impl ConversationArguments {
     fn question(&self) -> Result<ChangeRequest<'_>, CommandError> {
-        let path = conversation(&self.id)?;
-        let (whose, whom) = (&self.whose, CommandTargets::Named(vec![home(&self.id)]));
+        let path = conversation_path(&self.id)?;
+        let (whose, whom) = (&self.whose, CommandTargets::Named(vec![room_id(&self.id)]));
         if self.forget {
-            let path = path + &query(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
+            let path = path + &query_string(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
             return Ok(ChangeRequest {
-                whose,
-                whom,
-                question: ServerRequest { method: Method::DELETE, path, body: None },
+                actor: whose,
+                targets: whom,
+                request: ServerRequest { method: Method::DELETE, path, body: None },
             });
         }
         let [kind, owner] = [&self.kind, &self.owner].map(|text| text.as_ref().map(|text| json!(text)));
         let body = Some(whose.body([("kind", kind), ("owner", owner)]));
-        Ok(ChangeRequest { whose, whom, question: ServerRequest { method: Method::PUT, path, body } })
+        Ok(ChangeRequest { actor: whose, targets: whom, request: ServerRequest { method: Method::PUT, path, body } })
     }
 }
 
@@ -230,12 +230,12 @@ impl ActorArguments {
 }
 
 /// Returns the server's name of a conversation: for a channel of a room, this is the room.
-fn home(id: &str) -> &str {
+fn room_id(id: &str) -> &str {
     room(id).filter(|room| !room.is_empty()).unwrap_or(id)
 }
 
 /// Returns the URL path of a conversation.
-fn conversation(id: &str) -> Result<String, CommandError> {
+fn conversation_path(id: &str) -> Result<String, CommandError> {
     if id.is_empty() {
         return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
     }
@@ -243,14 +243,14 @@ fn conversation(id: &str) -> Result<String, CommandError> {
 }
 
 /// Formats the fields that have a value as the query of a URL.
-fn query(fields: &[(&str, Option<&str>)]) -> String {
+fn query_string(fields: &[(&str, Option<&str>)]) -> String {
     let fields = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
     let fields: Vec<_> =
         fields.map(|(name, value)| format!("{name}={}", crypto::percent_encoded(value.as_bytes()))).collect();
     if fields.is_empty() { String::new() } else { format!("?{}", fields.join("&")) }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     config::duration(text)
         .filter(|lasts| !lasts.is_zero())
         .ok_or_else(|| "must be a whole number and one of s, m, h, d, for example 12h".to_owned())

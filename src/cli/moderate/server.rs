@@ -111,7 +111,7 @@ impl ServerClient<'_> {
 
     /// Requests an event stream. Returns the body once the stream begins. If the answer is not an event stream, returns
     /// the whole answer.
-    pub(super) async fn listen(
+    pub(super) async fn open_stream(
         &self,
         question: &ServerRequest,
     ) -> Result<Result<Incoming, ServerResponse>, CommandError> {
@@ -143,13 +143,13 @@ impl ServerClient<'_> {
         let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
         let status = answer.status();
         let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
-        let body = body.map_err(|_| self.stranger(status))?;
+        let body = body.map_err(|_| self.not_chat_signer(status))?;
         Ok(ServerResponse { status, body })
     }
 
     /// Builds the error for an answer of another program.
-    pub(super) fn stranger(&self, status: StatusCode) -> CommandError {
-        CommandError::No(format!("the server at {} is not chat-signer: it answers {status}", self.place))
+    pub(super) fn not_chat_signer(&self, status: StatusCode) -> CommandError {
+        CommandError::Failed(format!("the server at {} is not chat-signer: it answers {status}", self.place))
     }
 }
 
@@ -166,15 +166,13 @@ impl ServerArguments {
         common: &CommonArguments,
         question: &ServerRequest,
     ) -> Result<ServerResponse, CommandError> {
-        block_on(self.server(common)?.ask(question))?
+        block_on(self.client_for_server(common)?.ask(question))?
     }
 
     /// Builds the client for the server.
-    pub(super) fn server(&self, common: &CommonArguments) -> Result<ServerClient<'_>, CommandError> {
-        let named = self
-            .server
-            .clone()
-            .or_else(|| Some(environment::variable(SERVER_VARIABLE)?.to_string_lossy().into_owned()));
+    pub(super) fn client_for_server(&self, common: &CommonArguments) -> Result<ServerClient<'_>, CommandError> {
+        let named =
+            self.server.clone().or_else(|| Some(environment::get(SERVER_VARIABLE)?.to_string_lossy().into_owned()));
         // With --server or the variable, no configuration is needed.
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
         let place = named.as_deref().map_or_else(|| configured(settings.as_ref()), given)?;
@@ -184,7 +182,7 @@ impl ServerArguments {
     fn client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
         let authorities = self.ca.as_deref().map_or(Ok(Vec::new()), authorities)?;
         let client = UpstreamClient::new(&Endpoint { url: url.clone(), authorities, bearer: None });
-        Ok(client.map_err(|error| CommandError::No(error.to_string()))?.patient(PATIENCE))
+        Ok(client.map_err(|error| CommandError::Failed(error.to_string()))?.patient(PATIENCE))
     }
 
     /// Returns the header with the credential. `None` if there is no credential: the server may identify the caller in
@@ -210,7 +208,7 @@ impl ServerArguments {
                 .map(CallerProof::Token)
                 .map(Some);
         }
-        let variable = |name| environment::variable(name).map(OsString::into_vec);
+        let variable = |name| environment::get(name).map(OsString::into_vec);
         match (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE)) {
             (Some(_), Some(_)) => Err(CommandError::Usage(format!(
                 "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: unset one of them, or use --key-file or --token-file"
@@ -250,7 +248,7 @@ fn configured(settings: Option<&Settings>) -> Result<ServerAddress, CommandError
 
 fn url(address: SocketAddr, tls: bool) -> String {
     let scheme = if tls { "https" } else { "http" };
-    format!("{scheme}://{}", probe::reachable(address))
+    format!("{scheme}://{}", probe::connect_address(address))
 }
 
 fn request(place: &ServerAddress, question: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
@@ -270,15 +268,15 @@ fn silence(place: &ServerAddress, trouble: &ClientError) -> CommandError {
         ClientError::Unsafe => CommandError::Usage(format!(
             "{place} is not a local address: use https://, because the request contains a credential"
         )),
-        ClientError::Slow(_) => CommandError::No(format!(
+        ClientError::Slow(_) => CommandError::Failed(format!(
             "{place}: {trouble}; the change may have been made anyway, and it is safe to repeat it"
         )),
-        _ => CommandError::No(format!("{place} does not answer: {trouble}")),
+        _ => CommandError::Failed(format!("{place} does not answer: {trouble}")),
     }
 }
 
 fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, CommandError> {
-    let flaw = |flaw: String| CommandError::No(format!("--ca {}: {flaw}", path.display()));
+    let flaw = |flaw: String| CommandError::Failed(format!("--ca {}: {flaw}", path.display()));
     let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
     let found: Result<Vec<_>, _> =
         CertificateDer::pem_slice_iter(&pem).map(|der| der.map(|der| der.to_vec())).collect();
@@ -287,7 +285,7 @@ fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, CommandError> {
 }
 
 fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, CommandError> {
-    std::fs::read(path).map_err(|error: io::Error| CommandError::No(format!("{flag} {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error: io::Error| CommandError::Failed(format!("{flag} {}: {error}", path.display())))
 }
 
 /// Builds the value of a header: the prefix `words` and the secret. `from` is the source of the secret for error
@@ -295,10 +293,11 @@ fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, CommandError> {
 fn secret(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, CommandError> {
     let bytes = bytes.trim_ascii();
     if bytes.is_empty() {
-        return Err(CommandError::No(format!("{from} is empty")));
+        return Err(CommandError::Failed(format!("{from} is empty")));
     }
     let value = HeaderValue::from_bytes(&[words.as_bytes(), bytes].concat());
-    let mut value = value.map_err(|_| CommandError::No(format!("{from} must be one line of visible characters")))?;
+    let mut value =
+        value.map_err(|_| CommandError::Failed(format!("{from} must be one line of visible characters")))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -8,7 +8,7 @@ use crate::vendor::ably::{TokenParams, TokenRequestText};
 
 const STYLE: SignatureStyle = SignatureStyle {
     algorithm: MacAlgorithm::HmacSha256,
-    form: MacEncoding::Base64,
+    encoding: MacEncoding::Base64,
     tried: "the capability as given; fields left out; seconds instead of milliseconds; no newline at the end; other \
             encodings and hashes; every key of this configuration, also if misread; and any two of these at once, in \
             any encoding and hash",

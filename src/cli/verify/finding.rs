@@ -80,7 +80,7 @@ impl VerifyResult {
 }
 
 fn unexplained(signature: &str, style: SignatureStyle) -> String {
-    let (algorithm, form) = (style.algorithm.name(), style.form.name());
+    let (algorithm, form) = (style.algorithm.name(), style.encoding.name());
     if is_mac(signature, style) {
         "no usual mistake explains it".to_owned()
     } else {

@@ -9,7 +9,7 @@ pub(super) struct CandidateKey {
     /// The reason why the key is wrong, as a clause of a sentence. `None` if the key is correct.
     pub(super) change: Option<String>,
     /// The index of the app's key that it is or comes from, from 0.
-    pub(super) place: Option<usize>,
+    pub(super) index: Option<usize>,
     pub(super) secret: Secret,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct CandidateKeys {
 }
 
 impl CandidateKey {
-    pub(super) fn changes(&self) -> usize {
+    pub(super) fn change_count(&self) -> usize {
         usize::from(self.change.is_some())
     }
 }
@@ -40,7 +40,7 @@ impl CandidateKeys {
     pub(super) fn each(&self) -> impl Iterator<Item = (String, Vec<CandidateKey>)> {
         self.own.iter().enumerate().map(|(place, secret)| {
             let keys = misread(self.vendor, secret).into_iter();
-            let keys = keys.map(move |(change, secret)| CandidateKey { change, place: Some(place), secret });
+            let keys = keys.map(move |(change, secret)| CandidateKey { change, index: Some(place), secret });
             (name(secret), keys.chain(self.others()).collect())
         })
     }
@@ -49,7 +49,7 @@ impl CandidateKeys {
     pub(super) fn all(&self) -> Vec<CandidateKey> {
         let own = self.own.iter().enumerate().flat_map(|(place, secret)| {
             let keys = misread(self.vendor, secret).into_iter();
-            keys.map(move |(change, secret)| CandidateKey { change, place: Some(place), secret })
+            keys.map(move |(change, secret)| CandidateKey { change, index: Some(place), secret })
         });
         own.chain(self.others()).collect()
     }
@@ -59,7 +59,7 @@ impl CandidateKeys {
             let whole_and_part = secrets.iter().flat_map(|secret| [secret.clone(), part(secret)]);
             whole_and_part.map(move |secret| CandidateKey {
                 change: Some(format!("it is made with the key of [apps.{app}]")),
-                place: None,
+                index: None,
                 secret,
             })
         })

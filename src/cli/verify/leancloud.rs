@@ -10,7 +10,7 @@ use crate::vendor::{App as AnyApp, Nonce};
 
 const STYLE: SignatureStyle = SignatureStyle {
     algorithm: MacAlgorithm::HmacSha1,
-    form: MacEncoding::Hex,
+    encoding: MacEncoding::Hex,
     tried: "other orders of the members, with and without the client, each member once, another separator; seconds \
             instead of milliseconds and vice versa; nonce and timestamp swapped; the word of every action; empty \
             fields left out or added; other app ids; every key of this configuration, also if misread; and any two of \

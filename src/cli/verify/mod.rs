@@ -14,7 +14,7 @@ mod token;
 use std::process::ExitCode;
 
 use super::request_args::{RequestArguments, SigningTime};
-use super::{CommandError, CommonArguments, yes};
+use super::{CommandError, CommonArguments, exit_code};
 use crate::clock;
 use crate::config;
 use crate::model::Millis;
@@ -43,10 +43,10 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let app = arguments.asked.app(apps)?;
     let operation = arguments.asked.operation(app)?;
     let request = arguments.asked.request(app, operation, None)?;
-    let keys = CandidateKeys::new(app, config::keys(&common.config));
+    let keys = CandidateKeys::new(app, config::read_app_keys(&common.config));
     let finding = find(arguments, apps, app, operation, request, &keys)?;
     common.print(|| finding.text(), || finding.json().to_string())?;
-    Ok(yes(finding.matches()))
+    Ok(exit_code(finding.matches()))
 }
 
 fn find(

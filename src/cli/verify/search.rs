@@ -14,7 +14,7 @@ const MOST: usize = 2;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SignatureStyle {
     pub(super) algorithm: MacAlgorithm,
-    pub(super) form: MacEncoding,
+    pub(super) encoding: MacEncoding,
     /// A description of the mistakes that are tried.
     pub(super) tried: &'static str,
 }
@@ -70,7 +70,7 @@ pub(super) fn search(
     let readings = readings(signature, style);
     (0..=MOST).find_map(|changes| {
         readings.iter().find_map(|reading| {
-            keys.iter().find_map(|key| with_key(reading, key, messages, changes.checked_sub(key.changes())?))
+            keys.iter().find_map(|key| with_key(reading, key, messages, changes.checked_sub(key.change_count())?))
         })
     })
 }
@@ -86,7 +86,7 @@ fn with_key(
     let mut candidates = messages.iter().filter(|message| message.changes.len() == left);
     let message = candidates.find(|message| equal(&mac.of(&message.text), &reading.mac))?;
     let changes = [reading.changes.as_slice(), key.change.as_slice(), &message.changes].concat();
-    Some(FoundSignature { changes, message: message.text.clone(), key: key.place })
+    Some(FoundSignature { changes, message: message.text.clone(), key: key.index })
 }
 
 /// Returns the correct text, the texts with each single change, and the texts with each pair of changes. If several
@@ -124,7 +124,8 @@ fn readings(signature: &str, style: SignatureStyle) -> Vec<DecodedSignature> {
             32 => MacAlgorithm::HmacSha256,
             _ => return None,
         };
-        let written = (form != style.form).then(|| format!("it is in {}, not in {}", form.name(), style.form.name()));
+        let written =
+            (form != style.encoding).then(|| format!("it is in {}, not in {}", form.name(), style.encoding.name()));
         let made = (algorithm != style.algorithm)
             .then(|| format!("it was made with {}, not {}", algorithm.name(), style.algorithm.name()));
         let changes = [padded.clone(), written, made].into_iter().flatten().collect();

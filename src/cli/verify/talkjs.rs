@@ -8,7 +8,7 @@ use super::search::{MacAlgorithm, MacEncoding, SignatureStyle, messages, search}
 
 const STYLE: SignatureStyle = SignatureStyle {
     algorithm: MacAlgorithm::HmacSha256,
-    form: MacEncoding::Hex,
+    encoding: MacEncoding::Hex,
     tried: "the user id in quotes, in another case, or with a newline; every key of this configuration, also if \
             misread; and any two of these at once, in any encoding and hash",
 };

@@ -11,7 +11,7 @@ use crate::vendor::ably::Capability;
 use crate::vendor::{App, SigningJob, ably, talkjs};
 
 const STYLE: SignatureStyle =
-    SignatureStyle { algorithm: MacAlgorithm::HmacSha256, form: MacEncoding::OtherBase64, tried: "" };
+    SignatureStyle { algorithm: MacAlgorithm::HmacSha256, encoding: MacEncoding::OtherBase64, tried: "" };
 
 /// The longest lifetime that Ably accepts, in seconds.
 const LONGEST_AT_ABLY: u64 = 24 * 60 * 60;

@@ -114,7 +114,7 @@ impl<'a> CommandAuthorizer<'a> {
     /// the command does, or about nothing.
     fn check(&self, wish: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
         let unfit = |flaw: &str| Err(RejectReason::Unfit(flaw.to_owned()));
-        if wish.apps(self.engine).next().is_none() || wish.is_stray(self.engine) && !wish.deed.is_lifting() {
+        if wish.apps(self.engine).next().is_none() || wish.is_stray(self.engine) && !wish.kind.is_lifting() {
             return unfit("there is no such app");
         }
         if wish.is_stray(self.engine) && !wish.client.is_empty() && !wish.is_for_oneself() {
@@ -146,7 +146,8 @@ impl<'a> CommandAuthorizer<'a> {
         let registers = [self.engine.policy.register(), index.register()];
         for app in wish.apps(self.engine) {
             let facts = DecisionData { registers: &registers, told: self.told_at(app) };
-            let decided = self.engine.policy.decide(wish.ask_about(app, user), self.caller, facts, self.now);
+            let decided =
+                self.engine.policy.decide(wish.policy_request_for_user(app, user), self.caller, facts, self.now);
             let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.spend();
             let new: Vec<String> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
             rules.extend(new);

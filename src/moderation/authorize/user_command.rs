@@ -42,7 +42,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
     /// Checks the rules that no policy can relax. They apply to users who moderate. Only the policy limits services.
     pub(super) fn hold_to_rules(&self) -> Result<(), RejectReason> {
         let acts_on_others = matches!(
-            self.wish.deed,
+            self.wish.kind,
             CommandKind::Ban(_) | CommandKind::Mute(_) | CommandKind::SetRole(_) | CommandKind::RemoveRole(_)
         );
         if self.is_service() || !acts_on_others {
@@ -51,7 +51,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         if !self.is_within_reach() {
             return Err(RejectReason::NotThere);
         }
-        match &self.wish.deed {
+        match &self.wish.kind {
             CommandKind::SetRole(word) => self.outranks_role(word),
             _ => self.outranks_user(),
         }
@@ -61,7 +61,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
     /// of users who have no role here, under any number of names. These commands must not fill the queue.
     pub(super) fn may_be_repeated(&self) -> bool {
         let is_carried_out = matches!(
-            self.wish.deed,
+            self.wish.kind,
             CommandKind::Ban(_) | CommandKind::LiftBan | CommandKind::Mute(_) | CommandKind::LiftMute
         );
         is_carried_out && (self.is_service() || self.is_within_reach())
@@ -78,7 +78,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         if self.wish.is_stray(self.judge.engine) {
             return Ok((Vec::new(), self.index.left_behind(self.wish, self.user)));
         }
-        match &self.wish.deed {
+        match &self.wish.kind {
             CommandKind::Ban(terms) => self.sanction(ModerationEntry::Ban, terms),
             CommandKind::Mute(terms) => self.sanction(ModerationEntry::Mute, terms),
             CommandKind::LiftBan => self.lift(EntryKind::Bans),

@@ -110,7 +110,7 @@ impl RunningJob<'_> {
     /// Returns the desired state in a place. Ably tokens are valid in many places at once, so the strictest state
     /// applies to them.
     pub(super) fn wanted(&self, subject: &VendorUser<'_>, place: Option<&str>) -> Result<DesiredState, JobError> {
-        match (&subject.target.what.moderator, place) {
+        match (&subject.target.what.moderation_api, place) {
             (ModerationApi::Ably(_), None) => self.worst(subject.app, subject.user),
             _ => self.desired(subject.app, subject.user, place),
         }
@@ -142,7 +142,7 @@ impl RunningJob<'_> {
         let want = self.wanted(subject, None)?;
         delivered.made.insert(None, want.clone());
         delivered.did.again = self.ends(subject.app, subject.user, None)?;
-        match &subject.target.what.moderator {
+        match &subject.target.what.moderation_api {
             ModerationApi::Ably(moderator) => {
                 let plan = moderator.plan(subject.user, &want)?;
                 self.carry_out(subject, EVERYWHERE, ScopeCheckpoint::default(), plan, own, &mut delivered).await?;
@@ -196,7 +196,7 @@ impl RunningJob<'_> {
         conversations: impl IntoIterator<Item = &'c str>,
         own: &mut OwnCheckpoints,
     ) -> Result<(), JobError> {
-        if let ModerationApi::Ably(_) = &subject.target.what.moderator {
+        if let ModerationApi::Ably(_) = &subject.target.what.moderation_api {
             return Ok(());
         }
         let key = key(subject, LIST);

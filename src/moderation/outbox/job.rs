@@ -96,7 +96,7 @@ impl RunningJob<'_> {
         target: &DeliveryTarget<Enforcement>,
         call: &VendorCall,
     ) -> Result<Option<Bytes>, JobError> {
-        let Enforcement { endpoint, moderator, .. } = &*target.what;
+        let Enforcement { endpoint, moderation_api: moderator, .. } = &*target.what;
         self.in_time(target.pace.turn()).await?;
         let base = endpoint.url.to_string();
         let mut request = Request::new(Full::from(call.body.clone().unwrap_or_default()));

@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::moderation::ModerationReplica;
-use crate::random::{self, NoEntropy};
+use crate::random::{self, EntropyError};
 use crate::telemetry::outbox::OutboxMetrics;
 pub use targets::DeliveryTargets;
 use user_lock::UserLocks;
@@ -117,7 +117,7 @@ impl Outbox {
         targets: DeliveryTargets,
         terms: OutboxConfig,
         counts: OutboxMetrics,
-    ) -> Result<Outbox, NoEntropy> {
+    ) -> Result<Outbox, EntropyError> {
         let name = hex::encode(random::bytes::<16>()?);
         let (stop, stopping) = watch::channel(false);
         targets.expect(&counts);

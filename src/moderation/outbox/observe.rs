@@ -24,7 +24,7 @@ impl RunningJob<'_> {
         want: &DesiredState,
         noted: Option<&str>,
     ) -> Result<ModerationPlan, JobError> {
-        match &subject.target.what.moderator {
+        match &subject.target.what.moderation_api {
             ModerationApi::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
             ModerationApi::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
             ModerationApi::Ably(moderator) => Ok(moderator.plan(subject.user, want)?),

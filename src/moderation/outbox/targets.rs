@@ -65,13 +65,13 @@ impl DeliveryTargets {
         let mut targets = DeliveryTargets::none(policy);
         for what in enforcements {
             let [in_one, everywhere] = enforcement_queues(&what.app);
-            let most = match &what.moderator {
+            let most = match &what.moderation_api {
                 ModerationApi::Ably(_) => terms.at_once,
                 ModerationApi::TalkJs(_) | ModerationApi::LeanCloud(_) => terms.at_once.min(EVERYWHERE_AT_ONCE),
             };
             targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
             let client = UpstreamClient::new(&what.endpoint)?.patient(terms.patience);
-            let pace = Arc::new(RequestPacer::new(what.moderator.rate()));
+            let pace = Arc::new(RequestPacer::new(what.moderation_api.rate()));
             let label = Arc::clone(&what.app);
             targets
                 .apps

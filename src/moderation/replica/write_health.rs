@@ -41,7 +41,7 @@ impl ModerationReplica {
                 _ = self.probe(store).await;
             }
             let most = if self.write_failure().is_some() { WHILE_FAILING } else { SELDOM };
-            sleep(random::jittered(most.min(self.max_staleness))).await;
+            sleep(random::with_jitter(most.min(self.max_staleness))).await;
         }
     }
 

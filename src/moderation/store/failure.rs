@@ -1,6 +1,6 @@
 //! The reasons why a store cannot be used.
 
-use crate::random::NoEntropy;
+use crate::random::EntropyError;
 
 /// The reason why a store cannot be used, as a metric label. Each reason needs a different action from the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,8 @@ impl StoreUnavailable {
     }
 }
 
-impl From<NoEntropy> for StoreUnavailable {
-    fn from(error: NoEntropy) -> StoreUnavailable {
+impl From<EntropyError> for StoreUnavailable {
+    fn from(error: EntropyError) -> StoreUnavailable {
         StoreUnavailable::new(FailureReason::Other, error.to_string())
     }
 }

@@ -20,7 +20,7 @@ use crate::upstream::KeySetStatus;
 type MetricLabels<const N: usize> = [(&'static str, String); N];
 
 /// Returns all metrics in the text format of OpenMetrics (version 1.0.0).
-pub(super) fn text(runtime: &ServerState) -> Result<String, fmt::Error> {
+pub(super) fn openmetrics_text(runtime: &ServerState) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode_registry(&mut text, &of_the_program(runtime))?;
     encode_registry(&mut text, &of_the_process(runtime.started, &process::usage()))?;
@@ -30,7 +30,7 @@ pub(super) fn text(runtime: &ServerState) -> Result<String, fmt::Error> {
 
 /// Converts the metrics to the text format of Prometheus (version 0.0.4). In this format, a counter is declared with
 /// its full name, and there is no end marker.
-pub(super) fn classic(text: &str) -> String {
+pub(super) fn to_prometheus_text(text: &str) -> String {
     let mut classic = String::with_capacity(text.len());
     let mut help = None;
     for line in text.lines() {
@@ -69,13 +69,13 @@ fn of_the_program(runtime: &ServerState) -> Registry {
 
 fn limits(registry: &mut Registry, runtime: &ServerState) {
     let limits = &runtime.snapshot().limits;
-    let turned_away = limits.turned_away().map(|(limit, count)| ([("limit", limit.to_owned())], count));
+    let turned_away = limits.rejections().map(|(limit, count)| ([("limit", limit.to_owned())], count));
     counters(registry, "limited", "Requests and connections that a limit turned away", turned_away);
-    let open = [(ListenerLabel::Main, &limits.connections), (ListenerLabel::Admin, &runtime.probes)];
-    let open = open.map(|(listener, cap)| ([("listener", listener.as_str().to_owned())], float(cap.taken())));
+    let open = [(ListenerLabel::Main, &limits.connections), (ListenerLabel::Admin, &runtime.probe_connections)];
+    let open = open.map(|(listener, cap)| ([("listener", listener.as_str().to_owned())], float(cap.in_use())));
     gauges(registry, "connections", "Open connections", open);
     let help = "Requests in progress, without those that wait for their body";
-    gauge(registry, "in_flight", help, float(limits.in_flight.taken()));
+    gauge(registry, "in_flight", help, float(limits.in_flight.in_use()));
 }
 
 fn reloads(registry: &mut Registry, runtime: &ServerState) {
@@ -84,13 +84,13 @@ fn reloads(registry: &mut Registry, runtime: &ServerState) {
     let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome.to_owned())], count));
     counters(registry, "reloads", "Reloads of the configuration, by outcome", outcomes);
     let help = "Time of the last successful reload, in seconds since 1970";
-    gauge(registry, "reload_last_success_timestamp_seconds", help, timestamp(reloads.last()));
+    gauge(registry, "reload_last_success_timestamp_seconds", help, timestamp(reloads.last_success()));
     let help = "Whether the last reload failed; the last valid configuration stays in force";
-    gauge(registry, "reload_failing", help, u32::from(reloads.failure().is_some()));
+    gauge(registry, "reload_failing", help, u32::from(reloads.last_failure().is_some()));
 }
 
 fn key_sets(registry: &mut Registry, runtime: &ServerState) {
-    let sets: Vec<_> = runtime.snapshot().remote.key_sets().collect();
+    let sets: Vec<_> = runtime.snapshot().upstreams.key_sets().collect();
     let named = |set: &KeySetStatus| [("authenticator", set.authenticator.to_string())];
     let ages = sets.iter().filter_map(|set| Some((named(set), set.age.as_ref().map(Duration::as_secs_f64)?)));
     gauges(registry, "key_set_age_seconds", "Seconds since a key set was last fetched", ages);
@@ -106,7 +106,7 @@ fn key_sets(registry: &mut Registry, runtime: &ServerState) {
 
 /// Adds the requests to other servers: credential lookups and facts.
 fn others(registry: &mut Registry, runtime: &ServerState) {
-    let remote = &runtime.snapshot().remote;
+    let remote = &runtime.snapshot().upstreams;
     let lookups = remote.lookups().flat_map(|(name, outcomes)| {
         outcomes.map(|(outcome, count)| (by_outcome("authenticator", name, outcome.as_str()), count))
     });
@@ -121,7 +121,7 @@ fn certificates(registry: &mut Registry, runtime: &ServerState) {
     let settings = &runtime.snapshot().settings;
     let shown = [(ListenerLabel::Main, &settings.server.tls), (ListenerLabel::Admin, &settings.admin.tls)];
     let ends = shown.into_iter().filter_map(|(listener, tls)| {
-        let end = timestamp(tls.as_ref()?.until);
+        let end = timestamp(tls.as_ref()?.valid_until);
         Some(([("listener", listener.as_str().to_owned())], end))
     });
     let help = "Expiry time of the certificate in use, in seconds since 1970";
@@ -151,7 +151,7 @@ fn moderation(registry: &mut Registry, runtime: &ServerState) {
         gauges(registry, "moderation_store_info", help, [([("store", store.to_owned())], 1.0)]);
     }
     moderation.failed_changes.register(registry);
-    let streams = float(runtime.snapshot().limits.streams.taken());
+    let streams = float(runtime.snapshot().limits.streams.in_use());
     gauge(registry, "moderation_streams", "Open streams of events", streams);
 }
 
@@ -236,6 +236,6 @@ mod tests {
     fn the_classic_format_declares_counters_by_their_whole_names() {
         let text = "# HELP a_b Of a_b.\n# TYPE a_b counter\na_b_total{c=\"# EOF\"} 1\n# HELP d D.\n# TYPE d gauge\nd 2\n# EOF\n";
         let same = "# HELP a_b_total Of a_b.\n# TYPE a_b_total counter\na_b_total{c=\"# EOF\"} 1\n# HELP d D.\n# TYPE d gauge\nd 2\n";
-        assert_eq!(classic(text), same);
+        assert_eq!(to_prometheus_text(text), same);
     }
 }

@@ -24,7 +24,7 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 /// Answers a request to the admin listener.
 pub fn serve<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let began = Instant::now();
-    let (route, mut answer) = match (ProbeKind::at(request.uri().path()), request.uri().path()) {
+    let (route, mut answer) = match (ProbeKind::from_path(request.uri().path()), request.uri().path()) {
         (Some(probe), _) => {
             (RouteLabel::Fixed(probe.path()), answered(runtime, request, || probed(runtime, probe, request)))
         }
@@ -67,14 +67,14 @@ fn probed<B>(runtime: &ServerState, probe: ProbeKind, request: &Request<B>) -> R
 /// Returns the metrics: in the OpenMetrics format if the client accepts it, as Prometheus does, otherwise in the older
 /// text format of Prometheus.
 fn measured<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
-    let Ok(metrics) = metrics::text(runtime) else {
+    let Ok(metrics) = metrics::openmetrics_text(runtime) else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "The metrics cannot be encoded.\n");
     };
     let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let (form, metrics) = if accepts.into_iter().any(|value| value.contains(OPENMETRICS)) {
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
     } else {
-        ("text/plain; version=0.0.4; charset=utf-8", metrics::classic(&metrics))
+        ("text/plain; version=0.0.4; charset=utf-8", metrics::to_prometheus_text(&metrics))
     };
     let mut answer = text(StatusCode::OK, metrics);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));
@@ -90,7 +90,7 @@ fn is_verbose<B>(request: &Request<B>) -> bool {
 
 fn verbose(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Bytes>> {
     let mut lines = String::new();
-    for ReadinessCheck { name, finding } in checks {
+    for ReadinessCheck { name, result: finding } in checks {
         let _ = match finding {
             CheckResult::Good => writeln!(lines, "[+] {name}: ok"),
             CheckResult::Notice(reason) => writeln!(lines, "[!] {name}: {reason}"),

@@ -9,13 +9,13 @@ use crate::server::limits::AdmissionPermit;
 /// the end of the request.
 pub(super) fn enter(exchange: &RequestContext<'_>) -> Result<AdmissionPermit, ApiError> {
     let limits = &exchange.snapshot.limits;
-    limits.address(exchange.address)?;
-    limits.in_flight.take().ok_or_else(overloaded)
+    limits.check_address(exchange.address)?;
+    limits.in_flight.try_acquire().ok_or_else(overloaded)
 }
 
 /// Waits for data from the client. If the data is not there yet, the request exchanges its permit for one of the
 /// permits for waiting requests meanwhile. So slow clients do not keep out other clients.
-pub(super) async fn wait<T>(
+pub(super) async fn wait_for_client<T>(
     exchange: &RequestContext<'_>,
     place: AdmissionPermit,
     coming: impl Future<Output = Result<T, ApiError>>,
@@ -27,13 +27,13 @@ pub(super) async fn wait<T>(
         here = &mut coming => return Ok((here?, place)),
         () = std::future::ready(()) => {}
     }
-    let waiting = limits.waiting.take().ok_or_else(overloaded)?;
+    let waiting = limits.waiting.try_acquire().ok_or_else(overloaded)?;
     drop(place);
     let here = coming.await?;
     drop(waiting);
-    Ok((here, limits.in_flight.take().ok_or_else(overloaded)?))
+    Ok((here, limits.in_flight.try_acquire().ok_or_else(overloaded)?))
 }
 
 fn overloaded() -> ApiError {
-    ApiError::plain(ErrorCode::Overloaded, "Too many requests are in progress. Retry shortly.")
+    ApiError::with_same_message(ErrorCode::Overloaded, "Too many requests are in progress. Retry shortly.")
 }

@@ -75,10 +75,10 @@ async fn data(body: &mut Incoming) -> Result<Option<Bytes>, ApiError> {
 }
 
 fn too_large(limit: usize) -> ApiError {
-    ApiError::plain(ErrorCode::TooLarge, format!("The body must have at most {limit} bytes."))
+    ApiError::with_same_message(ErrorCode::TooLarge, format!("The body must have at most {limit} bytes."))
 }
 
 fn too_slow(patience: Duration) -> ApiError {
     let detail = format!("The body did not arrive within {patience:?}.");
-    ApiError::plain(ErrorCode::Malformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
+    ApiError::with_same_message(ErrorCode::Malformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
 }

@@ -8,7 +8,7 @@ use std::task::Poll;
 /// Returns the output of the future, or the payload of its panic.
 ///
 /// The state that requests share is behind locks and atomics that survive a panic. No request sees a partial change.
-pub(super) async fn panics<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
+pub(super) async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
     std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -27,11 +27,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_everything_else_is_let_through() {
-        assert_eq!(panics(pin!(async { 7 })).await.unwrap(), 7);
+        assert_eq!(catch_panic(pin!(async { 7 })).await.unwrap(), 7);
         let late = pin!(async {
             tokio::task::yield_now().await;
             panic!("expected by this test");
         });
-        assert!(panics(late).await.is_err());
+        assert!(catch_panic(late).await.is_err());
     }
 }

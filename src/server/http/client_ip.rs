@@ -18,7 +18,7 @@ const LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// Everything to the left of the first untrusted address is an unverified claim. A client can also send the header that
 /// the proxies do not write. So if both headers are present, they must agree. If they do not agree, the result is the
 /// address of the peer.
-pub(super) fn of(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
+pub(super) fn client_ip(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let own = match peer.address {
         PeerAddress::Address(address) => address,
         PeerAddress::Unix(_) => LOCAL,
@@ -107,7 +107,7 @@ mod tests {
         for (name, value) in lines.iter().filter_map(|line| line.split_once(": ")) {
             headers.append(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
         }
-        of(peer, &headers, trusted).to_string()
+        client_ip(peer, &headers, trusted).to_string()
     }
 
     /// Returns the client address if a trusted proxy at 10.0.0.1 sends these headers.

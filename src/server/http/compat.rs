@@ -14,7 +14,7 @@ pub(super) const SIGN2: &str = "/sign2";
 
 /// Returns the signing route of this path, or `None` if the path is not a path of the demo servers. The route is an
 /// error if the cloud function is unknown or if no app serves these paths.
-pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<SigningRoute<'a>, ApiError>> {
+pub(super) fn find_route<'a>(settings: &'a Settings, path: &str) -> Option<Result<SigningRoute<'a>, ApiError>> {
     let (compat, forms): (_, &[_]) = match path.strip_prefix(FUNCTIONS) {
         Some(name) => (DemoRoute::parse(name), &[("application/json", AnswerForm::CloudFunction)]),
         None if path == SIGN2 => (Some(DemoRoute::Sign2), &[("application/json", AnswerForm::Compat)]),
@@ -24,8 +24,8 @@ pub(super) fn route<'a>(settings: &'a Settings, path: &str) -> Option<Result<Sig
     Some(app(settings).map(|app| SigningRoute {
         app,
         operation: Operation::LeanCloudCompat(compat),
-        gettable: false,
-        takes_forms: false,
+        supports_get: false,
+        accepts_forms: false,
         forms,
     }))
 }
@@ -35,11 +35,14 @@ fn app(settings: &Settings) -> Result<&App, ApiError> {
     app.ok_or_else(|| {
         let detail = "No app serves this path: the configuration has no LeanCloud app, or it has several and \
                       `leancloud_compat` in [server] is not set.";
-        ApiError::plain(ErrorCode::NotFound, detail)
+        ApiError::with_same_message(ErrorCode::NotFound, detail)
     })
 }
 
 fn unknown() -> ApiError {
     let known = DemoRoute::ALL.map(DemoRoute::as_str).join(", ");
-    ApiError::plain(ErrorCode::NotFound, format!("There is no cloud function of this name. Known functions: {known}."))
+    ApiError::with_same_message(
+        ErrorCode::NotFound,
+        format!("There is no cloud function of this name. Known functions: {known}."),
+    )
 }

@@ -8,7 +8,10 @@ use crate::authn::{CrossSite, OwnHosts, RequestTarget};
 /// Returns the reason why ambient credentials are ignored for the request, or `None` if they are accepted. They are
 /// ignored if a page of another site with an origin that is not listed made the browser send the request, or if the
 /// request was sent to a host that is not configured.
-pub(super) fn reason<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> Option<CrossSite<'a>> {
+pub(super) fn cross_site_reason<'a, B>(
+    exchange: &RequestContext<'_>,
+    request: &'a Request<B>,
+) -> Option<CrossSite<'a>> {
     let server = &exchange.settings.server;
     let listed = server.cors.as_ref().map_or(&[][..], |cors| &cors.origins);
     target(exchange, request).cross_site(&server.hosts, listed)

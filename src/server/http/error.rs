@@ -81,9 +81,9 @@ pub(super) struct ApiError {
     pub(super) detail: Cow<'static, str>,
     /// The message for the log, which can have more details. It must not contain a secret, token or signature either.
     pub(super) log: Cow<'static, str>,
-    pub(super) more: Box<ProblemExtensions>,
+    pub(super) extensions: Box<ProblemExtensions>,
     /// The methods that the route supports, if the request used another one.
-    pub(super) allow: Option<&'static str>,
+    pub(super) allowed_methods: Option<&'static str>,
     /// How long the client should wait before it retries, in seconds.
     pub(super) retry_after: Option<u64>,
     /// Whether the error is already in the log. Some errors are logged where they occur, at a limited rate.
@@ -127,15 +127,15 @@ impl ApiError {
             code,
             detail,
             log,
-            more: Box::default(),
-            allow: None,
+            extensions: Box::default(),
+            allowed_methods: None,
             retry_after,
             is_logged: false,
         }
     }
 
     /// Creates an error with the same message for the caller and for the log.
-    pub(super) fn plain(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> ApiError {
+    pub(super) fn with_same_message(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> ApiError {
         let detail = detail.into();
         ApiError::new(code, detail.clone(), detail)
     }
@@ -152,14 +152,14 @@ impl ApiError {
     /// Creates the error for an `Accept` header that excludes all of these media types.
     pub(super) fn not_acceptable(types: &[&str]) -> ApiError {
         let detail = format!("Accept excludes all media types of this path: {}.", types.join(", "));
-        ApiError::plain(ErrorCode::NotAcceptable, detail)
+        ApiError::with_same_message(ErrorCode::NotAcceptable, detail)
     }
 
     /// Creates the error for requests that need a store, if none is configured.
     pub(super) fn no_store() -> ApiError {
         let detail = "There is no [store] in the configuration: moderation entries come only from the policy file and \
                       cannot be changed at run time.";
-        ApiError::plain(ErrorCode::NotFound, detail)
+        ApiError::with_same_message(ErrorCode::NotFound, detail)
     }
 
     /// Replaces the status that belongs to the code.
@@ -170,8 +170,9 @@ impl ApiError {
 
 impl From<InvalidRequest> for ApiError {
     fn from(invalid: InvalidRequest) -> ApiError {
-        let mut failure = ApiError::plain(ErrorCode::InvalidField, format!("{} {}", invalid.field, invalid.message));
-        failure.more.field = Some(invalid.field);
+        let mut failure =
+            ApiError::with_same_message(ErrorCode::InvalidField, format!("{} {}", invalid.field, invalid.message));
+        failure.extensions.field = Some(invalid.field);
         failure
     }
 }
@@ -191,7 +192,7 @@ impl From<RateLimited> for ApiError {
     fn from(RateLimited(wait): RateLimited) -> ApiError {
         let detail = "Too many requests from this address or caller. Retry after the time in Retry-After.";
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        ApiError { retry_after: Some(seconds.max(1)), ..ApiError::plain(ErrorCode::RateLimited, detail) }
+        ApiError { retry_after: Some(seconds.max(1)), ..ApiError::with_same_message(ErrorCode::RateLimited, detail) }
     }
 }
 
@@ -243,7 +244,7 @@ impl From<&RejectReason> for ApiError {
             RejectReason::File(..) | RejectReason::Conflict(_) => ErrorCode::Conflict,
         };
         let mut failure = ApiError::new(code, why.public(), why.log());
-        failure.more.line = if let RejectReason::File(line, _) = why { Some(*line) } else { None };
+        failure.extensions.line = if let RejectReason::File(line, _) = why { Some(*line) } else { None };
         failure
     }
 }
@@ -252,10 +253,10 @@ impl From<&Denial> for ApiError {
     fn from(denial: &Denial) -> ApiError {
         let code = if denial.code() == "banned" { ErrorCode::Banned } else { ErrorCode::Denied };
         let mut failure = ApiError::new(code, denial.public(), denial.log());
-        failure.more.rule = denial.rule().map(str::to_owned);
-        failure.more.reason = denial.reason().map(str::to_owned);
+        failure.extensions.rule = denial.rule().map(str::to_owned);
+        failure.extensions.reason = denial.reason().map(str::to_owned);
         if let DenyReason::Banned { user, scope, .. } = &denial.cause {
-            failure.more.ban = Some(BanDetails { user: user.clone(), conversation: scope.to_string() });
+            failure.extensions.ban = Some(BanDetails { user: user.clone(), conversation: scope.to_string() });
         }
         failure
     }

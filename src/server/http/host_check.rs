@@ -16,12 +16,12 @@ pub(super) fn demonstration<B>(exchange: &RequestContext<'_>, request: &Request<
     }
     let detail = "The demonstration answers only requests to localhost, 127.0.0.1 or [::1]. To serve other hosts, \
                   configure your own secrets.";
-    Err(ApiError::plain(ErrorCode::Denied, detail))
+    Err(ApiError::with_same_message(ErrorCode::Denied, detail))
 }
 
 /// Refuses a request that names several hosts (RFC 9112, section 3.2; RFC 9113, section 8.3.1), and a request with
 /// HTTP/1.1 that has no `Host`. A proxy in front of the server might have read another host than the server would.
-pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), ApiError> {
+pub(super) fn check_single_host<B>(request: &Request<B>) -> Result<(), ApiError> {
     let mut hosts = request.headers().get_all(HOST).iter().map(hyper::header::HeaderValue::as_bytes);
     let fits = match (hosts.next(), hosts.next()) {
         (None, _) => request.version() != Version::HTTP_11,
@@ -31,16 +31,16 @@ pub(super) fn one_host<B>(request: &Request<B>) -> Result<(), ApiError> {
         _ => false,
     };
     let detail = "The request must have exactly one Host header, and its target must name no other host.";
-    if fits { Ok(()) } else { Err(ApiError::plain(ErrorCode::Malformed, detail)) }
+    if fits { Ok(()) } else { Err(ApiError::with_same_message(ErrorCode::Malformed, detail)) }
 }
 
 /// Refuses a request with any other method than these.
-pub(super) fn only<B>(request: &Request<B>, methods: &'static str) -> Result<(), ApiError> {
+pub(super) fn check_method<B>(request: &Request<B>, methods: &'static str) -> Result<(), ApiError> {
     if methods.split(", ").any(|method| request.method() == method) {
         return Ok(());
     }
     let detail = format!("This path supports only {methods}.");
-    Err(ApiError { allow: Some(methods), ..ApiError::plain(ErrorCode::MethodNotAllowed, detail) })
+    Err(ApiError { allowed_methods: Some(methods), ..ApiError::with_same_message(ErrorCode::MethodNotAllowed, detail) })
 }
 
 /// Returns true if the request names a host, and if all places that name it name a loopback host.

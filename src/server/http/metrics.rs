@@ -12,12 +12,12 @@ use crate::telemetry::metrics::IdentityLabel;
 use crate::vendor::App;
 
 /// Counts a successful authentication.
-pub(super) fn accepted(exchange: &RequestContext<'_>, caller: &Caller) {
+pub(super) fn count_accepted(exchange: &RequestContext<'_>, caller: &Caller) {
     exchange.runtime.metrics.identified(Some(&caller.authenticator), IdentityLabel::Accepted);
 }
 
 /// Counts a failed authentication.
-pub(super) fn refused(exchange: &RequestContext<'_>, refusal: &AuthnError) {
+pub(super) fn count_refused(exchange: &RequestContext<'_>, refusal: &AuthnError) {
     let identity = if refusal.is_unavailable() { IdentityLabel::Unavailable } else { IdentityLabel::Refused };
     exchange.runtime.metrics.identified(refusal.authenticator(), identity);
 }
@@ -43,7 +43,7 @@ impl CountedDecision {
 
     /// Returns a command that was rejected because of existing entries or facts about the user. `word` names the
     /// reason.
-    pub(super) fn ruled_out(action: Action, word: &'static str) -> CountedDecision {
+    pub(super) fn rejected(action: Action, word: &'static str) -> CountedDecision {
         CountedDecision { action, decision: AuditDecision::Deny, rule: Cow::Borrowed(word) }
     }
 

@@ -120,20 +120,22 @@ impl OwnedRequestContext {
 /// Answers a request to the main listener. A panic becomes an answer with status 500.
 pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> HttpResponse {
     let snapshot = runtime.snapshot();
-    let id = RequestId::of(request.headers());
+    let id = RequestId::from_headers(request.headers());
     let trace = TraceContext::of(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
-    let address = client_ip::of(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
+    let address = client_ip::client_ip(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
     let lasting = OwnedRequestContext { runtime, snapshot, peer, address, id, trace, began, now };
     let exchange = lasting.exchange();
-    let route = route_label::of(&exchange, request.uri().path());
+    let route = route_label::route_label(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
-    let mut answer = match catch::panics(pin!(cross_origin(&exchange, request))).await {
+    let mut answer = match catch::catch_panic(pin!(cross_origin(&exchange, request))).await {
         Ok(answer) => answer,
-        Err(_) => {
-            render::failure(&exchange, ErrorShape::Problem, &ApiError::internal("a panic; the log shows its location"))
-        }
+        Err(_) => render::render_error(
+            &exchange,
+            ErrorShape::Problem,
+            &ApiError::internal("a panic; the log shows its location"),
+        ),
     };
     stamp(answer.headers_mut(), exchange.id);
     #[cfg(feature = "otlp")]
@@ -144,11 +146,11 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
 
 async fn cross_origin(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
     let Some(cors) = &exchange.settings.server.cors else {
-        return route::answer(exchange, request).await;
+        return route::dispatch(exchange, request).await;
     };
     let authenticators = &exchange.settings.engine.authenticators;
-    let methods = moderation::methods_for_pages(request.uri().path());
-    let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::answer(exchange, request).await));
+    let methods = moderation::cors_methods(request.uri().path());
+    let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::dispatch(exchange, request).await));
     // The layer's future is boxed, so that the futures of all other requests stay small.
     let Ok(answer) = Box::pin(cors::layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;
     answer

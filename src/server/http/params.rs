@@ -25,7 +25,7 @@ pub(super) enum BodyEncoding {
 ///
 /// # Errors
 /// Returns an error unless the encoding is JSON in UTF-8, or a form if `forms` are accepted.
-pub(super) fn encoding(headers: &HeaderMap, forms: bool) -> Result<Option<BodyEncoding>, ApiError> {
+pub(super) fn body_encoding(headers: &HeaderMap, forms: bool) -> Result<Option<BodyEncoding>, ApiError> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
@@ -50,7 +50,7 @@ pub(super) fn from_body(body: &[u8], encoding: Option<BodyEncoding>, forms: bool
         Some(BodyEncoding::Form) if body.trim_ascii_start().starts_with(b"{") => Err(json_as_form()),
         Some(BodyEncoding::Form) => match std::str::from_utf8(body) {
             Ok(text) => from_pairs(text, "form", is_read),
-            Err(_) => Err(ApiError::plain(ErrorCode::Malformed, "The form is not UTF-8.")),
+            Err(_) => Err(ApiError::with_same_message(ErrorCode::Malformed, "The form is not UTF-8.")),
         },
         _ if body.is_empty() => Ok(Params { values: Map::new(), lenient: false }),
         Some(BodyEncoding::Json) => from_json(body),
@@ -60,15 +60,15 @@ pub(super) fn from_body(body: &[u8], encoding: Option<BodyEncoding>, forms: bool
 
 /// Returns the parameters in a query of a signing route.
 pub(super) fn from_query(query: Option<&str>) -> Result<Params, ApiError> {
-    from_query_of(query, is_read)
+    from_query_filtered(query, is_read)
 }
 
 /// Returns those parameters in a query for which `is_read` returns true.
-pub(super) fn from_query_of(query: Option<&str>, is_read: fn(&str) -> bool) -> Result<Params, ApiError> {
+pub(super) fn from_query_filtered(query: Option<&str>, is_read: fn(&str) -> bool) -> Result<Params, ApiError> {
     let query = query.unwrap_or_default();
     if query.len() > QUERY_LIMIT {
         let detail = format!("The query must have at most {QUERY_LIMIT} bytes. Use POST for more.");
-        return Err(ApiError::plain(ErrorCode::TooLarge, detail).with_status(StatusCode::URI_TOO_LONG));
+        return Err(ApiError::with_same_message(ErrorCode::TooLarge, detail).with_status(StatusCode::URI_TOO_LONG));
     }
     from_pairs(query, "query", is_read)
 }
@@ -76,11 +76,14 @@ pub(super) fn from_query_of(query: Option<&str>, is_read: fn(&str) -> bool) -> R
 fn unsupported(forms: bool) -> ApiError {
     let or_forms = if forms { " or application/x-www-form-urlencoded" } else { "" };
     let detail = format!("The Content-Type must be application/json{or_forms}, in UTF-8.");
-    ApiError::plain(ErrorCode::UnsupportedMediaType, detail)
+    ApiError::with_same_message(ErrorCode::UnsupportedMediaType, detail)
 }
 
 fn json_as_form() -> ApiError {
-    ApiError::plain(ErrorCode::Malformed, "The form contains JSON. Send JSON with Content-Type: application/json.")
+    ApiError::with_same_message(
+        ErrorCode::Malformed,
+        "The form contains JSON. Send JSON with Content-Type: application/json.",
+    )
 }
 
 fn is_utf8(parameters: &str) -> bool {
@@ -101,7 +104,7 @@ fn from_json(body: &[u8]) -> Result<Params, ApiError> {
             0 => String::new(),
             line => format!(", at line {line}, column {}", error.column()),
         };
-        ApiError::plain(ErrorCode::Malformed, format!("{wrong}{place}."))
+        ApiError::with_same_message(ErrorCode::Malformed, format!("{wrong}{place}."))
     })?;
     Ok(Params { values, lenient: false })
 }
@@ -116,15 +119,17 @@ fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Res
             let detail = format!(
                 "The {place} is not well encoded: two hex digits must follow each %, and the text must be UTF-8."
             );
-            return Err(ApiError::plain(ErrorCode::Malformed, detail));
+            return Err(ApiError::with_same_message(ErrorCode::Malformed, detail));
         };
         if !is_read(&name) {
             continue;
         }
         if values.contains_key(&name) {
-            let mut failure =
-                ApiError::plain(ErrorCode::InvalidField, format!("{name} is in the {place} more than once"));
-            failure.more.field = Some(name);
+            let mut failure = ApiError::with_same_message(
+                ErrorCode::InvalidField,
+                format!("{name} is in the {place} more than once"),
+            );
+            failure.extensions.field = Some(name);
             return Err(failure);
         }
         values.insert(name, Value::String(value));
@@ -181,11 +186,11 @@ mod tests {
     #[test]
     fn content_types_are_told_apart() {
         let read =
-            |value: &str, forms| encoding(&HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]), forms);
+            |value: &str, forms| body_encoding(&HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]), forms);
         assert_eq!(read("application/json", false).unwrap(), Some(BodyEncoding::Json));
         assert_eq!(read("Application/JSON; charset=\"UTF-8\"", false).unwrap(), Some(BodyEncoding::Json));
         assert_eq!(read("application/x-www-form-urlencoded", true).unwrap(), Some(BodyEncoding::Form));
-        assert_eq!(encoding(&HeaderMap::new(), false).unwrap(), None);
+        assert_eq!(body_encoding(&HeaderMap::new(), false).unwrap(), None);
         for value in [
             "application/x-www-form-urlencoded",
             "text/plain",

@@ -10,20 +10,20 @@ use crate::telemetry::{AuditDecision, AuditRecord, AuditScope};
 use crate::vendor::App;
 
 /// Returns the audit line for a caller that failed authentication.
-pub(super) fn refusal(
+pub(super) fn refusal_line(
     exchange: &RequestContext<'_>,
     app: Option<&App>,
     refusal: &AuthnError,
 ) -> Result<Vec<u8>, ApiError> {
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log_message());
-    line(
+    audit_line(
         exchange,
         &AuditRecord { authenticator, reason: Some(&reason), ..blank(exchange, app, AuditDecision::Refused) },
     )
 }
 
 /// Returns the audit line for a decision.
-pub(super) fn verdict(
+pub(super) fn decision_line(
     exchange: &RequestContext<'_>,
     app: &App,
     caller: &Caller,
@@ -31,32 +31,32 @@ pub(super) fn verdict(
 ) -> Result<Vec<u8>, ApiError> {
     let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
-    let asked = asked(exchange, Some(app), caller, ask, AuditDecision::Allow);
+    let asked = request_record(exchange, Some(app), caller, ask, AuditDecision::Allow);
     let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let record = match refused {
         None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
-        Some(SigningRefusal::Denied(denial)) => AuditRecord { asked: &ask.wants, ..denied(denial, &record) },
+        Some(SigningRefusal::Denied(denial)) => AuditRecord { asked: &ask.wants, ..with_denial(denial, &record) },
         Some(SigningRefusal::Invalid(_)) => {
             AuditRecord { decision: AuditDecision::Invalid, asked: &ask.wants, ..record }
         }
     };
-    line(exchange, &record)
+    audit_line(exchange, &record)
 }
 
 /// Returns the record of a request that cannot be decided, with the reason.
-pub(super) fn undecided<'a>(
+pub(super) fn undecided_record<'a>(
     exchange: &RequestContext<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
     ask: &'a SigningRequest,
     reason: &'a str,
 ) -> AuditRecord<'a> {
-    let record = asked(exchange, app, caller, ask, AuditDecision::Unavailable);
+    let record = request_record(exchange, app, caller, ask, AuditDecision::Unavailable);
     AuditRecord { reason: Some(reason), asked: &ask.wants, ..record }
 }
 
 /// Returns the record of a request, with its caller and the requested action.
-pub(super) fn asked<'a>(
+pub(super) fn request_record<'a>(
     exchange: &RequestContext<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
@@ -82,7 +82,7 @@ fn reason(refused: &SigningRefusal) -> String {
 }
 
 /// Returns the record with the one action and conversation that was denied.
-pub(super) fn denied<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditRecord<'a> {
+pub(super) fn with_denial<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditRecord<'a> {
     let ban = match &denial.cause {
         DenyReason::Banned { scope, .. } | DenyReason::TargetBanned { scope, .. } => Some(AuditScope(scope)),
         _ => None,
@@ -110,7 +110,7 @@ fn blank<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: Audi
 /// If the decision is not `allow` and the budget of audit lines for refused requests from this address is used up, the
 /// request is counted for the next summary of the address and the line is empty. While the audit log cannot be written,
 /// the line is always returned. The write then fails, and the request fails like all others.
-pub(super) fn line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
+pub(super) fn audit_line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
     let (line, is_refused) = match record.decision {
         AuditDecision::Allow => (record.line(), false),
         AuditDecision::Deny | AuditDecision::Invalid | AuditDecision::Refused | AuditDecision::Unavailable => {
@@ -119,9 +119,9 @@ pub(super) fn line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> R
     };
     let line = line.map_err(|error| ApiError::internal(error.to_string()))?;
     let (runtime, limits) = (exchange.runtime, &exchange.snapshot.limits);
-    if !is_refused || limits.may_write_refused(exchange.address, line.len()) || runtime.audit.health().is_err() {
+    if !is_refused || limits.take_audit_budget(exchange.address, line.len()) || runtime.audit.health().is_err() {
         return Ok(line);
     }
-    runtime.refusals.add(rate_limit_key(exchange.address), record);
+    runtime.refusal_summaries.add(rate_limit_key(exchange.address), record);
     Ok(Vec::new())
 }

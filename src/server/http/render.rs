@@ -29,7 +29,7 @@ pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> Htt
 }
 
 /// Returns the answer to an error, and logs the error.
-pub(super) fn failure(exchange: &RequestContext<'_>, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
+pub(super) fn render_error(exchange: &RequestContext<'_>, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
     log(exchange, failure);
     let mut answer = match shape {
         ErrorShape::Problem => problem(exchange, failure),
@@ -45,7 +45,7 @@ pub(super) fn failure(exchange: &RequestContext<'_>, shape: ErrorShape, failure:
     if let Some(seconds) = failure.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(methods) = failure.allow {
+    if let Some(methods) = failure.allowed_methods {
         headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
     answer
@@ -82,7 +82,7 @@ fn problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResponse {
         detail: &failure.detail,
         code: failure.code.as_str(),
         request_id: exchange.id.as_str(),
-        more: &failure.more,
+        more: &failure.extensions,
     };
     json(failure.status, "application/problem+json", &body)
 }

@@ -17,7 +17,7 @@ pub(super) struct RequestId(HeaderValue);
 impl RequestId {
     /// Returns the id of the request header: 1 to 128 characters of `A-Z a-z 0-9 . _ -`. If the header is missing,
     /// repeated or not valid, returns a new id.
-    pub(super) fn of(headers: &HeaderMap) -> RequestId {
+    pub(super) fn from_headers(headers: &HeaderMap) -> RequestId {
         let mut brought = headers.get_all(super::X_REQUEST_ID).iter();
         match (brought.next(), brought.next()) {
             (Some(id), None) if is_sane(id.as_bytes()) => RequestId(id.clone()),
@@ -58,7 +58,7 @@ mod tests {
         for id in brought {
             headers.append(crate::server::http::X_REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).unwrap());
         }
-        RequestId::of(&headers).as_str().to_owned()
+        RequestId::from_headers(&headers).as_str().to_owned()
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl ResponseBody {
     }
 
     /// Keeps a guard until the end of a streamed body. With a complete body, the guard is dropped at once.
-    pub fn keep(&mut self, guard: impl Send + 'static) {
+    pub fn attach_guard(&mut self, guard: impl Send + 'static) {
         if let ResponseBody::Streamed(streamed) = self {
             streamed.kept = Some(Box::new(guard));
         }

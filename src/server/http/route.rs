@@ -14,12 +14,12 @@ use crate::server::state::ProbeKind;
 use crate::vendor::{self, App};
 
 /// Answers a request to any path.
-pub(super) async fn answer(exchange: &RequestContext<'_>, mut request: Request<Incoming>) -> HttpResponse {
-    if let Some(probe) = ProbeKind::at(request.uri().path()) {
+pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request<Incoming>) -> HttpResponse {
+    if let Some(probe) = ProbeKind::from_path(request.uri().path()) {
         return probed(exchange, probe, request.method());
     }
     let (shape, route) = place(exchange, request.uri().path());
-    let result = match playground::at(exchange, request.uri().path()) {
+    let result = match playground::demo_caller_at(exchange, request.uri().path()) {
         // The future is boxed, so that the futures of all other requests stay small.
         Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
         None if request.uri().path() == openapi::PATH => openapi::answer(exchange, &request),
@@ -31,16 +31,16 @@ pub(super) async fn answer(exchange: &RequestContext<'_>, mut request: Request<I
     if result.is_err() {
         body::drain(request.into_body());
     }
-    result.unwrap_or_else(|failure| render::failure(exchange, shape, &failure))
+    result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure))
 }
 
 /// Returns the route of a path, and the shape of the errors there.
 fn place<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
-    if let Some(route) = compat::route(exchange.settings, path) {
+    if let Some(route) = compat::find_route(exchange.settings, path) {
         return (ErrorShape::LeanCloud, route);
     }
     match path.strip_prefix("/v1/").and_then(|below| split(exchange, below)) {
-        Some((app, name)) => (shape(app), to(app, name).ok_or_else(|| unknown_operation(app))),
+        Some((app, name)) => (shape(app), signing_route(app, name).ok_or_else(|| unknown_operation(app))),
         None => (ErrorShape::Problem, Err(nowhere())),
     }
 }
@@ -52,13 +52,13 @@ async fn limited(
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let place = admission::enter(exchange)?;
-    sign::operation(exchange, &route?, request, place).await
+    sign::handle_signing(exchange, &route?, request, place).await
 }
 
 /// Returns the route at `{app}/{name}`, if there is one.
-pub(super) fn find<'a>(exchange: &RequestContext<'a>, below: &str) -> Option<SigningRoute<'a>> {
+pub(super) fn find_signing_route<'a>(exchange: &RequestContext<'a>, below: &str) -> Option<SigningRoute<'a>> {
     let (app, name) = split(exchange, below)?;
-    to(app, name)
+    signing_route(app, name)
 }
 
 pub(super) fn split<'a, 'p>(exchange: &RequestContext<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
@@ -67,7 +67,7 @@ pub(super) fn split<'a, 'p>(exchange: &RequestContext<'a>, below: &'p str) -> Op
 }
 
 /// Returns the route at `/v1/{app}/{name}`, with its methods, encodings and answer forms.
-pub(super) fn to<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
+pub(super) fn signing_route<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
     let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
         (Vendor::TalkJs, "token") => {
             (true, false, &[("application/json", AnswerForm::Json), ("text/plain", AnswerForm::Text)])
@@ -85,17 +85,26 @@ pub(super) fn to<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
         (Vendor::Ably, _) => (true, true, &[("application/json", AnswerForm::Json)]),
         _ => (false, false, &[("application/json", AnswerForm::Json)]),
     };
-    Some(SigningRoute { app, operation: vendor::operation(app, name)?, gettable, takes_forms, forms })
+    Some(SigningRoute {
+        app,
+        operation: vendor::operation(app, name)?,
+        supports_get: gettable,
+        accepts_forms: takes_forms,
+        forms,
+    })
 }
 
 fn nowhere() -> ApiError {
     let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
-    ApiError::plain(ErrorCode::NotFound, detail)
+    ApiError::with_same_message(ErrorCode::NotFound, detail)
 }
 
 fn unknown_operation(app: &App) -> ApiError {
     let known = vendor::Operation::names(app.vendor()).join(", ");
-    ApiError::plain(ErrorCode::NotFound, format!("The app {} has no such operation. It has: {known}.", app.name()))
+    ApiError::with_same_message(
+        ErrorCode::NotFound,
+        format!("The app {} has no such operation. It has: {known}.", app.name()),
+    )
 }
 
 fn shape(app: &App) -> ErrorShape {
@@ -110,8 +119,8 @@ fn probed(exchange: &RequestContext<'_>, probe: ProbeKind, method: &Method) -> H
         return exchange.runtime.probe(probe).map(ResponseBody::from);
     }
     let failure = ApiError {
-        allow: Some("GET, HEAD"),
-        ..ApiError::plain(ErrorCode::MethodNotAllowed, "Use GET or HEAD for probes.")
+        allowed_methods: Some("GET, HEAD"),
+        ..ApiError::with_same_message(ErrorCode::MethodNotAllowed, "Use GET or HEAD for probes.")
     };
-    render::failure(exchange, ErrorShape::Problem, &failure)
+    render::render_error(exchange, ErrorShape::Problem, &failure)
 }

@@ -7,13 +7,13 @@ use crate::vendor;
 use crate::vendor::leancloud::DemoRoute;
 
 /// Returns the label of the route at this path. The set of labels is fixed, whatever paths clients request.
-pub(super) fn of(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
+pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
     if path == openapi::PATH {
         return RouteLabel::Fixed(openapi::PATH);
     }
     if let Some(below) = path.strip_prefix(moderation::PATH) {
-        return moderation::ModerationResource::at(below)
-            .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.template()));
+        return moderation::ModerationResource::from_path(below)
+            .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.path_template()));
     }
     if let Some(below) = path.strip_prefix("/v1/") {
         return operation(exchange, below).unwrap_or(RouteLabel::Other);
@@ -21,10 +21,10 @@ pub(super) fn of(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
     if let Some(name) = path.strip_prefix(compat::FUNCTIONS) {
         return DemoRoute::parse(name).map_or(RouteLabel::Other, |function| RouteLabel::Function(function.as_str()));
     }
-    match ProbeKind::at(path) {
+    match ProbeKind::from_path(path) {
         Some(probe) => RouteLabel::Fixed(probe.path()),
         None if path == compat::SIGN2 => RouteLabel::Fixed(compat::SIGN2),
-        None if playground::at(exchange, path).is_some() => RouteLabel::Fixed("/playground"),
+        None if playground::demo_caller_at(exchange, path).is_some() => RouteLabel::Fixed("/playground"),
         None => RouteLabel::Other,
     }
 }

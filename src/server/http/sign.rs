@@ -24,9 +24,9 @@ pub(super) struct SigningRoute<'a> {
     pub(super) app: &'a App,
     pub(super) operation: Operation,
     /// Whether the route supports GET in addition to POST.
-    pub(super) gettable: bool,
+    pub(super) supports_get: bool,
     /// Whether the body can be a form.
-    pub(super) takes_forms: bool,
+    pub(super) accepts_forms: bool,
     /// The forms of the answer, each with the media type that selects it.
     pub(super) forms: &'static [(&'static str, AnswerForm)],
 }
@@ -49,7 +49,7 @@ pub(super) enum AnswerForm {
 /// Answers a request for a signature or token.
 ///
 /// The body is read only after the caller is authenticated. The answer is sent only after the audit line is written.
-pub(super) async fn operation(
+pub(super) async fn handle_signing(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
     request: &mut Request<Incoming>,
@@ -57,14 +57,14 @@ pub(super) async fn operation(
 ) -> Result<HttpResponse, ApiError> {
     let is_query = method(route, request.method())?;
     host_check::demonstration(exchange, request)?;
-    host_check::one_host(request)?;
+    host_check::check_single_host(request)?;
     let caller = authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let (params, _place) = if is_query {
         (params::from_query(request.uri().query())?, place)
     } else {
-        read(exchange, route.takes_forms, request, place).await?
+        read_body_params(exchange, route.accepts_forms, request, place).await?
     };
     let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
     let told = inquire(exchange, route, &asked.ask, &caller).await?;
@@ -81,11 +81,14 @@ pub(super) async fn operation(
 fn method(route: &SigningRoute<'_>, method: &Method) -> Result<bool, ApiError> {
     match *method {
         Method::POST => Ok(false),
-        Method::GET if route.gettable => Ok(true),
+        Method::GET if route.supports_get => Ok(true),
         _ => {
-            let allow = if route.gettable { "GET, POST" } else { "POST" };
+            let allow = if route.supports_get { "GET, POST" } else { "POST" };
             let detail = format!("This path supports only {allow}.");
-            Err(ApiError { allow: Some(allow), ..ApiError::plain(ErrorCode::MethodNotAllowed, detail) })
+            Err(ApiError {
+                allowed_methods: Some(allow),
+                ..ApiError::with_same_message(ErrorCode::MethodNotAllowed, detail)
+            })
         }
     }
 }
@@ -97,27 +100,27 @@ pub(super) async fn authenticate(
     app: Option<&App>,
     request: &Request<Incoming>,
 ) -> Result<Arc<Caller>, ApiError> {
-    let cross_site = cross_site::reason(exchange, request);
-    let certificate = certificate::shown(exchange);
+    let cross_site = cross_site::cross_site_reason(exchange, request);
+    let certificate = certificate::client_certificate(exchange);
     let presented = RequestCredentials { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
     let refusal = match identify(exchange, &presented, app.map(|app| &**app.name())).await {
         Ok(caller) => {
-            metrics::accepted(exchange, &caller);
+            metrics::count_accepted(exchange, &caller);
             return Ok(caller);
         }
         Err(refusal) => refusal,
     };
-    Err(refused(exchange, app, &refusal).await?)
+    Err(record_refusal(exchange, app, &refusal).await?)
 }
 
 /// Counts a refused caller and writes the refusal to the audit log. Returns the error to answer with.
-pub(super) async fn refused(
+pub(super) async fn record_refusal(
     exchange: &RequestContext<'_>,
     app: Option<&App>,
     refusal: &AuthnError,
 ) -> Result<ApiError, ApiError> {
-    metrics::refused(exchange, refusal);
-    let line = record::refusal(exchange, app, refusal)?;
+    metrics::count_refused(exchange, refusal);
+    let line = record::refusal_line(exchange, app, refusal)?;
     exchange.runtime.audit.write(&line).await?;
     Ok(ApiError::from(refusal))
 }
@@ -133,7 +136,7 @@ async fn identify(
         Ok(caller) => Ok(caller),
         Err(IdentifyError::Error(refusal)) => Err(refusal),
         Err(IdentifyError::Pending(lookup)) => {
-            let found = exchange.snapshot.remote.look_up(lookup, exchange.trace).await;
+            let found = exchange.snapshot.upstreams.look_up(lookup, exchange.trace).await;
             authenticators.identify_with(found, presented, app, exchange.now)
         }
     }
@@ -144,16 +147,16 @@ fn not_acceptable(route: &SigningRoute<'_>) -> ApiError {
 }
 
 /// Reads the parameters in the body. Returns them with the permit that the request holds afterwards.
-pub(super) async fn read(
+pub(super) async fn read_body_params(
     exchange: &RequestContext<'_>,
     takes_forms: bool,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
 ) -> Result<(Params, AdmissionPermit), ApiError> {
-    let encoding = params::encoding(request.headers(), takes_forms)?;
+    let encoding = params::body_encoding(request.headers(), takes_forms)?;
     let server = &exchange.settings.server;
     let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);
-    let (bytes, place) = admission::wait(exchange, place, reading).await?;
+    let (bytes, place) = admission::wait_for_client(exchange, place, reading).await?;
     Ok((params::from_body(&bytes, encoding, takes_forms)?, place))
 }
 
@@ -172,7 +175,7 @@ async fn inquire(
             return Err(ApiError::from(stale));
         }
     };
-    match Box::pin(exchange.snapshot.remote.inquire(inquiries, exchange.trace)).await {
+    match Box::pin(exchange.snapshot.upstreams.inquire(inquiries, exchange.trace)).await {
         Ok(told) => Ok(told),
         Err(unavailable) => {
             undecided(exchange, route, ask, caller, &unavailable.to_string()).await?;
@@ -199,7 +202,7 @@ async fn undecided(
     caller: &Caller,
     reason: &str,
 ) -> Result<(), ApiError> {
-    let line = record::line(exchange, &record::undecided(exchange, Some(route.app), caller, ask, reason))?;
+    let line = record::audit_line(exchange, &record::undecided_record(exchange, Some(route.app), caller, ask, reason))?;
     exchange.runtime.audit.write(&line).await?;
     metrics::CountedDecision::unavailable(ask.action).count(exchange, Some(route.app));
     Ok(())
@@ -221,7 +224,7 @@ fn decide(
     let world = RuntimeData { moderation: index.register(), told };
     let verdict = exchange.settings.engine.answer(route.app, asked, caller, world, exchange.now, entropy);
     drop(index);
-    let line = record::verdict(exchange, route.app, caller, &verdict)?;
+    let line = record::decision_line(exchange, route.app, caller, &verdict)?;
     let SigningOutcome { ask, rules, outcome, .. } = verdict;
     let allowed = |decision| metrics::CountedDecision::allowed(ask.action, decision, rules);
     let (decided, outcome) = match outcome {

@@ -35,7 +35,7 @@ impl ByteBudget {
 
 impl<C: Clock + Clone> ByteBudget<C> {
     fn with_clock(per_second: NonZeroU32, clock: &C) -> ByteBudget<C> {
-        let quota = |per_second| Quota::per_second(per_second).allow_burst(saved(per_second));
+        let quota = |per_second| Quota::per_second(per_second).allow_burst(max_burst(per_second));
         let total = per_second.saturating_mul(ALL_ADDRESSES);
         ByteBudget {
             per_second,
@@ -48,13 +48,13 @@ impl<C: Clock + Clone> ByteBudget<C> {
     /// number larger than a whole budget takes the whole budget. Returns false if there are not enough bytes left.
     pub(super) fn take(&self, key: u64, bytes: usize) -> bool {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let bytes = NonZeroU32::new(bytes).unwrap_or(NonZeroU32::MIN).min(saved(self.per_second));
+        let bytes = NonZeroU32::new(bytes).unwrap_or(NonZeroU32::MIN).min(max_burst(self.per_second));
         matches!(self.each.check_key_n(&key, bytes), Ok(Ok(()))) && matches!(self.all.check_n(bytes), Ok(Ok(())))
     }
 }
 
 /// Returns the number of bytes of a budget that may be spent at once.
-fn saved(per_second: NonZeroU32) -> NonZeroU32 {
+fn max_burst(per_second: NonZeroU32) -> NonZeroU32 {
     per_second.saturating_mul(SAVED_SECONDS)
 }
 

@@ -30,27 +30,27 @@ impl ConcurrencyLimit {
     }
 
     /// Takes a slot if one is free.
-    pub fn take(&self) -> Option<AdmissionPermit> {
+    pub fn try_acquire(&self) -> Option<AdmissionPermit> {
         let one_more = |taken| (taken < self.most).then_some(taken + 1);
         if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
             return Some(AdmissionPermit(Arc::clone(&self.taken)));
         }
-        self.turned_away.note();
+        self.turned_away.record();
         None
     }
 
     /// Returns the number of slots.
-    pub fn most(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.most
     }
 
     /// Returns the number of taken slots.
-    pub fn taken(&self) -> usize {
+    pub fn in_use(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 
     /// Returns how many times there was no free slot.
-    pub fn turned_away(&self) -> u64 {
+    pub fn rejections(&self) -> u64 {
         self.turned_away.count()
     }
 }
@@ -68,21 +68,21 @@ mod tests {
     #[test]
     fn a_slot_is_free_again_when_it_is_dropped() {
         let cap = ConcurrencyLimit::new(2, "tests");
-        let slots = [cap.take(), cap.take()];
+        let slots = [cap.try_acquire(), cap.try_acquire()];
         assert!(slots.iter().all(Option::is_some));
-        assert!(cap.take().is_none() && cap.take().is_none());
+        assert!(cap.try_acquire().is_none() && cap.try_acquire().is_none());
         drop(slots);
-        assert!(cap.take().is_some());
+        assert!(cap.try_acquire().is_some());
     }
 
     #[test]
     fn what_was_taken_counts_under_another_size() {
         let cap = ConcurrencyLimit::new(2, "tests");
-        let slots = [cap.take(), cap.take()];
+        let slots = [cap.try_acquire(), cap.try_acquire()];
         let smaller = cap.resized(1);
-        assert!(smaller.take().is_none() && cap.resized(3).take().is_some());
+        assert!(smaller.try_acquire().is_none() && cap.resized(3).try_acquire().is_some());
         drop(slots);
-        let slot = smaller.take();
-        assert!(slot.is_some() && smaller.take().is_none());
+        let slot = smaller.try_acquire();
+        assert!(slot.is_some() && smaller.try_acquire().is_none());
     }
 }

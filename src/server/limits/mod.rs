@@ -25,14 +25,14 @@ use rate::KeyedRateLimiter;
 use rejections::RejectionCounter;
 
 /// The maximum number of connections to the admin listener.
-pub const PROBES: usize = 256;
+pub const MAX_ADMIN_CONNECTIONS: usize = 256;
 
 /// The descriptions of rejected requests in the log.
-const ADDRESSES: &str = "requests beyond an address's rate";
-const CALLERS: &str = "requests beyond a caller's rate";
+const ADDRESS_REJECTIONS: &str = "requests beyond an address's rate";
+const CALLER_REJECTIONS: &str = "requests beyond a caller's rate";
 
 /// The maximum number of event streams at the same time. Each stream reads the moderation store when the store changes.
-const STREAMS: usize = 100;
+const MAX_EVENT_STREAMS: usize = 100;
 
 /// All limits and their current use.
 #[derive(Debug)]
@@ -69,16 +69,16 @@ impl Limits {
     /// Creates unused limits.
     pub fn new(settings: &config::LimitsConfig) -> Limits {
         let beyond = Rejections {
-            address: Arc::new(RejectionCounter::new(ADDRESSES)),
-            caller: Arc::new(RejectionCounter::new(CALLERS)),
+            address: Arc::new(RejectionCounter::new(ADDRESS_REJECTIONS)),
+            caller: Arc::new(RejectionCounter::new(CALLER_REJECTIONS)),
         };
         Limits {
-            per_address: rate(None, settings.per_address, &beyond.address),
-            per_caller: rate(None, settings.per_caller, &beyond.caller),
+            per_address: rate_limiter(None, settings.per_address, &beyond.address),
+            per_caller: rate_limiter(None, settings.per_caller, &beyond.caller),
             refused_lines: Arc::new(ByteBudget::new(settings.refused_lines)),
             beyond,
             connections: ConcurrencyLimit::new(
-                files::room(settings.max_connections, None),
+                files::available_connections(settings.max_connections, None),
                 "connections beyond limits.max_connections",
             ),
             in_flight: ConcurrencyLimit::new(settings.max_in_flight, "requests beyond limits.max_in_flight"),
@@ -86,7 +86,7 @@ impl Limits {
                 settings.max_in_flight,
                 "requests that waited for their body beyond limits.max_in_flight",
             ),
-            streams: ConcurrencyLimit::new(STREAMS, "event streams beyond the limit"),
+            streams: ConcurrencyLimit::new(MAX_EVENT_STREAMS, "event streams beyond the limit"),
             hasher: RandomState::new(),
         }
     }
@@ -94,12 +94,12 @@ impl Limits {
     /// Returns the limits with new settings. Taken slots and counters are kept, but a changed rate starts again from
     /// zero.
     #[must_use]
-    pub fn renewed(&self, settings: &config::LimitsConfig) -> Limits {
-        let connections = files::room(settings.max_connections, Some(self.connections.most()));
+    pub fn with_settings(&self, settings: &config::LimitsConfig) -> Limits {
+        let connections = files::available_connections(settings.max_connections, Some(self.connections.capacity()));
         Limits {
-            per_address: rate(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
-            per_caller: rate(self.per_caller.as_ref(), settings.per_caller, &self.beyond.caller),
-            refused_lines: self.refused_lines(settings.refused_lines),
+            per_address: rate_limiter(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
+            per_caller: rate_limiter(self.per_caller.as_ref(), settings.per_caller, &self.beyond.caller),
+            refused_lines: self.audit_budget(settings.refused_lines),
             beyond: self.beyond.clone(),
             connections: self.connections.resized(connections),
             in_flight: self.in_flight.resized(settings.max_in_flight),
@@ -113,18 +113,18 @@ impl Limits {
     ///
     /// # Errors
     /// Returns an error if the address exceeds its rate.
-    pub fn address(&self, address: IpAddr) -> Result<(), RateLimited> {
+    pub fn check_address(&self, address: IpAddr) -> Result<(), RateLimited> {
         let Some(rate) = &self.per_address else { return Ok(()) };
         rate.check(self.hasher.hash_one(rate_limit_key(address)))
     }
 
     /// Returns whether an audit line of a refused request, with this number of bytes, may be written for this address.
     /// If it may, the bytes are taken from the budget of the address.
-    pub fn may_write_refused(&self, address: IpAddr, bytes: usize) -> bool {
+    pub fn take_audit_budget(&self, address: IpAddr, bytes: usize) -> bool {
         self.refused_lines.take(self.hasher.hash_one(rate_limit_key(address)), bytes)
     }
 
-    fn refused_lines(&self, per_second: NonZeroU32) -> Arc<ByteBudget> {
+    fn audit_budget(&self, per_second: NonZeroU32) -> Arc<ByteBudget> {
         if self.refused_lines.per_second == per_second {
             return Arc::clone(&self.refused_lines);
         }
@@ -142,19 +142,19 @@ impl Limits {
 
     /// Returns the number of requests and connections that each limit has rejected, by the name of the limit in the
     /// metrics.
-    pub fn turned_away(&self) -> [(&'static str, u64); 5] {
+    pub fn rejections(&self) -> [(&'static str, u64); 5] {
         [
             ("per_address", self.beyond.address.count()),
             ("per_caller", self.beyond.caller.count()),
-            ("in_flight", self.in_flight.turned_away() + self.waiting.turned_away()),
-            ("connections", self.connections.turned_away()),
-            ("streams", self.streams.turned_away()),
+            ("in_flight", self.in_flight.rejections() + self.waiting.rejections()),
+            ("connections", self.connections.rejections()),
+            ("streams", self.streams.rejections()),
         ]
     }
 }
 
 /// Returns a rate limiter for this rate. Reuses the limiter from before if its rate is the same.
-fn rate(
+fn rate_limiter(
     before: Option<&Arc<KeyedRateLimiter>>,
     per_second: Option<NonZeroU32>,
     beyond: &Arc<RejectionCounter>,
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_used_stays_used() {
+    fn used_slots_and_rates_survive_new_settings() {
         let settings = config::LimitsConfig {
             per_address: NonZeroU32::new(1),
             per_caller: None,
@@ -192,18 +192,26 @@ mod tests {
             refused_lines: NonZeroU32::new(100).unwrap(),
             trusted_proxies: crate::authn::TrustedProxies::default(),
         };
-        let address = |limits: &Limits| limits.address([192, 0, 2, 1].into());
+        let address = |limits: &Limits| limits.check_address([192, 0, 2, 1].into());
         let limits = Limits::new(&settings);
-        let _slots = (limits.connections.take(), limits.in_flight.take());
+        let _slots = (limits.connections.try_acquire(), limits.in_flight.try_acquire());
         assert_eq!(address(&limits), Ok(()));
-        let same = limits.renewed(&settings);
-        assert!(address(&same).is_err() && same.connections.take().is_none() && same.in_flight.take().is_none());
-        let refused = |limits: &Limits| limits.may_write_refused([192, 0, 2, 1].into(), 6400);
+        let same = limits.with_settings(&settings);
+        assert!(
+            address(&same).is_err()
+                && same.connections.try_acquire().is_none()
+                && same.in_flight.try_acquire().is_none()
+        );
+        let refused = |limits: &Limits| limits.take_audit_budget([192, 0, 2, 1].into(), 6400);
         assert!(refused(&limits) && !refused(&limits) && !refused(&same));
         let wider =
             config::LimitsConfig { per_address: NonZeroU32::new(2), max_in_flight: 2, max_connections: 2, ..settings };
-        let wider = same.renewed(&wider);
-        assert!(address(&wider).is_ok() && wider.connections.take().is_some() && wider.in_flight.take().is_some());
+        let wider = same.with_settings(&wider);
+        assert!(
+            address(&wider).is_ok()
+                && wider.connections.try_acquire().is_some()
+                && wider.in_flight.try_acquire().is_some()
+        );
     }
 
     #[test]

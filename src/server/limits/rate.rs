@@ -15,19 +15,19 @@ use super::{RateLimited, RejectionCounter};
 pub(super) struct KeyedRateLimiter {
     pub(super) per_second: NonZeroU32,
     limiter: RateLimiter<u64, RateTable, MonotonicClock>,
-    turned_away: Arc<RejectionCounter>,
+    rejections: Arc<RejectionCounter>,
 }
 
 impl KeyedRateLimiter {
     pub(super) fn new(per_second: NonZeroU32, turned_away: Arc<RejectionCounter>) -> KeyedRateLimiter {
         let limiter = RateLimiter::new(Quota::per_second(per_second), RateTable::default(), MonotonicClock);
-        KeyedRateLimiter { per_second, limiter, turned_away }
+        KeyedRateLimiter { per_second, limiter, rejections: turned_away }
     }
 
     /// Counts an event of this key, which is a hash. An event that comes too soon is not counted.
     pub(super) fn check(&self, key: u64) -> Result<(), RateLimited> {
         self.limiter.check_key(&key).map_err(|until| {
-            self.turned_away.note();
+            self.rejections.record();
             let wait: Duration = until.wait_time_from(MonotonicClock.now());
             RateLimited(wait)
         })

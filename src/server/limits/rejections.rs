@@ -5,29 +5,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The minimum time between two log lines.
-const QUIET: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A counter of rejections.
 #[derive(Debug)]
 pub(super) struct RejectionCounter {
-    of: &'static str,
+    description: &'static str,
     count: AtomicU64,
-    began: Instant,
+    started: Instant,
     /// The time of the next allowed log line, in milliseconds since `began`.
-    next: AtomicU64,
+    next_log: AtomicU64,
 }
 
 impl RejectionCounter {
     /// Creates a counter at zero. `of` describes the rejected things in the log.
     pub(super) fn new(of: &'static str) -> RejectionCounter {
-        RejectionCounter { of, count: AtomicU64::new(0), began: Instant::now(), next: AtomicU64::new(0) }
+        RejectionCounter {
+            description: of,
+            count: AtomicU64::new(0),
+            started: Instant::now(),
+            next_log: AtomicU64::new(0),
+        }
     }
 
     /// Counts a rejection, and logs it if the last line is old enough.
-    pub(super) fn note(&self) {
+    pub(super) fn record(&self) {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.may_log(self.began.elapsed()) {
-            tracing::warn!(count, "turned away so far: {}", self.of);
+        if self.may_log(self.started.elapsed()) {
+            tracing::warn!(count, "turned away so far: {}", self.description);
         }
     }
 
@@ -38,9 +43,9 @@ impl RejectionCounter {
 
     fn may_log(&self, since_began: Duration) -> bool {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let (now, next) = (millis(since_began), self.next.load(Ordering::Relaxed));
-        let then = now.saturating_add(millis(QUIET));
-        now >= next && self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let (now, next) = (millis(since_began), self.next_log.load(Ordering::Relaxed));
+        let then = now.saturating_add(millis(LOG_INTERVAL));
+        now >= next && self.next_log.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -49,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_hears_of_the_first_and_then_now_and_then() {
+    fn the_log_gets_the_first_rejection_and_then_one_line_per_interval() {
         let tally = RejectionCounter::new("tests");
         let heard = [0, 1, 9_999, 10_000, 10_001, 30_000].map(|millis| tally.may_log(Duration::from_millis(millis)));
         assert_eq!(heard, [true, false, false, true, false, true]);

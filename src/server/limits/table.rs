@@ -96,7 +96,7 @@ mod tests {
     }
 
     /// Returns the hash of a key with these counters.
-    fn at(lower: u64, upper: u64) -> u64 {
+    fn hash_of(lower: u64, upper: u64) -> u64 {
         upper << 32 | lower
     }
 
@@ -113,11 +113,11 @@ mod tests {
     #[test]
     fn keys_that_share_one_counter_do_not_disturb_each_other() {
         let (limiter, _) = limiter(20);
-        assert_eq!(burst(&limiter, at(1, 1)), 20);
-        assert_eq!(burst(&limiter, at(1, 2)), 20);
-        assert_eq!(burst(&limiter, at(2, 1)), 20);
-        assert_eq!(burst(&limiter, at(2, 2)), 0, "both its counters are used up by others");
-        assert_eq!(burst(&limiter, at(3, 3)), 20);
+        assert_eq!(burst(&limiter, hash_of(1, 1)), 20);
+        assert_eq!(burst(&limiter, hash_of(1, 2)), 20);
+        assert_eq!(burst(&limiter, hash_of(2, 1)), 20);
+        assert_eq!(burst(&limiter, hash_of(2, 2)), 0, "both its counters are used up by others");
+        assert_eq!(burst(&limiter, hash_of(3, 3)), 20);
     }
 
     #[test]

@@ -116,7 +116,7 @@ where
         let beat = RequestGuard::new(&pulse, request.version());
         let answer = match framing::check(&request) {
             Ok(()) => Ok(handler(Arc::clone(&peer), request)),
-            Err(error) => Err(framing::refuse(error, request)),
+            Err(error) => Err(framing::error_response(error, request)),
         };
         async move {
             let mut answer = match answer {
@@ -127,7 +127,7 @@ where
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             beat.goes_on(answer.body());
-            answer.body_mut().keep(beat);
+            answer.body_mut().attach_guard(beat);
             Ok(answer)
         }
     })

@@ -50,7 +50,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), FramingError> {
 
 /// Builds the answer to a refused message. In HTTP/1.1 the connection closes after it, because the start of the next
 /// message is unknown.
-pub(super) fn refuse(error: FramingError, request: Request<Incoming>) -> Response<ResponseBody> {
+pub(super) fn error_response(error: FramingError, request: Request<Incoming>) -> Response<ResponseBody> {
     let mut answer = Response::new(ResponseBody::from(error.to_string()));
     *answer.status_mut() = StatusCode::BAD_REQUEST;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

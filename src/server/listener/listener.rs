@@ -63,9 +63,9 @@ pub(super) struct Listener {
 /// The configuration of a new connection.
 pub(super) struct ConnectionConfig {
     /// The limit on connections. A connection beyond the limit is closed at once.
-    pub(super) cap: ConcurrencyLimit,
+    pub(super) limit: ConcurrencyLimit,
     /// The time limit for the TLS handshake, and for the header of the first request.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     /// The TLS configuration, if TLS is used. Unix sockets ignore it.
     pub(super) tls: Option<TlsConfig>,
 }
@@ -107,7 +107,7 @@ impl BoundListener {
     pub(super) fn file(&self) -> Option<FileIdentity> {
         match &self.socket {
             BoundSocket::Tcp(_) => None,
-            BoundSocket::Unix(socket) => Some(socket.place()),
+            BoundSocket::Unix(socket) => Some(socket.file()),
         }
     }
 
@@ -130,7 +130,7 @@ impl BoundListener {
                     accepted = socket.next() => accepted,
                     _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => return,
                 };
-                let (ConnectionConfig { cap, patience, tls }, phase, handler) =
+                let (ConnectionConfig { limit: cap, timeout: patience, tls }, phase, handler) =
                     (terms(), phase.clone(), handler.clone());
                 match (stream, tls) {
                     (AcceptedStream::Tcp(stream), Some(tls)) => {
@@ -160,7 +160,7 @@ impl LocalAddress {
 
 impl Listener {
     /// Continues to serve, but asks clients to use other connections.
-    pub(super) fn wind_up(&self) {
+    pub(super) fn drain(&self) {
         self.phase.send_replace(ListenerPhase::Winding);
     }
 
@@ -179,7 +179,7 @@ impl Listener {
 
 /// Serves a connection in a new task, if the limit allows it.
 fn begin(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + Send + 'static) {
-    let Some(slot) = cap.take() else { return };
+    let Some(slot) = cap.try_acquire() else { return };
     tokio::spawn(async move {
         serving.await;
         drop(slot);
@@ -198,7 +198,7 @@ async fn secure<H, F>(
     H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
-    let shaken = secure::shake_hands(stream, peer, &tls, &mut phase, patience).await;
+    let shaken = secure::accept_tls(stream, peer, &tls, &mut phase, patience).await;
     if let Some((stream, peer)) = shaken {
         connection::serve(stream, Arc::new(peer), phase, patience, handler).await;
     }

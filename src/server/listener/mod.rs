@@ -25,7 +25,7 @@ use crate::config::{
 use crate::moderation::ModerationReplica;
 use crate::moderation::outbox::Outbox;
 use crate::moderation::store::{self, RecordFile, Store};
-use crate::random::NoEntropy;
+use crate::random::EntropyError;
 use crate::server::reload::Reloader;
 use crate::server::state::{ServerState, Snapshot};
 use crate::telemetry::audit::AuditLog;
@@ -63,7 +63,7 @@ pub enum StartError {
     },
     /// The system gives no random bytes for the id of the audit log's hash chain.
     #[error("audit.chain: {0}")]
-    Chain(#[from] NoEntropy),
+    Chain(#[from] EntropyError),
     /// The moderation store cannot be opened.
     #[error("[store]: {0}")]
     Store(store::StoreUnavailable),
@@ -114,7 +114,7 @@ impl Application {
         let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, moderation);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
-        runtime.carry()?;
+        runtime.start_outbox()?;
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
         let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
         let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
@@ -128,7 +128,7 @@ impl Application {
     ///
     /// # Errors
     /// Returns an error if the handler for SIGHUP cannot be installed.
-    pub fn follow(&mut self, path: &Path, sources: SourceFiles, report: &Report) -> Result<(), StartError> {
+    pub fn reload_on_change(&mut self, path: &Path, sources: SourceFiles, report: &Report) -> Result<(), StartError> {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let reload = Reloader::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
         self.tasks.spawn("following the files", reload.run(hangup));
@@ -149,7 +149,7 @@ impl Application {
         let Application { runtime, main, admin, mut stop, mut tasks, swept } = self;
         let failed = tokio::select! {
             () = stop.signalled() => false,
-            task = tasks.failed() => {
+            task = tasks.next_panic() => {
                 tracing::error!("a background task failed: {task}");
                 true
             }
@@ -159,7 +159,7 @@ impl Application {
         runtime.drain();
         let orderly = async {
             // Load balancers get time to see that the server is not ready.
-            main.wind_up();
+            main.drain();
             sleep(drain_delay).await;
             // Stop the outbox before the callers, so a slow caller does not cause a cut-off call to a vendor.
             runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
@@ -174,7 +174,7 @@ impl Application {
             outbox.stop(CARRYING).await;
         }
         _ = timeout(CARRYING, swept).await;
-        runtime.refusals.close(&runtime.audit).await;
+        runtime.refusal_summaries.close(&runtime.audit).await;
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
         if let Some(spans) = &runtime.snapshot().spans {
@@ -190,7 +190,7 @@ fn terms(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + '
     move || {
         let Snapshot { settings, limits, .. } = &*runtime.snapshot();
         let (patience, tls) = (settings.server.request_timeout, settings.server.tls.clone());
-        ConnectionConfig { cap: limits.connections.clone(), patience, tls }
+        ConnectionConfig { limit: limits.connections.clone(), timeout: patience, tls }
     }
 }
 
@@ -200,8 +200,8 @@ fn terms_of_probes(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig 
     move || {
         let Snapshot { settings, .. } = &*runtime.snapshot();
         ConnectionConfig {
-            cap: runtime.probes.clone(),
-            patience: settings.server.request_timeout,
+            limit: runtime.probe_connections.clone(),
+            timeout: settings.server.request_timeout,
             tls: settings.admin.tls.clone(),
         }
     }
@@ -227,7 +227,7 @@ fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>)
     let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
     let counting = Arc::clone(runtime);
     tasks.spawn("writing how many requests were refused", async move {
-        counting.refusals.write_to(&counting.audit).await;
+        counting.refusal_summaries.write_to(&counting.audit).await;
     });
     if runtime.moderation.store().is_some() {
         let following = Arc::clone(runtime);
@@ -236,13 +236,13 @@ fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>)
         tasks.spawn("probing whether the store takes changes", async move { probing.moderation.probe_writes().await });
         let sweeping = Arc::clone(runtime);
         tasks.spawn("removing expired entries", async move {
-            sweeping.moderation.sweep(&sweeping.audit, || sweeping.plan(), sweeping.drained()).await;
+            sweeping.moderation.sweep(&sweeping.audit, || sweeping.change_subscribers(), sweeping.drained()).await;
             drop(sweeps);
         });
         let warning = Arc::clone(runtime);
         tasks.spawn("warning about entries without effect", async move {
             warning.moderation.been_read().await;
-            warning.warn_of_strays();
+            warning.warn_of_orphaned_entries();
         });
     }
     (tasks, swept)

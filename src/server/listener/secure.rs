@@ -16,7 +16,7 @@ use crate::config::TlsConfig;
 /// Performs the TLS handshake and reads the certificate of the client.
 ///
 /// Returns `None` if the handshake fails, takes longer than `patience`, or if the listener ends first.
-pub(super) async fn shake_hands(
+pub(super) async fn accept_tls(
     stream: TcpStream,
     peer: ConnectionPeer,
     tls: &TlsConfig,
@@ -42,5 +42,5 @@ pub(super) async fn shake_hands(
 
 fn certificate(stream: &TlsStream<TcpStream>, tls: &TlsConfig) -> Option<VerifiedCertificate> {
     let chain = stream.get_ref().1.peer_certificates()?;
-    Some(VerifiedCertificate::new(chain.iter().map(|der| der.to_vec()).collect(), tls.authorities()))
+    Some(VerifiedCertificate::new(chain.iter().map(|der| der.to_vec()).collect(), tls.authorities_hash()))
 }

@@ -19,7 +19,7 @@ impl Tasks {
     }
 
     /// Waits until a task panics, and returns its name.
-    pub(super) async fn failed(&mut self) -> &'static str {
+    pub(super) async fn next_panic(&mut self) -> &'static str {
         while let Some(ended) = self.running.join_next().await {
             if let Err(error) = ended {
                 return self.names.get(&error.id()).copied().unwrap_or_default();
@@ -41,6 +41,6 @@ mod tests {
         tasks.spawn("going on", pending());
         tasks.spawn("ending", async {});
         tasks.spawn("failing", async { panic!("on purpose") });
-        assert_eq!(tasks.failed().await, "failing");
+        assert_eq!(tasks.next_panic().await, "failing");
     }
 }

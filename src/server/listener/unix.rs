@@ -37,11 +37,11 @@ impl UnixSocket {
         let listener = UnixListener::bind(&draft)?;
         fs::set_permissions(&draft, fs::Permissions::from_mode(mode))?;
         fs::rename(&draft, path)?;
-        Ok(UnixSocket { listener, file: SocketFile(FileIdentity::at(path)?) })
+        Ok(UnixSocket { listener, file: SocketFile(FileIdentity::of_path(path)?) })
     }
 
     /// Returns the file of the socket.
-    pub(super) fn place(&self) -> FileIdentity {
+    pub(super) fn file(&self) -> FileIdentity {
         self.file.0.clone()
     }
 
@@ -55,7 +55,7 @@ impl UnixSocket {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.0.is_the_same() {
+        if self.0.is_unchanged() {
             let _ = fs::remove_file(&self.0.path);
         }
     }

@@ -4,7 +4,7 @@ use crate::config::{AuditOutput, ListenAddress, Settings};
 use crate::secret::Secret;
 
 /// Compares the settings that cannot be changed while the program runs. Returns a sentence for each difference.
-pub(super) fn changed(now: &Settings, next: &Settings) -> Vec<String> {
+pub(super) fn restart_reasons(now: &Settings, next: &Settings) -> Vec<String> {
     let mut changed = Vec::new();
     let mut compare = |key: &str, now: String, next: String| {
         if now != next {

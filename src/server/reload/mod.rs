@@ -48,7 +48,7 @@ impl Reloader {
             tokio::select! {
                 _ = hangup.recv() => {
                     self.runtime.audit.reopen();
-                    self.watch.demand();
+                    self.watch.request_read();
                 }
                 () = sleep(PERIOD) => {}
             }
@@ -57,13 +57,13 @@ impl Reloader {
     }
 
     async fn look(&mut self) {
-        let seen = self.watch.seen().clone();
+        let seen = self.watch.last_seen().clone();
         // The files can be on a network file system that hangs. This must not block anything else.
-        let Ok(now) = spawn_blocking(move || seen.again()).await else { return };
+        let Ok(now) = spawn_blocking(move || seen.recheck()).await else { return };
         if self.watch.is_due(now) {
             self.read().await;
         }
-        if self.watch.is_restless() {
+        if self.watch.became_unstable() {
             self.refuse(&["the files change all the time: stop changing them, or send SIGHUP".to_owned()]);
         }
     }
@@ -72,15 +72,15 @@ impl Reloader {
         let path = self.path.clone();
         let reading = spawn_blocking(move || {
             let loaded = config::reload(&path);
-            let after = loaded.sources.again();
+            let after = loaded.sources.recheck();
             (loaded, after)
         });
         let Ok((loaded, after)) = reading.await else {
-            self.watch.give_up();
+            self.watch.ignore_until_changed();
             return self.refuse(&["reading the files panicked, which is a bug: the log shows the location".to_owned()]);
         };
         let LoadResult { settings, report, sources } = loaded;
-        if self.watch.was_read(sources, after) {
+        if self.watch.record_read(sources, after) {
             match settings.ok_or_else(|| lines(&report, Severity::Mistake)).and_then(|settings| self.apply(settings)) {
                 Ok(()) => self.accept(&report),
                 Err(mistakes) => self.refuse(&mistakes),
@@ -93,7 +93,7 @@ impl Reloader {
     /// # Errors
     /// Returns the reasons why the settings cannot be applied.
     fn apply(&self, settings: Settings) -> Result<(), Vec<String>> {
-        let changed = fixed::changed(&self.runtime.snapshot().settings, &settings);
+        let changed = fixed::restart_reasons(&self.runtime.snapshot().settings, &settings);
         if !changed.is_empty() {
             return Err(changed);
         }
@@ -106,8 +106,8 @@ impl Reloader {
             tracing::warn!(target: UNLIMITED, "{warning}");
         }
         self.warnings = warnings;
-        self.runtime.warn_of_strays();
-        self.runtime.reloads.succeed();
+        self.runtime.warn_of_orphaned_entries();
+        self.runtime.reloads.record_success();
         let snapshot = self.runtime.snapshot();
         tracing::info!(
             policy = snapshot.settings.engine.policy.document().hash,
@@ -119,13 +119,13 @@ impl Reloader {
         for mistake in mistakes {
             tracing::error!(target: UNLIMITED, "the changed configuration is not used: {mistake}");
         }
-        let since = self.runtime.reloads.last();
+        let since = self.runtime.reloads.last_success();
         let others = match mistakes.len() {
             0 | 1 => String::new(),
             count => format!(" (and {} more)", count - 1),
         };
         let first = mistakes.first().map_or("", String::as_str);
-        self.runtime.reloads.fail(format!("the configuration of {since} is still in force: {first}{others}"));
+        self.runtime.reloads.record_failure(format!("the configuration of {since} is still in force: {first}{others}"));
     }
 }
 

@@ -29,27 +29,27 @@ impl FileWatcher {
     }
 
     /// Returns the files at the last check.
-    pub(super) fn seen(&self) -> &SourceFiles {
+    pub(super) fn last_seen(&self) -> &SourceFiles {
         &self.seen
     }
 
     /// Requests a read at the next check.
-    pub(super) fn demand(&mut self) {
+    pub(super) fn request_read(&mut self) {
         self.demanded = true;
     }
 
     /// Returns true if the files must be read. `now` is their state at this check.
     pub(super) fn is_due(&mut self, now: SourceFiles) -> bool {
-        self.quiet = if now.hold_the_same_as(&self.seen) { self.quiet.saturating_add(1) } else { 0 };
+        self.quiet = if now.has_same_content_as(&self.seen) { self.quiet.saturating_add(1) } else { 0 };
         self.seen = now;
-        let is_known = self.read.as_ref().is_some_and(|read| read.hold_the_same_as(&self.seen));
+        let is_known = self.read.as_ref().is_some_and(|read| read.has_same_content_as(&self.seen));
         self.restless = if is_known { 0 } else { self.restless.saturating_add(1) };
         std::mem::take(&mut self.demanded) || !is_known && self.quiet >= QUIET
     }
 
     /// Returns true once when the files change too often to be read. This state ends with the next read, even if the
     /// files then have their earlier contents.
-    pub(super) fn is_restless(&mut self) -> bool {
+    pub(super) fn became_unstable(&mut self) -> bool {
         let is_restless = self.restless == RESTLESS;
         if is_restless {
             self.read = None;
@@ -59,8 +59,8 @@ impl FileWatcher {
 
     /// Records which files were read and their state after the read. Returns true if both are the same. If they differ,
     /// parts of two states may have been read, so the files must be read again.
-    pub(super) fn was_read(&mut self, sources: SourceFiles, after: SourceFiles) -> bool {
-        let is_whole = sources.hold_the_same_as(&after);
+    pub(super) fn record_read(&mut self, sources: SourceFiles, after: SourceFiles) -> bool {
+        let is_whole = sources.has_same_content_as(&after);
         self.read = is_whole.then_some(sources);
         self.seen = after;
         self.quiet = 0;
@@ -71,7 +71,7 @@ impl FileWatcher {
     }
 
     /// Ignores the files until they change again.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn ignore_until_changed(&mut self) {
         self.read = Some(self.seen.clone());
     }
 }
@@ -104,7 +104,7 @@ mod tests {
         // Each state lasts for two checks, which is one too few.
         for state in [&one, &one, &other, &other].into_iter().cycle().take(200) {
             assert!(!watch.is_due(state.clone()));
-            told += u32::from(watch.is_restless());
+            told += u32::from(watch.became_unstable());
         }
         assert_eq!(told, 1);
     }
@@ -115,11 +115,11 @@ mod tests {
         let mut watch = FileWatcher::new(known.clone());
         for state in [&one, &other].into_iter().cycle().take(60) {
             assert!(!watch.is_due(state.clone()));
-            watch.is_restless();
+            watch.became_unstable();
         }
         let mut look = || watch.is_due(known.clone());
         assert_eq!([look(), look(), look()], [false, false, true]);
-        assert!(watch.was_read(known.clone(), known.clone()));
-        assert!(!(0..100).any(|_| watch.is_due(known.clone()) || watch.is_restless()));
+        assert!(watch.record_read(known.clone(), known.clone()));
+        assert!(!(0..100).any(|_| watch.is_due(known.clone()) || watch.became_unstable()));
     }
 }

@@ -92,7 +92,7 @@ impl World {
                 &ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())),
             )),
         };
-        Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(url), moderator })
+        Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(url), moderation_api: moderator })
     }
 
     pub(crate) fn work(&self) -> Outbox {

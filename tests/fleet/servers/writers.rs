@@ -17,7 +17,7 @@ const WRITERS: usize = 50;
 
 /// How many bans each of them makes; `benches/fleet` wants more.
 fn bans() -> usize {
-    environment::variable("BANS").map_or(4, |bans| bans.to_str().unwrap().parse().unwrap())
+    environment::get("BANS").map_or(4, |bans| bans.to_str().unwrap().parse().unwrap())
 }
 
 /// How long after it was acknowledged a ban held everywhere.

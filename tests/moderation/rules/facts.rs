@@ -9,7 +9,7 @@ use crate::rules::world::{Actor, World, ban, mute, service, set_role, user};
 /// The conversations about which somebody must be asked before a wish at Ably's app can be judged.
 fn asked(world: &World, actor: &Actor, deed: CommandKind, users: &[&str], place: &str) -> Vec<String> {
     let wish = World::wish(actor, deed, users, place, Some("ably"));
-    let ask = wish.ask(world.engine.app("ably").unwrap());
+    let ask = wish.policy_request(world.engine.app("ably").unwrap());
     let registers = [world.engine.policy.register(), world.index.register()];
     let facts = DecisionData { registers: &registers, told: &[] };
     let open = world.engine.policy.unanswered(&ask, &actor.caller, facts, world.now, FactsRelevance::default());

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use chat_signer::model::{CallerKind, ConversationKind};
-use chat_signer::moderation::{CommandKind, ModerationEntry, reading};
+use chat_signer::moderation::{CommandKind, ModerationEntry, read_request};
 use chat_signer::policy::DecisionData;
 
 use crate::rules::world::{
@@ -352,7 +352,7 @@ fn managers_and_services_read_the_moderation() {
         let reads = |actor: &Actor| {
             APPS.map(|app| {
                 let app = world.engine.app(app).unwrap();
-                let ask = reading(app, &actor.client, &at(setting.place));
+                let ask = read_request(app, &actor.client, &at(setting.place));
                 let registers = [world.engine.policy.register(), world.index.register()];
                 let told = world.told(&ask, &actor.caller);
                 let facts = DecisionData { registers: &registers, told: &told };

@@ -206,7 +206,7 @@ impl World {
         app: Option<&str>,
     ) -> ModerationCommand {
         ModerationCommand {
-            deed,
+            kind: deed,
             users: users.iter().map(|user| (*user).to_owned()).collect(),
             scope: at(scope),
             app: app.map(Arc::from),
@@ -216,7 +216,7 @@ impl World {
 
     /// What would come of a wish.
     pub(crate) fn ruling(&self, actor: &Actor, wish: &ModerationCommand) -> CommandOutcome {
-        let told = |app: &App| (Arc::clone(app.name()), self.told(&wish.ask(app), &actor.caller));
+        let told = |app: &App| (Arc::clone(app.name()), self.told(&wish.policy_request(app), &actor.caller));
         let told = wish.apps(&self.engine).map(told).collect();
         let judge = CommandAuthorizer { engine: &self.engine, caller: &actor.caller, told: &told, now: self.now };
         judge.rule(&self.index, wish)

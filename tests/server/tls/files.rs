@@ -82,7 +82,7 @@ fn sound_files_are_read() {
     assert_eq!(loaded.report.render(false), "");
     let settings = loaded.settings.unwrap();
     // As far as these certificates go where nothing is said.
-    let untils = [settings.server.tls, settings.admin.tls].map(|tls| tls.unwrap().until.to_string());
+    let untils = [settings.server.tls, settings.admin.tls].map(|tls| tls.unwrap().valid_until.to_string());
     assert_eq!(untils, ["4096-01-01T00:00:00.000Z"; 2]);
 }
 

@@ -253,7 +253,7 @@ fn killed_after(lines: usize, path: &Path, before: u64) -> u64 {
 #[tokio::test]
 #[ignore = "run by another test, as a process to be killed"]
 async fn makes_changes_until_it_is_killed() {
-    let Some(path) = environment::variable(CHILD).map(PathBuf::from) else { return };
+    let Some(path) = environment::get(CHILD).map(PathBuf::from) else { return };
     let store = open(&path).await.unwrap();
     let mut head = store.head().await.unwrap();
     loop {

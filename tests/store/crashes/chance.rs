@@ -14,7 +14,7 @@ impl Chance {
     /// From a number that is another each time, and is printed.
     pub(crate) fn new() -> Chance {
         let seed =
-            environment::variable(SEED).map_or_else(|| clock::now().0, |seed| seed.to_str().unwrap().parse().unwrap());
+            environment::get(SEED).map_or_else(|| clock::now().0, |seed| seed.to_str().unwrap().parse().unwrap());
         println!("{SEED}={seed}");
         Chance(seed)
     }

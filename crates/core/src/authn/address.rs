@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_word_on_an_address_stands_beside_it() {
+    fn the_verification_flag_is_beside_the_address() {
         for (subject, flag) in [
             ("email", Some("email_verified")),
             ("/user/email", Some("/user/email_verified")),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_called_verified_or_not_spoken_of_passes() {
+    fn only_unverified_addresses_are_refused() {
         let passes = |value: Value| {
             let claims =
                 Map::from_iter([("email".to_owned(), "a@example.com".into()), ("email_verified".to_owned(), value)]);

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_knows_more_than_the_caller() {
+    fn the_log_message_has_more_details_than_the_public_message() {
         let refusal = AuthnError::invalid("wrong audience")
             .with_detail("it is for \"shop\"".to_owned())
             .with_authenticator(&"app-users".into());

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_and_listed_origins_are_not() {
+    fn own_and_listed_origins_are_not_cross_site() {
         for origin in [
             "https://signer.example.com",
             "http://signer.example.com",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn all_others_are() {
+    fn other_origins_are_cross_site() {
         for origin in [
             "https://evil.example",
             "null",
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_not_configured_is_refused_whoever_asks() {
+    fn an_unconfigured_host_is_always_refused() {
         for host in
             ["evil.example", "evil.example:7480", "signer.example.com.evil.example", "127.0.0.1", "localhost", ""]
         {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_stands_before_its_port() {
+    fn host_name_removes_the_port() {
         for (authority, host) in [
             ("signer.example.com:7480", "signer.example.com"),
             ("signer.example.com", "signer.example.com"),

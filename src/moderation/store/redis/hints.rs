@@ -32,7 +32,7 @@ pub(super) async fn listen(servers: Arc<RedisServers>, hint: watch::Sender<u64>)
                 follow(&connection, pushes, &hint).await;
             }
         }
-        sleep(random::jittered(pause)).await;
+        sleep(random::with_jitter(pause)).await;
         pause = (pause * 2).min(PAUSES.1);
     }
 }

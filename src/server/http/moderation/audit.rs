@@ -14,7 +14,7 @@ pub(super) struct RequestedChange<'a> {
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,
     pub(super) ask: &'a SigningRequest,
-    pub(super) deed: &'a CommandKind,
+    pub(super) command_kind: &'a CommandKind,
 }
 
 impl RequestedChange<'_> {
@@ -25,20 +25,20 @@ impl RequestedChange<'_> {
             let is_changed = ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == user);
             let change = ruling.change.filter(|_| is_changed);
             let allowed = AuditRecord { rules: &ruling.rules, change, ..self.about(user) };
-            lines.extend(record::line(self.exchange, &allowed)?);
+            lines.extend(record::audit_line(self.exchange, &allowed)?);
         }
         for RejectedUser { user, why } in &ruling.failed {
             let reason = why.log();
             let record = AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..self.about(user) };
             let record = match why {
-                RejectReason::Denied(denial) => record::denied(denial, &record),
+                RejectReason::Denied(denial) => record::with_denial(denial, &record),
                 RejectReason::Unfit(_)
                 | RejectReason::NotThere
                 | RejectReason::NotOutranked(_)
                 | RejectReason::File(..)
                 | RejectReason::Conflict(_) => record,
             };
-            lines.extend(record::line(self.exchange, &record)?);
+            lines.extend(record::audit_line(self.exchange, &record)?);
         }
         Ok(lines)
     }
@@ -53,23 +53,23 @@ impl RequestedChange<'_> {
         for RejectedUser { why, .. } in &ruling.failed {
             let decided = match why {
                 RejectReason::Denied(denial) => metrics::CountedDecision::denied(denial.action, denial.cause.clone()),
-                _ => metrics::CountedDecision::ruled_out(action, why.code()),
+                _ => metrics::CountedDecision::rejected(action, why.code()),
             };
             decided.count(self.exchange, self.app);
         }
     }
 
     fn about<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
-        let record = record::asked(self.exchange, self.app, self.caller, self.ask, AuditDecision::Allow);
+        let record = record::request_record(self.exchange, self.app, self.caller, self.ask, AuditDecision::Allow);
         // A change of the client itself or of a conversation has no targets.
         let targets = if self.ask.members.is_empty() { &[] } else { std::slice::from_ref(user) };
-        wished(self.deed, &AuditRecord { targets, ..record })
+        with_command_details(self.command_kind, &AuditRecord { targets, ..record })
     }
 }
 
 /// Returns the record with the details of the command, so that an operator can repeat a change that was lost. The
 /// reason of a rejection replaces the reason that the command gives.
-pub(super) fn wished<'a>(deed: &'a CommandKind, record: &AuditRecord<'a>) -> AuditRecord<'a> {
+pub(super) fn with_command_details<'a>(deed: &'a CommandKind, record: &AuditRecord<'a>) -> AuditRecord<'a> {
     match deed {
         CommandKind::Ban(SanctionTerms { until, reason }) | CommandKind::Mute(SanctionTerms { until, reason }) => {
             AuditRecord { until: *until, reason: record.reason.or(reason.as_deref()), ..*record }

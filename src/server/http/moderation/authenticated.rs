@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::audit::wished;
+use super::audit::with_command_details;
 use crate::engine::FactsQuery;
 use crate::model::{Caller, SigningRequest};
 use crate::moderation::{CommandKind, ReplicaStale};
@@ -36,17 +36,17 @@ impl<'a> AuthenticatedRequest<'a> {
     }
 
     /// Checks that the caller's authenticator serves all apps that the request is about. A refusal is recorded.
-    pub(super) async fn admit(&self, named: Option<&Arc<str>>) -> Result<(), ApiError> {
+    pub(super) async fn check_authenticator(&self, named: Option<&Arc<str>>) -> Result<(), ApiError> {
         let apps = self.apps(named).into_iter().map(|app| &**app.name());
         match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(sign::refused(self.exchange, self.app(named), &refusal).await?),
+            Err(refusal) => Err(sign::record_refusal(self.exchange, self.app(named), &refusal).await?),
         }
     }
 
     /// Asks other servers for the facts that a decision depends on. If that fails, the failure is recorded, with the
     /// details of `deed` if the request is a change.
-    pub(super) async fn inquire(
+    pub(super) async fn fetch_facts(
         &self,
         named: Option<&Arc<str>>,
         asks: &[SigningRequest],
@@ -58,15 +58,15 @@ impl<'a> AuthenticatedRequest<'a> {
                 Ok(inquiries) => inquiries,
                 Err(stale) => {
                     let reason = stale.to_string();
-                    return Err(self.undecided(named, asks, deed, &reason, stale.into()).await);
+                    return Err(self.record_undecided(named, asks, deed, &reason, stale.into()).await);
                 }
             };
             let (snapshot, trace) = (self.exchange.snapshot, self.exchange.trace);
-            match Box::pin(snapshot.remote.inquire(inquiries, trace)).await {
+            match Box::pin(snapshot.upstreams.inquire(inquiries, trace)).await {
                 Ok(known) => drop(told.insert(Arc::clone(&ask.app), known)),
                 Err(unavailable) => {
                     let reason = unavailable.to_string();
-                    return Err(self.undecided(named, asks, deed, &reason, unavailable.into()).await);
+                    return Err(self.record_undecided(named, asks, deed, &reason, unavailable.into()).await);
                 }
             }
         }
@@ -81,7 +81,7 @@ impl<'a> AuthenticatedRequest<'a> {
 
     /// Records that the request cannot be decided. Returns the error to answer with: `failure`, or the error of the
     /// audit log if the line cannot be written.
-    pub(super) async fn undecided(
+    pub(super) async fn record_undecided(
         &self,
         named: Option<&Arc<str>>,
         asks: &[SigningRequest],
@@ -90,11 +90,12 @@ impl<'a> AuthenticatedRequest<'a> {
         failure: ApiError,
     ) -> ApiError {
         let (Some(ask), app) = (asks.first(), self.app(named)) else { return failure };
-        let record = record::undecided(self.exchange, app, &self.caller, ask, reason);
-        let line = match record::line(self.exchange, &deed.map_or(record, |deed| wished(deed, &record))) {
-            Ok(line) => line,
-            Err(failure) => return failure,
-        };
+        let record = record::undecided_record(self.exchange, app, &self.caller, ask, reason);
+        let line =
+            match record::audit_line(self.exchange, &deed.map_or(record, |deed| with_command_details(deed, &record))) {
+                Ok(line) => line,
+                Err(failure) => return failure,
+            };
         if let Err(unwritten) = self.exchange.runtime.audit.write(&line).await {
             return unwritten.into();
         }

@@ -30,14 +30,14 @@ pub(super) async fn answer(
     let fields = RequestFields { params: &params, settings: exchange.settings };
     let wish = {
         let kept = exchange.runtime.moderation.look();
-        wishes::read(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
+        wishes::parse_command(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
     };
-    visit.admit(wish.app.as_ref()).await?;
+    visit.check_authenticator(wish.app.as_ref()).await?;
     if exchange.runtime.moderation.store().is_none() {
         return Err(ApiError::no_store());
     }
-    let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.ask(app)).collect();
-    let told = visit.inquire(wish.app.as_ref(), &asks, Some(&wish.deed)).await?;
+    let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.policy_request(app)).collect();
+    let told = visit.fetch_facts(wish.app.as_ref(), &asks, Some(&wish.kind)).await?;
     // The change runs in a task, so that it is completed and recorded even if the caller disconnects.
     let (lasting, caller) = (exchange.lasting(), Arc::clone(&visit.caller));
     let making = tokio::spawn(async move {
@@ -57,8 +57,8 @@ async fn parameters(
     if request.method() == Method::DELETE {
         return Ok((read::query(request, &["app", "client_id"])?, place));
     }
-    read::no_query(request)?;
-    sign::read(visit.exchange, false, request, place).await
+    read::check_no_query(request)?;
+    sign::read_body_params(visit.exchange, false, request, place).await
 }
 
 /// Makes the change and records it. Nothing is changed if the audit log is known to be unwritable.
@@ -73,15 +73,18 @@ async fn make(
     let visit = AuthenticatedRequest { exchange, caller: Arc::clone(caller) };
     exchange.runtime.audit.health()?;
     let judge = CommandAuthorizer { engine: &exchange.settings.engine, caller, told, now: exchange.now };
-    let ruling = match exchange.runtime.moderation.carry_out(&judge, wish, &exchange.runtime.plan()).await {
+    let ruling = match exchange.runtime.moderation.carry_out(&judge, wish, &exchange.runtime.change_subscribers()).await
+    {
         Ok(ruling) => ruling,
         Err(not_changed) => {
             let reason = not_changed.to_string();
-            return Err(visit.undecided(wish.app.as_ref(), asks, Some(&wish.deed), &reason, not_changed.into()).await);
+            return Err(visit
+                .record_undecided(wish.app.as_ref(), asks, Some(&wish.kind), &reason, not_changed.into())
+                .await);
         }
     };
     let Some(ask) = asks.first() else { return Err(ApiError::internal("there is no app")) };
-    let asked = RequestedChange { exchange, app: visit.app(wish.app.as_ref()), caller, ask, deed: &wish.deed };
+    let asked = RequestedChange { exchange, app: visit.app(wish.app.as_ref()), caller, ask, command_kind: &wish.kind };
     exchange.runtime.audit.write(&asked.lines(&ruling)?).await?;
     asked.count(&ruling);
     tell(wish, &ruling)
@@ -101,7 +104,7 @@ fn tell(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpRespons
         code: &'static str,
         reason: String,
     }
-    let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !wish.deed.has_targets();
+    let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !wish.kind.has_targets();
     if let Some(first) = ruling.failed.first()
         && ruling.succeeded.is_empty()
         && ruling.failed.iter().all(|failed| denied(&failed.why))

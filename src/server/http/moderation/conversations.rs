@@ -20,11 +20,11 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["app", "client_id"])?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings };
-    let reader = ReadRequest::new(visit, fields, Some(fields::conversation(id)?))?;
-    let id = reader.place.prefix();
-    reader.admit(visit).await?;
+    let reader = ReadRequest::new(visit, fields, Some(fields::parse_conversation(id)?))?;
+    let id = reader.scope.prefix();
+    reader.authorize(visit).await?;
     let document = visit.exchange.settings.engine.policy.document();
-    let filed = entry::filed(document, EntryKind::Conversations).filter(|record| record.name() == id);
+    let filed = entry::file_entries(document, EntryKind::Conversations).filter(|record| record.name() == id);
     let known: Vec<ModerationEntry> = visit
         .exchange
         .runtime
@@ -38,13 +38,13 @@ pub(super) async fn answer(
     let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
     let entries: Vec<Map<String, Value>> = filed.chain(known).filter(here).map(|record| tell(&record)).collect();
     if entries.is_empty() {
-        return Err(ApiError::plain(ErrorCode::NotFound, "There is no entry for this conversation."));
+        return Err(ApiError::with_same_message(ErrorCode::NotFound, "There is no entry for this conversation."));
     }
     Ok(render::success("application/json", json!({ "entries": entries }).to_string()))
 }
 
 fn tell(record: &ModerationEntry) -> Map<String, Value> {
-    let mut entry = entry::json(record);
+    let mut entry = entry::entry_json(record);
     if matches!(record, ModerationEntry::Conversation(conversation) if conversation.forgotten) {
         entry.insert("forgotten".to_owned(), json!(true));
     }

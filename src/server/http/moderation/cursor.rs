@@ -1,6 +1,6 @@
 //! The cursor at which a list continues. To callers it is an opaque text.
 
-use super::fields::invalid;
+use super::fields::invalid_field;
 use crate::crypto::{base64url, base64url_decode};
 use crate::moderation::EntryKey;
 use crate::vendor::InvalidRequest;
@@ -18,8 +18,8 @@ pub(super) enum EntryCursor {
 
 impl EntryCursor {
     /// Reads a text that [`write`](Self::write) wrote.
-    pub(super) fn read(text: &str) -> Result<EntryCursor, InvalidRequest> {
-        let unknown = || invalid("after", "must be the `next` of a page of the same list");
+    pub(super) fn decode(text: &str) -> Result<EntryCursor, InvalidRequest> {
+        let unknown = || invalid_field("after", "must be the `next` of a page of the same list");
         let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unknown)?;
         let (kind, rest) = decoded.split_once(':').ok_or_else(unknown)?;
         let cursor = match kind {
@@ -32,7 +32,7 @@ impl EntryCursor {
     }
 
     /// Returns the cursor as a text that needs no encoding in a query.
-    pub(super) fn write(&self) -> String {
+    pub(super) fn encode(&self) -> String {
         let text = match self {
             EntryCursor::File(number) => format!("file:{number}"),
             EntryCursor::User(user) => format!("user:{user}"),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::authenticated::AuthenticatedRequest;
-use super::fields::{RequestFields, invalid};
+use super::fields::{RequestFields, invalid_field};
 use super::read::{self, ReadRequest};
 use crate::crypto::{base64url, base64url_decode};
 use crate::moderation::outbox;
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     let fields = RequestFields { params: &params, settings: visit.exchange.settings };
     let only = fields.params.text("state")?.map(state).transpose()?;
     let (limit, after) = (fields.limit()?, fields.after(cursor)?);
-    ReadRequest::of_everything(visit, fields)?.admit(visit).await?;
+    ReadRequest::for_everything(visit, fields)?.authorize(visit).await?;
     let Some(store) = visit.exchange.runtime.moderation.store() else { return Err(ApiError::no_store()) };
     let page = page(store, only, after, limit).await.map_err(|unavailable| {
         ApiError::new(
@@ -53,14 +53,14 @@ pub(super) async fn answer(
 
 fn state(word: &str) -> Result<JobState, InvalidRequest> {
     let known = STATES.into_iter().find(|(_, known)| *known == word);
-    known.map(|(state, _)| state).ok_or_else(|| invalid("state", "must be pending, dead-letter or done"))
+    known.map(|(state, _)| state).ok_or_else(|| invalid_field("state", "must be pending, dead-letter or done"))
 }
 
 fn cursor(text: &str) -> Result<JobCursor, InvalidRequest> {
     let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
     let parts = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
     let read = parts.and_then(|(word, key)| Some((state(word).ok()?, key.to_owned())));
-    read.ok_or_else(|| invalid("after", "must be the `next` of a page of the same list"))
+    read.ok_or_else(|| invalid_field("after", "must be the `next` of a page of the same list"))
 }
 
 async fn page(

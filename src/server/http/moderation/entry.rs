@@ -7,7 +7,7 @@ use crate::moderation::{EntryKind, ModerationEntry, RegisteredConversation, deta
 use crate::policy::{EntryOrigin, PolicyDocument, RoleBinding, RoleGrant};
 
 /// Returns an entry as JSON, with its origin.
-pub(super) fn json(record: &ModerationEntry) -> Map<String, Value> {
+pub(super) fn entry_json(record: &ModerationEntry) -> Map<String, Value> {
     let mut entry = details(record);
     match record.origin() {
         EntryOrigin::File { line } => {
@@ -25,7 +25,7 @@ pub(super) fn json(record: &ModerationEntry) -> Map<String, Value> {
 
 /// Returns the entries of a table in the policy file, in the order of the file. Roles from bindings come before roles
 /// from the lists of the conversations.
-pub(super) fn filed(
+pub(super) fn file_entries(
     document: &PolicyDocument,
     table: EntryKind,
 ) -> Box<dyn Iterator<Item = ModerationEntry> + Send + '_> {

@@ -52,11 +52,11 @@ pub(super) async fn answer(
         Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
         None => params.text("last_event_id")?.map(str::to_owned),
     };
-    let leave = ReadRequest::of_everything(visit, fields)?.admit(visit).await?;
+    let leave = ReadRequest::for_everything(visit, fields)?.authorize(visit).await?;
     if visit.exchange.runtime.moderation.store().is_none() {
         return Err(ApiError::no_store());
     }
-    let slot = visit.exchange.snapshot.limits.streams.take().ok_or_else(too_many)?;
+    let slot = visit.exchange.snapshot.limits.streams.try_acquire().ok_or_else(too_many)?;
     let (sender, pieces) = mpsc::channel(PIECES);
     let (lasting, caller) = (visit.exchange.lasting(), Arc::clone(&visit.caller));
     let position = match last {
@@ -80,7 +80,7 @@ fn begin(visit: &AuthenticatedRequest<'_>, sender: &mpsc::Sender<Bytes>) -> LogP
 }
 
 fn too_many() -> ApiError {
-    ApiError::plain(ErrorCode::Overloaded, "Too many event streams are open. Retry later.")
+    ApiError::with_same_message(ErrorCode::Overloaded, "Too many event streams are open. Retry later.")
 }
 
 /// An open stream.

@@ -34,12 +34,16 @@ impl<'a> RequestFields<'a> {
         let app = self.settings.engine.app(name);
         let known = || self.settings.engine.apps.iter().map(|app| &**app.name()).collect::<Vec<_>>().join(", ");
         app.map(|app| Some(Arc::clone(app.name())))
-            .ok_or_else(|| invalid("app", format!("must be one of the configured apps: {}", known())))
+            .ok_or_else(|| invalid_field("app", format!("must be one of the configured apps: {}", known())))
     }
 
     /// Returns the app that the command is about. If the command removes an entry, the app can be one that is no longer
     /// configured.
-    pub(super) fn app_of(self, deed: &CommandKind, kept: &ModerationIndex) -> Result<Option<Arc<str>>, InvalidRequest> {
+    pub(super) fn app_for_command(
+        self,
+        deed: &CommandKind,
+        kept: &ModerationIndex,
+    ) -> Result<Option<Arc<str>>, InvalidRequest> {
         let left_behind = self.params.text("app")?.filter(|_| deed.is_lifting()).and_then(|name| kept.app(name));
         left_behind.map_or_else(|| self.app(), |app| Ok(Some(Arc::clone(app))))
     }
@@ -58,13 +62,13 @@ impl<'a> RequestFields<'a> {
     pub(super) fn users(self) -> Result<Vec<String>, InvalidRequest> {
         let users = self.params.list("users")?.unwrap_or_default();
         if users.is_empty() || users.len() > MOST_USERS {
-            return Err(invalid("users", format!("must name at least one user, and at most {MOST_USERS}")));
+            return Err(invalid_field("users", format!("must name at least one user, and at most {MOST_USERS}")));
         }
         for (place, name) in users.iter().enumerate() {
             let field = format!("users[{place}]");
             user(&field, name)?;
             if users.iter().take(place).any(|other| other == name) {
-                return Err(invalid(field, "is a duplicate"));
+                return Err(invalid_field(field, "is a duplicate"));
             }
         }
         Ok(users)
@@ -76,10 +80,10 @@ impl<'a> RequestFields<'a> {
     }
 
     /// Returns the place that the request is about, or `None` if it names none.
-    pub(super) fn place(self) -> Result<Option<Pattern>, InvalidRequest> {
+    pub(super) fn scope(self) -> Result<Option<Pattern>, InvalidRequest> {
         let Some(text) = self.params.text("conversation")? else { return Ok(None) };
-        check_identifier(text, LONGEST).map_err(|flaw| invalid("conversation", flaw.to_string()))?;
-        let pattern = Pattern::parse(text).map_err(|flaw| invalid("conversation", flaw.to_string()))?;
+        check_identifier(text, LONGEST).map_err(|flaw| invalid_field("conversation", flaw.to_string()))?;
+        let pattern = Pattern::parse(text).map_err(|flaw| invalid_field("conversation", flaw.to_string()))?;
         Ok(Some(pattern))
     }
 
@@ -87,18 +91,18 @@ impl<'a> RequestFields<'a> {
     ///
     /// # Errors
     /// Returns an error if the request names none.
-    pub(super) fn needed_place(self) -> Result<Pattern, InvalidRequest> {
+    pub(super) fn required_scope(self) -> Result<Pattern, InvalidRequest> {
         let missing = || {
-            invalid(
+            invalid_field(
                 "conversation",
                 "must be given: a conversation, a namespace such as `chat:*`, or `*` for everywhere",
             )
         };
-        self.place()?.ok_or_else(missing)
+        self.scope()?.ok_or_else(missing)
     }
 
     /// Returns the end and the reason of a ban or mute.
-    pub(super) fn terms(self, now: Millis) -> Result<SanctionTerms, InvalidRequest> {
+    pub(super) fn sanction_terms(self, now: Millis) -> Result<SanctionTerms, InvalidRequest> {
         Ok(SanctionTerms { until: self.until(now)?, reason: self.reason()? })
     }
 
@@ -112,20 +116,20 @@ impl<'a> RequestFields<'a> {
                         .to_owned()
                 }
             };
-            invalid("until", message)
+            invalid_field("until", message)
         })?;
         if until <= now {
-            return Err(invalid("until", "must be in the future"));
+            return Err(invalid_field("until", "must be in the future"));
         }
         Ok(Some(until))
     }
 
     fn reason(self) -> Result<Option<String>, InvalidRequest> {
         let Some(text) = self.params.text("reason")? else { return Ok(None) };
-        check_text(text).map_err(|flaw| invalid("reason", flaw.to_string()))?;
+        check_text(text).map_err(|flaw| invalid_field("reason", flaw.to_string()))?;
         if text.trim().is_empty() || text.chars().count() > LONGEST_REASON {
             let message = format!("must be one line of at most {LONGEST_REASON} characters, and not empty");
-            return Err(invalid("reason", message));
+            return Err(invalid_field("reason", message));
         }
         Ok(Some(text.to_owned()))
     }
@@ -134,24 +138,25 @@ impl<'a> RequestFields<'a> {
     pub(super) fn role(self) -> Result<String, InvalidRequest> {
         let ladder = &self.settings.engine.policy.document().ladder;
         let word = self.params.text("role")?.filter(|word| ladder.role(word).is_some());
-        let unknown = || invalid("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
+        let unknown =
+            || invalid_field("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
         word.map(str::to_owned).ok_or_else(unknown)
     }
 
     /// Returns a role to remove. It can also be a role that the policy no longer lists.
-    pub(super) fn former_role(self) -> Result<String, InvalidRequest> {
+    pub(super) fn role_to_remove(self) -> Result<String, InvalidRequest> {
         if let Ok(word) = self.role() {
             return Ok(word);
         }
         let word = self.params.text("role")?.unwrap_or_default();
-        check_identifier(word, LONGEST).map_err(|flaw| invalid("role", flaw.to_string()))?;
+        check_identifier(word, LONGEST).map_err(|flaw| invalid_field("role", flaw.to_string()))?;
         Ok(word.to_owned())
     }
 
     /// Returns the kind of a conversation, if the request names it.
     pub(super) fn kind(self) -> Result<Option<ConversationKind>, InvalidRequest> {
         let Some(word) = self.params.text("kind")? else { return Ok(None) };
-        let unknown = || invalid("kind", "must be group, chatroom, temporary or system");
+        let unknown = || invalid_field("kind", "must be group, chatroom, temporary or system");
         ConversationKind::parse(word).map(Some).ok_or_else(unknown)
     }
 
@@ -160,7 +165,7 @@ impl<'a> RequestFields<'a> {
         let Some(text) = self.params.text("limit")? else { return Ok(USUAL) };
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let limit = text.parse().ok().filter(|limit| plain && (1..=MOST_ENTRIES).contains(limit));
-        limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MOST_ENTRIES}")))
+        limit.ok_or_else(|| invalid_field("limit", format!("must be a whole number from 1 to {MOST_ENTRIES}")))
     }
 
     /// Returns the cursor at which a list continues, if the request has one.
@@ -178,8 +183,8 @@ impl<'a> RequestFields<'a> {
 }
 
 /// Parses the id of one conversation. For a room, the name of any of its channels is accepted, too.
-pub(super) fn conversation(id: &str) -> Result<Pattern, InvalidRequest> {
-    let invalid = |message: String| invalid("id", message);
+pub(super) fn parse_conversation(id: &str) -> Result<Pattern, InvalidRequest> {
+    let invalid = |message: String| invalid_field("id", message);
     check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
     match Pattern::parse(id) {
         Ok(pattern @ Pattern::Exact(_)) => Ok(pattern.home().into_owned()),
@@ -188,15 +193,15 @@ pub(super) fn conversation(id: &str) -> Result<Pattern, InvalidRequest> {
 }
 
 /// Creates the error for an invalid field.
-pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> InvalidRequest {
+pub(super) fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> InvalidRequest {
     InvalidRequest::new(field, message)
 }
 
 /// Checks the name of a user.
 fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, InvalidRequest> {
     if name == "*" {
-        return Err(invalid(field, "must name one user, not `*`"));
+        return Err(invalid_field(field, "must name one user, not `*`"));
     }
-    check_identifier(name, LONGEST).map_err(|flaw| invalid(field, flaw.to_string()))?;
+    check_identifier(name, LONGEST).map_err(|flaw| invalid_field(field, flaw.to_string()))?;
     Ok(name)
 }

@@ -51,12 +51,12 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings };
-    let place = fields.place()?.map(|place| place.home().into_owned());
+    let place = fields.scope()?.map(|place| place.home().into_owned());
     let reader = ReadRequest::new(visit, fields, place.clone())?;
     let (user, app, now) = (fields.user()?, reader.app.as_ref(), visit.exchange.now);
     let wanted = EntryFilter { table, user, place: place.as_ref(), app, now, limit: fields.limit()? };
-    let after = fields.after(EntryCursor::read)?;
-    reader.admit(visit).await?;
+    let after = fields.after(EntryCursor::decode)?;
+    reader.authorize(visit).await?;
     let page = wanted.page(visit, after.unwrap_or(EntryCursor::File(0))).await;
     Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
 }
@@ -80,13 +80,13 @@ impl EntryFilter<'_> {
     /// Adds the entries of the policy file, beginning with entry number `from`.
     fn add_filed(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
         let document = visit.exchange.settings.engine.policy.document();
-        for (number, record) in entry::filed(document, self.table).enumerate().skip(from) {
+        for (number, record) in entry::file_entries(document, self.table).enumerate().skip(from) {
             if page.entries.len() == self.limit {
-                page.next = Some(EntryCursor::File(number).write());
+                page.next = Some(EntryCursor::File(number).encode());
                 return;
             }
             if self.user.is_none_or(|user| user == record.name()) && self.includes(&record) {
-                page.entries.push(entry::json(&record));
+                page.entries.push(entry::entry_json(&record));
             }
         }
     }
@@ -103,7 +103,7 @@ impl EntryFilter<'_> {
             from = self.add_some(moderation, cursor, page);
             tokio::task::yield_now().await;
         }
-        page.next = from.map(|cursor| cursor.write());
+        page.next = from.map(|cursor| cursor.encode());
     }
 
     /// Adds the entries of some users. Returns where to continue, or `None` at the end of the list.
@@ -137,7 +137,7 @@ impl EntryFilter<'_> {
     /// Adds entries until the page is full. Returns the cursor after the last added entry if the page is full.
     fn add<'r>(&self, records: impl Iterator<Item = &'r ModerationEntry>, page: &mut EntryPage) -> Option<EntryCursor> {
         for record in records.filter(|record| self.includes(record)) {
-            page.entries.push(entry::json(record));
+            page.entries.push(entry::entry_json(record));
             if page.entries.len() == self.limit {
                 return Some(EntryCursor::After(record.key()));
             }

@@ -32,8 +32,8 @@ pub(super) const PATH: &str = "/v1/moderation/";
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Returns the methods that pages of listed origins can use at this path.
-pub(super) fn methods_for_pages(path: &str) -> &'static [Method] {
-    match path.strip_prefix(PATH).map(ModerationResource::at) {
+pub(super) fn cors_methods(path: &str) -> &'static [Method] {
+    match path.strip_prefix(PATH).map(ModerationResource::from_path) {
         Some(Ok(ModerationResource::Conversation(_))) => &[Method::GET, Method::PUT, Method::DELETE],
         _ => &[Method::GET, Method::POST],
     }
@@ -45,16 +45,16 @@ pub(super) async fn answer(
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let place = admission::enter(exchange)?;
-    let resource = ModerationResource::at(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
-    host_check::only(request, resource.methods())?;
+    let resource = ModerationResource::from_path(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
+    host_check::check_method(request, resource.methods())?;
     host_check::demonstration(exchange, request)?;
-    host_check::one_host(request)?;
+    host_check::check_single_host(request)?;
     let caller = sign::authenticate(exchange, None, request).await?;
     exchange.snapshot.limits.caller(&caller)?;
     let visit = AuthenticatedRequest { exchange, caller: Arc::clone(&caller) };
-    acceptable(request, resource.media())?;
+    acceptable(request, resource.media_type())?;
     let place = match *request.method() {
-        Method::GET | Method::DELETE => read::no_body(exchange, request, place).await?,
+        Method::GET | Method::DELETE => read::check_no_body(exchange, request, place).await?,
         _ => place,
     };
     match &resource {

@@ -6,10 +6,10 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use super::authenticated::{AuthenticatedRequest, FactsByApp};
-use super::fields::{RequestFields, invalid};
+use super::fields::{RequestFields, invalid_field};
 use crate::config::ServerConfig;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
-use crate::moderation::{ReplicaStale, reading};
+use crate::moderation::{ReplicaStale, read_request};
 use crate::policy::{DecisionData, Denial};
 use crate::server::http::{ApiError, RequestContext, admission, body, metrics, params, record};
 use crate::server::limits::AdmissionPermit;
@@ -23,7 +23,7 @@ pub(super) struct ReadRequest {
     /// The app that the request is about, or `None` for all apps.
     pub(super) app: Option<Arc<str>>,
     /// The conversation, the namespace, or everywhere.
-    pub(super) place: Pattern,
+    pub(super) scope: Pattern,
 }
 
 /// Permission to read the entries. It can be checked again later.
@@ -38,36 +38,36 @@ type AllowingRules = Result<Vec<String>, Box<Denial>>;
 /// Returns the parameters in a query. An unknown parameter is refused: a caller that asks for a part must not receive
 /// everything because of a misspelled name.
 pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, ApiError> {
-    let strict = Params { lenient: false, ..params::from_query_of(request.uri().query(), |_| true)? };
+    let strict = Params { lenient: false, ..params::from_query_filtered(request.uri().query(), |_| true)? };
     let what_is = known.join(", ");
     let unknown = |flaw: InvalidRequest| match flaw.field.as_str() {
         // The name is not one that a message can repeat.
-        "body" => invalid("query", format!("has an unknown parameter; known are: {what_is}")),
-        name => invalid(name, format!("is unknown; known are: {what_is}")),
+        "body" => invalid_field("query", format!("has an unknown parameter; known are: {what_is}")),
+        name => invalid_field(name, format!("is unknown; known are: {what_is}")),
     };
     strict.only(known).map_err(unknown)?;
     Ok(Params { lenient: true, ..strict })
 }
 
 /// Checks that the query is empty, for requests with parameters in the body.
-pub(super) fn no_query(request: &Request<Incoming>) -> Result<(), ApiError> {
-    let params = params::from_query_of(request.uri().query(), |_| true)?;
+pub(super) fn check_no_query(request: &Request<Incoming>) -> Result<(), ApiError> {
+    let params = params::from_query_filtered(request.uri().query(), |_| true)?;
     let Some(name) = params.values.keys().next() else { return Ok(()) };
-    Err(invalid(name, "must be in the body, not in the query").into())
+    Err(invalid_field(name, "must be in the body, not in the query").into())
 }
 
 /// Checks that the body is empty, for requests with parameters in the query. Returns the permit that the request holds
 /// afterwards.
-pub(super) async fn no_body(
+pub(super) async fn check_no_body(
     exchange: &RequestContext<'_>,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
 ) -> Result<AdmissionPermit, ApiError> {
     let ServerConfig { body_limit, request_timeout, .. } = exchange.settings.server;
     let reading = body::read(request.body_mut(), body_limit, request_timeout);
-    let (bytes, place) = admission::wait(exchange, place, reading).await?;
+    let (bytes, place) = admission::wait_for_client(exchange, place, read_request).await?;
     let message = "must be empty: put the parameters into the query";
-    if bytes.is_empty() { Ok(place) } else { Err(invalid("body", message).into()) }
+    if bytes.is_empty() { Ok(place) } else { Err(invalid_field("body", message).into()) }
 }
 
 impl ReadRequest {
@@ -78,30 +78,30 @@ impl ReadRequest {
         place: Option<Pattern>,
     ) -> Result<ReadRequest, ApiError> {
         let client = fields.client(&visit.caller)?;
-        Ok(ReadRequest { client, app: fields.app()?, place: place.unwrap_or(Pattern::Everything) })
+        Ok(ReadRequest { client, app: fields.app()?, scope: place.unwrap_or(Pattern::Everything) })
     }
 
     /// Creates a request to read everything, of all apps.
-    pub(super) fn of_everything(
+    pub(super) fn for_everything(
         visit: &AuthenticatedRequest<'_>,
         fields: RequestFields<'_>,
     ) -> Result<ReadRequest, ApiError> {
-        Ok(ReadRequest { client: fields.client(&visit.caller)?, app: None, place: Pattern::Everything })
+        Ok(ReadRequest { client: fields.client(&visit.caller)?, app: None, scope: Pattern::Everything })
     }
 
     /// Decides whether the caller can read the entries, and records the decision.
-    pub(super) async fn admit(&self, visit: &AuthenticatedRequest<'_>) -> Result<ReadPermission, ApiError> {
+    pub(super) async fn authorize(&self, visit: &AuthenticatedRequest<'_>) -> Result<ReadPermission, ApiError> {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
-        visit.admit(app).await?;
+        visit.check_authenticator(app).await?;
         let asks: Vec<SigningRequest> =
-            visit.apps(app).into_iter().map(|app| reading(app, &self.client, &self.place)).collect();
-        let told = visit.inquire(app, &asks, None).await?;
+            visit.apps(app).into_iter().map(|app| read_request(app, &self.client, &self.scope)).collect();
+        let told = visit.fetch_facts(app, &asks, None).await?;
         let leave = ReadPermission { asks, told };
         match leave.decide(exchange, &visit.caller, exchange.now) {
             Ok(decided) => note(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
             Err(stale) => {
                 let reason = stale.to_string();
-                return Err(visit.undecided(app, &leave.asks, None, &reason, stale.into()).await);
+                return Err(visit.record_undecided(app, &leave.asks, None, &reason, stale.into()).await);
             }
         }
         Ok(leave)
@@ -148,17 +148,21 @@ async fn note(
     decided: AllowingRules,
 ) -> Result<(), ApiError> {
     let Some(ask) = leave.asks.first() else { return Err(ApiError::internal("there is no app")) };
-    let record = record::asked(exchange, app, caller, ask, AuditDecision::Allow);
+    let record = record::request_record(exchange, app, caller, ask, AuditDecision::Allow);
     match decided {
         Ok(rules) => {
-            exchange.runtime.audit.write(&record::line(exchange, &AuditRecord { rules: &rules, ..record })?).await?;
+            exchange
+                .runtime
+                .audit
+                .write(&record::audit_line(exchange, &AuditRecord { rules: &rules, ..record })?)
+                .await?;
             metrics::CountedDecision::allowed(ask.action, AuditDecision::Allow, rules).count(exchange, app);
             Ok(())
         }
         Err(denial) => {
             let (failure, reason) = (ApiError::from(&*denial), denial.log());
-            let denied = AuditRecord { reason: Some(&reason), ..record::denied(&denial, &record) };
-            let line = record::line(exchange, &denied)?;
+            let denied = AuditRecord { reason: Some(&reason), ..record::with_denial(&denial, &record) };
+            let line = record::audit_line(exchange, &denied)?;
             exchange.runtime.audit.write(&line).await?;
             metrics::CountedDecision::denied(denial.action, denial.cause).count(exchange, app);
             Err(failure)

@@ -24,7 +24,7 @@ impl ModerationResource {
     ///
     /// # Errors
     /// Returns an error if the path leads to no resource, or if the id of a conversation is not well encoded.
-    pub(in crate::server::http) fn at(below: &str) -> Result<ModerationResource, ApiError> {
+    pub(in crate::server::http) fn from_path(below: &str) -> Result<ModerationResource, ApiError> {
         Ok(match below {
             "bans" => ModerationResource::Entries(EntryKind::Bans),
             "mutes" => ModerationResource::Entries(EntryKind::Mutes),
@@ -51,12 +51,12 @@ impl ModerationResource {
     }
 
     /// Returns the media type of a successful answer.
-    pub(super) fn media(&self) -> &'static str {
+    pub(super) fn media_type(&self) -> &'static str {
         if *self == ModerationResource::Events { "text/event-stream" } else { "application/json" }
     }
 
     /// Returns the path of the resource, with a placeholder for the id of a conversation.
-    pub(in crate::server::http) fn template(&self) -> &'static str {
+    pub(in crate::server::http) fn path_template(&self) -> &'static str {
         match self {
             ModerationResource::Entries(EntryKind::Bans) => "/v1/moderation/bans",
             ModerationResource::Entries(EntryKind::Mutes) => "/v1/moderation/mutes",
@@ -80,7 +80,7 @@ fn conversation(below: &str) -> Result<String, ApiError> {
     let segment = below.strip_prefix("conversations/").filter(|id| !id.is_empty() && !id.contains('/'));
     let segment = segment.ok_or_else(nowhere)?;
     let undecodable = || {
-        ApiError::plain(
+        ApiError::with_same_message(
             ErrorCode::Malformed,
             "The conversation's id in the path is not well encoded: two hex digits must follow each %, and the text \
              must be UTF-8.",
@@ -92,5 +92,5 @@ fn conversation(below: &str) -> Result<String, ApiError> {
 fn nowhere() -> ApiError {
     let detail = "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, \
                   roles/remove, blocks, blocks/lift, conversations/{id}, events, enforcements.";
-    ApiError::plain(ErrorCode::NotFound, detail)
+    ApiError::with_same_message(ErrorCode::NotFound, detail)
 }

@@ -2,14 +2,14 @@
 
 use hyper::Method;
 
-use super::fields::{self, RequestFields, invalid};
+use super::fields::{self, RequestFields, invalid_field};
 use super::resource::ModerationResource;
 use crate::model::{Caller, Millis, Pattern};
 use crate::moderation::{CommandKind, EntryKind, ModerationCommand, ModerationIndex};
 use crate::vendor::InvalidRequest;
 
 /// Reads the command: what to do, for which users or conversation, and where.
-pub(super) fn read(
+pub(super) fn parse_command(
     resource: &ModerationResource,
     method: &Method,
     fields: RequestFields<'_>,
@@ -21,16 +21,16 @@ pub(super) fn read(
     let client = fields.client(caller)?;
     let deed = deed(resource, method, fields, now)?;
     let (users, scope) = match (&deed, resource) {
-        (CommandKind::Block | CommandKind::LiftBlock, _) => (vec![itself(&client)?], fields.needed_place()?),
+        (CommandKind::Block | CommandKind::LiftBlock, _) => (vec![itself(&client)?], fields.required_scope()?),
         (_, ModerationResource::Conversation(id)) => {
-            let conversation = fields::conversation(id)?;
+            let conversation = fields::parse_conversation(id)?;
             (vec![conversation.to_string()], conversation)
         }
-        (CommandKind::SetRole(_) | CommandKind::RemoveRole(_), _) => (fields.users()?, fields.needed_place()?),
-        _ => (fields.users()?, fields.place()?.unwrap_or(Pattern::Everything)),
+        (CommandKind::SetRole(_) | CommandKind::RemoveRole(_), _) => (fields.users()?, fields.required_scope()?),
+        _ => (fields.users()?, fields.scope()?.unwrap_or(Pattern::Everything)),
     };
-    let app = fields.app_of(&deed, kept)?;
-    Ok(ModerationCommand { deed, users, scope, app, client })
+    let app = fields.app_for_command(&deed, kept)?;
+    Ok(ModerationCommand { kind: deed, users, scope, app, client })
 }
 
 /// Returns the parameters that a resource accepts.
@@ -57,13 +57,13 @@ fn deed(
     now: Millis,
 ) -> Result<CommandKind, InvalidRequest> {
     Ok(match resource {
-        ModerationResource::Entries(EntryKind::Bans) => CommandKind::Ban(fields.terms(now)?),
-        ModerationResource::Entries(EntryKind::Mutes) => CommandKind::Mute(fields.terms(now)?),
+        ModerationResource::Entries(EntryKind::Bans) => CommandKind::Ban(fields.sanction_terms(now)?),
+        ModerationResource::Entries(EntryKind::Mutes) => CommandKind::Mute(fields.sanction_terms(now)?),
         ModerationResource::Entries(EntryKind::Roles) => CommandKind::SetRole(fields.role()?),
         ModerationResource::Entries(_) => CommandKind::Block,
         ModerationResource::Lifting(EntryKind::Bans) => CommandKind::LiftBan,
         ModerationResource::Lifting(EntryKind::Mutes) => CommandKind::LiftMute,
-        ModerationResource::Lifting(EntryKind::Roles) => CommandKind::RemoveRole(fields.former_role()?),
+        ModerationResource::Lifting(EntryKind::Roles) => CommandKind::RemoveRole(fields.role_to_remove()?),
         ModerationResource::Lifting(_) => CommandKind::LiftBlock,
         ModerationResource::Conversation(_) if method == Method::PUT => {
             CommandKind::SetConversation { kind: fields.kind()?, owner: fields.owner()? }
@@ -75,7 +75,10 @@ fn deed(
 /// Returns the client, which is the user of a block.
 fn itself(client: &str) -> Result<String, InvalidRequest> {
     if client.is_empty() {
-        return Err(invalid("client_id", "must be given: a service must name the client that sets or lifts the block"));
+        return Err(invalid_field(
+            "client_id",
+            "must be given: a service must name the client that sets or lifts the block",
+        ));
     }
     Ok(client.to_owned())
 }

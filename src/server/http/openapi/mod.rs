@@ -24,11 +24,11 @@ pub(super) const PATH: &str = "/v1/openapi.json";
 /// Answers with the document, which is created on the first request.
 pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
     let _place = admission::enter(exchange)?;
-    host_check::only(request, "GET, HEAD")?;
+    host_check::check_method(request, "GET, HEAD")?;
     host_check::demonstration(exchange, request)?;
-    host_check::one_host(request)?;
+    host_check::check_single_host(request)?;
     let make = || Bytes::from(document(exchange.settings).to_string());
-    Ok(render::success("application/json", exchange.snapshot.description.get_or_init(make).clone()))
+    Ok(render::success("application/json", exchange.snapshot.openapi_document.get_or_init(make).clone()))
 }
 
 /// Returns the document for these settings.
@@ -45,21 +45,21 @@ fn document(settings: &Settings) -> Value {
 
 fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     let mut paths: Map<String, Value> = read(include_str!("text/own.json"));
-    paths.extend(moderation::paths(&security::required_by_any(&settings.engine.authenticators), responses));
+    paths.extend(moderation::paths(&security::requirements_for_any_app(&settings.engine.authenticators), responses));
     let mut describe = |path: String, route: &SigningRoute<'_>, about: &OperationText, tag: &str, shape: &str| {
-        let security = security::required(&settings.engine.authenticators, route.app.name());
-        let described = DescribedPath { about, route, tag, shape, security, responses };
-        paths.insert(path, described.item());
+        let security = security::requirements_for_app(&settings.engine.authenticators, route.app.name());
+        let described = DescribedPath { text: about, route, tag, shape, security, responses };
+        paths.insert(path, described.path_item());
     };
     for app in &settings.engine.apps {
         for (name, about) in &operations(app) {
-            if let Some(route) = route::to(app, name) {
+            if let Some(route) = route::signing_route(app, name) {
                 describe(format!("/v1/{}/{name}", app.name()), &route, about, app.name(), shape(app));
             }
         }
     }
     for (path, about) in &read::<Map<String, Value>>(include_str!("text/compat.json")) {
-        if let Some(Ok(route)) = compat::route(settings, path) {
+        if let Some(Ok(route)) = compat::find_route(settings, path) {
             let tag = if path == compat::SIGN2 { "demo-server" } else { "cloud-functions" };
             describe(path.clone(), &route, &OperationText::of(about), tag, "leancloud");
         }

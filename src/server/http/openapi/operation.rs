@@ -51,7 +51,7 @@ enum ParameterLocation {
 
 /// A path with everything that its description needs.
 pub(super) struct DescribedPath<'a> {
-    pub(super) about: &'a OperationText,
+    pub(super) text: &'a OperationText,
     pub(super) route: &'a SigningRoute<'a>,
     pub(super) tag: &'a str,
     /// The prefix of the names of its error responses.
@@ -69,19 +69,19 @@ impl OperationText {
 
 impl DescribedPath<'_> {
     /// Returns the path item.
-    pub(super) fn item(&self) -> Value {
+    pub(super) fn path_item(&self) -> Value {
         let mut item = Map::from_iter([("post".to_owned(), self.post())]);
-        if self.route.gettable {
+        if self.route.supports_get {
             item.insert("get".to_owned(), self.get());
         }
         Value::Object(item)
     }
 
     fn post(&self) -> Value {
-        let json = content(&self.about.body, self.requests(ParameterLocation::Body));
+        let json = content(&self.text.body, self.requests(ParameterLocation::Body));
         let mut bodies = Map::from_iter([(JSON.to_owned(), Value::Object(json))]);
-        if self.route.takes_forms {
-            let schema = json!({ "type": "object", "properties": self.about.query });
+        if self.route.accepts_forms {
+            let schema = json!({ "type": "object", "properties": self.text.query });
             bodies.insert(FORM.to_owned(), Value::Object(content(&schema, self.requests(ParameterLocation::Form))));
         }
         let mut post = self.operation("", &[ParameterLocation::Body, ParameterLocation::Form]);
@@ -90,7 +90,7 @@ impl DescribedPath<'_> {
     }
 
     fn get(&self) -> Value {
-        let parameters: Vec<_> = self.about.query.iter().map(|(name, schema)| self.parameter(name, schema)).collect();
+        let parameters: Vec<_> = self.text.query.iter().map(|(name, schema)| self.parameter(name, schema)).collect();
         let mut get = self.operation(".by-query", &[ParameterLocation::Query]);
         get.insert("parameters".to_owned(), Value::Array(parameters));
         Value::Object(get)
@@ -113,12 +113,12 @@ impl DescribedPath<'_> {
         let mut operation = Map::from_iter([
             ("operationId".to_owned(), json!(format!("{}.{name}{ending}", self.tag))),
             ("tags".to_owned(), json!([self.tag])),
-            ("summary".to_owned(), json!(self.about.summary)),
+            ("summary".to_owned(), json!(self.text.summary)),
             ("security".to_owned(), self.security.clone()),
             ("responses".to_owned(), self.all_responses(places)),
         ]);
-        if !self.about.description.is_empty() {
-            operation.insert("description".to_owned(), json!(self.about.description));
+        if !self.text.description.is_empty() {
+            operation.insert("description".to_owned(), json!(self.text.description));
         }
         operation
     }
@@ -148,7 +148,7 @@ impl DescribedPath<'_> {
         let first_text = self.route.forms.iter().map(|(_, form)| media(form)).find(|media| *media != JSON);
         let contents = self.route.forms.iter().map(|(_, form)| {
             let (media, token) = (media(form), reference("schemas", "Token"));
-            let schema = if media == JSON { &self.about.answer } else { &token };
+            let schema = if media == JSON { &self.text.answer } else { &token };
             let is_here =
                 |example: &Value| if example["value"].is_string() { Some(media) == first_text } else { media == JSON };
             let of_this_form = answers.iter().filter(|(_, example)| is_here(example));
@@ -193,7 +193,7 @@ impl DescribedPath<'_> {
         &'s self,
         places: &'s [ParameterLocation],
     ) -> impl Iterator<Item = (&'s String, &'s OperationExample)> {
-        self.about.examples.iter().filter(|(_, example)| places.contains(&example.by))
+        self.text.examples.iter().filter(|(_, example)| places.contains(&example.by))
     }
 }
 

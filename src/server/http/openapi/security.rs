@@ -13,12 +13,12 @@ pub(super) fn schemes(authenticators: &Authenticators) -> Map<String, Value> {
 
 /// Returns the schemes for requests to this app; any one is sufficient. If a proxy or the Unix socket identifies the
 /// caller, the request needs no credential.
-pub(super) fn required(authenticators: &Authenticators, app: &str) -> Value {
+pub(super) fn requirements_for_app(authenticators: &Authenticators, app: &str) -> Value {
     one_of(authenticators.all().iter().filter(|authenticator| authenticator.common().accepts_app(app)))
 }
 
 /// Returns the schemes for requests that can be about any app.
-pub(super) fn required_by_any(authenticators: &Authenticators) -> Value {
+pub(super) fn requirements_for_any_app(authenticators: &Authenticators) -> Value {
     one_of(authenticators.all().iter())
 }
 

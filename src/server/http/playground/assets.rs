@@ -28,7 +28,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Returns the file at this path below the path of the page.
-pub(super) fn at(below: &str) -> Option<HttpResponse> {
+pub(super) fn find_asset(below: &str) -> Option<HttpResponse> {
     let (_, media, text) = ASSETS.iter().find(|(path, ..)| *path == below)?;
     let mut answer = Response::new(ResponseBody::from(*text));
     protect(answer.headers_mut(), media);
@@ -77,7 +77,7 @@ mod tests {
             let absolute = text.split("\"/playground").skip(1).filter_map(|rest| rest.split('"').next());
             let relative = text.split("from \".").skip(1).filter_map(|rest| rest.split('"').next());
             for link in absolute.chain(relative).filter(|link| link.contains('.')) {
-                assert!(at(link).is_some(), "{path} links {link}");
+                assert!(find_asset(link).is_some(), "{path} links {link}");
             }
         }
     }

@@ -36,10 +36,10 @@ pub(super) async fn explain(
     let asked: PlaygroundExchange = fields(read(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
     let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
-    let signed = asked.answer.and_then(|answer| signed::of(route.app, &ask, &answer));
+    let signed = asked.answer.and_then(|answer| signed::signed_string(route.app, &ask, &answer));
     let engine = &exchange.settings.engine;
     let inquiries = engine.inquiries(&ask, &caller, exchange.runtime.moderation.read()?.register(), exchange.now);
-    let told = exchange.snapshot.remote.inquire(inquiries, exchange.trace).await?;
+    let told = exchange.snapshot.upstreams.inquire(inquiries, exchange.trace).await?;
     let index = exchange.runtime.moderation.read()?;
     let world = RuntimeData { moderation: index.register(), told: &told };
     let steps = engine.explain(&ask, &caller, world, exchange.now);

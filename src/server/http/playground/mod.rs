@@ -24,7 +24,7 @@ use crate::config::DemoCaller;
 const PATH: &str = "/playground";
 
 /// Returns the caller configuration of the demonstration if the playground is served and the path belongs to it.
-pub(super) fn at<'a>(exchange: &RequestContext<'a>, path: &str) -> Option<&'a DemoCaller> {
+pub(super) fn demo_caller_at<'a>(exchange: &RequestContext<'a>, path: &str) -> Option<&'a DemoCaller> {
     let below = path.strip_prefix(PATH).filter(|below| below.is_empty() || below.starts_with('/'));
     let served = exchange.settings.server.playground && below.is_some();
     exchange.settings.demo_caller.as_ref().filter(|_| served)
@@ -38,23 +38,25 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let _slot = admission::enter(exchange)?;
     host_check::demonstration(exchange, request)?;
-    host_check::one_host(request)?;
+    host_check::check_single_host(request)?;
     let below = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();
-    if let Some(asset) = assets::at(&below) {
-        return host_check::only(request, "GET, HEAD").map(|()| asset);
+    if let Some(asset) = assets::find_asset(&below) {
+        return host_check::check_method(request, "GET, HEAD").map(|()| asset);
     }
     same_origin(exchange, request)?;
     match below.as_str() {
-        "/world" => host_check::only(request, "GET, HEAD").map(|()| json(&world::of(exchange.settings, demo))),
+        "/world" => {
+            host_check::check_method(request, "GET, HEAD").map(|()| json(&world::choices(exchange.settings, demo)))
+        }
         "/token" => {
-            host_check::only(request, "POST")?;
+            host_check::check_method(request, "POST")?;
             let asked = read(exchange, request).await?;
-            token::make(exchange, demo, asked).map(|made| json(&made))
+            token::create_token(exchange, demo, asked).map(|made| json(&made))
         }
         _ => {
-            let route = below.strip_prefix("/explain/").and_then(|place| route::find(exchange, place));
+            let route = below.strip_prefix("/explain/").and_then(|place| route::find_signing_route(exchange, place));
             let route = route.ok_or_else(nowhere)?;
-            host_check::only(request, "POST")?;
+            host_check::check_method(request, "POST")?;
             explain::explain(exchange, &route, request).await.map(|explained| json(&explained))
         }
     }
@@ -65,11 +67,11 @@ fn same_origin<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result
     if !cross_site::is_foreign(exchange, request) {
         return Ok(());
     }
-    Err(ApiError::plain(ErrorCode::Denied, "The playground serves only its own page."))
+    Err(ApiError::with_same_message(ErrorCode::Denied, "The playground serves only its own page."))
 }
 
 async fn read(exchange: &RequestContext<'_>, request: &mut Request<Incoming>) -> Result<Map<String, Value>, ApiError> {
-    let encoding = params::encoding(request.headers(), false)?;
+    let encoding = params::body_encoding(request.headers(), false)?;
     let server = &exchange.settings.server;
     let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
     params::from_body(&bytes, encoding, false).map(|params| params.values)
@@ -80,7 +82,7 @@ fn fields<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T, ApiError
     // The message names fields and types. It can quote a value of the wrong type, but no secrets are sent to these
     // routes.
     serde_json::from_value(Value::Object(values))
-        .map_err(|error| ApiError::plain(ErrorCode::InvalidField, error.to_string()))
+        .map_err(|error| ApiError::with_same_message(ErrorCode::InvalidField, error.to_string()))
 }
 
 fn json(value: &Value) -> HttpResponse {
@@ -88,5 +90,5 @@ fn json(value: &Value) -> HttpResponse {
 }
 
 fn nowhere() -> ApiError {
-    ApiError::plain(ErrorCode::NotFound, "There is nothing at this path. The playground is at /playground.")
+    ApiError::with_same_message(ErrorCode::NotFound, "There is nothing at this path. The playground is at /playground.")
 }

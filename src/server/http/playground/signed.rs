@@ -27,7 +27,7 @@ pub(super) struct SignedString {
 type MacClaim = (String, Vec<u8>);
 
 /// Returns the string that was signed for this answer to `ask`, or `None` if the answer cannot come from this app.
-pub(super) fn of(app: &App, ask: &SigningRequest, answer: &str) -> Option<SignedString> {
+pub(super) fn signed_string(app: &App, ask: &SigningRequest, answer: &str) -> Option<SignedString> {
     let ((text, mac), token) = match app {
         App::LeanCloud(one) => (signature(one, ask, answer)?, None),
         App::TalkJs(_) => user_signature(answer).map(|claimed| (claimed, None)).or_else(|| wrapped_token(answer))?,

@@ -21,19 +21,19 @@ struct TokenWish {
 }
 
 /// Returns the token and its expiry time in Unix seconds.
-pub(super) fn make(
+pub(super) fn create_token(
     exchange: &RequestContext<'_>,
     demo: &DemoCaller,
     asked: Map<String, Value>,
 ) -> Result<Value, ApiError> {
     let TokenWish { subject, roles } = fields(asked)?;
     model::check_identifier(&subject, 255)
-        .map_err(|flaw| ApiError::plain(ErrorCode::InvalidField, format!("subject {flaw}")))?;
+        .map_err(|flaw| ApiError::with_same_message(ErrorCode::InvalidField, format!("subject {flaw}")))?;
     let issued_at = exchange.now.seconds();
     let expires_at = issued_at.saturating_add(LIFE);
     let token = demo.token(&subject, &roles, issued_at, expires_at);
     let token = token.map_err(|error| {
-        ApiError::plain(ErrorCode::InvalidField, format!("roles cannot be put into the token: {error}"))
+        ApiError::with_same_message(ErrorCode::InvalidField, format!("roles cannot be put into the token: {error}"))
     })?;
     Ok(json!({ "token": token, "expires_at": expires_at }))
 }

@@ -13,7 +13,7 @@ use crate::vendor::{App, Operation};
 const MOST: usize = 200;
 
 /// Returns all names.
-pub(super) fn of(settings: &Settings, demo: &DemoCaller) -> Value {
+pub(super) fn choices(settings: &Settings, demo: &DemoCaller) -> Value {
     let document = settings.engine.policy.document();
     let all = settings.engine.authenticators.all();
     json!({

@@ -132,7 +132,7 @@ fn tokens_over_8_kib_are_not_looked_at() {
 }
 
 #[test]
-fn refusals_hold_no_part_of_the_token_but_an_escaped_name() {
+fn errors_contain_only_an_escaped_name_of_the_token() {
     let issuer = format!("https://evil.example/\n{}", "x".repeat(5000));
     let bad = token(json!({ "iss": issuer }));
     let refusal = identify_token(jwt(), &bad).unwrap_err();

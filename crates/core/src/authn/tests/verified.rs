@@ -84,11 +84,11 @@ fn thumbprint(number: u8) -> String {
 
 /// Returns the caller or the error, with all details.
 fn outcome(authenticators: &Authenticators, token: &str, app: &str, now: Millis, was_tried: bool) -> String {
-    said_with(ClientCertificate::Absent, authenticators, token, app, now, was_tried)
+    outcome_with_certificate(ClientCertificate::Absent, authenticators, token, app, now, was_tried)
 }
 
 /// Does the same on a connection with this certificate.
-fn said_with(
+fn outcome_with_certificate(
     certificate: ClientCertificate<'_>,
     authenticators: &Authenticators,
     token: &str,
@@ -127,7 +127,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn it_makes_no_difference_whether_tokens_are_remembered(steps in proptest::collection::vec(step(), 1..60)) {
+    fn the_token_cache_does_not_change_results(steps in proptest::collection::vec(step(), 1..60)) {
         let (set, tokens) = (key_set(), tokens());
         set.replace(Some(fetched(&["one", "other"])));
         let plain = authenticators(&set);
@@ -141,7 +141,7 @@ proptest! {
                     let certificate = number.map(certificate);
                     let shown = certificate.as_ref().map_or(ClientCertificate::Absent, ClientCertificate::Valid);
                     let [with, without] =
-                        [&remembering, &plain].map(|one| said_with(shown, one, token, app, now, was_tried));
+                        [&remembering, &plain].map(|one| outcome_with_certificate(shown, one, token, app, now, was_tried));
                     prop_assert_eq!(with, without);
                 }
             }
@@ -180,7 +180,7 @@ fn what_is_remembered_of_a_bound_token_counts_for_its_certificate_alone() {
             (ClientCertificate::Valid(&other), false),
             (ClientCertificate::NoLongerValid, false),
         ] {
-            let said = said_with(shown, &authenticators, &bound, "ably", NOW, false);
+            let said = outcome_with_certificate(shown, &authenticators, &bound, "ably", NOW, false);
             assert_eq!(said.starts_with("Ok"), holds, "{shown:?}: {said}");
         }
     }
@@ -208,8 +208,8 @@ fn what_is_refused_is_not_remembered() {
     let authenticators = authenticators(&set).with_token_cache(KEY);
     for token in tokens() {
         let own = certificate(1);
-        let held =
-            said_with(ClientCertificate::Valid(&own), &authenticators, &token, "ably", NOW, true).starts_with("Ok");
+        let held = outcome_with_certificate(ClientCertificate::Valid(&own), &authenticators, &token, "ably", NOW, true)
+            .starts_with("Ok");
         assert_eq!(is_known(&authenticators, &token, NOW), held, "{token}");
     }
     // The signature is valid. Whether the token is for this app is checked each time.
