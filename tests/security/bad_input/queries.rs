@@ -22,7 +22,12 @@ fn queries_are_well_encoded() {
         encoded("a lone surrogate", "user_id=%ed%a0%80"),
         encoded("an overlong slash", "user_id=%c0%af"),
         field("a name twice", ask("ttl=600&ttl=600"), "ttl", "is in the query more than once"),
-        field("a name twice, once encoded", ask("user_id=tom&%75ser_id=alice"), "user_id", "is in the query more than once"),
+        field(
+            "a name twice, once encoded",
+            ask("user_id=tom&%75ser_id=alice"),
+            "user_id",
+            "is in the query more than once",
+        ),
         field("a NUL in an id", ask("user_id=to%00m"), "user_id", "must not hold control characters"),
         field("a newline in an id", ask("user_id=to%0Am"), "user_id", "must not hold control characters"),
         field("an empty id", ask("user_id="), "user_id", "must not be empty"),
