@@ -345,7 +345,7 @@ async fn fails(reply: Reply, reason: &str) {
     );
     assert!(line["reason"].as_str().unwrap().contains(reason), "{reason}: {line}");
     let log = signer.log();
-    assert!(log.contains("WARN chat_signer::remote::facts: ") && log.contains(reason), "{log}");
+    assert!(log.contains("WARN chat_signer::upstream::facts: ") && log.contains(reason), "{log}");
     assert_eq!(signer.ready().await.status, 200);
 
     // For a moment nobody is asked again, then a good answer counts.

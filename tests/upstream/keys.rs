@@ -59,7 +59,7 @@ async fn it_starts_without_the_issuer_and_says_what_it_waits_for() {
     let ready = signer.ready().await;
     assert_eq!(ready.status, 503);
     assert!(ready.body.contains(&format!("[-] keys: the keys of app-users from {}: ", issuer.url(SET))), "{ready:?}");
-    logged(&signer, "WARN chat_signer::remote::keys: app-users: no keys came from").await;
+    logged(&signer, "WARN chat_signer::upstream::keys: app-users: no keys came from").await;
 
     let answer = signer.login(&key.bearer(ISSUER, "tom")).await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"));
@@ -260,7 +260,7 @@ fn one_bad_key_is_skipped_with_one_warning() {
             assert_eq!(signer.subject(&key.bearer(ISSUER, "tom")).await, Ok("tom".to_owned()), "{reason}");
             logged(
                 &signer,
-                &format!("WARN chat_signer::remote::keys: app-users: a key from {} is not used: ", issuer.url(SET)),
+                &format!("WARN chat_signer::upstream::keys: app-users: a key from {} is not used: ", issuer.url(SET)),
             )
             .await;
 
@@ -414,7 +414,7 @@ async fn metadata_that_came_over_https_name_no_other_program_on_this_machine() {
     fs::write(directory.join("ca.crt"), authority.pem()).unwrap();
     let authenticator = authenticator("jwks = { discovery = true, ca = \"ca.crt\" }").replace(ISSUER, &issuer);
     let signer = Signer::start_in(directory, &authenticator).await;
-    until("the refusal", async || signer.ready().await.body.contains("by HTTPS")).await;
+    until("the refusal", async || signer.ready().await.body.contains("must be an https URL")).await;
     assert_eq!(local.count(SET), 0);
 }
 
@@ -427,8 +427,8 @@ fn metadata_that_can_not_be_believed_are_not() {
         (json!({"issuer": null}), "another issuer"),
         (json!({"jwks_uri": null}), "no key set"),
         (json!({"jwks_uri": "/jwks.json"}), "no key set"),
-        (json!({"jwks_uri": "http://id.example.com/jwks.json"}), "by HTTPS"),
-        (json!({"jwks_uri": "file:///etc/passwd"}), "by HTTPS"),
+        (json!({"jwks_uri": "http://id.example.com/jwks.json"}), "must be an https URL"),
+        (json!({"jwks_uri": "file:///etc/passwd"}), "must be an https URL"),
     ] {
         alone(async {
             let provider = Server::start().await;

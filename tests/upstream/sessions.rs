@@ -240,7 +240,7 @@ async fn nobody_is_let_in_while_the_backend_is_down() {
     assert_eq!(signer.subject("cookie: sid=2\r\n").await, Err(503));
     signer.pass(31 * SECOND).await;
     assert_eq!(signer.subject("cookie: sid=1\r\n").await, Err(503));
-    assert!(signer.log().contains("WARN chat_signer::remote::sessions: session: "));
+    assert!(signer.log().contains("WARN chat_signer::upstream::sessions: session: "));
     backend.up().await;
     signer.pass(SECOND).await;
     assert_eq!(signer.subject("cookie: sid=1\r\n").await, tom());

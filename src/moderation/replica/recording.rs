@@ -54,7 +54,7 @@ impl Recording {
     fn tell_begun(&self, HighWaterMark { version, .. }: &HighWaterMark) {
         let path = self.file.path().display();
         tracing::warn!(
-            "began a record of the store in {path}, at change {version}; if a record existed before, stop the \
+            "created a record of the store in {path}, at change {version}; if there was a record before, stop the \
              server and restore it"
         );
     }

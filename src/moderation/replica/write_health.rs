@@ -94,7 +94,7 @@ impl ModerationReplica {
         let did_fail = before.is_some_and(|before| before.is_err());
         match failure {
             Some(failure) if !did_fail => {
-                tracing::error!("changes can't be stored, so nobody can be banned; signing goes on: {failure}");
+                tracing::error!("changes cannot be stored, so nobody can be banned; signing continues: {failure}");
             }
             None if did_fail => tracing::info!("changes can be stored again"),
             Some(_) | None => {}

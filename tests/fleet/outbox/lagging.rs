@@ -111,6 +111,6 @@ async fn one_conversation_that_can_not_be_dealt_with_is_no_reason_not_to_look_at
     until(async || world.vendor.access("c00", "alice").is_none()).await;
     // By whom another process let in.
     world.vendor.join("c00", "alice", "ReadWrite", true);
-    assert!(world.dead_letter().await.contains("would lead elsewhere"));
+    assert!(world.dead_letter().await.contains("cannot be part of a URL path"));
     assert_eq!(world.vendor.access("c00", "alice"), None);
 }

@@ -50,7 +50,8 @@ fn bans_that_redis_would_not_store_are_reported_before_anybody_bans() {
     for (round, (setting, good, bad, says, reason)) in rounds.into_iter().enumerate() {
         redis.ask::<()>(&["CONFIG", "SET", setting, bad]);
         fleet.all(&format!("{setting} {bad} is reported"), |server| {
-            let is_noticed = |line: String| line.starts_with("[!] moderation: signing goes on") && line.contains(says);
+            let is_noticed =
+                |line: String| line.starts_with("[!] moderation: signing continues") && line.contains(says);
             line(server).is_some_and(is_noticed) && shows(server, "writable 0")
         });
         for server in &fleet.servers {

@@ -142,7 +142,7 @@ fn a_file_that_could_not_grow_is_reported_before_anybody_bans_and_needs_no_resta
     assert_eq!(bans(&server, "tom"), 200);
     let length = fs::metadata(server.directory.join("moderation.redb")).unwrap().len();
     server.limit_files(Some(length));
-    until("it is reported", || verbose(&server).1.starts_with("[!] moderation: signing goes on"));
+    until("it is reported", || verbose(&server).1.starts_with("[!] moderation: signing continues"));
     let line = verbose(&server).1;
     assert!(line.contains("moderation.redb can't be written: File too large"), "{line}");
     assert_eq!(bans(&server, "zoe"), 503);

@@ -170,7 +170,7 @@ fn a_file_of_an_earlier_version_gets_a_record() {
     Runtime::new().unwrap().block_on(change(path, 2));
     let server = started(directory);
     let said = server.said();
-    assert!(said.contains("began a record of the store in ") && said.contains(", at change 2; "), "{said}");
+    assert!(said.contains("created a record of the store in ") && said.contains(", at change 2; "), "{said}");
     assert!(fs::read_to_string(&record).unwrap().contains("\"version\":2,"));
     server.signal("-KILL");
     let directory = server.killed();
@@ -227,7 +227,7 @@ fn without_file_and_record_a_store_is_begun_with_a_warning() {
     }
     let server = started(directory);
     let said = server.said();
-    let warnings: Vec<_> = said.lines().filter(|line| line.contains("began ")).collect();
+    let warnings: Vec<_> = said.lines().filter(|line| line.contains("created ")).collect();
     assert!(warnings.iter().any(|line| line.contains("created an empty store in ")), "{said}");
     assert!(warnings.iter().all(|line| line.to_lowercase().contains("warn")), "{said}");
     assert_eq!(login(&server, "ben"), 200, "that both were lost nobody can tell");

@@ -235,7 +235,7 @@ async fn what_was_acknowledged_survives_kill_9() {
 /// Has a process make changes, kills it when it has acknowledged so many, and returns the number of the last.
 fn killed_after(lines: usize, path: &Path, before: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "file::makes_changes_until_it_is_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "backends::file::makes_changes_until_it_is_killed", "--ignored", "--nocapture"])
         .env(CHILD, path)
         .stdout(Stdio::piped())
         .spawn()
