@@ -53,9 +53,9 @@ pub fn read_to_end(file: &mut File, longest: u64) -> io::Result<Vec<u8>> {
     if length <= longest {
         // The capacity is reserved at once. A reallocation would leave a part of a secret in freed memory.
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
-        file.take(longest.saturating_add(1)).read_to_end(&mut read_to_end)?;
-        if u64::try_from(read_to_end.len()).is_ok_and(|length| length <= longest) {
-            return Ok(read_to_end);
+        file.take(longest.saturating_add(1)).read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length <= longest) {
+            return Ok(bytes);
         }
     }
     Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {longest} bytes")))

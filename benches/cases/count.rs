@@ -16,7 +16,7 @@ use chat_signer::telemetry::AuditDecision;
 use chat_signer::telemetry::metrics::{IdentityLabel, ListenerLabel, Metrics, RouteLabel};
 
 use cases::caller::{Calls, Kind};
-use cases::{Bench, Case, NOW, Register};
+use cases::{Bench, Case, EntryCount, NOW};
 
 const STAGES: [&str; 3] = ["parse", "decide", "sign"];
 
@@ -33,7 +33,7 @@ fn main() {
         [stage, case, register, times] => {
             let case = Case::ALL.into_iter().find(|known| known.as_str() == *case).expect("a known case");
             let register =
-                Register::ALL.into_iter().find(|known| known.as_str() == *register).expect("a known register");
+                EntryCount::ALL.into_iter().find(|known| known.as_str() == *register).expect("a known register");
             run(stage, &Bench::new(case, register), times.parse().expect("a number of times"));
         }
         _ => list(),
@@ -47,13 +47,13 @@ fn list() {
     }
     println!("metrics request shown");
     for case in Case::ALL {
-        for register in Register::ALL {
+        for register in EntryCount::ALL {
             println!("answer {case} {register}");
         }
     }
     for case in Case::ALL {
         for stage in STAGES {
-            println!("{stage} {case} {}", Register::Ten);
+            println!("{stage} {case} {}", EntryCount::Ten);
         }
     }
 }
@@ -64,10 +64,10 @@ fn measure(times: usize) {
     let [app, authenticator] = &names;
     let rules = (0..=times).map(|_| "managers-invite".to_owned());
     let count = |rule| {
-        metrics.identified(Some(authenticator), IdentityLabel::Accepted);
-        metrics.decided(Arc::clone(app), Action::Invite, AuditDecision::Allow, Cow::Owned(rule));
+        metrics.count_authentication(Some(authenticator), IdentityLabel::Accepted);
+        metrics.count_decision(Arc::clone(app), Action::Invite, AuditDecision::Allow, Cow::Owned(rule));
         let route = RouteLabel::Operation(Arc::clone(app), "invite");
-        metrics.answered(ListenerLabel::Main, route, 200, Duration::from_micros(90));
+        metrics.count_answer(ListenerLabel::Main, route, 200, Duration::from_micros(90));
     };
     // The first count of a label takes longer than later counts.
     let mut rules: Vec<String> = rules.collect();

@@ -27,7 +27,7 @@ const CALLER: &str = "bob";
 
 /// How many entries the policy file has, in addition to the shipped policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Register {
+pub enum EntryCount {
     /// Ten bans and ten bindings.
     Ten,
     /// 100,000 bans and 100,000 bindings.
@@ -36,16 +36,16 @@ pub enum Register {
     OwnHundredThousand,
 }
 
-impl Register {
+impl EntryCount {
     /// All sizes.
-    pub const ALL: [Register; 3] = [Register::Ten, Register::HundredThousand, Register::OwnHundredThousand];
+    pub const ALL: [EntryCount; 3] = [EntryCount::Ten, EntryCount::HundredThousand, EntryCount::OwnHundredThousand];
 
     /// Returns the name in the reports.
     pub fn as_str(self) -> &'static str {
         match self {
-            Register::Ten => "10",
-            Register::HundredThousand => "100000",
-            Register::OwnHundredThousand => "100000-own",
+            EntryCount::Ten => "10",
+            EntryCount::HundredThousand => "100000",
+            EntryCount::OwnHundredThousand => "100000-own",
         }
     }
 }
@@ -98,7 +98,7 @@ impl Case {
     }
 }
 
-impl fmt::Display for Register {
+impl fmt::Display for EntryCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -122,7 +122,7 @@ impl Bench {
     ///
     /// # Panics
     /// Panics if the demonstration does not load or denies the request.
-    pub fn new(case: Case, register: Register) -> Bench {
+    pub fn new(case: Case, register: EntryCount) -> Bench {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("signer.toml");
         let settings = config::load(&root).settings.expect("the demonstration loads");
         let mut engine = settings.engine;
@@ -142,15 +142,15 @@ impl Bench {
     pub fn request(&self) -> VendorRequest {
         let (_, name) = self.case.app_and_operation();
         let operation = vendor::operation(self.app(), name).expect("the app has the operation");
-        let values = json::object(self.case.body()).expect("the body is an object");
+        let values = json::parse_object(self.case.body()).expect("the body is an object");
         let params = Params { values, lenient: false };
         vendor::parse(self.app(), operation, &params, Some(&self.caller)).expect("the request is well-formed")
     }
 
     /// Stage 3: decides whether the request is allowed.
     pub fn decide(&self, ask: SigningRequest) -> Permit {
-        let register = self.engine.policy.register();
-        let facts = DecisionData { registers: &[register], told: &[] };
+        let register = self.engine.policy.entries();
+        let facts = DecisionData { entries: &[register], facts: &[] };
         self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
     }
 
@@ -167,7 +167,7 @@ impl Bench {
 
     /// Stages 3 and 4 with moderation entries.
     pub fn answer_with(&self, request: VendorRequest, moderation: &policy::EntryIndex) -> SigningOutcome {
-        self.engine.answer(self.app(), request, &self.caller, RuntimeData { moderation, told: &[] }, NOW, ENTROPY)
+        self.engine.sign(self.app(), request, &self.caller, RuntimeData { moderation, facts: &[] }, NOW, ENTROPY)
     }
 
     fn app(&self) -> &App {
@@ -192,8 +192,8 @@ fn authorization(secret: &Secret) -> HeaderMap {
     HeaderMap::from_iter([(AUTHORIZATION, value)])
 }
 
-fn with_entries(mut document: PolicyDocument, register: Register) -> PolicyDocument {
-    let role = document.ladder.role("member");
+fn with_entries(mut document: PolicyDocument, register: EntryCount) -> PolicyDocument {
+    let role = document.role_hierarchy.find("member");
     let mut add = |user: String, scope: Pattern| {
         document.entries.bindings.push(BindingEntry {
             user: user.clone(),
@@ -211,27 +211,27 @@ fn with_entries(mut document: PolicyDocument, register: Register) -> PolicyDocum
             origin: EntryOrigin::File { line: 1 },
         });
     };
-    let others = if register == Register::Ten { 10 } else { 100_000 };
+    let others = if register == EntryCount::Ten { 10 } else { 100_000 };
     for i in 0..others {
-        add(format!("user-{i}"), elsewhere(i));
+        add(format!("user-{i}"), unused_scope(i));
     }
     for user in [CALLER, "mary", "nina", "oscar"] {
-        add(user.to_owned(), elsewhere(0));
-        add(user.to_owned(), elsewhere(1));
+        add(user.to_owned(), unused_scope(0));
+        add(user.to_owned(), unused_scope(1));
     }
-    if register == Register::OwnHundredThousand {
+    if register == EntryCount::OwnHundredThousand {
         for i in 0..100_000 {
-            add(CALLER.to_owned(), elsewhere(i));
+            add(CALLER.to_owned(), unused_scope(i));
         }
     }
     document
 }
 
 /// Returns conversations and namespaces that no request here uses.
-fn elsewhere(i: usize) -> Pattern {
+fn unused_scope(i: usize) -> Pattern {
     if i.is_multiple_of(2) {
         Pattern::Exact(format!("elsewhere-{i}"))
     } else {
-        Pattern::Under(format!("elsewhere-{i}:"))
+        Pattern::Namespace(format!("elsewhere-{i}:"))
     }
 }

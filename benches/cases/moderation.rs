@@ -25,7 +25,7 @@ use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 use cases::{Bench, Case, NOW, Register};
 
 /// How many bans are written in a change while the store is filled.
-const AT_ONCE: usize = 10_000;
+const BATCH: usize = 10_000;
 
 /// How often each operation is measured.
 const ROUNDS: usize = 200;
@@ -51,8 +51,8 @@ async fn measure(settings: &StoreSettings, bans: usize) -> Result<(), Failure> {
     // moderation entries.
     let before = resident()?;
     let began = Instant::now();
-    let moderation = ModerationReplica::of(Store::open(settings).await?, settings.max_staleness);
-    moderation.catch_up().await;
+    let moderation = ModerationReplica::with_store(Store::open(settings).await?, settings.max_staleness);
+    moderation.sync().await;
     let loaded = began.elapsed();
     let memory = resident()?.saturating_sub(before);
     assert_eq!(moderation.read()?.len(), bans, "all of it is there");
@@ -69,11 +69,11 @@ async fn measure(settings: &StoreSettings, bans: usize) -> Result<(), Failure> {
 }
 
 async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
-    store.begin().await?;
+    store.initialize().await?;
     let author = Arc::new(EntryAuthor { kind: CallerKind::Service, subject: "backend".to_owned(), role: None });
     let mut numbers = (0..bans).peekable();
     while numbers.peek().is_some() {
-        let puts = numbers.by_ref().take(AT_ONCE).map(|number| {
+        let puts = numbers.by_ref().take(BATCH).map(|number| {
             let record = ModerationEntry::Ban(Sanction {
                 user: format!("banned-{number}"),
                 scope: Pattern::Everything,
@@ -97,7 +97,7 @@ fn decide(moderation: &ModerationReplica) -> Result<Duration, Failure> {
         let requests: Vec<_> = (0..REQUESTS).map(|_| bench.request()).collect();
         let began = Instant::now();
         for request in requests {
-            black_box(bench.answer_with(request, moderation.read()?.register()));
+            black_box(bench.answer_with(request, moderation.read()?.entries()));
         }
         Ok(began.elapsed() / REQUESTS)
     });
@@ -118,9 +118,9 @@ async fn ban(moderation: &ModerationReplica) -> Result<Duration, Failure> {
     let told = HashMap::new();
     let mut rounds = Vec::with_capacity(ROUNDS);
     for number in 0..ROUNDS {
-        let judge =
-            CommandAuthorizer { engine: &settings.engine, caller: &caller, told: &told, now: Millis(NOW.0 + 1) };
-        let wish = ModerationCommand {
+        let authorizer =
+            CommandAuthorizer { engine: &settings.engine, caller: &caller, facts: &told, now: Millis(NOW.0 + 1) };
+        let command = ModerationCommand {
             kind: CommandKind::Ban(SanctionTerms::default()),
             users: vec![format!("one-more-{number}")],
             scope: Pattern::Everything,
@@ -128,9 +128,9 @@ async fn ban(moderation: &ModerationReplica) -> Result<Duration, Failure> {
             client: String::new(),
         };
         let began = Instant::now();
-        let ruling = moderation.carry_out(&judge, &wish, &ChangeSubscribers::default()).await?;
+        let outcome = moderation.carry_out(&authorizer, &command, &ChangeSubscribers::default()).await?;
         rounds.push(began.elapsed());
-        assert_eq!(ruling.succeeded.len(), 1, "it is allowed: {:?}", ruling.failed);
+        assert_eq!(outcome.succeeded.len(), 1, "it is allowed: {:?}", outcome.failed);
     }
     Ok(median(rounds))
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// How long each load lasts.
-const LASTS: Duration = Duration::from_secs(5);
+const LOAD_DURATION: Duration = Duration::from_secs(5);
 
 /// How long rejected clients are asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -33,14 +33,14 @@ struct Server {
 struct Load {
     name: &'static str,
     connections: usize,
-    stays_away: Duration,
+    retry_delay: Duration,
 }
 
 /// How long requests took, by outcome.
 #[derive(Default)]
-struct Seen {
+struct Latencies {
     accepted: Vec<Duration>,
-    turned_away: Vec<Duration>,
+    rejected: Vec<Duration>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -60,11 +60,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "load                              requests/s  p50/ms  p99/ms  inside p99/ms  requests/s  p99/ms  during after"
     );
-    let one = server.measure(Load { name: "1 connection", connections: 1, stays_away: RETRY_AFTER }).await?;
-    let few = server.measure(Load { name: "32 connections", connections: 32, stays_away: RETRY_AFTER }).await?;
-    let heeding = Load { name: "2000, heeding Retry-After", connections: CONNECTIONS, stays_away: RETRY_AFTER };
+    let one = server.measure(Load { name: "1 connection", connections: 1, retry_delay: RETRY_AFTER }).await?;
+    let few = server.measure(Load { name: "32 connections", connections: 32, retry_delay: RETRY_AFTER }).await?;
+    let heeding = Load { name: "2000, heeding Retry-After", connections: CONNECTIONS, retry_delay: RETRY_AFTER };
     let first = server.measure(heeding).await?;
-    let rude = Load { name: "2000, asking again at once", connections: CONNECTIONS, stays_away: Duration::ZERO };
+    let rude = Load { name: "2000, asking again at once", connections: CONNECTIONS, retry_delay: Duration::ZERO };
     let second = server.measure(rude).await?;
     for _ in 0..3 {
         server.measure(rude).await?;
@@ -83,11 +83,11 @@ impl Server {
     /// milliseconds.
     async fn measure(&self, load: Load) -> Result<f64, Box<dyn Error>> {
         let until = fs::metadata(&self.audit)?.len();
-        let (seen, during) = self.push(load).await?;
+        let (seen, during) = self.run_load(load).await?;
         let inside = latencies(fs::read(&self.audit)?.get(usize::try_from(until)?..).unwrap_or_default());
         // The server needs time to notice that the connections have ended.
         sleep(Duration::from_secs(2)).await;
-        let rate = |durations: &[Duration]| durations.len() as u64 / LASTS.as_secs();
+        let rate = |durations: &[Duration]| durations.len() as u64 / LOAD_DURATION.as_secs();
         let p99 = percentile(&seen.accepted, 99);
         println!(
             "{:33} {:>10} {:>7.2} {p99:>7.2} {:>14.2} {:>11} {:>7.2} {:>7.1} {:>5.1}",
@@ -95,8 +95,8 @@ impl Server {
             rate(&seen.accepted),
             percentile(&seen.accepted, 50),
             percentile(&inside, 99),
-            rate(&seen.turned_away),
-            percentile(&seen.turned_away, 99),
+            rate(&seen.rejected),
+            percentile(&seen.rejected, 99),
             during,
             self.memory()?,
         );
@@ -104,26 +104,26 @@ impl Server {
     }
 
     /// Returns the clients' measurements, and the server's memory while all clients were connected, in MiB.
-    async fn push(&self, load: Load) -> Result<(Seen, f64), Box<dyn Error>> {
+    async fn run_load(&self, load: Load) -> Result<(Latencies, f64), Box<dyn Error>> {
         let mut streams = Vec::new();
         for _ in 0..load.connections {
             let stream = TcpStream::connect(self.address).await?;
             stream.set_nodelay(true)?;
             streams.push(BufReader::new(stream));
         }
-        let until = Instant::now() + LASTS;
+        let until = Instant::now() + LOAD_DURATION;
         let clients =
-            streams.into_iter().map(|stream| client(stream, Arc::clone(&self.request), until, load.stays_away));
+            streams.into_iter().map(|stream| client(stream, Arc::clone(&self.request), until, load.retry_delay));
         let mut clients: JoinSet<_> = clients.collect();
-        sleep(LASTS / 2).await;
+        sleep(LOAD_DURATION / 2).await;
         let during = self.memory()?;
-        let mut seen = Seen::default();
+        let mut seen = Latencies::default();
         // The connections stay open until the last client ends. Thus the measured memory includes all of them.
         let mut streams = Vec::new();
         while let Some(client) = clients.join_next().await {
             let (one, stream) = client?;
             seen.accepted.extend(one.accepted);
-            seen.turned_away.extend(one.turned_away);
+            seen.rejected.extend(one.rejected);
             streams.push(stream);
         }
         Ok((seen, during.max(self.memory()?)))
@@ -142,8 +142,8 @@ async fn client(
     request: Arc<str>,
     until: Instant,
     stays_away: Duration,
-) -> (Seen, BufReader<TcpStream>) {
-    let mut seen = Seen::default();
+) -> (Latencies, BufReader<TcpStream>) {
+    let mut seen = Latencies::default();
     let mut line = String::new();
     while Instant::now() < until {
         let began = Instant::now();
@@ -151,7 +151,7 @@ async fn client(
         match status(&mut stream, &mut line).await {
             200 => seen.accepted.push(began.elapsed()),
             503 => {
-                seen.turned_away.push(began.elapsed());
+                seen.rejected.push(began.elapsed());
                 sleep(stays_away).await;
             }
             other => unreachable!("an answer of {other}"),

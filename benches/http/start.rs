@@ -21,7 +21,7 @@ fn main() -> Result<(), Failure> {
     let program = arguments.next().ok_or("which program?")?;
     let rounds: usize = arguments.next().unwrap_or_default().parse()?;
     let directory = std::env::temp_dir().join(format!("chat-signer-start-{}", std::process::id()));
-    lay_out(&directory)?;
+    write_demo_files(&directory)?;
     let small = measure(&program, &directory, rounds);
     enlarge(&directory.join("policy.toml"))?;
     let large = measure(&program, &directory, rounds);
@@ -32,7 +32,7 @@ fn main() -> Result<(), Failure> {
 }
 
 /// Writes the demonstration's files, with ports that the system chooses and without a delay at the end.
-fn lay_out(directory: &Path) -> Result<(), Failure> {
+fn write_demo_files(directory: &Path) -> Result<(), Failure> {
     let secrets = Path::new("deploy/demo");
     fs::create_dir_all(directory.join(secrets))?;
     for entry in fs::read_dir(secrets)? {

@@ -74,7 +74,7 @@ impl AuditTrail {
         let (destination, is_stderr) = match &settings.audit {
             AuditOutput::Stdout => (LineOutput::stderr().map_err(|error| open_error("standard error", &error))?, true),
             AuditOutput::File(path) => {
-                (LineOutput::at(path).map_err(|error| open_error(&path.display().to_string(), &error))?, false)
+                (LineOutput::open(path).map_err(|error| open_error(&path.display().to_string(), &error))?, false)
             }
         };
         let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose();

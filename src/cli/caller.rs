@@ -36,9 +36,10 @@ impl AssumedCaller<'_> {
         let bindings = match authenticator {
             // For mTLS, the configuration defines the roles of the caller.
             Authenticator::Mtls(mtls) if self.roles.is_empty() => mtls.bindings(self.subject),
-            _ => self.bindings(&engine.policy.document().ladder)?,
+            _ => self.bindings(&engine.policy.document().role_hierarchy)?,
         };
-        let (bindings, notes) = split_bindings(authenticator, self.subject, bindings, &engine.policy.document().ladder);
+        let (bindings, notes) =
+            split_bindings(authenticator, self.subject, bindings, &engine.policy.document().role_hierarchy);
         let bindings =
             strongest_roles(bindings.into_iter()).map_err(|refusal| format!("roles: {}", refusal.log_message()))?;
         let caller = Caller {
@@ -82,9 +83,9 @@ impl AssumedCaller<'_> {
 fn parse_binding(text: &str, ladder: &RoleHierarchy) -> Result<(Pattern, Role), String> {
     let (scope, word) = text.rsplit_once('=').unwrap_or(("*", text));
     let scope = Pattern::parse(scope).map_err(|flaw| format!("roles: the scope `{scope}` {flaw}"))?;
-    let role = ladder.role(word);
+    let role = ladder.find(word);
     let role = role
-        .ok_or_else(|| format!("roles: the policy has no role `{word}`; its roles: {}", ladder.words().join(", ")))?;
+        .ok_or_else(|| format!("roles: the policy has no role `{word}`; its roles: {}", ladder.names().join(", ")))?;
     Ok((scope, role))
 }
 
@@ -100,7 +101,7 @@ fn split_bindings(
         match binding_deny_reason(by, subject, &scope, role, ladder) {
             None => kept.push((scope, role)),
             Some(why) => {
-                let (word, name) = (ladder.word(role), &by.common().name);
+                let (word, name) = (ladder.name(role), &by.common().name);
                 notes.push(format!("the role {word} at {scope} has no effect: {name} {why}"));
             }
         }
@@ -129,7 +130,7 @@ fn binding_deny_reason(
         Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => (None, false, false),
     };
     match max {
-        Some(max) if role > max => Some(format!("gives no role above {}", ladder.word(max))),
+        Some(max) if role > max => Some(format!("gives no role above {}", ladder.name(max))),
         Some(_) if scoped || everywhere && *scope == Pattern::Everything => None,
         Some(_) if everywhere && matches!(by, Authenticator::Forwarded(_)) => Some("gives roles only at *".to_owned()),
         Some(_) if everywhere => Some("has no `bindings`, so it gives roles only at *".to_owned()),

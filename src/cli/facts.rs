@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::CommandError;
-use crate::engine::{Engine, FactsQuery, details};
+use crate::engine::{Engine, FactsQuery, parse_details};
 use crate::model::{Caller, Millis, RoleHierarchy, SigningRequest, json};
 use crate::policy::{ConversationDetails, ConversationFacts, EntryIndex};
 
@@ -25,7 +25,7 @@ pub(super) struct GivenFacts {
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CommandError> {
     let stop = |flaw: String| CommandError::Invalid(format!("error: {}: {flaw}", path.display()));
     let text = std::fs::read(path).map_err(|error| stop(error.to_string()))?;
-    json::object(&text).map_err(|error| stop(format!("this is not a JSON object: {error}")))
+    json::parse_object(&text).map_err(|error| stop(format!("this is not a JSON object: {error}")))
 }
 
 impl GivenFacts {
@@ -41,13 +41,13 @@ impl GivenFacts {
         moderation: &EntryIndex,
         at: Millis,
     ) -> Result<GivenFacts, String> {
-        let ladder = &engine.policy.document().ladder;
+        let ladder = &engine.policy.document().role_hierarchy;
         let told = facts.iter().map(|(conversation, value)| {
             parse_conversation_facts(conversation, value, ladder)
                 .map_err(|flaw| format!("the facts about {conversation}: {flaw}"))
         });
         let mut told = told.collect::<Result<Vec<_>, _>>()?;
-        let inquiries = engine.inquiries(ask, caller, moderation, at);
+        let inquiries = engine.facts_queries(ask, caller, moderation, at);
         told.retain(|told| inquiries.iter().any(|inquiry| inquiry.conversation() == told.conversation()));
         let wanted = inquiries.iter().map(FactsQuery::conversation);
         let missing = wanted.filter(|name| !facts.contains_key(*name)).map(str::to_owned).collect();
@@ -63,7 +63,7 @@ fn parse_conversation_facts(
     ladder: &RoleHierarchy,
 ) -> Result<ConversationFacts, String> {
     let mut object = match value {
-        Value::String(word) if word == "unknown" => return Ok(ConversationFacts::unknown(conversation)),
+        Value::String(word) if word == "unknown" => return Ok(ConversationFacts::missing(conversation)),
         Value::Object(object) => object.clone(),
         _ => return Err("they must be an object, or \"unknown\"".to_owned()),
     };
@@ -71,6 +71,6 @@ fn parse_conversation_facts(
         None => Vec::new(),
         Some(users) => serde_json::from_value(users).map_err(|_| "its `blocked` must be a list of users".to_owned())?,
     };
-    let details = details(&object, ladder)?;
-    Ok(ConversationFacts::known(conversation, ConversationDetails { shut_out: blocked, ..details }))
+    let details = parse_details(&object, ladder)?;
+    Ok(ConversationFacts::existing(conversation, ConversationDetails { blocked, ..details }))
 }

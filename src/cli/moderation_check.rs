@@ -23,13 +23,13 @@ impl ModerationCheck {
         moderation: &ModerationIndex,
         told: &[ConversationFacts],
     ) -> ModerationCheck {
-        let DecidedRequest { ask, caller, at, outcome } = decided;
+        let DecidedRequest { request: ask, caller, at, outcome } = decided;
         let Some(wish) = moderation_command(engine, ask).filter(|_| outcome.is_ok()) else {
             return ModerationCheck(Vec::new());
         };
         let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
-        let judge = CommandAuthorizer { engine, caller, told: &told, now: *at };
-        ModerationCheck(judge.rule(moderation, &wish).failed)
+        let judge = CommandAuthorizer { engine, caller, facts: &told, now: *at };
+        ModerationCheck(judge.authorize(moderation, &wish).failed)
     }
 
     /// Returns true if the rules for moderators deny nothing.
@@ -39,7 +39,7 @@ impl ModerationCheck {
 
     /// Returns a line for each denied user.
     pub(super) fn lines(&self) -> Vec<String> {
-        self.0.iter().map(|RejectedUser { user, why }| format!("{user}: {}", why.public())).collect()
+        self.0.iter().map(|RejectedUser { user, reason: why }| format!("{user}: {}", why.public_message())).collect()
     }
 
     /// Returns the overall decision in a sentence.
@@ -51,7 +51,7 @@ impl ModerationCheck {
     }
 
     pub(super) fn json(&self) -> Value {
-        let one = |RejectedUser { user, why }: &RejectedUser| json!({ "user": user, "code": why.code(), "reason": why.public() });
+        let one = |RejectedUser { user, reason: why }: &RejectedUser| json!({ "user": user, "code": why.code(), "reason": why.public_message() });
         self.0.iter().map(one).collect()
     }
 }
@@ -59,7 +59,7 @@ impl ModerationCheck {
 /// Builds the command that a moderator would send to the server, if the action is moderation. It uses the weakest role,
 /// because the policy does not decide which role is given.
 fn moderation_command(engine: &Engine, ask: &SigningRequest) -> Option<ModerationCommand> {
-    let weakest = engine.policy.document().ladder.words().first();
+    let weakest = engine.policy.document().role_hierarchy.names().first();
     let deed = match ask.action {
         Action::Ban => CommandKind::Ban(SanctionTerms::default()),
         Action::Unban => CommandKind::LiftBan,

@@ -123,8 +123,8 @@ impl RequestArguments {
             client,
             conversation,
             members: targets,
-            needs,
-            wants: Vec::new(),
+            required_actions: needs,
+            requested_grants: Vec::new(),
         })
     }
 
@@ -171,7 +171,7 @@ impl RequestArguments {
     fn scope(&self, app: &App, action: Action) -> Result<Option<Pattern>, CommandError> {
         let flaw = |flaw: String| CommandError::Usage(format!("--conv-id {flaw}"));
         match &self.conv_id {
-            Some(id) if app.vendor() == Vendor::Ably => vendor::ably::resource(id).map(Some).map_err(flaw),
+            Some(id) if app.vendor() == Vendor::Ably => vendor::ably::parse_channel(id).map(Some).map_err(flaw),
             Some(id) => {
                 check_flag_identifier("--conv-id", id)?;
                 Pattern::parse(id).map(Some).map_err(|bad| flaw(bad.to_string()))

@@ -95,8 +95,8 @@ async fn serve(settings: Settings, path: &Path, sources: SourceFiles, report: &R
     let (main, admin) = app.addresses();
     tracing::info!("listening on {main} (admin {admin})");
     match app.run().await {
-        ExitReason::Orderly => ExitCode::SUCCESS,
-        ExitReason::Cut => {
+        ExitReason::Finished => ExitCode::SUCCESS,
+        ExitReason::Interrupted => {
             tracing::warn!("stopped before all work was finished");
             ExitCode::FAILURE
         }

@@ -9,7 +9,7 @@ use super::request_args::{RequestArguments, SigningTime, describe_invalid};
 use super::{CommandError, CommonArguments};
 use crate::config::Settings;
 use crate::model::Millis;
-use crate::policy::{Permit, operators_permit};
+use crate::policy::{Permit, for_operator};
 use crate::telemetry::{AuditCaller, AuditScope, OperatorSignature};
 use crate::vendor::{self, App, Nonce, SignedResult};
 use crate::{clock, random};
@@ -30,7 +30,7 @@ pub(super) fn run(common: &CommonArguments, Arguments { asked, moment }: &Argume
     let request = asked.request(app, operation, None)?;
     let at = moment.time(app, operation).unwrap_or_else(clock::now);
     let nonce = moment.nonce()?.map_or_else(random_nonce, Ok)?;
-    let permit = operators_permit(request.ask);
+    let permit = for_operator(request.ask);
     let signed = vendor::sign(app, &permit, &request.product, at, &nonce);
     let signed = signed.map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))?;
     let signed_at = moment.timestamp.map(|_| at);
@@ -48,7 +48,7 @@ fn write_audit_line(
     signed_at: Option<Millis>,
 ) -> Result<(), CommandError> {
     let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
-    let ask = permit.ask();
+    let ask = permit.request();
     let line = OperatorSignature {
         time: clock::now(),
         event: OperatorSignature::EVENT,

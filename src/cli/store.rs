@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
 use crate::moderation::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
-use crate::moderation::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
+use crate::moderation::transfer::{self, Import, ImportError, ImportSummary, MAX_ENTRIES_PER_CHANGE};
 use crate::moderation::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
 use crate::telemetry::AuditCaller;
 
@@ -80,7 +80,7 @@ async fn accept(
 ) -> Result<ExitCode, CommandError> {
     // If the file is missing, an empty store takes its place.
     let store = open(settings, arguments.empty && has_record(settings)).await?;
-    let (_, entries) = transfer::held(&store).await?;
+    let (_, entries) = transfer::read_entries(&store).await?;
     if entries.is_empty() && !arguments.empty {
         return Err(CommandError::Failed(
             "the store is empty. Accepting it removes every ban. If this is intended, add --empty. If not, restore the \
@@ -123,8 +123,8 @@ async fn write_accepted_mark(settings: &Settings, store: &Store, head: &StoreHea
     let Some(record) = record_file(settings).filter(|_| !store.is_shared() || has_record(settings)) else {
         return Ok(());
     };
-    record.replace(&HighWaterMark::of(head, store.now().await?))?;
-    store.note_record().await
+    record.replace(&HighWaterMark::from_head(head, store.now().await?))?;
+    store.set_has_record().await
 }
 
 /// Returns the record file of the store, if one is configured.
@@ -145,7 +145,7 @@ async fn missing_changes(
 ) -> Result<Option<String>, StoreUnavailable> {
     let Some(record) = record_file(settings) else { return Ok(None) };
     let Some(mark) = record.read()? else { return Ok(None) };
-    if mark.is_kept_by(store, head).await? {
+    if mark.is_satisfied_by(store, head).await? {
         return Ok(None);
     }
     let (path, version) = (record.path().display(), mark.version);
@@ -161,7 +161,7 @@ async fn export(
     arguments: &ExportArguments,
 ) -> Result<ExitCode, CommandError> {
     let store = open(settings, false).await?;
-    let (head, entries) = transfer::held(&store).await?;
+    let (head, entries) = transfer::read_entries(&store).await?;
     print_flaw(&head);
     print_note(missing_changes(settings, &store, &head).await);
     let records = parse_entries(&entries).map_err(|malformed| CommandError::Failed(malformed.to_string()))?;
@@ -214,7 +214,7 @@ async fn import_entries(
 ) -> Result<ImportSummary, CommandError> {
     let store = open(settings, true).await?;
     let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
-    let plan = if arguments.quiet { ChangeSubscribers::default() } else { ChangeSubscribers::of(settings) };
+    let plan = if arguments.quiet { ChangeSubscribers::default() } else { ChangeSubscribers::from_settings(settings) };
     let caller = AuditCaller { kind: OPERATOR, subject: &operator };
     let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
     let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
@@ -248,13 +248,13 @@ async fn write_imported_mark(
 ) -> Result<Option<String>, StoreUnavailable> {
     let lost = missing_changes(settings, store, head).await?;
     if let Some(record) = record_file(settings).filter(|_| lost.is_none() && has_record(settings)) {
-        let written = record.write(&HighWaterMark::of(head, store.now().await?))?;
-        written.sync().map_err(|error| record.unwritten(&error))?;
+        let written = record.write(&HighWaterMark::from_head(head, store.now().await?))?;
+        written.sync().map_err(|error| record.write_error(&error))?;
     }
     Ok(lost)
 }
 
-fn count_of(ImportSummary { set, gone, ended }: ImportSummary, records: &[ModerationEntry]) -> ImportCounts {
+fn count_of(ImportSummary { set, deleted: gone, ended }: ImportSummary, records: &[ModerationEntry]) -> ImportCounts {
     ImportCounts { set, gone, same: records.len().saturating_sub(set + ended), ended }
 }
 
@@ -264,7 +264,7 @@ fn count_of(ImportSummary { set, gone, ended }: ImportSummary, records: &[Modera
 /// Returns the report if the file has mistakes.
 fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), CommandError> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
-    let ladder = &settings.engine.policy.document().ladder;
+    let ladder = &settings.engine.policy.document().role_hierarchy;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
     let (file, report) =
         config::read_import_file(path, &apps, ladder, now).map_err(|report| CommandError::Invalid(render(&report)))?;
@@ -272,7 +272,7 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Moderation
         print_error(&render(&report));
     }
     let hash = file.hash.clone();
-    Ok((transfer::records(file), hash))
+    Ok((transfer::entries_of_file(file), hash))
 }
 
 /// Returns the moderation entries of the file or, without a file, of the store. If the store cannot be read, the result
@@ -295,13 +295,13 @@ pub(super) fn moderation(settings: &Settings, file: Option<&Path>) -> Result<Mod
 /// Returns the moderation entries that a server would use if it started now.
 async fn load_entries(settings: &Settings) -> Result<ModerationIndex, CommandError> {
     let store = open(settings, false).await?;
-    let (head, entries) = transfer::held(&store).await?;
+    let (head, entries) = transfer::read_entries(&store).await?;
     if head.epoch.is_empty() {
         return Err(CommandError::Failed(
             "the store is empty, and servers refuse everyone until you run `chat-signer store accept`".to_owned(),
         ));
     }
-    if let Some(flaw) = head.flaw() {
+    if let Some(flaw) = head.unusable_reason() {
         return Err(CommandError::Failed(flaw));
     }
     if let Some(lost) = missing_changes(settings, &store, &head).await? {
@@ -316,7 +316,7 @@ fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Modera
 
 /// Prints a note if the entries of the store are damaged. Servers with such a store refuse everyone.
 fn print_flaw(head: &StoreHead) {
-    if let Some(flaw) = head.flaw() {
+    if let Some(flaw) = head.unusable_reason() {
         print_error(&format!("note: {flaw}"));
     }
 }
@@ -378,7 +378,9 @@ impl From<StoreUnavailable> for CommandError {
 fn import_error(error: &ImportError, import: &Import<'_>) -> CommandError {
     let maybe = match error {
         ImportError::Untold(_) => "; the missing lines are printed here. Repeat the import when the log can be written",
-        _ if import.records.len() > AT_ONCE => "; some entries may have been written: repeat the import to finish it",
+        _ if import.records.len() > MAX_ENTRIES_PER_CHANGE => {
+            "; some entries may have been written: repeat the import to finish it"
+        }
         ImportError::Malformed(_) | ImportError::Owner(..) | ImportError::Beside(..) => "; nothing was written",
         ImportError::Unavailable(_) | ImportError::Busy => "; repeat the import to be sure",
     };
@@ -386,13 +388,13 @@ fn import_error(error: &ImportError, import: &Import<'_>) -> CommandError {
 }
 
 fn parse_entries(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, MalformedEntry> {
-    entries.iter().map(|(key, value)| ModerationEntry::read(key, value)).collect()
+    entries.iter().map(|(key, value)| ModerationEntry::parse(key, value)).collect()
 }
 
 fn toml(head: &StoreHead, records: &[ModerationEntry]) -> String {
     let (now, version, epoch) = (clock::now(), head.version, &head.epoch);
     let head = format!("# chat-signer: moderation entries at {now}, at change {version}, epoch {epoch}.\n\n");
-    head + &transfer::toml(records)
+    head + &transfer::to_toml(records)
 }
 
 /// Formats all entries in their stored form as JSON.

@@ -117,12 +117,12 @@ fn decide_case(
     let ask = asked.signing_request(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
     let index = ModerationIndex::default();
-    let moderation = index.register();
+    let moderation = index.entries();
     let given = GivenFacts::select(&case.facts, engine, &ask, &caller, moderation, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    let decided = engine.decide(ask, caller, RuntimeData { moderation, told: &given.facts }, at);
+    let decided = engine.decide(ask, caller, RuntimeData { moderation, facts: &given.facts }, at);
     let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
     Ok((decided, moderated, notes))
 }
@@ -142,7 +142,9 @@ fn request_arguments(case: &PolicyCase) -> RequestArguments {
 /// Returns how the outcome differs from the expectation. A capability that is granted in part is neither allowed nor
 /// denied.
 fn find_flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &ModerationCheck) -> Option<String> {
-    let partly = |permit: &Permit| Capability::of(permit.granted()) != Capability::of(&decided.ask.wants);
+    let partly = |permit: &Permit| {
+        Capability::from_grants(permit.granted()) != Capability::from_grants(&decided.request.requested_grants)
+    };
     if !moderated.is_allowed() {
         return if case.allowed { Some("it should be allowed".to_owned()) } else { check_rule(case, None) };
     }

@@ -71,7 +71,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
         root.file.missing(&place, "there is no app to sign for", help);
     }
     for item in entries {
-        name(&item);
+        check_name(&item);
         apps.names.push(item.name.to_owned());
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
@@ -88,7 +88,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
 }
 
 /// Checks the name of an app. The name is a part of its routes.
-fn name(item: &ConfigItem<'_>) {
+fn check_name(item: &ConfigItem<'_>) {
     let name = item.name;
     if name == "moderation" || name == "openapi.json" {
         let message = format!("an app can't be called `{name}`: the server uses this path itself");
@@ -215,15 +215,15 @@ fn keys(
         item.file.mistake(&item.key, message, "copy it again from the vendor's console");
         return None;
     }
-    note_signing(&item, &secrets, &format!("[apps.{}]", name.escape_debug()), vault);
+    record_signing_secrets(&item, &secrets, &format!("[apps.{}]", name.escape_debug()), vault);
     taken.secrets.push((name.to_owned(), secrets.clone()));
     Some(secrets)
 }
 
 /// Records the signing secrets of an app. Two apps with the same key cause a warning, because vendors give each app its
 /// own key.
-fn note_signing(item: &ConfigItem<'_>, secrets: &[Secret], owner: &str, vault: &mut SecretResolver) {
-    let parts = || secrets.iter().map(Secret::expose).flat_map(|key| [Some(key), own_part(key)]).flatten();
+fn record_signing_secrets(item: &ConfigItem<'_>, secrets: &[Secret], owner: &str, vault: &mut SecretResolver) {
+    let parts = || secrets.iter().map(Secret::expose).flat_map(|key| [Some(key), secret_part(key)]).flatten();
     if let Some(other) = parts().find_map(|key| vault.owner_signing_with(key)) {
         let message = format!("`{}` is also the key of {other}: anyone who knows it can sign for both", item.name);
         item.file.warning(&item.key, message, "copy each app's own key from its vendor's console");
@@ -232,7 +232,7 @@ fn note_signing(item: &ConfigItem<'_>, secrets: &[Secret], owner: &str, vault: &
 }
 
 /// Returns the secret part of an Ably key, which is a secret on its own too.
-fn own_part(key: &[u8]) -> Option<&[u8]> {
+fn secret_part(key: &[u8]) -> Option<&[u8]> {
     let colon = key.iter().position(|byte| *byte == b':')?;
     key.get(colon + 1..)
 }
@@ -250,7 +250,7 @@ fn ably_keys(
     for secret in &secrets {
         match ably::AblyKey::parse(secret) {
             Ok(key) => {
-                if let Some(part) = own_part(secret.expose()).filter(|_| !demo::is_demo_secret(secret.expose())) {
+                if let Some(part) = secret_part(secret.expose()).filter(|_| !demo::is_demo_secret(secret.expose())) {
                     warn_if_weak(item.file, &item.key, "the secret part of `key`", part);
                 }
                 vault.public_parts.push(key.name().to_owned());

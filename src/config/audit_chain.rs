@@ -9,7 +9,7 @@ use crate::secret::Secret;
 
 /// The least number of bytes of a chain key. A reader of the log can guess a shorter key, because each line shows
 /// whether a guess is right.
-const SHORTEST_KEY: usize = 16;
+const MIN_KEY_BYTES: usize = 16;
 
 const NEW_KEY: &str = "make one of random bytes: openssl rand -hex 32";
 
@@ -29,8 +29,8 @@ pub(super) fn audit_chain(section: &mut Section<'_>, vault: &mut SecretResolver)
         item.file.mistake(&item.key, message, "write chain = true, or leave `chain_key` out");
     }
     let keys = vault.secrets(&item)?;
-    if keys.iter().any(|key| key.expose().len() < SHORTEST_KEY) {
-        let message = format!("the secret `{}` has fewer than {SHORTEST_KEY} bytes", item.name);
+    if keys.iter().any(|key| key.expose().len() < MIN_KEY_BYTES) {
+        let message = format!("the secret `{}` has fewer than {MIN_KEY_BYTES} bytes", item.name);
         item.file.mistake(&item.key, message, NEW_KEY);
     }
     Some(AuditChain { keys })
@@ -42,8 +42,8 @@ pub(super) fn audit_chain(section: &mut Section<'_>, vault: &mut SecretResolver)
 /// Returns an error if the file cannot be read or the key is too short.
 pub fn read_chain_key(path: &Path) -> io::Result<Secret> {
     let key = secret::without_newline(std::fs::read(path)?);
-    if key.len() < SHORTEST_KEY {
-        return Err(io::Error::other(format!("the key of a chain must have at least {SHORTEST_KEY} bytes")));
+    if key.len() < MIN_KEY_BYTES {
+        return Err(io::Error::other(format!("the key of a chain must have at least {MIN_KEY_BYTES} bytes")));
     }
     Ok(Secret::new(key))
 }

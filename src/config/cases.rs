@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::file::{ConfigFile, WHOLE_FILE};
 use super::reader::{ConfigItem, Section};
-use super::{Report, parse, source};
+use super::{Report, parse_tables, read_text_file};
 use crate::model::Millis;
 
 /// A request and the expected decision of the policy.
@@ -59,9 +59,9 @@ pub enum CaseCaller {
 /// # Errors
 /// Returns the report if the file has a mistake. The report has all mistakes.
 pub fn read_cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
-    let text = source(path, "the cases are in this file")?;
+    let text = read_text_file(path, "the cases are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
-    let table = parse(&file, &text);
+    let table = parse_tables(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
     let sections = root.sections("cases");
     if sections.is_empty() {
@@ -69,7 +69,7 @@ pub fn read_cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
     }
     let cases: Vec<PolicyCase> = sections.into_iter().filter_map(|section| case(section, &text)).collect();
     root.report_unknown_keys();
-    if file.has_mistakes() { Err(Report::new(file.into_problems())) } else { Ok(read_cases) }
+    if file.has_mistakes() { Err(Report::new(file.into_problems())) } else { Ok(cases) }
 }
 
 fn case(mut section: Section<'_>, text: &str) -> Option<PolicyCase> {

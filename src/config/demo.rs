@@ -10,11 +10,11 @@ use crate::crypto::mac::KeyBlocks;
 use crate::secret::Secret;
 
 /// The secret that signs the tokens of the demonstration's callers.
-const CALLER: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
+const CALLER_SECRET: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
 
 /// All secrets of the demonstration. For the Ably key, also the part that signs.
 const SECRETS: [&[u8]; 5] = [
-    CALLER,
+    CALLER_SECRET,
     b"demonstration-only-leancloud-master-key",
     b"demonstration-only-talkjs-secret-key",
     b"demoapp.demokey:demonstration-only-ably-key-secret",
@@ -29,7 +29,7 @@ const API_KEY_SHA256: &str = "9b0b9866160887802d382386a3d037755cdd8a6d2a3e1d39ef
 
 /// Returns whether this is the demonstration's caller secret, or makes the same signatures.
 pub(super) fn is_demo_caller_secret(secret: &Secret) -> bool {
-    KeyBlocks::new(secret.expose()).overlap(&KeyBlocks::new(CALLER))
+    KeyBlocks::new(secret.expose()).overlaps(&KeyBlocks::new(CALLER_SECRET))
 }
 
 /// Returns whether this is a secret of the demonstration, or makes the same signatures. An Ably key is compared as a
@@ -37,7 +37,7 @@ pub(super) fn is_demo_caller_secret(secret: &Secret) -> bool {
 pub(super) fn is_demo_secret(bytes: &[u8]) -> bool {
     let behind_name = bytes.iter().position(|byte| *byte == b':').and_then(|colon| bytes.get(colon + 1..));
     let blocks: Vec<_> = std::iter::once(bytes).chain(behind_name).map(KeyBlocks::new).collect();
-    let is_one = |secret: &[u8]| blocks.iter().any(|blocks| blocks.overlap(&KeyBlocks::new(secret)));
+    let is_one = |secret: &[u8]| blocks.iter().any(|blocks| blocks.overlaps(&KeyBlocks::new(secret)));
     SECRETS.into_iter().any(is_one)
 }
 
@@ -96,7 +96,7 @@ pub(super) fn check_demonstration(
         file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
     }
     let Some(public) = callers.demo_credentials() else {
-        return warn(file, vault);
+        return warn_of_demo_secrets(file, vault);
     };
     for real in vault.resolved.iter().filter(|seen| !seen.is_demo_secret) {
         let message =
@@ -111,7 +111,7 @@ pub(super) fn check_demonstration(
     }
 }
 
-fn warn(file: &ConfigFile<'_>, vault: &SecretResolver) {
+fn warn_of_demo_secrets(file: &ConfigFile<'_>, vault: &SecretResolver) {
     for seen in vault.resolved.iter().filter(|seen| seen.is_demo_secret) {
         let message = format!("`{}` is one of the demonstration's secrets, which are public", seen.name);
         file.warning(&seen.key, message, "replace it with your own");

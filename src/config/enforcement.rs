@@ -49,7 +49,7 @@ pub(super) fn enforcement(
     let enabled = section.require("enabled", "write enabled = true").and_then(|item| item.boolean());
     let url = url(&mut section, of.vendor);
     let authorities = endpoint::authorities(&mut section, vault);
-    let fits = enabled != Some(true) || fits(&section, of);
+    let fits = enabled != Some(true) || check_requirements(&section, of);
     section.report_unknown_keys();
     let app = of.app.filter(|_| enabled == Some(true) && fits)?;
     let moderator = match app {
@@ -85,7 +85,7 @@ fn url(section: &mut Section<'_>, vendor: Vendor) -> Option<Uri> {
 }
 
 /// Notes a mistake if the program cannot carry out bans for this app. Returns whether there is none.
-fn fits(section: &Section<'_>, of: &EnforcementContext<'_>) -> bool {
+fn check_requirements(section: &Section<'_>, of: &EnforcementContext<'_>) -> bool {
     let refuse = |flaw: &str, help: &str| {
         section.file.mistake(&section.span, format!("{} {flaw}", section.title), help);
         false

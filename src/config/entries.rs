@@ -56,7 +56,7 @@ fn conversation<'a>(
     let people = people(entry, names);
     let (item, id) = (item?, id?);
     check_unique(&item, id, app.as_ref(), known);
-    Some(ConversationEntry { id: id.to_owned(), app, kind, people, line: line(entry) })
+    Some(ConversationEntry { id: id.to_owned(), app, kind, members: people, line: line(entry) })
 }
 
 /// Notes a mistake if the conversation already has an entry for this app or for all apps.
@@ -111,21 +111,21 @@ pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> Co
 fn people(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Vec<(String, Option<Role>)> {
     let mut people = Vec::new();
     if let Some(item) = entry.get("owner") {
-        let role = position(&item, "owner", names);
+        let role = role_named(&item, "owner", names);
         people.extend(user(&item).map(|user| (user, role)));
     }
     for (key, word) in [("managers", "manager"), ("members", "member")] {
         let Some(item) = entry.get(key) else { continue };
-        let role = position(&item, word, names);
+        let role = role_named(&item, word, names);
         people.extend(item.read_unique_list(user).unwrap_or_default().into_iter().map(|user| (user, role)));
     }
     people
 }
 
 /// Returns the role named `word`. Warns if the policy has no such role.
-fn position(item: &ConfigItem<'_>, word: &str, names: &PolicyNames<'_>) -> Option<Role> {
-    let role = names.roles.role(word);
-    if role.is_none() && !names.roles.words().is_empty() {
+fn role_named(item: &ConfigItem<'_>, word: &str, names: &PolicyNames<'_>) -> Option<Role> {
+    let role = names.roles.find(word);
+    if role.is_none() && !names.roles.names().is_empty() {
         let message = format!("`{}` gives no role, as the policy has no role \"{word}\"", item.name);
         item.file.warning(&item.key, message, format!("add \"{word}\" to `roles`, or give roles by [[bindings]]"));
     }
@@ -139,10 +139,10 @@ fn binding(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<BindingEn
     let app = app(entry, names);
     let role = entry.require("role", "write one of the policy's roles")?;
     let word = role.non_empty_text()?;
-    let rank = names.roles.role(word);
-    if rank.is_none() && !names.roles.words().is_empty() {
+    let rank = names.roles.find(word);
+    if rank.is_none() && !names.roles.names().is_empty() {
         let message = format!("`role` gives nothing, as the policy has no role {}", quoted(word));
-        role.file.warning(&role.span, message, suggest(word, names.roles.words()));
+        role.file.warning(&role.span, message, suggest(word, names.roles.names()));
     }
     Some(BindingEntry { user: user?, scope: scope?, app, role: rank, line: line(entry) })
 }

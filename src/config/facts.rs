@@ -14,7 +14,7 @@ use crate::model::RoleHierarchy;
 use crate::secret::Secret;
 
 /// The default lifetime of an answer in the cache.
-const CACHE: Duration = Duration::from_secs(5);
+const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(5);
 
 /// The roles that LeanCloud reports.
 const LEANCLOUD_ROLES: [&str; 3] = ["member", "manager", "owner"];
@@ -67,8 +67,8 @@ fn http(
         endpoint: Endpoint { url: url?, authorities, bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))? },
         protocol: FactsProtocol::Http,
         apps: apps.map_or(Some(None), |apps| apps.map(Some))?,
-        ladder: ladder.clone(),
-        cache: cache?,
+        hierarchy: ladder.clone(),
+        ttl: cache?,
     })
 }
 
@@ -92,13 +92,13 @@ fn leancloud(
         endpoint: Endpoint { url: url?, authorities, bearer: None },
         protocol: FactsProtocol::LeanCloud { app_id, master_key },
         apps: Some(vec![name.to_owned()]),
-        ladder: ladder.clone(),
-        cache: cache?,
+        hierarchy: ladder.clone(),
+        ttl: cache?,
     })
 }
 
 fn cache(section: &mut Section<'_>) -> Option<Duration> {
-    section.get("cache").map_or(Some(CACHE), |item| item.duration("0s", "1h"))
+    section.get("cache").map_or(Some(DEFAULT_CACHE_TTL), |item| item.duration("0s", "1h"))
 }
 
 /// Returns the key for the requests to LeanCloud.
@@ -115,7 +115,7 @@ fn master_key(item: &ConfigItem<'_>, apps: &Apps, name: &str) -> Option<Secret> 
 /// Checks that the policy has the roles that LeanCloud reports. If the policy has no roles at all, another check has
 /// noted that.
 fn roles(item: &ConfigItem<'_>, ladder: &RoleHierarchy) {
-    let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.words().is_empty() && ladder.role(word).is_none());
+    let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.names().is_empty() && ladder.find(word).is_none());
     for word in missing {
         let flaw = format!("needs the role \"{word}\", which the policy does not list");
         item.mistake::<()>(

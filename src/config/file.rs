@@ -19,7 +19,7 @@ pub(super) struct ConfigFile<'a> {
     pub(super) name: String,
     text: &'a str,
     /// Whether the file may contain a secret by mistake.
-    guarded: bool,
+    may_hold_secrets: bool,
     /// The byte offset of the start of each line.
     lines: Vec<usize>,
     notes: RefCell<FileNotes>,
@@ -31,14 +31,14 @@ struct FileNotes {
     /// Ranges that may contain a secret. They and the rest of their last line must not be shown.
     hidden: Vec<ByteRange>,
     /// The lines with syntax errors. The values parsed from them are not reliable.
-    broken: Vec<usize>,
+    lines_with_syntax_errors: Vec<usize>,
 }
 
 impl<'a> ConfigFile<'a> {
     /// Returns a file without problems. `guarded`: a secret may be in it by mistake.
     pub(super) fn new(name: String, text: &'a str, guarded: bool) -> ConfigFile<'a> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        ConfigFile { name, text, guarded, lines, notes: RefCell::default() }
+        ConfigFile { name, text, may_hold_secrets: guarded, lines, notes: RefCell::default() }
     }
 
     /// The whole text of the file.
@@ -59,7 +59,7 @@ impl<'a> ConfigFile<'a> {
     /// Notes that something is missing. Does nothing if the file has syntax errors, because it may be in the broken
     /// part.
     pub(super) fn missing(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
-        if self.notes.borrow().broken.is_empty() {
+        if self.notes.borrow().lines_with_syntax_errors.is_empty() {
             self.mistake(span, message, help);
         }
     }
@@ -69,19 +69,19 @@ impl<'a> ConfigFile<'a> {
     /// cases, no part of the file is shown.
     pub(super) fn syntax_error(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or_default();
-        if self.guarded || self.text.trim().lines().count() <= 1 {
+        if self.may_hold_secrets || self.text.trim().lines().count() <= 1 {
             self.notes.borrow_mut().hidden.push(0..self.text.len());
         }
         self.mistake(&span, format!("this is not TOML: {}", error.message()), "see https://toml.io for the syntax");
-        self.notes.borrow_mut().broken.push(self.line(span.start));
+        self.notes.borrow_mut().lines_with_syntax_errors.push(self.line(span.start));
     }
 
     /// Hides a value that may be a secret in the wrong place. Returns whether this file can contain secrets.
     pub(super) fn hide_if_guarded(&self, span: &ByteRange) -> bool {
-        if self.guarded {
+        if self.may_hold_secrets {
             self.notes.borrow_mut().hidden.push(span.clone());
         }
-        self.guarded
+        self.may_hold_secrets
     }
 
     /// Returns whether the file has a problem that makes it unusable.
@@ -102,7 +102,7 @@ impl<'a> ConfigFile<'a> {
 
     fn note(&self, severity: Severity, span: &ByteRange, message: String, help: String) {
         let mut notes = self.notes.borrow_mut();
-        if !notes.broken.contains(&self.line(span.start)) {
+        if !notes.lines_with_syntax_errors.contains(&self.line(span.start)) {
             notes.problems.push((severity, span.clone(), message, help));
         }
     }
@@ -118,14 +118,14 @@ impl<'a> ConfigFile<'a> {
         let line = self.line(span.start);
         let start = self.lines.get(line).copied().unwrap_or(0);
         let column = self.text.get(start..span.start).map_or(0, |before| before.chars().count());
-        let shown = self.shown(hidden, line, span);
+        let shown = self.visible_line(hidden, line, span);
         let piece = shown.as_ref().and_then(|shown| shown.line.get(shown.mark.clone())).map(str::to_owned);
         let place = Some((line + 1, column + 1));
         ConfigProblem { severity, file: self.name.clone(), place, piece, message, help, source_line: shown }
     }
 
     /// Returns the line up to the first part that must not be shown, and the part of it that `span` marks.
-    fn shown(&self, hidden: &[ByteRange], line: usize, span: &ByteRange) -> Option<SourceLine> {
+    fn visible_line(&self, hidden: &[ByteRange], line: usize, span: &ByteRange) -> Option<SourceLine> {
         if *span == WHOLE_FILE {
             return None;
         }

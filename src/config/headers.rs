@@ -13,11 +13,11 @@ pub(super) enum HeaderRole {
     Key,
     Caller,
     Roles,
-    Passed,
+    Forwarded,
 }
 
 /// Headers that already have a meaning, so authenticators cannot use them.
-const TAKEN: [&str; 28] = [
+const RESERVED_HEADERS: [&str; 28] = [
     "authorization",
     "cache-control",
     "connection",
@@ -50,7 +50,7 @@ const TAKEN: [&str; 28] = [
 
 /// The prefixes of further headers of this kind. The SDKs of LeanCloud add their headers (`x-lc-`) to all their
 /// requests, whatever the server.
-const STARTS: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-lc-"];
+const RESERVED_PREFIXES: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-lc-"];
 
 /// Reads the name of a header that an authenticator may use for this purpose.
 pub(super) fn header_for(
@@ -60,14 +60,14 @@ pub(super) fn header_for(
 ) -> Option<HeaderName> {
     let name = header(item)?;
     let text = name.as_str();
-    let taken = TAKEN.contains(&text)
-        || STARTS.iter().any(|start| text.starts_with(start))
+    let taken = RESERVED_HEADERS.contains(&text)
+        || RESERVED_PREFIXES.iter().any(|start| text.starts_with(start))
         || to == HeaderRole::Key && text.starts_with("x-forwarded-");
     if taken {
         let usual = match to {
             HeaderRole::Key => "write \"x-api-key\"",
             HeaderRole::Caller | HeaderRole::Roles => "write for example \"x-forwarded-user\"",
-            HeaderRole::Passed => "write a header that only your app uses; list cookies under `cookies`",
+            HeaderRole::Forwarded => "write a header that only your app uses; list cookies under `cookies`",
         };
         return item.mistake(format!("can't be {}, which already has a meaning", quoted(text)), usual);
     }
@@ -82,11 +82,13 @@ pub(super) fn reserve(
     to: HeaderRole,
     callers: &mut ConfiguredAuthenticators,
 ) -> Option<HeaderName> {
-    let clash = |(other, of): &&(HeaderName, HeaderRole)| plain(other) == plain(&name) && (other != name || *of != to);
+    let clash = |(other, of): &&(HeaderName, HeaderRole)| {
+        similarity_key(other) == similarity_key(&name) && (other != name || *of != to)
+    };
     if let Some((other, of)) = callers.headers.iter().find(clash) {
         let (name, other) = (quoted(name.as_str()), quoted(other.as_str()));
         let same = if name == other { "is already".to_owned() } else { format!("is too similar to {other},") };
-        let message = format!("the header {name} {same} the header that {}", of.what());
+        let message = format!("the header {name} {same} the header that {}", of.description());
         file.mistake(place, message, "use a separate header for each");
         return None;
     }
@@ -106,17 +108,17 @@ pub(super) fn header(item: &ConfigItem<'_>) -> Option<HeaderName> {
     })
 }
 
-fn plain(name: &HeaderName) -> String {
+fn similarity_key(name: &HeaderName) -> String {
     name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
 impl HeaderRole {
-    fn what(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
             HeaderRole::Key => "holds API keys",
             HeaderRole::Caller => "names forwarded callers",
             HeaderRole::Roles => "names forwarded roles",
-            HeaderRole::Passed => "is passed on",
+            HeaderRole::Forwarded => "is passed on",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::entries::{self, KnownConversations};
 use super::file::{ByteRange, ConfigFile};
 use super::policy::PolicyNames;
 use super::reader::{ConfigItem, Section, suggest};
-use super::{Report, parse, source};
+use super::{Report, parse_tables, read_text_file};
 use crate::crypto::{hex, sha256};
 use crate::model::{CallerKind, Millis, RoleHierarchy, check_identifier};
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RegisteredConversation, RoleBinding, RoleGrant, Sanction};
@@ -45,11 +45,11 @@ pub fn read_import_file(
     ladder: &RoleHierarchy,
     now: Millis,
 ) -> Result<(ImportFile, Report), Report> {
-    let text = source(path, "the moderation entries are in this file")?;
+    let text = read_text_file(path, "the moderation entries are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
-    let table = parse(&file, &text);
+    let table = parse_tables(&file, &text);
     let mut root = Section::root(&file, table.get_ref());
-    let mut reader = ImportFileReader { apps, ladder, now, warned: HashSet::new(), known: HashSet::new() };
+    let mut reader = ImportFileReader { apps, ladder, now, warned_names: HashSet::new(), seen_entries: HashSet::new() };
     let mut conversations = KnownConversations::new();
     let read = ImportFile {
         bans: each(&mut root, "bans", |entry| reader.sanction(entry, "bans")),
@@ -84,21 +84,21 @@ struct ImportFileReader<'n> {
     ladder: &'n RoleHierarchy,
     now: Millis,
     /// The unknown apps and roles that have already caused a warning.
-    warned: HashSet<String>,
+    warned_names: HashSet<String>,
     /// Keys of the entries read so far, to find duplicates.
-    known: HashSet<String>,
+    seen_entries: HashSet<String>,
 }
 
 impl ImportFileReader<'_> {
     fn sanction(&mut self, entry: &mut Section<'_>, table: &str) -> Option<Sanction> {
         let origin = self.origin(entry);
         self.app(entry);
-        let sanction = entries::sanction(entry, &self.any());
+        let sanction = entries::sanction(entry, &self.any_app_names());
         let sanction = Sanction { origin: origin?, ..sanction? };
-        let sanction = Sanction { scope: sanction.scope.home().into_owned(), ..sanction };
+        let sanction = Sanction { scope: sanction.scope.home_conversation().into_owned(), ..sanction };
         let Sanction { user, scope, app, origin, .. } = &sanction;
         let by = origin.author().map(|author| (author.kind, &author.subject));
-        self.once(
+        self.check_unique(
             entry,
             format!("{:?}", (table, user, scope, app, by)),
             "for this user and conversation by this author",
@@ -113,10 +113,10 @@ impl ImportFileReader<'_> {
         let scope = entry.require("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
         let scope = scope.and_then(|item| entries::pattern(&item));
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
-        let held = if removed == Some(true) { gone(entry) } else { self.role(entry) };
-        let (user, scope, _) = (user?, scope?.home().into_owned(), removed?);
-        self.once(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "for this user and conversation");
-        Some((user, RoleBinding { scope, app, held: held?, listed: false, origin: origin? }))
+        let held = if removed == Some(true) { removal(entry) } else { self.role(entry) };
+        let (user, scope, _) = (user?, scope?.home_conversation().into_owned(), removed?);
+        self.check_unique(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "for this user and conversation");
+        Some((user, RoleBinding { scope, app, grant: held?, listed: false, origin: origin? }))
     }
 
     fn role(&mut self, entry: &mut Section<'_>) -> Option<RoleGrant> {
@@ -126,20 +126,20 @@ impl ImportFileReader<'_> {
             let help = "write `owner` in the entry of the conversation, under [[conversations]]";
             return item.mistake("can't be \"owner\": the entry of the conversation names its owner", help);
         }
-        if self.ladder.role(word).is_none() && self.warned.insert(format!("role {word}")) {
+        if self.ladder.find(word).is_none() && self.warned_names.insert(format!("role {word}")) {
             let message = format!("the policy has no role \"{}\": the binding has no effect", word.escape_debug());
-            item.file.warning(&item.span, message, suggest(word, self.ladder.words()));
+            item.file.warning(&item.span, message, suggest(word, self.ladder.names()));
         }
-        Some(RoleGrant::Word(word.into()))
+        Some(RoleGrant::RoleName(word.into()))
     }
 
     fn block(&mut self, entry: &mut Section<'_>) -> Option<Block> {
         let origin = self.origin(entry);
         self.app(entry);
-        let block = entries::block(entry, &self.any());
+        let block = entries::block(entry, &self.any_app_names());
         let block = Block { origin: origin?, ..block? };
-        let block = Block { conversation: block.conversation.home().into_owned(), ..block };
-        self.once(
+        let block = Block { conversation: block.conversation.home_conversation().into_owned(), ..block };
+        self.check_unique(
             entry,
             format!("{:?}", ("blocks", &block.user, &block.conversation, &block.app)),
             "for this user and conversation",
@@ -189,7 +189,7 @@ impl ImportFileReader<'_> {
     fn app(&mut self, entry: &mut Section<'_>) -> Option<Arc<str>> {
         let item = entry.get("app")?;
         let name = item.non_empty_text()?;
-        if !self.apps.iter().any(|app| app == name) && self.warned.insert(format!("app {name}")) {
+        if !self.apps.iter().any(|app| app == name) && self.warned_names.insert(format!("app {name}")) {
             let message =
                 format!("there is no app \"{}\": its entries have no effect until it exists", name.escape_debug());
             item.file.warning(&item.span, message, suggest(name, self.apps));
@@ -198,12 +198,12 @@ impl ImportFileReader<'_> {
     }
 
     /// Returns names that accept any app. [`ImportFileReader::app`] warns of unknown apps.
-    fn any(&self) -> PolicyNames<'_> {
+    fn any_app_names(&self) -> PolicyNames<'_> {
         PolicyNames { roles: self.ladder, apps: &[], authenticators: &[] }
     }
 
-    fn once(&mut self, entry: &Section<'_>, key: String, whose: &str) {
-        if !self.known.insert(key) {
+    fn check_unique(&mut self, entry: &Section<'_>, key: String, whose: &str) {
+        if !self.seen_entries.insert(key) {
             let place: &ByteRange = &entry.span;
             entry.file.mistake(place, format!("there is already an entry {whose}"), "leave one of the two out");
         }
@@ -211,7 +211,7 @@ impl ImportFileReader<'_> {
 }
 
 /// Reads the removal of a role.
-fn gone(entry: &mut Section<'_>) -> Option<RoleGrant> {
+fn removal(entry: &mut Section<'_>) -> Option<RoleGrant> {
     match entry.get("role") {
         Some(item) => item.mistake("can't be used together with `removed`", "leave one of the two out"),
         None => Some(RoleGrant::Removed),

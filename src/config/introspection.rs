@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::vendor::App;
 
 /// The default lifetime of an answer in the cache.
-const CACHE: Duration = Duration::from_secs(30);
+const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(30);
 
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn introspection(
@@ -34,7 +34,7 @@ pub(super) fn introspection(
     let authorities = endpoint::authorities(section, context.secrets);
     let (protocol, subject, bearer) = match &preset {
         Some(_) => token(section, context.secrets),
-        None => (session(section, callers), needed_subject(section), None),
+        None => (session(section, callers), required_subject(section), None),
     };
     let preset = preset.map_or(Some(()), |item| item.keyword(&[("rfc7662", ())]));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
@@ -90,7 +90,7 @@ pub(super) fn leancloud_session(
 }
 
 fn cache(section: &mut Section<'_>) -> Duration {
-    section.get("cache").and_then(|item| item.duration("0s", "1h")).unwrap_or(CACHE)
+    section.get("cache").and_then(|item| item.duration("0s", "1h")).unwrap_or(DEFAULT_CACHE_TTL)
 }
 
 /// Reads `forward`: the cookies and headers that the session endpoint of the app gets.
@@ -133,10 +133,10 @@ fn header(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Opti
     if headers::header(item)? == AUTHORIZATION {
         return Some(AUTHORIZATION);
     }
-    headers::header_for(item, HeaderRole::Passed, callers)
+    headers::header_for(item, HeaderRole::Forwarded, callers)
 }
 
-fn needed_subject(section: &mut Section<'_>) -> Option<String> {
+fn required_subject(section: &mut Section<'_>) -> Option<String> {
     let item = section.require("subject", "write the field of the answer that names the caller: subject = \"/id\"")?;
     subject(&item)
 }

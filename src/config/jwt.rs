@@ -40,7 +40,7 @@ pub(super) fn jwt(
     let owner = KeySetOwner { common: common.as_ref(), issuer: issuer.as_deref(), algorithms: algorithms.as_deref() };
     let keys = keys(section, owner, context.secrets, &mut shared);
     let (place, secrets) = shared.unwrap_or_default();
-    own_secrets(section, &place, &secrets, common.as_ref(), context.secrets);
+    check_and_record_secrets(section, &place, &secrets, common.as_ref(), context.secrets);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
     let roles = section.get("roles");
@@ -168,15 +168,15 @@ fn source<'a>(
 ) -> Option<KeySource> {
     let algorithms = owner.algorithms;
     match item.name {
-        "secret" => shared(item, algorithms, vault, shared_secrets).map(KeySource::Fixed),
-        "public_key" => public(item, algorithms, vault, VerificationKeys::from_pem_file).map(KeySource::Fixed),
-        "file" => public(item, algorithms, vault, VerificationKeys::from_jwks_file).map(KeySource::Fixed),
+        "secret" => shared_secret_keys(item, algorithms, vault, shared_secrets).map(KeySource::Fixed),
+        "public_key" => public_keys(item, algorithms, vault, VerificationKeys::from_pem_file).map(KeySource::Fixed),
+        "file" => public_keys(item, algorithms, vault, VerificationKeys::from_jwks_file).map(KeySource::Fixed),
         "url" => fetching.by_url(item, owner),
         _ => fetching.by_discovery(item, owner),
     }
 }
 
-fn shared(
+fn shared_secret_keys(
     item: &ConfigItem<'_>,
     algorithms: Option<&[Algorithm]>,
     vault: &mut SecretResolver,
@@ -203,7 +203,7 @@ fn shared(
 
 /// Checks that nothing else is signed with these secrets, or with secrets that make the same signatures. Otherwise, a
 /// party that knows one could sign for both. The public secret of the demonstration is not checked here.
-fn own_secrets(
+fn check_and_record_secrets(
     section: &Section<'_>,
     place: &ByteRange,
     secrets: &[Secret],
@@ -219,7 +219,7 @@ fn own_secrets(
     vault.signing.extend(secrets.iter().map(|secret| SigningSecret::new(secret.expose(), &name, place)));
 }
 
-fn public(
+fn public_keys(
     item: &ConfigItem<'_>,
     algorithms: Option<&[Algorithm]>,
     vault: &SecretResolver,
@@ -287,5 +287,5 @@ pub(super) fn max_role(
         }
         return None;
     };
-    ladder.role(item.known_word("one of the policy's roles", ladder.words())?)
+    ladder.find(item.known_word("one of the policy's roles", ladder.names())?)
 }

@@ -11,7 +11,7 @@ use super::secret::SecretResolver;
 use crate::authn::{Algorithm, BearerToken, Common, Endpoint, KeySet, KeySource, is_symmetric, is_trustworthy};
 
 /// The default time for which the last good keys stay in use after fetches fail.
-const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
+const DEFAULT_STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Settings of the fetch, for `url` and `discovery`.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl<'a> KeySetOptions<'a> {
             return item.mistake("can't verify these `algorithms`, which need a shared secret", help);
         }
         let endpoint = Endpoint { url, authorities: self.authorities.clone(), bearer: self.bearer.clone() };
-        let stale_if_error = self.stale_if_error.unwrap_or(STALE_IF_ERROR);
+        let stale_if_error = self.stale_if_error.unwrap_or(DEFAULT_STALE_IF_ERROR);
         let name = owner.common?.name.clone();
         let set = KeySet::new(name, endpoint, discovery, algorithms.to_vec(), stale_if_error);
         Some(KeySource::Fetched(Arc::new(set)))

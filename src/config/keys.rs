@@ -25,5 +25,5 @@ pub fn read_app_keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
         let key = ["master_key", "secret_key", "key"].into_iter().find_map(|name| app.get(name))?;
         Some((item.name.to_owned(), vault.secrets(&key)?))
     });
-    read_app_keys.collect()
+    keys.collect()
 }

@@ -11,7 +11,7 @@ use crate::model::IpNetwork;
 const REFUSED_LINES: NonZeroU32 = NonZeroU32::new(4 << 10).unwrap();
 
 /// The maximum of that number.
-const MOST_REFUSED_LINES: usize = 1 << 20;
+const MAX_REFUSED_LINES: usize = 1 << 20;
 
 /// Limits against overload and abuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
         |key, default| section.get(key).and_then(|item| item.integer(1..=1_000_000)).map_or(default, to_usize);
     limits.max_in_flight = cap("max_in_flight", limits.max_in_flight);
     limits.max_connections = cap("max_connections", limits.max_connections);
-    let refused_lines = section.get("refused_lines").and_then(|item| item.size(1..=MOST_REFUSED_LINES));
+    let refused_lines = section.get("refused_lines").and_then(|item| item.size(1..=MAX_REFUSED_LINES));
     limits.refused_lines = refused_lines.and_then(to_non_zero).unwrap_or(limits.refused_lines);
     let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
     limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
@@ -83,7 +83,7 @@ fn proxy(item: &ConfigItem<'_>) -> Option<TrustedProxy> {
         return Some(TrustedProxy::Unix);
     }
     let network = IpNetwork::parse(text);
-    if network.is_some_and(|network| network.is_everyone()) {
+    if network.is_some_and(|network| network.contains_all()) {
         let message = format!("{} includes every address, so everyone can set such a header", quoted(text));
         item.file.warning(&item.span, message, "list the addresses of the proxies");
     }

@@ -142,10 +142,10 @@ pub fn reload(path: &Path) -> LoadResult {
 /// # Errors
 /// Returns the report if the address cannot be read.
 pub fn read_probe_address(path: &Path) -> Result<(SocketAddr, bool), Report> {
-    let text = text(path, &FileReader::for_reload())?;
+    let text = read_main_file(path, &FileReader::for_reload())?;
     let file = ConfigFile::new(path.display().to_string(), &text, true);
-    let probes = signer::probes(&mut Section::root(&file, parse(&file, &text).get_ref()));
-    read_probe_address.ok_or_else(|| Report::new(file.into_problems()))
+    let probes = signer::probes(&mut Section::root(&file, parse_tables(&file, &text).get_ref()));
+    probes.ok_or_else(|| Report::new(file.into_problems()))
 }
 
 /// Reads the settings of the audit hash chain in this `signer.toml`. Everything else is ignored, and no other file is
@@ -155,40 +155,40 @@ pub fn read_probe_address(path: &Path) -> Result<(SocketAddr, bool), Report> {
 /// Returns the report if these settings have a mistake.
 pub fn read_audit_chain(path: &Path) -> Result<Option<AuditChain>, Report> {
     let disk = FileReader::default();
-    let text = text(path, &disk)?;
+    let text = read_main_file(path, &disk)?;
     let file = ConfigFile::new(path.display().to_string(), &text, true);
     let mut vault = SecretResolver::new(path.parent().unwrap_or(Path::new("")), disk);
-    let chain = signer::read_audit_chain(&mut Section::root(&file, parse(&file, &text).get_ref()), &mut vault);
+    let chain = signer::read_audit_chain(&mut Section::root(&file, parse_tables(&file, &text).get_ref()), &mut vault);
     let report = Report::new(file.into_problems());
     if report.has_mistakes() { Err(report) } else { Ok(chain) }
 }
 
 fn read(path: &Path, disk: &FileReader) -> LoadResult {
-    let (settings, report) = match text(path, disk) {
-        Ok(text) => understand(path, &text, disk),
+    let (settings, report) = match read_main_file(path, disk) {
+        Ok(text) => settings_from_text(path, &text, disk),
         Err(report) => (None, report),
     };
     LoadResult { settings, report, sources: disk.sources() }
 }
 
-fn text(path: &Path, disk: &FileReader) -> Result<String, Report> {
+fn read_main_file(path: &Path, disk: &FileReader) -> Result<String, Report> {
     let bytes = disk.read(path);
     let bytes = bytes.map_err(|error| {
-        failed(path, &format!("the configuration is this file, {}", describe_read_error(&error)), ABSENT)
+        failure_report(path, &format!("the configuration is this file, {}", describe_read_error(&error)), NO_FILE_HELP)
     })?;
-    String::from_utf8(bytes).map_err(|_| failed(path, "this is not UTF-8", "save the file as UTF-8"))
+    String::from_utf8(bytes).map_err(|_| failure_report(path, "this is not UTF-8", "save the file as UTF-8"))
 }
 
-fn understand(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, Report) {
+fn settings_from_text(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, Report) {
     let file = ConfigFile::new(path.display().to_string(), text, true);
-    let table = parse(&file, text);
+    let table = parse_tables(&file, text);
     let mut root = Section::root(&file, table.get_ref());
     let dir = path.parent().unwrap_or(Path::new(""));
 
     let policy = read_policy(&mut root, dir, disk);
     let (name, policy_text) = policy.unwrap_or_default();
     let policy_file = ConfigFile::new(name, &policy_text, false);
-    let policy_table = parse(&policy_file, &policy_text);
+    let policy_table = parse_tables(&policy_file, &policy_text);
     let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
 
     let settings = settings(root, policy_root, SecretResolver::new(dir, disk.clone()), &policy_text);
@@ -198,10 +198,10 @@ fn understand(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, 
     (settings.filter(|_| !report.has_mistakes()), report)
 }
 
-const ABSENT: &str =
+const NO_FILE_HELP: &str =
     "name a file with --config, or start in a directory with a signer.toml, such as the root of the project";
 
-fn failed(path: &Path, message: &str, help: &str) -> Report {
+fn failure_report(path: &Path, message: &str, help: &str) -> Report {
     let (message, help) = (message.to_owned(), help.to_owned());
     let file = path.display().to_string();
     let problem =
@@ -210,16 +210,16 @@ fn failed(path: &Path, message: &str, help: &str) -> Report {
 }
 
 /// Reads the text of a file that is not part of the configuration. `is` describes the file for messages.
-fn source(path: &Path, is: &str) -> Result<String, Report> {
+fn read_text_file(path: &Path, is: &str) -> Result<String, Report> {
     match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => Ok(text),
-        Ok(Err(_)) => Err(failed(path, "this is not UTF-8", "save the file as UTF-8")),
-        Err(error) => Err(failed(path, &format!("{is}, {}", describe_read_error(&error)), "")),
+        Ok(Err(_)) => Err(failure_report(path, "this is not UTF-8", "save the file as UTF-8")),
+        Err(error) => Err(failure_report(path, &format!("{is}, {}", describe_read_error(&error)), "")),
     }
 }
 
 /// Parses the tables of a file, also those after a syntax error.
-fn parse<'a>(file: &ConfigFile<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
+fn parse_tables<'a>(file: &ConfigFile<'_>, text: &'a str) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         file.syntax_error(error);
@@ -316,13 +316,13 @@ fn document(root: Section<'_>, names: &PolicyNames<'_>, apps: &[LintApp], text: 
     let (document, places) = policy::read_policy(root, names, hash);
     if !file.has_mistakes() && !apps.is_empty() && apps.len() == names.apps.len() {
         for warning in crate::policy::lint(&document, apps, clock::now()) {
-            file.warning(&place(&places, warning.about), warning.message, "");
+            file.warning(&entry_place(&places, warning.location), warning.message, "");
         }
     }
     document
 }
 
-fn place(places: &EntryLocations, about: LintLocation) -> ByteRange {
+fn entry_place(places: &EntryLocations, about: LintLocation) -> ByteRange {
     let (list, index) = match about {
         LintLocation::Policy => return 0..0,
         LintLocation::Rule(index) => (&places.rules, index),

@@ -81,6 +81,6 @@ pub(super) fn is_dns_name(name: &str) -> bool {
 
 /// Reads a list of roles and returns the strongest: weaker roles at the same scope have no effect.
 fn role(item: &ConfigItem<'_>, ladder: &RoleHierarchy) -> Option<Role> {
-    let words = item.known_words("one of the policy's roles", ladder.words())?;
-    words.iter().filter_map(|word| ladder.role(word)).max()
+    let words = item.known_words("one of the policy's roles", ladder.names())?;
+    words.iter().filter_map(|word| ladder.find(word)).max()
 }

@@ -66,10 +66,10 @@ pub(super) fn read_policy(
     let rules = rules::rules(&mut root, names, &mut places.rules);
     let entries = entries::entries(&mut root, names, &mut places);
     root.report_unknown_keys();
-    (PolicyDocument { ladder: names.roles.clone(), default_role, rules, entries, hash }, places)
+    (PolicyDocument { role_hierarchy: names.roles.clone(), default_role, rules, entries, hash }, places)
 }
 
 fn default_role(root: &mut Section<'_>, ladder: &RoleHierarchy) -> Option<Role> {
     let item = root.get("default_role")?;
-    ladder.role(item.known_word("one of this policy's roles", ladder.words())?)
+    ladder.find(item.known_word("one of this policy's roles", ladder.names())?)
 }

@@ -23,7 +23,7 @@ pub(super) struct Section<'a> {
     /// The place of its header or its braces.
     pub(super) span: ByteRange,
     table: &'a DeTable<'a>,
-    asked: Vec<&'static str>,
+    read_keys: Vec<&'static str>,
 }
 
 /// A value with its key.
@@ -42,13 +42,13 @@ pub(super) struct ConfigItem<'a> {
 impl<'a> Section<'a> {
     /// Returns the outermost table of a file.
     pub(super) fn root(file: &'a ConfigFile<'a>, table: &'a DeTable<'a>) -> Section<'a> {
-        Section { file, title: ROOT.to_owned(), span: WHOLE_FILE, table, asked: Vec::new() }
+        Section { file, title: ROOT.to_owned(), span: WHOLE_FILE, table, read_keys: Vec::new() }
     }
 
     /// Returns the value of this key, if there is one.
     pub(super) fn get(&mut self, key: &'static str) -> Option<ConfigItem<'a>> {
-        if !self.asked.contains(&key) {
-            self.asked.push(key);
+        if !self.read_keys.contains(&key) {
+            self.read_keys.push(key);
         }
         let (name, value) = self.table.get_key_value(key)?;
         Some(self.item(name, value))
@@ -91,17 +91,19 @@ impl<'a> Section<'a> {
 
     /// Hides the values of all keys that were not read: they may contain secrets.
     pub(super) fn hide_unread_values(&self) {
-        let rest = self.entries().into_iter().filter(|item| !self.asked.contains(&item.name));
+        let rest = self.entries().into_iter().filter(|item| !self.read_keys.contains(&item.name));
         rest.for_each(|item| _ = item.hide());
     }
 
     /// Notes a mistake for each key that was not read, with the most similar known key.
     pub(super) fn report_unknown_keys(self) {
         self.hide_unread_values();
-        for item in self.entries().into_iter().filter(|item| !self.asked.contains(&item.name)) {
-            let help = match nearest(item.name, self.asked.iter().copied()) {
+        for item in self.entries().into_iter().filter(|item| !self.read_keys.contains(&item.name)) {
+            let help = match nearest(item.name, self.read_keys.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the keys here are {}", join_with_and(self.asked.iter().map(|key| format!("`{key}`")))),
+                None => {
+                    format!("the keys here are {}", join_with_and(self.read_keys.iter().map(|key| format!("`{key}`"))))
+                }
             };
             let message = format!("{} has no key `{}`", self.title, item.name.escape_debug());
             self.file.mistake(&item.key, message, help);
@@ -285,7 +287,7 @@ impl<'a> ConfigItem<'a> {
             };
             return self.wrong_type("a table", &format!("{header}put its keys in braces: {{ key = … }}"));
         };
-        Some(Section { file: self.file, title, span: self.span.clone(), table, asked: Vec::new() })
+        Some(Section { file: self.file, title, span: self.span.clone(), table, read_keys: Vec::new() })
     }
 
     /// Reads a point in time, with its offset.
@@ -362,15 +364,15 @@ pub(super) fn describe_read_error(error: &std::io::Error) -> String {
 
 /// `a, b or c`.
 pub(super) fn join_with_or(words: impl Iterator<Item = String>) -> String {
-    joined(words.collect(), "or")
+    join_words(words.collect(), "or")
 }
 
 /// `a, b and c`.
 pub(super) fn join_with_and(words: impl Iterator<Item = String>) -> String {
-    joined(words.collect(), "and")
+    join_words(words.collect(), "and")
 }
 
-fn joined(mut words: Vec<String>, last: &str) -> String {
+fn join_words(mut words: Vec<String>, last: &str) -> String {
     match (words.pop(), words.is_empty()) {
         (None, _) => String::new(),
         (Some(only), true) => only,

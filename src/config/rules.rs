@@ -12,7 +12,7 @@ use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Templa
 use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};
 
 /// Values of the rule label in metrics that mean that no rule decided.
-const NO_RULE: [&str; 6] = ["none", "default", "ban", "mute", "block", "unknown-conversation"];
+const RESERVED_METRIC_LABELS: [&str; 6] = ["none", "default", "ban", "mute", "block", "unknown-conversation"];
 
 /// Reads all rules, and adds the place of each to `places`.
 pub(super) fn rules(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mut Vec<ByteRange>) -> Vec<Rule> {
@@ -41,11 +41,11 @@ fn rule<'a>(mut section: Section<'a>, names: &PolicyNames<'_>, ids: &mut HashSet
     let actions = actions.and_then(|item| self::actions(&item));
 
     let mut rule = Rule::new(id.unwrap_or_default(), effect.unwrap_or(Effect::Deny), actions.unwrap_or_default());
-    who(&mut section, names, &mut rule);
-    what(&mut section, names, &mut rule);
+    caller_conditions(&mut section, names, &mut rule);
+    request_conditions(&mut section, names, &mut rule);
     rule.reason = section.get("reason").and_then(|item| reason(&item));
     if effect.is_some() {
-        together(&mut section, &rule);
+        check_combinations(&mut section, &rule);
     }
     section.report_unknown_keys();
     (id.is_some() && effect.is_some() && actions.is_some()).then_some(rule)
@@ -61,7 +61,7 @@ fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a s
     if !ids.insert(id) {
         return item.mistake(format!("is already {} for another rule", quoted(id)), "give each rule its own id");
     }
-    if NO_RULE.contains(&id) {
+    if RESERVED_METRIC_LABELS.contains(&id) {
         let message = format!("in metrics, this rule looks like {}, which means that no rule decided", quoted(id));
         item.file.warning(&item.span, message, "give the rule another id");
     }
@@ -71,7 +71,7 @@ fn id<'a>(section: &mut Section<'a>, ids: &mut HashSet<&'a str>) -> Option<&'a s
 fn actions(item: &ConfigItem<'_>) -> Option<ActionSet> {
     let has_star = item.list()?.iter().any(|item| item.value.as_str() == Some("*"));
     let actions = if has_star {
-        item.read_unique_list(star_or_beside)?
+        item.read_unique_list(star_or_excluded_action)?
     } else {
         vec![item.read_unique_list(action)?.into_iter().collect()]
     };
@@ -79,8 +79,8 @@ fn actions(item: &ConfigItem<'_>) -> Option<ActionSet> {
 }
 
 /// Reads an item of a list that has "*": "*" itself, or an action that "*" leaves out.
-fn star_or_beside(item: &ConfigItem<'_>) -> Option<ActionSet> {
-    let star = ActionSet::star();
+fn star_or_excluded_action(item: &ConfigItem<'_>) -> Option<ActionSet> {
+    let star = ActionSet::all_by_default();
     if item.value.as_str() == Some("*") {
         return Some(star);
     }
@@ -108,7 +108,7 @@ fn action(item: &ConfigItem<'_>) -> Option<Action> {
 }
 
 /// Reads the conditions on the caller and the user.
-fn who(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
+fn caller_conditions(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     const KINDS: [(&str, CallerKind); 2] = [("user", CallerKind::User), ("service", CallerKind::Service)];
     rule.callers = section.get("callers").and_then(|item| item.read_unique_list(|item| item.keyword(&KINDS)));
     rule.services = section.get("services").and_then(|item| item.read_unique_list(service));
@@ -123,7 +123,7 @@ fn who(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
 }
 
 /// Reads the conditions on the requested action.
-fn what(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
+fn request_conditions(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: &mut Rule) {
     rule.apps = section.get("apps").and_then(|item| item.known_words("a configured app", names.apps));
     let targets =
         [TargetCondition::Itself, TargetCondition::Others, TargetCondition::Outranked].map(|are| (are.as_str(), are));
@@ -143,8 +143,8 @@ fn service(item: &ConfigItem<'_>) -> Option<String> {
 }
 
 fn roles(item: &ConfigItem<'_>, names: &PolicyNames<'_>) -> Option<Vec<Role>> {
-    let words = item.known_words("one of this policy's roles", names.roles.words())?;
-    words.iter().map(|word| names.roles.role(word)).collect()
+    let words = item.known_words("one of this policy's roles", names.roles.names())?;
+    words.iter().map(|word| names.roles.find(word)).collect()
 }
 
 /// Reads the kind of a conversation.
@@ -196,7 +196,7 @@ pub(super) fn reason(item: &ConfigItem<'_>) -> Option<String> {
 }
 
 /// Checks the conditions that depend on each other.
-fn together(section: &mut Section<'_>, rule: &Rule) {
+fn check_combinations(section: &mut Section<'_>, rule: &Rule) {
     if rule.effect == Effect::Deny {
         for key in ["max_members", "claims"] {
             if let Some(item) = section.get(key) {
@@ -205,7 +205,7 @@ fn together(section: &mut Section<'_>, rule: &Rule) {
             }
         }
     }
-    trusted(section, rule);
+    check_trusted_authenticators(section, rule);
     let users = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::User));
     let services = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::Service));
     if !services && rule.services.is_some() {
@@ -225,7 +225,7 @@ fn together(section: &mut Section<'_>, rule: &Rule) {
 }
 
 /// Checks that a rule with conditions on claims names the trusted authenticators.
-fn trusted(section: &mut Section<'_>, rule: &Rule) {
+fn check_trusted_authenticators(section: &mut Section<'_>, rule: &Rule) {
     const HELP: &str = "add authenticators = [\"…\"]: the authenticators whose tokens are trusted";
     if section.get("authenticators").is_some() {
         return;

@@ -26,7 +26,7 @@ const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\"
 pub(super) struct SecretResolver {
     /// The directory that paths are relative to.
     pub(super) dir: PathBuf,
-    disk: FileReader,
+    file_reader: FileReader,
     /// All secrets that were read.
     pub(super) resolved: Vec<ResolvedSecret>,
     /// The secrets that sign something.
@@ -57,7 +57,7 @@ enum SecretUse {
     /// The secret signs or verifies something.
     Signing,
     /// The secret is sent to others.
-    Showing,
+    Sending,
 }
 
 impl SecretResolver {
@@ -65,7 +65,7 @@ impl SecretResolver {
         let (seen, signing, known, public) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         SecretResolver {
             dir: dir.to_owned(),
-            disk,
+            file_reader: disk,
             resolved: seen,
             signing,
             secret_values: known,
@@ -75,28 +75,28 @@ impl SecretResolver {
 
     /// Reads a file that the configuration names, secret or not.
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.disk.read(&self.dir.join(name))
+        self.file_reader.read(&self.dir.join(name))
     }
 
     /// Reads a secret or a list of secrets that are sent to others. Returns `None` if any is wrong.
     pub(super) fn secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
-        self.list(item, SecretUse::Showing)
+        self.resolve_list(item, SecretUse::Sending)
     }
 
     /// Reads a secret or a list of secrets that sign or verify something. Returns `None` if any is wrong.
     pub(super) fn signing_secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
-        self.list(item, SecretUse::Signing)
+        self.resolve_list(item, SecretUse::Signing)
     }
 
-    fn list(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Vec<Secret>> {
+    fn resolve_list(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Vec<Secret>> {
         item.file.hide_if_guarded(&item.span);
         let DeValue::Array(list) = item.value else {
-            return Some(vec![self.one(item, purpose)?]);
+            return Some(vec![self.resolve_one(item, purpose)?]);
         };
         if list.is_empty() {
             return refuse(item, "must not be an empty list", HELP);
         }
-        let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.one(item, purpose)).collect();
+        let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.resolve_one(item, purpose)).collect();
         read.into_iter().collect()
     }
 
@@ -121,10 +121,10 @@ impl SecretResolver {
 
     /// Reads a secret that is sent to others.
     pub(super) fn secret(&mut self, item: &ConfigItem<'_>) -> Option<Secret> {
-        self.one(item, SecretUse::Showing)
+        self.resolve_one(item, SecretUse::Sending)
     }
 
-    fn one(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Secret> {
+    fn resolve_one(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Secret> {
         item.file.hide_if_guarded(&item.span);
         let bytes = match reference(item)? {
             SecretReference::Variable(name) => variable(item, name)?,
@@ -136,14 +136,14 @@ impl SecretResolver {
         self.resolved.push(ResolvedSecret { key, name, is_demo_secret: demonstration, is_signing, blocks });
         let secret = Secret::new(bytes);
         if !demonstration {
-            self.know(item, &secret);
+            self.record(item, &secret);
         }
         Some(secret)
     }
 
     /// Records a secret so no output contains it, and warns if it is easy to guess. The caller that reads a URL checks
     /// the password in it.
-    fn know(&mut self, item: &ConfigItem<'_>, secret: &Secret) {
+    fn record(&mut self, item: &ConfigItem<'_>, secret: &Secret) {
         let is_url = secret.expose().windows(3).any(|window| window == b"://");
         if !is_url {
             warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), secret.expose());

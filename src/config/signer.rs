@@ -101,7 +101,7 @@ pub struct ShutdownConfig {
 }
 
 /// The default address of the listener for probes.
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7481);
+const DEFAULT_ADMIN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7481);
 
 /// The places of settings that only some configurations may have.
 pub(super) struct RestrictedSettings {
@@ -121,7 +121,7 @@ pub(super) fn listeners(
 ) -> (ServerConfig, AdminConfig, RestrictedSettings) {
     let (server, places) = server(root, vault, leancloud);
     let mut place = root.span.clone();
-    let mut admin = AdminConfig { listen: ADMIN, tls: None, hosts: OwnHosts::with_addresses(None) };
+    let mut admin = AdminConfig { listen: DEFAULT_ADMIN_ADDRESS, tls: None, hosts: OwnHosts::with_addresses(None) };
     if let Some(mut section) = root.section("admin") {
         if let Some(item) = section.get("listen") {
             admin.listen = address(&item).unwrap_or(admin.listen);
@@ -132,7 +132,7 @@ pub(super) fn listeners(
         admin.hosts = OwnHosts::with_addresses(names);
         section.report_unknown_keys();
     }
-    if matches!(server.listen, ListenAddress::Tcp(address) if clash(address, admin.listen)) {
+    if matches!(server.listen, ListenAddress::Tcp(address) if addresses_conflict(address, admin.listen)) {
         let at = if place == WHOLE_FILE { places.listen.clone() } else { place };
         let message = format!("callers and probes can't share {}", admin.listen);
         root.file.mistake(&at, message, "give [admin] another `listen` address");
@@ -143,13 +143,15 @@ pub(super) fn listeners(
 /// Reads the address of the probes from `[admin]`, and whether they use TLS. Returns `None` if the address has a
 /// mistake.
 pub(super) fn probes(root: &mut Section<'_>) -> Option<(SocketAddr, bool)> {
-    let Some(mut section) = root.section("admin") else { return (!root.file.has_mistakes()).then_some((ADMIN, false)) };
-    let listen = section.get("listen").map_or(Some(ADMIN), |item| address(&item))?;
+    let Some(mut section) = root.section("admin") else {
+        return (!root.file.has_mistakes()).then_some((DEFAULT_ADMIN_ADDRESS, false));
+    };
+    let listen = section.get("listen").map_or(Some(DEFAULT_ADMIN_ADDRESS), |item| address(&item))?;
     Some((listen, section.contains_key("tls")))
 }
 
 /// Returns whether two listeners cannot both bind their address.
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+fn addresses_conflict(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
@@ -161,7 +163,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
         request_timeout: Duration::from_secs(5),
         hosts: OwnHosts::from_names(None),
         cors: None,
-        leancloud_compat: only(leancloud),
+        leancloud_compat: single_app(leancloud),
         playground: false,
     };
     let mut places = RestrictedSettings { server: root.span.clone(), listen: root.span.clone(), playground: None };
@@ -195,7 +197,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
 }
 
 /// Returns the app, if there is exactly one.
-fn only(apps: &[String]) -> Option<String> {
+fn single_app(apps: &[String]) -> Option<String> {
     match apps {
         [app] => Some(app.clone()),
         _ => None,
@@ -299,7 +301,7 @@ pub(super) fn audit(
 ) -> (AuditOutput, Option<AuditChain>) {
     let dir = vault.dir.clone();
     let mut read: Vec<PathBuf> = policy.into_iter().chain([root.file.name.as_str()]).map(PathBuf::from).collect();
-    read.extend(root.entries().iter().flat_map(files).map(|name| dir.join(name)));
+    read.extend(root.entries().iter().flat_map(named_files).map(|name| dir.join(name)));
     let Some(mut section) = root.section("audit") else { return (AuditOutput::Stdout, None) };
     let to = section.get("to").and_then(|item| audit_to(&item, &dir, &read));
     let chain = audit_chain(&mut section, vault);
@@ -314,21 +316,21 @@ pub(super) fn read_audit_chain(root: &mut Section<'_>, vault: &mut SecretResolve
 
 /// Returns all files that a value names, at any depth: files of secrets, keys and certificates, and the files of the
 /// store.
-fn files<'a>(item: &ConfigItem<'a>) -> Vec<&'a str> {
+fn named_files<'a>(item: &ConfigItem<'a>) -> Vec<&'a str> {
     const KEYS: [&str; 9] =
         ["file", "public_key", "ca", "cert", "key", "client_ca", "client_cert", "client_key", "path"];
     match item.value {
         DeValue::String(name) if KEYS.contains(&item.name) => vec![name],
-        DeValue::Array(_) => item.elements("").iter().flatten().flat_map(files).collect(),
+        DeValue::Array(_) => item.elements("").iter().flatten().flat_map(named_files).collect(),
         DeValue::Table(_) => {
-            item.section(String::new()).iter().flat_map(Section::entries).flat_map(|item| files(&item)).collect()
+            item.section(String::new()).iter().flat_map(Section::entries).flat_map(|item| named_files(&item)).collect()
         }
         _ => Vec::new(),
     }
 }
 
 /// Returns whether two paths lead to the same existing file.
-fn same(one: &Path, other: &Path) -> bool {
+fn is_same_file(one: &Path, other: &Path) -> bool {
     let file = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     file(one).is_some_and(|one| file(other) == Some(one))
 }
@@ -345,7 +347,7 @@ fn audit_to(item: &ConfigItem<'_>, dir: &Path, read: &[PathBuf]) -> Option<Audit
             "write \"stdout\", or a file's path",
         );
     }
-    if read.iter().any(|file| same(file, &path)) {
+    if read.iter().any(|file| is_same_file(file, &path)) {
         let flaw = format!("names {}, which the configuration is read from", quoted(text));
         return item.mistake(flaw, "name a separate file, or write \"stdout\"");
     }

@@ -28,7 +28,7 @@ impl SecretResolver {
     /// Returns the first owner that signs with the same secret, or with a secret that makes the same HMACs.
     pub(super) fn owner_signing_with(&self, secret: &[u8]) -> Option<&str> {
         let blocks = KeyBlocks::new(secret);
-        self.signing.iter().find(|known| known.blocks.overlap(&blocks)).map(|known| known.owner.as_str())
+        self.signing.iter().find(|known| known.blocks.overlaps(&blocks)).map(|known| known.owner.as_str())
     }
 }
 
@@ -37,7 +37,7 @@ impl SecretResolver {
 pub(super) fn check_uses(file: &ConfigFile<'_>, vault: &SecretResolver, api_keys: &HashSet<[u8; 32]>) {
     const HELP: &str = "use separate secrets: anyone who receives this secret could sign with it";
     for seen in vault.resolved.iter().filter(|seen| !seen.is_signing) {
-        if let Some(known) = vault.signing.iter().find(|known| known.blocks.overlap(&seen.blocks)) {
+        if let Some(known) = vault.signing.iter().find(|known| known.blocks.overlaps(&seen.blocks)) {
             let message = format!("`{}` is also the signing secret of {}", seen.name, known.owner);
             file.warning(&seen.key, message, HELP);
         }
@@ -48,10 +48,10 @@ pub(super) fn check_uses(file: &ConfigFile<'_>, vault: &SecretResolver, api_keys
 }
 
 /// The least number of bytes of a secret that cannot be guessed: 128 bits.
-const SHORTEST: usize = 16;
+const MIN_SECRET_BYTES: usize = 16;
 
 /// Secrets of random bytes, digits or letters practically always have more different bytes than this.
-const FEW_BYTES: usize = 5;
+const MAX_WEAK_DISTINCT_BYTES: usize = 5;
 
 /// Returns what makes a secret easy to guess. The text continues a sentence after its name. Returns `None` if there is
 /// nothing obvious.
@@ -62,11 +62,11 @@ pub(super) fn weakness(secret: &[u8]) -> Option<String> {
     let repeats = |piece: &usize| secret.iter().zip(secret.iter().skip(*piece)).all(|(one, next)| one == next);
     let piece = (1..secret.len()).find(repeats).unwrap_or(secret.len());
     let different = secret.iter().collect::<HashSet<_>>().len();
-    if secret.len() < SHORTEST {
+    if secret.len() < MIN_SECRET_BYTES {
         Some(format!("has {}, which can be guessed", count(secret.len())))
-    } else if piece < SHORTEST {
+    } else if piece < MIN_SECRET_BYTES {
         Some(format!("only repeats its first {}", count(piece)))
-    } else if different <= FEW_BYTES {
+    } else if different <= MAX_WEAK_DISTINCT_BYTES {
         Some(format!("consists of only {different} different bytes"))
     } else {
         None

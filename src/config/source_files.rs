@@ -14,7 +14,7 @@ use crate::{crypto, files};
 
 /// How long the times of a file must be unchanged before they are trusted. On file systems with coarse clocks, a second
 /// change soon after the first can leave the times unchanged.
-const SETTLED: Duration = Duration::from_secs(5);
+const MIN_UNCHANGED_TIME: Duration = Duration::from_secs(5);
 
 /// The maximum size of a file, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -29,7 +29,7 @@ struct SourceState {
     content: FileContent,
     stamp: Option<FileStamp>,
     /// The first time when this stamp was seen.
-    since: Instant,
+    unchanged_since: Instant,
 }
 
 /// The content of a file.
@@ -42,7 +42,7 @@ enum FileContent {
     /// The file cannot be read, for this reason.
     Unread(ErrorKind),
     /// Two reads of the file returned different content.
-    Torn,
+    ChangedWhileReading,
 }
 
 /// Metadata that changes when a file changes, so the file need not be read: device, inode, length, and the times of the
@@ -59,16 +59,16 @@ impl SourceFiles {
     /// Returns whether these are the same files with the same content.
     pub fn has_same_content_as(&self, other: &SourceFiles) -> bool {
         let same = |((path, seen), (other_path, other)): ((&PathBuf, &SourceState), (&PathBuf, &SourceState))| {
-            path == other_path && seen.content == other.content && seen.content != FileContent::Torn
+            path == other_path && seen.content == other.content && seen.content != FileContent::ChangedWhileReading
         };
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
     }
 
-    fn note(&mut self, path: &Path, content: FileContent, stamp: Option<FileStamp>) {
-        let seen = SourceState { content, stamp, since: Instant::now() };
+    fn record(&mut self, path: &Path, content: FileContent, stamp: Option<FileStamp>) {
+        let seen = SourceState { content, stamp, unchanged_since: Instant::now() };
         let known = self.0.entry(path.to_owned()).or_insert(seen);
         if known.content != content {
-            known.content = FileContent::Torn;
+            known.content = FileContent::ChangedWhileReading;
         }
     }
 }
@@ -86,14 +86,18 @@ impl SourceState {
         let (stamp, mut file) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                return SourceState { content: FileContent::Unread(error.kind()), stamp: None, since: Instant::now() };
+                return SourceState {
+                    content: FileContent::Unread(error.kind()),
+                    stamp: None,
+                    unchanged_since: Instant::now(),
+                };
             }
         };
-        let since = if self.stamp == Some(stamp) { self.since } else { Instant::now() };
-        if since.elapsed() >= SETTLED {
+        let since = if self.stamp == Some(stamp) { self.unchanged_since } else { Instant::now() };
+        if since.elapsed() >= MIN_UNCHANGED_TIME {
             return *self;
         }
-        SourceState { content: read(&mut file, true).0, stamp: Some(stamp), since }
+        SourceState { content: read(&mut file, true).0, stamp: Some(stamp), unchanged_since: since }
     }
 }
 
@@ -117,7 +121,7 @@ impl FileReader {
             Ok(mut file) => (file.metadata().ok().as_ref().map(stamp), read(&mut file, self.again)),
             Err(error) => (None, (FileContent::Unread(error.kind()), Err(error))),
         };
-        self.sources.borrow_mut().note(path, content, stamp);
+        self.sources.borrow_mut().record(path, content, stamp);
         bytes
     }
 

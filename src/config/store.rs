@@ -98,12 +98,12 @@ fn kind(section: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bo
             item.file.warning(&item.span, message, "write \"redb\" or \"redis\" where that matters");
             Some(StoreKind::Memory)
         }
-        None => all_keys(section, vault),
+        None => read_all_keys(section, vault),
     }
 }
 
 /// Reads all keys that the section can have, because its type is unknown.
-fn all_keys(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<StoreKind> {
+fn read_all_keys(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<StoreKind> {
     for key in ["url", "sentinels"] {
         section.get(key).map(|item| vault.secrets(&item));
     }
@@ -115,11 +115,11 @@ fn all_keys(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<Sto
 
 fn redb(section: &mut Section<'_>, dir: &Path) -> Option<StoreKind> {
     let item = section.require("path", "write the file's path: path = \"chat-signer.redb\"")?;
-    file(&item, dir).map(|path| StoreKind::Redb { path })
+    file_path(&item, dir).map(|path| StoreKind::Redb { path })
 }
 
 /// Reads the path of a file in an existing directory.
-fn file(item: &ConfigItem<'_>, dir: &Path) -> Option<PathBuf> {
+fn file_path(item: &ConfigItem<'_>, dir: &Path) -> Option<PathBuf> {
     let text = item.non_empty_text()?;
     let path = dir.join(text);
     if path.is_dir() {
@@ -141,8 +141,8 @@ fn record(section: &mut Section<'_>, vault: &SecretResolver, kind: Option<&Store
         Some(StoreKind::Redb { path }) => Some(path),
         Some(StoreKind::Redis(_) | StoreKind::Memory) | None => None,
     };
-    let Some(item) = section.get("record") else { return own.map(|path| beside(path)) };
-    let path = file(&item, &vault.dir)?;
+    let Some(item) = section.get("record") else { return own.map(|path| default_record_path(path)) };
+    let path = file_path(&item, &vault.dir)?;
     if own == Some(&path) {
         return item.mistake("is the file of the store", "write the path of another file");
     }
@@ -150,7 +150,7 @@ fn record(section: &mut Section<'_>, vault: &SecretResolver, kind: Option<&Store
 }
 
 /// Returns the default path of the record of a file.
-fn beside(path: &Path) -> PathBuf {
+fn default_record_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".record");
     PathBuf::from(name)

@@ -38,20 +38,20 @@ pub struct TlsConfig {
 #[derive(Clone)]
 struct ClientAuth {
     verifier: Arc<dyn ClientCertVerifier>,
-    mark: [u8; 32],
+    authorities_hash: [u8; 32],
 }
 
 impl TlsConfig {
     /// Returns a hash that identifies the certificate authorities of callers. Zeros if there are none.
     pub fn authorities_hash(&self) -> [u8; 32] {
-        self.clients.as_ref().map_or([0; 32], |clients| clients.mark)
+        self.clients.as_ref().map_or([0; 32], |clients| clients.authorities_hash)
     }
 
     /// Returns whether a certificate that was valid at the start of its connection is still valid: the authorities are
     /// the same and it has not expired, or the current authorities accept it too.
     pub fn accepts_certificate(&self, certificate: &VerifiedCertificate, now: Millis) -> bool {
         let Some(clients) = &self.clients else { return false };
-        let is_same = certificate.authorities_fingerprint == clients.mark && now <= certificate.valid_until;
+        let is_same = certificate.authorities_fingerprint == clients.authorities_hash && now <= certificate.valid_until;
         is_same || clients.verify(&certificate.chain, now)
     }
 }
@@ -106,7 +106,7 @@ pub(super) fn identity(section: &mut Section<'_>, vault: &SecretResolver) -> Opt
     let chain = certificates(&cert, vault)?;
     let (name, private) = private_key(&key, vault)?;
     let secret = Secret::new(private.secret_der().to_vec());
-    matched(&key, name, private, chain.clone())?;
+    certified_key(&key, name, private, chain.clone())?;
     Some(ClientIdentity { chain: chain.iter().map(|der| der.to_vec()).collect(), key: secret })
 }
 
@@ -148,7 +148,7 @@ fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<Vec<Cer
     let flaw = |flaw: &str| format!("names {}, {flaw}", quoted(name));
     let help = "name a PEM file with the certificate and its intermediate certificates, each as `CERTIFICATE`";
     let Ok(chain) = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() else {
-        return item.mistake(flaw(BROKEN), help);
+        return item.mistake(flaw(INVALID_PEM), help);
     };
     let Some(first) = chain.first() else { return item.mistake(flaw("which holds no certificates"), help) };
     let Some(times) = validity(first) else {
@@ -180,10 +180,10 @@ fn certified(
     chain: Option<Vec<CertificateDer<'static>>>,
 ) -> Option<CertifiedKey> {
     let (name, key) = private_key(item, vault)?;
-    matched(item, name, key, chain?)
+    certified_key(item, name, key, chain?)
 }
 
-fn matched(
+fn certified_key(
     item: &ConfigItem<'_>,
     name: &str,
     key: PrivateKeyDer<'static>,
@@ -229,7 +229,7 @@ fn one_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
     if pem.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
         return Err("whose key is encrypted");
     }
-    let mut keys = PrivateKeyDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| BROKEN)?;
+    let mut keys = PrivateKeyDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| INVALID_PEM)?;
     match (keys.pop(), keys.is_empty()) {
         (None, _) => Err("which holds no private key"),
         (Some(_), false) => Err("which holds more than one private key"),
@@ -237,7 +237,7 @@ fn one_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
     }
 }
 
-const BROKEN: &str = "which is not PEM, or is incomplete";
+const INVALID_PEM: &str = "which is not PEM, or is incomplete";
 
 /// This word is in a PEM file only if a key in it is encrypted (RFC 1421, section 4.6.1.1; RFC 7468, section 11).
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
@@ -250,7 +250,7 @@ fn clients(item: &ConfigItem<'_>, vault: &SecretResolver) -> Option<ClientAuth> 
     roots.add_parsable_certificates(authorities.iter().map(|der| CertificateDer::from_slice(der)));
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();
     let hashes: Vec<u8> = authorities.iter().flat_map(|der| crypto::sha256(der)).collect();
-    builder.build().ok().map(|verifier| ClientAuth { verifier, mark: crypto::sha256(&hashes) })
+    builder.build().ok().map(|verifier| ClientAuth { verifier, authorities_hash: crypto::sha256(&hashes) })
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -70,14 +70,14 @@ fn keys(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<HmacSha
     }
     let keys = keys?;
     for key in &keys {
-        own_key(item, key, vault);
+        check_key_is_unshared(item, key, vault);
     }
     vault.signing.extend(keys.iter().map(|key| SigningSecret::new(key, OWNER, &item.key)));
     Some(keys.iter().map(|key| HmacSha256::new(key)).collect())
 }
 
 /// Checks that only webhooks are signed with this key, because the receivers know it.
-fn own_key(item: &ConfigItem<'_>, key: &[u8], vault: &SecretResolver) {
+fn check_key_is_unshared(item: &ConfigItem<'_>, key: &[u8], vault: &SecretResolver) {
     warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), key);
     if let Some(other) = vault.owner_signing_with(key).filter(|other| *other != OWNER) {
         let message = format!(

@@ -1,20 +1,20 @@
 //! Audit log lines for changes that no request asked for: entries that end by themselves, and imports by an operator.
 
 use super::entry::ModerationEntry;
-use super::event::{ChangeKind, name};
+use super::event::{ChangeKind, event_type};
 use crate::clock;
 use crate::policy::{EntryOrigin, RoleGrant};
 use crate::telemetry::{AuditCaller, ModerationRecord};
 
 /// Returns the audit log line for a changed entry. `change` is the number of the change, if known. `caller` made the
 /// change; it is `None` if the entry ended by itself.
-pub(super) fn line(
+pub(super) fn audit_line(
     record: &ModerationEntry,
     fate: ChangeKind,
     change: Option<u64>,
     caller: Option<AuditCaller<'_>>,
 ) -> Vec<u8> {
-    let (mut occurrence, user) = (ModerationRecord::new(name(record, fate), clock::now()), [record.name()]);
+    let (mut occurrence, user) = (ModerationRecord::new(event_type(record, fate), clock::now()), [record.name()]);
     occurrence.caller = caller;
     occurrence.app = record.app().map(|app| &**app);
     occurrence.conversation = record.scope().map(ToString::to_string);
@@ -23,7 +23,7 @@ pub(super) fn line(
     occurrence.until = record.until().map(|until| until.to_string());
     match record {
         ModerationEntry::Role(_, tenure) => {
-            occurrence.role = if let RoleGrant::Word(word) = &tenure.held { Some(word) } else { None };
+            occurrence.role = if let RoleGrant::RoleName(word) = &tenure.grant { Some(word) } else { None };
         }
         ModerationEntry::Conversation(conversation) => {
             occurrence.conversation = Some(conversation.id.clone());

@@ -93,27 +93,27 @@ impl ModerationCommand {
     /// Returns the apps that the command concerns. If its app is not configured, these are all configured apps, and the
     /// command must be allowed at each of them.
     pub fn apps<'e>(&self, engine: &'e Engine) -> impl Iterator<Item = &'e App> + use<'_, 'e> {
-        let named = self.app.as_ref().filter(|_| !self.is_stray(engine));
+        let named = self.app.as_ref().filter(|_| !self.is_for_unconfigured_app(engine));
         engine.apps.iter().filter(move |app| named.is_none_or(|own| own == app.name()))
     }
 
     /// Returns the policy request for all users of the command at an app.
     pub fn policy_request(&self, app: &App) -> SigningRequest {
-        self.ask_of(app, self.users.clone())
+        self.build_policy_request(app, self.users.clone())
     }
 
     /// Returns the policy request for a single user of the command at an app.
     pub(super) fn policy_request_for_user(&self, app: &App, user: &str) -> SigningRequest {
-        self.ask_of(app, vec![user.to_owned()])
+        self.build_policy_request(app, vec![user.to_owned()])
     }
 
     /// An entry for a room also affects its channels, where the moderator can have another role. So the policy is asked
     /// about the room and its channels.
-    fn ask_of(&self, app: &App, users: Vec<String>) -> SigningRequest {
+    fn build_policy_request(&self, app: &App, users: Vec<String>) -> SigningRequest {
         let action = self.kind.action();
         let (members, targets) =
             if self.kind.has_targets() { (self.users.clone(), users) } else { (Vec::new(), Vec::new()) };
-        let affected = self.scope.affected().into_iter();
+        let affected = self.scope.affected_patterns().into_iter();
         let needs = affected
             .map(|place| RequiredAction { action, conversation: Some(place), targets: targets.clone() })
             .collect();
@@ -124,8 +124,8 @@ impl ModerationCommand {
             client: self.client.clone(),
             conversation: Some(self.scope.clone()),
             members,
-            needs,
-            wants: Vec::new(),
+            required_actions: needs,
+            requested_grants: Vec::new(),
         }
     }
 
@@ -141,7 +141,7 @@ impl ModerationCommand {
 
     /// Returns whether the scope is exactly the conversation of this name.
     pub(super) fn is_named_by(&self, name: &str) -> bool {
-        let home = Pattern::Exact(name.to_owned()).home().into_owned();
+        let home = Pattern::Exact(name.to_owned()).home_conversation().into_owned();
         self.scope.exact().is_some() && self.scope == home
     }
 }
@@ -157,7 +157,7 @@ pub fn read_request(app: &App, client: &str, place: &Pattern) -> SigningRequest 
         client: client.to_owned(),
         conversation: conversation.clone(),
         members: Vec::new(),
-        needs: vec![RequiredAction { action, conversation, targets: Vec::new() }],
-        wants: Vec::new(),
+        required_actions: vec![RequiredAction { action, conversation, targets: Vec::new() }],
+        requested_grants: Vec::new(),
     }
 }

@@ -20,7 +20,7 @@ impl ModerationReplica {
     ///
     /// # Errors
     /// Returns an error if the moderation entries in memory are too old, or if their store is not trusted.
-    pub fn desired(
+    pub fn desired_sanctions(
         &self,
         policy: &Policy,
         app: &str,
@@ -30,9 +30,9 @@ impl ModerationReplica {
     ) -> Result<DesiredSanctions, ReplicaStale> {
         let index = self.read()?;
         let place = conversation.map_or(Pattern::Everything, |name| Pattern::Exact(name.to_owned()));
-        let registers = [policy.register(), index.register()];
+        let registers = [policy.entries(), index.entries()];
         let mut desired = DesiredSanctions::default();
-        for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&place))) {
+        for entry in registers.into_iter().flat_map(|register| register.entries_near(user, app, Some(&place))) {
             let (sanction, slot) = match entry {
                 UserEntry::Ban(ban) => (ban, &mut desired.ban),
                 UserEntry::Mute(mute) => (mute, &mut desired.mute),

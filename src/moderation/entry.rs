@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::{percent_decoded, percent_encoded};
+use crate::crypto::{percent_decode, percent_encode};
 use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
 pub use crate::policy::RegisteredConversation;
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
@@ -127,7 +127,7 @@ impl EntryKey {
         let mut segments = text.split('/');
         let prefix = segments.next()?;
         let table = EntryKind::ALL.into_iter().find(|table| table.prefix() == prefix)?;
-        let segments = segments.map(percent_decoded).collect::<Option<Vec<_>>>()?;
+        let segments = segments.map(percent_decode).collect::<Option<Vec<_>>>()?;
         let (name, scope, app, author) = match (table, &*segments) {
             (EntryKind::Bans | EntryKind::Mutes, [name, scope, app, kind, subject]) if !subject.is_empty() => {
                 (name, scope, app, Some((caller_kind(kind)?, subject.clone())))
@@ -152,7 +152,7 @@ impl EntryKey {
 impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scope = self.scope.as_ref().map(Pattern::to_string).unwrap_or_default();
-        let segment = |text: &str| percent_encoded(text.as_bytes());
+        let segment = |text: &str| percent_encode(text.as_bytes());
         let app = segment(self.app.as_deref().unwrap_or_default());
         write!(f, "{}/{}/{}/{app}", self.table.prefix(), segment(&self.name), segment(&scope))?;
         match &self.author {
@@ -232,11 +232,11 @@ impl ModerationEntry {
     }
 
     /// Returns whether another entry of the same key has the same content, regardless of author and time.
-    pub(super) fn says_the_same_as(&self, other: &ModerationEntry) -> bool {
+    pub(super) fn has_same_content(&self, other: &ModerationEntry) -> bool {
         match (self, other) {
             (ModerationEntry::Ban(a), ModerationEntry::Ban(b))
             | (ModerationEntry::Mute(a), ModerationEntry::Mute(b)) => (a.until, &a.reason) == (b.until, &b.reason),
-            (ModerationEntry::Role(_, a), ModerationEntry::Role(_, b)) => a.held == b.held,
+            (ModerationEntry::Role(_, a), ModerationEntry::Role(_, b)) => a.grant == b.grant,
             (ModerationEntry::Block(_), ModerationEntry::Block(_)) => true,
             (ModerationEntry::Conversation(a), ModerationEntry::Conversation(b)) => {
                 (a.kind, &a.owner, a.forgotten) == (b.kind, &b.owner, b.forgotten)
@@ -284,7 +284,7 @@ impl ModerationEntry {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
                 kept.reason.clone_from(&sanction.reason)
             }
-            ModerationEntry::Role(_, RoleBinding { held: RoleGrant::Word(word), .. }) => {
+            ModerationEntry::Role(_, RoleBinding { grant: RoleGrant::RoleName(word), .. }) => {
                 kept.role = Some(word.to_string())
             }
             ModerationEntry::Role(..) | ModerationEntry::Block(_) => {}
@@ -302,18 +302,18 @@ impl ModerationEntry {
     ///
     /// # Errors
     /// Returns an error if the entry cannot be read, or if it is stored under a key that is not its own.
-    pub fn read(key: &str, value: &str) -> Result<ModerationEntry, MalformedEntry> {
+    pub fn parse(key: &str, value: &str) -> Result<ModerationEntry, MalformedEntry> {
         let malformed = |flaw: String| MalformedEntry { key: key.to_owned(), flaw };
         let kept: StoredEntry = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
         let key = EntryKey::parse(key).ok_or_else(|| malformed("its key is malformed".to_owned()))?;
         let record =
-            kept.record(key.table).ok_or_else(|| malformed("a required value is missing or invalid".to_owned()))?;
+            kept.into_entry(key.table).ok_or_else(|| malformed("a required value is missing or invalid".to_owned()))?;
         if record.key() == key { Ok(record) } else { Err(malformed("it belongs to another key".to_owned())) }
     }
 }
 
 impl StoredEntry {
-    fn record(self, table: EntryKind) -> Option<ModerationEntry> {
+    fn into_entry(self, table: EntryKind) -> Option<ModerationEntry> {
         let origin = EntryOrigin::Runtime { author: Arc::new(self.by), at: Millis(self.at) };
         let app = self.app.map(Arc::from);
         if table == EntryKind::Conversations {
@@ -331,8 +331,8 @@ impl StoredEntry {
         let scope = Pattern::parse(self.scope.as_deref()?).ok()?;
         Some(match table {
             EntryKind::Roles => {
-                let held = self.role.map_or(RoleGrant::Removed, |word| RoleGrant::Word(word.into()));
-                ModerationEntry::Role(self.id, RoleBinding { scope, app, held, listed: false, origin })
+                let held = self.role.map_or(RoleGrant::Removed, |word| RoleGrant::RoleName(word.into()));
+                ModerationEntry::Role(self.id, RoleBinding { scope, app, grant: held, listed: false, origin })
             }
             EntryKind::Blocks => ModerationEntry::Block(Block { user: self.id, conversation: scope, app, origin }),
             _ => {

@@ -9,9 +9,9 @@ use super::authorize::CommandOutcome;
 use super::command::ModerationCommand;
 use super::entry::{EntryKind, ModerationEntry};
 use crate::config::Settings;
-use crate::crypto::{hex, percent_encoded, sha256};
+use crate::crypto::{hex, percent_encode, sha256};
 use crate::model::{Millis, Pattern};
-use crate::moderation::store::{NewChange, NewJob, StoreHead, queue};
+use crate::moderation::store::{NewChange, NewJob, StoreHead, queue_name};
 use crate::policy::{EntryAuthor, RoleGrant};
 
 /// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
@@ -25,7 +25,7 @@ pub struct ChangeSubscribers {
 
 impl ChangeSubscribers {
     /// Creates the subscribers from the settings.
-    pub fn of(settings: &Settings) -> ChangeSubscribers {
+    pub fn from_settings(settings: &Settings) -> ChangeSubscribers {
         let Settings { enforcements, webhooks, .. } = settings;
         ChangeSubscribers {
             enforced: enforcements.iter().map(|enforcement| Arc::clone(&enforcement.app)).collect(),
@@ -35,7 +35,7 @@ impl ChangeSubscribers {
 }
 
 /// The part of a job key that separates block events from other events for the same webhook.
-const BLOCKS: &str = ".blocks";
+const BLOCK_EVENTS_SUFFIX: &str = ".blocks";
 
 /// The kind of change of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) enum ChangeKind {
 }
 
 /// Builds the change for the outcome of a command: the entries to set and to delete, the events and the jobs.
-pub(super) fn commit(
+pub(super) fn build_change(
     ruling: &CommandOutcome,
     by: &EntryAuthor,
     plan: &ChangeSubscribers,
@@ -56,36 +56,49 @@ pub(super) fn commit(
     let mut commit = NewChange::default();
     for record in &ruling.set {
         commit.puts.push((record.key().to_string(), Some(record.value())));
-        note(&mut commit, record, ChangeKind::Set, Some(by), plan, head, now);
+        add_event_and_jobs(&mut commit, record, ChangeKind::Set, Some(by), plan, head, now);
     }
-    for record in &ruling.gone {
+    for record in &ruling.deleted {
         commit.puts.push((record.key().to_string(), None));
-        note(&mut commit, record, ChangeKind::Lifted, Some(by), plan, head, now);
+        add_event_and_jobs(&mut commit, record, ChangeKind::Lifted, Some(by), plan, head, now);
     }
-    each_once(&mut commit.jobs);
+    remove_duplicate_jobs(&mut commit.jobs);
     commit
 }
 
 /// Returns the jobs that update vendors although no entry changes. A caller may repeat a command because a vendor does
 /// not know its effect. For example, the job became a dead letter, or the bans of the app were not enforced before.
-pub(super) fn again(ruling: &CommandOutcome, wish: &ModerationCommand, plan: &ChangeSubscribers) -> Vec<NewJob> {
+pub(super) fn repeat_enforcement_jobs(
+    ruling: &CommandOutcome,
+    wish: &ModerationCommand,
+    plan: &ChangeSubscribers,
+) -> Vec<NewJob> {
     let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
-    ruling.again.iter().flat_map(|user| apps().map(move |app| job(app, user, &wish.scope))).collect()
+    ruling
+        .enforce_again
+        .iter()
+        .flat_map(|user| apps().map(move |app| build_enforcement_job(app, user, &wish.scope)))
+        .collect()
 }
 
 /// Builds the change that deletes ended entries.
-pub(super) fn expiry(ended: &[ModerationEntry], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
+pub(super) fn build_expiry_change(
+    ended: &[ModerationEntry],
+    plan: &ChangeSubscribers,
+    head: &StoreHead,
+    now: Millis,
+) -> NewChange {
     let mut commit = NewChange::default();
     for record in ended {
         commit.puts.push((record.key().to_string(), None));
-        note(&mut commit, record, ChangeKind::Expired, None, plan, head, now);
+        add_event_and_jobs(&mut commit, record, ChangeKind::Expired, None, plan, head, now);
     }
-    each_once(&mut commit.jobs);
+    remove_duplicate_jobs(&mut commit.jobs);
     commit
 }
 
 /// Adds the event and the jobs for a changed entry. The same job may be added more than once.
-pub(super) fn note(
+pub(super) fn add_event_and_jobs(
     commit: &mut NewChange,
     record: &ModerationEntry,
     fate: ChangeKind,
@@ -99,55 +112,55 @@ pub(super) fn note(
     if let Some(by) = by {
         data.insert("by".to_owned(), json!({ "kind": by.kind.as_str(), "subject": by.subject }));
     }
-    let event = json!({ "id": id, "type": name(record, fate), "time": now.to_string(), "data": data });
+    let event = json!({ "id": id, "type": event_type(record, fate), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
-        let of = if matches!(record, ModerationEntry::Block(_)) { BLOCKS } else { "" };
-        let key = format!("webhook:{}{of}:{id}", digest(webhook));
+        let of = if matches!(record, ModerationEntry::Block(_)) { BLOCK_EVENTS_SUFFIX } else { "" };
+        let key = format!("webhook:{}{of}:{id}", webhook_hash(webhook));
         commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
     }
     commit.events.push(event.to_string());
     for app in plan.enforced.iter().filter(|app| record.app().is_none_or(|own| own == *app)) {
-        commit.jobs.extend(enforcement(record, app));
+        commit.jobs.extend(enforcement_job(record, app));
     }
 }
 
 /// Removes duplicate jobs. Several entries can concern the same user and scope.
-pub(super) fn each_once(jobs: &mut Vec<NewJob>) {
+pub(super) fn remove_duplicate_jobs(jobs: &mut Vec<NewJob>) {
     let mut seen = HashSet::with_capacity(jobs.len());
     jobs.retain(|job| seen.insert(job.key.clone()));
 }
 
 /// Returns the queues of the enforcement jobs of an app: for single conversations, and for all conversations at once.
 pub fn enforcement_queues(app: &str) -> [String; 2] {
-    ["", "*"].map(|place| queue(&format!("enforce:{}::{place}", percent_encoded(app.as_bytes()))))
+    ["", "*"].map(|place| queue_name(&format!("enforce:{}::{place}", percent_encode(app.as_bytes()))))
 }
 
 /// Returns the queues of a webhook: for events of moderators, and for block events, which any user can cause without
 /// limit.
 pub fn webhook_queues(url: &str) -> [String; 2] {
-    ["", BLOCKS].map(|of| queue(&format!("webhook:{}{of}:", digest(url))))
+    ["", BLOCK_EVENTS_SUFFIX].map(|of| queue_name(&format!("webhook:{}{of}:", webhook_hash(url))))
 }
 
 /// Returns the hash that names a webhook in job keys. The URL of the webhook may hold a secret.
-fn digest(webhook: &str) -> String {
+fn webhook_hash(webhook: &str) -> String {
     hex(&sha256(webhook.as_bytes()))
 }
 
 /// Returns the job that enforces the entry at a vendor: all sanctions of the user in its conversation, or in all
 /// conversations.
-fn enforcement(record: &ModerationEntry, app: &str) -> Option<NewJob> {
+fn enforcement_job(record: &ModerationEntry, app: &str) -> Option<NewJob> {
     let (ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction)) = record else { return None };
-    Some(job(app, &sanction.user, &sanction.scope))
+    Some(build_enforcement_job(app, &sanction.user, &sanction.scope))
 }
 
-fn job(app: &str, user: &str, scope: &Pattern) -> NewJob {
-    let conversation = scope.home().exact().map(str::to_owned);
-    let place = conversation.as_deref().map_or_else(|| "*".to_owned(), |name| percent_encoded(name.as_bytes()));
-    let key = format!("enforce:{}:{}:{place}", percent_encoded(app.as_bytes()), percent_encoded(user.as_bytes()));
+fn build_enforcement_job(app: &str, user: &str, scope: &Pattern) -> NewJob {
+    let conversation = scope.home_conversation().exact().map(str::to_owned);
+    let place = conversation.as_deref().map_or_else(|| "*".to_owned(), |name| percent_encode(name.as_bytes()));
+    let key = format!("enforce:{}:{}:{place}", percent_encode(app.as_bytes()), percent_encode(user.as_bytes()));
     NewJob { key, body: json!({ "app": app, "user": user, "conversation": conversation }).to_string() }
 }
 
-pub(super) fn name(record: &ModerationEntry, fate: ChangeKind) -> &'static str {
+pub(super) fn event_type(record: &ModerationEntry, fate: ChangeKind) -> &'static str {
     match (record, fate) {
         (ModerationEntry::Ban(_), ChangeKind::Set) => "ban.created",
         (ModerationEntry::Ban(_), ChangeKind::Lifted) => "ban.lifted",
@@ -155,7 +168,7 @@ pub(super) fn name(record: &ModerationEntry, fate: ChangeKind) -> &'static str {
         (ModerationEntry::Mute(_), ChangeKind::Set) => "mute.created",
         (ModerationEntry::Mute(_), ChangeKind::Lifted) => "mute.lifted",
         (ModerationEntry::Mute(_), ChangeKind::Expired) => "mute.expired",
-        (ModerationEntry::Role(_, tenure), ChangeKind::Set) if tenure.held != RoleGrant::Removed => "role.set",
+        (ModerationEntry::Role(_, tenure), ChangeKind::Set) if tenure.grant != RoleGrant::Removed => "role.set",
         (ModerationEntry::Role(..), _) => "role.removed",
         (ModerationEntry::Block(_), ChangeKind::Set) => "block.created",
         (ModerationEntry::Block(_), _) => "block.lifted",
@@ -181,8 +194,8 @@ pub fn details(record: &ModerationEntry) -> Map<String, Value> {
     tell("until", record.until().map(|until| until.to_string()));
     match record {
         ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => tell("reason", sanction.reason.clone()),
-        ModerationEntry::Role(_, tenure) => match &tenure.held {
-            RoleGrant::Word(word) => tell("role", Some(word.to_string())),
+        ModerationEntry::Role(_, tenure) => match &tenure.grant {
+            RoleGrant::RoleName(word) => tell("role", Some(word.to_string())),
             RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => {}
         },
         ModerationEntry::Block(_) => {}
@@ -208,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_entries_ask_for_is_done_once() {
+    fn duplicate_jobs_are_removed() {
         let plan = ChangeSubscribers {
             enforced: vec!["ably".into(), "talkjs".into()],
             webhooks: vec!["https://a.example".into()],
@@ -217,11 +230,11 @@ mod tests {
             .map(|user| [ModerationEntry::Ban(sanction(user)), ModerationEntry::Mute(sanction(user))])
             .concat();
         let head = StoreHead { epoch: "e".to_owned(), ..StoreHead::default() };
-        let made = expiry(&ended, &plan, &head, Millis(0));
+        let made = build_expiry_change(&ended, &plan, &head, Millis(0));
         let keys: Vec<_> = made.jobs.iter().filter_map(|job| job.key.strip_prefix("enforce:")).collect();
         assert_eq!(keys, ["ably:tom:*", "talkjs:tom:*", "ably:zoe:*", "talkjs:zoe:*"]);
         assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
-        let queues: HashSet<_> = made.jobs.iter().map(|job| queue(&job.key)).collect();
+        let queues: HashSet<_> = made.jobs.iter().map(|job| queue_name(&job.key)).collect();
         let [[_, ably], [_, talkjs]] = ["ably", "talkjs"].map(enforcement_queues);
         assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queues("https://a.example")[0].clone()]));
     }

@@ -21,18 +21,18 @@ use crate::telemetry::audit::{AuditError, AuditLog};
 use crate::telemetry::log::UNLIMITED;
 
 /// The maximum number of ended entries that a single change deletes.
-const AT_ONCE: usize = 100;
+const MAX_ENTRIES_PER_CHANGE: usize = 100;
 
 /// The longest time between two checks for ended entries.
-const SELDOM: Duration = Duration::from_secs(60);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pause after a failure of the store or the audit log.
-const REST: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 impl ModerationReplica {
     /// Deletes entries when they end, until `end` completes. Calls `plan` for each deletion, because settings can
     /// change.
-    pub async fn sweep(
+    pub async fn run_expiry(
         &self,
         audit: &AuditLog,
         plan: impl Fn() -> ChangeSubscribers + Send + Sync,
@@ -41,7 +41,7 @@ impl ModerationReplica {
         let mut end = pin!(end);
         let (mut version, mut untold) = (self.version(), PendingAudit::default());
         loop {
-            let wait = self.sweep_once(audit, &plan(), &mut untold).await;
+            let wait = self.expire_once(audit, &plan(), &mut untold).await;
             tokio::select! {
                 biased;
                 () = &mut end => break,
@@ -49,22 +49,22 @@ impl ModerationReplica {
                 () = sleep(wait) => {}
             }
         }
-        untold.give_up_doubts();
-        _ = untold.tell(audit).await;
+        untold.record_uncertain();
+        _ = untold.write_lines(audit).await;
     }
 
     /// Deletes ended entries, as many as fit into one change. Returns how long there is nothing more to do.
-    async fn sweep_once(&self, audit: &AuditLog, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Duration {
-        if audit.health().is_err() || untold.tell(audit).await.is_err() {
-            return REST;
+    async fn expire_once(&self, audit: &AuditLog, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Duration {
+        if audit.health().is_err() || untold.write_lines(audit).await.is_err() {
+            return RETRY_DELAY;
         }
         let wait = self.until_next_ending(clock::now());
-        if !wait.is_zero() && untold.doubtful.is_empty() {
+        if !wait.is_zero() && untold.uncertain.is_empty() {
             return wait;
         }
         let expired = self.expire(plan, untold).await;
-        if untold.tell(audit).await.is_err() {
-            return REST;
+        if untold.write_lines(audit).await.is_err() {
+            return RETRY_DELAY;
         }
         match expired {
             // According to the clock of the store, the entry possibly has not ended yet.
@@ -72,7 +72,7 @@ impl ModerationReplica {
             Err(error) => {
                 self.count_failure(ChangeOrigin::Expiry, &error);
                 tracing::debug!("ended entries could not be deleted yet: {error}");
-                REST
+                RETRY_DELAY
             }
         }
     }
@@ -85,26 +85,29 @@ impl ModerationReplica {
     /// Returns an error if the store cannot be read or written.
     pub async fn expire(&self, plan: &ChangeSubscribers, untold: &mut PendingAudit) -> Result<Millis, ChangeError> {
         let now = self.store().ok_or(ChangeError::NoStore)?.now().await?;
-        if self.look().ended(now, 1).is_empty() && untold.doubtful.is_empty() {
+        if self.read_any_age().ended(now, 1).is_empty() && untold.uncertain.is_empty() {
             return Ok(now);
         }
         let made = self
             .change(|index, head| {
-                untold.asked = index.ended(now, AT_ONCE).iter().filter_map(|key| index.find(key)).collect();
-                (event::expiry(&untold.asked, plan, head, now), head.version + 1)
+                untold.in_progress =
+                    index.ended(now, MAX_ENTRIES_PER_CHANGE).iter().filter_map(|key| index.find(key)).collect();
+                (event::build_expiry_change(&untold.in_progress, plan, head, now), head.version + 1)
             })
             .await;
         match made {
-            Ok(change) => untold.was_made(change, &self.look()),
-            Err(_) => untold.may_have_been_made(),
+            Ok(change) => untold.record_made(change, &self.read_any_age()),
+            Err(_) => untold.mark_uncertain(),
         }
         made.map(|_| now)
     }
 
     /// Returns how long no entry can end.
     fn until_next_ending(&self, now: Millis) -> Duration {
-        let next = self.look().next_ending();
-        next.map_or(SELDOM, |next| Duration::from_millis(next.0.saturating_sub(now.0)).min(SELDOM))
+        let next = self.read_any_age().next_ending();
+        next.map_or(MAX_CHECK_INTERVAL, |next| {
+            Duration::from_millis(next.0.saturating_sub(now.0)).min(MAX_CHECK_INTERVAL)
+        })
     }
 }
 
@@ -113,42 +116,42 @@ impl ModerationReplica {
 #[derive(Default)]
 pub struct PendingAudit {
     /// The entries of the deletion in progress.
-    asked: Vec<ModerationEntry>,
+    in_progress: Vec<ModerationEntry>,
     /// The entries of deletions of which it is unknown whether they were made.
-    doubtful: Vec<ModerationEntry>,
+    uncertain: Vec<ModerationEntry>,
     /// The lines to write to the audit log.
     lines: Vec<u8>,
 }
 
 impl PendingAudit {
     /// Records that the change was made. The index now also shows which uncertain deletions were made.
-    fn was_made(&mut self, change: u64, index: &ModerationIndex) {
-        let gone: HashSet<EntryKey> = self.asked.iter().map(ModerationEntry::key).collect();
-        for record in self.asked.drain(..) {
-            self.lines.extend(audit::line(&record, ChangeKind::Expired, Some(change), None));
+    fn record_made(&mut self, change: u64, index: &ModerationIndex) {
+        let gone: HashSet<EntryKey> = self.in_progress.iter().map(ModerationEntry::key).collect();
+        for record in self.in_progress.drain(..) {
+            self.lines.extend(audit::audit_line(&record, ChangeKind::Expired, Some(change), None));
         }
         // Another process may have deleted the entry and recorded this. The log may record a deletion twice, but it
         // never omits a deletion.
-        for record in self.doubtful.drain(..).filter(|record| !gone.contains(&record.key())) {
+        for record in self.uncertain.drain(..).filter(|record| !gone.contains(&record.key())) {
             if index.find(&record.key()).as_ref() != Some(&record) {
-                self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
+                self.lines.extend(audit::audit_line(&record, ChangeKind::Expired, None, None));
             }
         }
     }
 
-    fn may_have_been_made(&mut self) {
-        let known: HashSet<EntryKey> = self.doubtful.iter().map(ModerationEntry::key).collect();
-        self.doubtful.extend(self.asked.drain(..).filter(|record| !known.contains(&record.key())));
+    fn mark_uncertain(&mut self) {
+        let known: HashSet<EntryKey> = self.uncertain.iter().map(ModerationEntry::key).collect();
+        self.uncertain.extend(self.in_progress.drain(..).filter(|record| !known.contains(&record.key())));
     }
 
     /// Records the uncertain deletions, because there is no later opportunity.
-    fn give_up_doubts(&mut self) {
-        for record in self.asked.drain(..).chain(self.doubtful.drain(..)) {
-            self.lines.extend(audit::line(&record, ChangeKind::Expired, None, None));
+    fn record_uncertain(&mut self) {
+        for record in self.in_progress.drain(..).chain(self.uncertain.drain(..)) {
+            self.lines.extend(audit::audit_line(&record, ChangeKind::Expired, None, None));
         }
     }
 
-    async fn tell(&mut self, audit: &AuditLog) -> Result<(), AuditError> {
+    async fn write_lines(&mut self, audit: &AuditLog) -> Result<(), AuditError> {
         if !self.lines.is_empty() {
             audit.write(&self.lines).await?;
             self.lines.clear();
@@ -159,7 +162,7 @@ impl PendingAudit {
 
 impl Drop for PendingAudit {
     fn drop(&mut self) {
-        self.give_up_doubts();
+        self.record_uncertain();
         for line in String::from_utf8_lossy(&self.lines).lines() {
             tracing::error!(target: UNLIMITED, "this is not in the audit log: {line}");
         }
@@ -187,7 +190,7 @@ mod tests {
     }
 
     /// Returns the user of each line, and whether the line names a change.
-    fn told(untold: &mut PendingAudit) -> Vec<(String, bool)> {
+    fn audited_users(untold: &mut PendingAudit) -> Vec<(String, bool)> {
         let lines = std::mem::take(&mut untold.lines);
         let lines = String::from_utf8(lines).unwrap();
         let read = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -195,18 +198,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_taken_away_in_a_change_of_unknown_fate_is_told_once_it_is_found_gone() {
-        let moderation = ModerationReplica::of(Store::memory(), Duration::from_secs(60));
-        moderation.catch_up().await;
+    async fn uncertain_deletions_are_audited_once_confirmed() {
+        let moderation = ModerationReplica::with_store(Store::memory(), Duration::from_secs(60));
+        moderation.sync().await;
         let mut untold = PendingAudit::default();
-        untold.asked.extend([ban("gone"), ban("there")]);
-        untold.may_have_been_made();
+        untold.in_progress.extend([ban("gone"), ban("there")]);
+        untold.mark_uncertain();
         let there = ban("there");
         let put = NewChange { puts: vec![(there.key().to_string(), Some(there.value()))], ..NewChange::default() };
         moderation.change(|_, _| (put.clone(), ())).await.unwrap();
         moderation.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
-        assert_eq!(told(&mut untold), [("there".to_owned(), true), ("gone".to_owned(), false)]);
+        assert_eq!(audited_users(&mut untold), [("there".to_owned(), true), ("gone".to_owned(), false)]);
         moderation.expire(&ChangeSubscribers::default(), &mut untold).await.unwrap();
-        assert_eq!(told(&mut untold), []);
+        assert_eq!(audited_users(&mut untold), []);
     }
 }

@@ -16,7 +16,7 @@ pub struct ModerationIndex {
     people: BTreeMap<EntryKind, BTreeSet<Arc<str>>>,
     conversations: BTreeMap<(String, Option<Arc<str>>), RegisteredConversation>,
     /// The entries that end by themselves.
-    endings: BTreeSet<(Millis, EntryKey)>,
+    ends: BTreeSet<(Millis, EntryKey)>,
     /// The authors, each stored once. A few authors make most entries.
     authors: HashSet<Arc<EntryAuthor>>,
     entries: usize,
@@ -32,13 +32,13 @@ impl ModerationIndex {
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, MalformedEntry> {
         let mut index = ModerationIndex::default();
         for (key, value) in entries {
-            index.put(ModerationEntry::read(key, value)?);
+            index.put(ModerationEntry::parse(key, value)?);
         }
         Ok(index)
     }
 
     /// Returns the entries that decisions read.
-    pub fn register(&self) -> &EntryIndex {
+    pub fn entries(&self) -> &EntryIndex {
         &self.register
     }
 
@@ -68,7 +68,7 @@ impl ModerationIndex {
     /// Returns an error if the entry cannot be read. The index then stays unchanged.
     pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), MalformedEntry> {
         if let Some(value) = value {
-            self.put(ModerationEntry::read(key, value)?);
+            self.put(ModerationEntry::parse(key, value)?);
             return Ok(());
         }
         let malformed = || MalformedEntry { key: key.to_owned(), flaw: "its key is malformed".to_owned() };
@@ -81,13 +81,13 @@ impl ModerationIndex {
         let Some(scope) = &key.scope else {
             return self.conversation(&key.name, key.app.as_ref()).cloned().map(ModerationEntry::Conversation);
         };
-        let near = self.register.filed_at(&key.name, scope).filter_map(|entry| record(&key.name, entry));
+        let near = self.register.with_scope(&key.name, scope).filter_map(|entry| to_moderation_entry(&key.name, entry));
         near.into_iter().find(|record| record.key() == *key)
     }
 
     /// Returns the entries of a user in a table that have exactly this scope.
-    pub fn at(&self, table: EntryKind, user: &str, scope: &Pattern) -> Vec<ModerationEntry> {
-        let near = self.register.filed_at(user, scope).filter_map(|entry| record(user, entry));
+    pub fn entries_with_scope(&self, table: EntryKind, user: &str, scope: &Pattern) -> Vec<ModerationEntry> {
+        let near = self.register.with_scope(user, scope).filter_map(|entry| to_moderation_entry(user, entry));
         near.filter(|record| record.table() == table).collect()
     }
 
@@ -103,28 +103,28 @@ impl ModerationIndex {
     }
 
     /// Returns the entries of a user in a table, in the order of their keys.
-    pub fn of(&self, table: EntryKind, user: &str) -> Vec<ModerationEntry> {
-        let all = self.register.all_about(user).filter_map(|entry| record(user, entry));
+    pub fn entries_of_user(&self, table: EntryKind, user: &str) -> Vec<ModerationEntry> {
+        let all = self.register.all_about(user).filter_map(|entry| to_moderation_entry(user, entry));
         let mut found: Vec<ModerationEntry> = all.filter(|record| record.table() == table).collect();
         found.sort_by_cached_key(ModerationEntry::key);
         found
     }
 
     /// Returns the users who have entries in a table, in order, from the name `from` on.
-    pub fn people(&self, table: EntryKind, from: &str) -> impl Iterator<Item = &Arc<str>> {
+    pub fn users(&self, table: EntryKind, from: &str) -> impl Iterator<Item = &Arc<str>> {
         let people = self.people.get(&table).into_iter();
         people.flat_map(move |people| people.range::<str, _>((Bound::Included(from), Bound::Unbounded)))
     }
 
     /// Returns the keys of entries that have ended at the time `now`, at most `most` keys.
     pub fn ended(&self, now: Millis, most: usize) -> Vec<EntryKey> {
-        let ended = self.endings.iter().take_while(|(until, _)| *until <= now);
+        let ended = self.ends.iter().take_while(|(until, _)| *until <= now);
         ended.take(most).map(|(_, key)| key.clone()).collect()
     }
 
     /// Returns the time at which the next entry ends, if an entry ends.
     pub fn next_ending(&self) -> Option<Millis> {
-        self.endings.first().map(|(until, _)| *until)
+        self.ends.first().map(|(until, _)| *until)
     }
 
     fn put(&mut self, record: ModerationEntry) {
@@ -135,14 +135,14 @@ impl ModerationIndex {
             *self.apps.entry(Arc::clone(app)).or_default() += 1;
         }
         if let Some(until) = record.until() {
-            self.endings.insert((until, key));
+            self.ends.insert((until, key));
         }
-        let user = self.user(&record);
+        let user = self.intern_user_name(&record);
         let mut origin = record.origin().clone();
-        self.intern(&mut origin);
+        self.intern_author(&mut origin);
         match record {
-            ModerationEntry::Ban(ban) => self.register.add(&user, UserEntry::Ban(ban_by(ban, origin))),
-            ModerationEntry::Mute(mute) => self.register.add(&user, UserEntry::Mute(ban_by(mute, origin))),
+            ModerationEntry::Ban(ban) => self.register.add(&user, UserEntry::Ban(with_origin(ban, origin))),
+            ModerationEntry::Mute(mute) => self.register.add(&user, UserEntry::Mute(with_origin(mute, origin))),
             ModerationEntry::Role(_, tenure) => {
                 self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..tenure }))
             }
@@ -159,9 +159,9 @@ impl ModerationIndex {
             self.register.set_kind(id, app.clone(), *kind);
         }
         if let Some(owner) = owner {
-            let held = if *forgotten { RoleGrant::Remembered } else { RoleGrant::Word(OWNER.into()) };
+            let held = if *forgotten { RoleGrant::Remembered } else { RoleGrant::RoleName(OWNER_ROLE.into()) };
             let (scope, app, origin) = (Pattern::Exact(id.clone()), app.clone(), origin.clone());
-            let tenure = RoleBinding { scope, app, held, listed: true, origin };
+            let tenure = RoleBinding { scope, app, grant: held, listed: true, origin };
             self.register.add(&Arc::from(owner.as_str()), UserEntry::Role(tenure));
         }
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
@@ -170,16 +170,18 @@ impl ModerationIndex {
     fn remove(&mut self, key: &EntryKey) {
         let Some(record) = self.find(key) else { return };
         self.entries -= 1;
-        self.take_from(key.app.as_ref());
+        self.decrement_app_count(key.app.as_ref());
         if let Some(until) = record.until() {
-            self.endings.remove(&(until, key.clone()));
+            self.ends.remove(&(until, key.clone()));
         }
         if let ModerationEntry::Conversation(conversation) = &record {
             return self.remove_conversation(conversation);
         }
         let (Some(scope), user) = (&key.scope, &key.name) else { return };
-        self.register.remove(user, scope, |entry| self::record(user, entry).is_some_and(|record| record.key() == *key));
-        let mut left = self.register.all_about(user).filter_map(|entry| self::record(user, entry));
+        self.register.remove(user, scope, |entry| {
+            self::to_moderation_entry(user, entry).is_some_and(|record| record.key() == *key)
+        });
+        let mut left = self.register.all_about(user).filter_map(|entry| self::to_moderation_entry(user, entry));
         if !left.any(|record| record.table() == key.table)
             && let Some(people) = self.people.get_mut(&key.table)
         {
@@ -188,7 +190,7 @@ impl ModerationIndex {
     }
 
     /// Subtracts an entry from the number of entries of an app.
-    fn take_from(&mut self, app: Option<&Arc<str>>) {
+    fn decrement_app_count(&mut self, app: Option<&Arc<str>>) {
         let Some((app, entries)) = app.and_then(|app| self.apps.get_mut(app).map(|entries| (app, entries))) else {
             return;
         };
@@ -202,14 +204,14 @@ impl ModerationIndex {
         self.conversations.remove(&(id.clone(), app.clone()));
         self.register.forget_kind(id, app.as_ref());
         if let Some(owner) = owner {
-            let is_its =
+            let is_owner_role =
                 |entry: &UserEntry| matches!(entry, UserEntry::Role(tenure) if tenure.listed && tenure.app == *app);
-            self.register.remove(owner, &Pattern::Exact(id.clone()), is_its);
+            self.register.remove(owner, &Pattern::Exact(id.clone()), is_owner_role);
         }
     }
 
     /// Returns the name of the user. All entries of the user share it.
-    fn user(&mut self, record: &ModerationEntry) -> Arc<str> {
+    fn intern_user_name(&mut self, record: &ModerationEntry) -> Arc<str> {
         if record.table() == EntryKind::Conversations {
             return Arc::from(record.name());
         }
@@ -222,7 +224,7 @@ impl ModerationIndex {
         name
     }
 
-    fn intern(&mut self, origin: &mut EntryOrigin) {
+    fn intern_author(&mut self, origin: &mut EntryOrigin) {
         let EntryOrigin::Runtime { author, .. } = origin else { return };
         if let Some(known) = self.authors.get(author) {
             *author = Arc::clone(known);
@@ -238,15 +240,15 @@ impl ModerationIndex {
 }
 
 /// The name of the role of a conversation's owner.
-pub const OWNER: &str = "owner";
+pub const OWNER_ROLE: &str = "owner";
 
-fn ban_by(sanction: Sanction, origin: EntryOrigin) -> Sanction {
+fn with_origin(sanction: Sanction, origin: EntryOrigin) -> Sanction {
     Sanction { origin, ..sanction }
 }
 
 /// Converts an entry of the user to a moderation entry. Returns `None` for the role of an owner, which is a part of the
 /// conversation's entry.
-fn record(user: &str, entry: &UserEntry) -> Option<ModerationEntry> {
+fn to_moderation_entry(user: &str, entry: &UserEntry) -> Option<ModerationEntry> {
     match entry {
         UserEntry::Ban(ban) => Some(ModerationEntry::Ban(ban.clone())),
         UserEntry::Mute(mute) => Some(ModerationEntry::Mute(mute.clone())),
@@ -262,7 +264,7 @@ mod tests {
     use crate::model::CallerKind;
 
     #[test]
-    fn authors_without_entries_are_forgotten() {
+    fn authors_without_entries_are_removed() {
         let mut index = ModerationIndex::default();
         for number in 0..10_000 {
             let author = EntryAuthor { kind: CallerKind::User, subject: format!("moderator-{number}"), role: None };

@@ -23,9 +23,9 @@ pub use desired::DesiredSanctions;
 pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 pub use event::{ChangeSubscribers, details, enforcement_queues, webhook_queues};
 pub use expiry::PendingAudit;
-pub use index::{ModerationIndex, OWNER};
+pub use index::{ModerationIndex, OWNER_ROLE};
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
-pub use stray::strays;
+pub use stray::orphaned_entries_warning;
 
 impl ModerationReplica {
     /// Carries out a command as far as the policy and the moderation rules allow it. The outcome lists the users that
@@ -41,9 +41,9 @@ impl ModerationReplica {
     ) -> Result<CommandOutcome, ChangeError> {
         let author = judge.author(wish);
         self.change(|index, head| {
-            let mut ruling = judge.rule(index, wish);
-            let mut commit = event::commit(&ruling, &author, plan, head, judge.now);
-            commit.jobs.extend(event::again(&ruling, wish, plan));
+            let mut ruling = judge.authorize(index, wish);
+            let mut commit = event::build_change(&ruling, &author, plan, head, judge.now);
+            commit.jobs.extend(event::repeat_enforcement_jobs(&ruling, wish, plan));
             ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
             (commit, ruling)
         })

@@ -31,13 +31,13 @@ use crate::moderation::store::{
 
 /// How often the store is checked for changes, if there is no hint of a change: this many times within the maximum
 /// staleness.
-const CHECKS: u32 = 4;
+const CHECKS_PER_STALENESS: u32 = 4;
 
 /// The longest time between two checks.
-const SELDOM: Duration = Duration::from_secs(2);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The time limit of a change. It includes retries after changes of other processes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The moderation entries: an index, and the store that it follows.
 pub struct ModerationReplica {
@@ -90,27 +90,27 @@ pub enum ChangeError {
 
 impl ModerationReplica {
     /// Creates the replica of a program without a store. It is empty and never changes.
-    pub fn none() -> ModerationReplica {
-        ModerationReplica::following(None, Duration::MAX, None, None)
+    pub fn without_store() -> ModerationReplica {
+        ModerationReplica::build(None, Duration::MAX, None, None)
     }
 
     /// Creates the replica of a store that has not been read yet.
-    pub fn of(store: Store, max_staleness: Duration) -> ModerationReplica {
-        ModerationReplica::following(Some(store), max_staleness, None, None)
+    pub fn with_store(store: Store, max_staleness: Duration) -> ModerationReplica {
+        ModerationReplica::build(Some(store), max_staleness, None, None)
     }
 
     /// Creates the replica of a store that has a record in a file. `mark` is the content of the record. A store that
     /// has not reached this version is refused, as by a process that had read this version.
-    pub fn recorded(
+    pub fn with_record(
         store: Store,
         max_staleness: Duration,
         record: Option<RecordFile>,
         mark: Option<HighWaterMark>,
     ) -> ModerationReplica {
-        ModerationReplica::following(Some(store), max_staleness, record, mark)
+        ModerationReplica::build(Some(store), max_staleness, record, mark)
     }
 
-    fn following(
+    fn build(
         store: Option<Store>,
         max_staleness: Duration,
         record: Option<RecordFile>,
@@ -141,7 +141,7 @@ impl ModerationReplica {
 
     /// Returns how long after a change another process may decide without knowing it. `None`: no other process has the
     /// store.
-    pub fn lag(&self) -> Option<Duration> {
+    pub fn propagation_delay(&self) -> Option<Duration> {
         self.store().filter(|store| store.is_shared()).map(|_| self.max_staleness)
     }
 
@@ -150,12 +150,12 @@ impl ModerationReplica {
     /// # Errors
     /// Returns an error if the index is too old, or if its store is not trusted.
     pub fn read(&self) -> Result<RwLockReadGuard<'_, ModerationIndex>, ReplicaStale> {
-        self.check()?;
-        Ok(self.look())
+        self.check_fresh()?;
+        Ok(self.read_any_age())
     }
 
     /// Returns the index, however old it is. Use it for lists, not for decisions.
-    pub fn look(&self) -> RwLockReadGuard<'_, ModerationIndex> {
+    pub fn read_any_age(&self) -> RwLockReadGuard<'_, ModerationIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -163,7 +163,7 @@ impl ModerationReplica {
     ///
     /// # Errors
     /// Returns an error with the reason if they must not use it.
-    pub fn check(&self) -> Result<(), ReplicaStale> {
+    pub fn check_fresh(&self) -> Result<(), ReplicaStale> {
         if self.store.is_none() {
             return Ok(());
         }
@@ -192,7 +192,7 @@ impl ModerationReplica {
     }
 
     /// Returns when the store has been read.
-    pub async fn been_read(&self) {
+    pub async fn wait_until_loaded(&self) {
         // The sender exists as long as `self`.
         _ = self.version().wait_for(|_| !self.head().epoch.is_empty()).await;
     }
@@ -203,17 +203,17 @@ impl ModerationReplica {
     }
 
     /// Returns why the last read of the store failed, if it failed.
-    pub fn trouble(&self) -> Option<Arc<String>> {
+    pub fn last_error(&self) -> Option<Arc<String>> {
         self.trouble.load_full()
     }
 
     /// Updates the index from the store, forever.
     pub async fn follow(&self) {
         let Some(store) = &self.store else { return };
-        let mut hints = store.hints();
-        let pause = (self.max_staleness / CHECKS).min(SELDOM);
+        let mut hints = store.subscribe_hints();
+        let pause = (self.max_staleness / CHECKS_PER_STALENESS).min(MAX_CHECK_INTERVAL);
         loop {
-            self.catch_up().await;
+            self.sync().await;
             tokio::select! {
                 hint = hints.changed() => if hint.is_err() { sleep(pause).await },
                 () = sleep(pause) => {}
@@ -223,10 +223,10 @@ impl ModerationReplica {
 
     /// Updates the index to the present state of the store. If this fails, the error is stored and
     /// [`check`](Self::check) reports it.
-    pub async fn catch_up(&self) {
+    pub async fn sync(&self) {
         let Some(store) = &self.store else { return };
         let mut known = self.known.lock().await;
-        _ = self.bring_up(store, &mut known).await;
+        _ = self.sync_locked(store, &mut known).await;
     }
 
     /// Makes a change. `decide` builds the change from the index, and is called again if another process was faster.
@@ -241,17 +241,19 @@ impl ModerationReplica {
     ) -> Result<T, ChangeError> {
         let Some(store) = &self.store else { return Err(ChangeError::NoStore) };
         let slow = || {
-            let message = format!("the change could not be made within {} s", PATIENCE.as_secs());
+            let message = format!("the change could not be made within {} s", CHANGE_TIMEOUT.as_secs());
             StoreUnavailable::new(FailureReason::Unreachable, message)
         };
-        let changed = timeout(PATIENCE, self.change_in(store, decide)).await.unwrap_or_else(|_| Err(slow().into()));
+        let changed = timeout(CHANGE_TIMEOUT, self.change_without_timeout(store, decide))
+            .await
+            .unwrap_or_else(|_| Err(slow().into()));
         changed.map_err(|not_changed| match not_changed {
             ChangeError::Unavailable(unavailable) if store.is_broken() => ChangeError::Broken(unavailable),
             not_changed => not_changed,
         })
     }
 
-    async fn change_in<T>(
+    async fn change_without_timeout<T>(
         &self,
         store: &Store,
         mut decide: impl FnMut(&ModerationIndex, &StoreHead) -> (NewChange, T),
@@ -260,9 +262,9 @@ impl ModerationReplica {
         loop {
             let (commit, answer) = decide(&*self.read()?, &known);
             let is_so = if commit.puts.is_empty() && commit.jobs.is_empty() {
-                self.is_up(store, &mut known).await?
+                self.ensure_current(store, &mut known).await?
             } else {
-                self.make(store, &mut known, commit).await?
+                self.commit_change(store, &mut known, commit).await?
             };
             if is_so {
                 return Ok(answer);
@@ -271,59 +273,64 @@ impl ModerationReplica {
     }
 
     /// Returns whether the index equals the durable state of the store. If not, updates the index and returns `false`.
-    async fn is_up(&self, store: &Store, known: &mut StoreHead) -> Result<bool, StoreUnavailable> {
+    async fn ensure_current(&self, store: &Store, known: &mut StoreHead) -> Result<bool, StoreUnavailable> {
         let asked = self.began.elapsed();
         if store.durable_head().await? == *known {
-            self.hear(asked);
-            self.record(store, known).await?;
+            self.record_contact(asked);
+            self.update_record(store, known).await?;
             return Ok(true);
         }
-        self.bring_up(store, known).await.map(|()| false)
+        self.sync_locked(store, known).await.map(|()| false)
     }
 
     /// Makes a change and returns `true`. If the store holds changes that the index lacks, updates the index and
     /// returns `false`.
-    async fn make(&self, store: &Store, known: &mut StoreHead, commit: NewChange) -> Result<bool, StoreUnavailable> {
+    async fn commit_change(
+        &self,
+        store: &Store,
+        known: &mut StoreHead,
+        commit: NewChange,
+    ) -> Result<bool, StoreUnavailable> {
         self.check_writes(store).await?;
         let asked = self.began.elapsed();
         let change = match store.commit(known, commit, clock::now()).await {
             Ok(change) => change,
-            Err(CommitError::Behind) => return self.bring_up(store, known).await.map(|()| false),
+            Err(CommitError::Behind) => return self.sync_locked(store, known).await.map(|()| false),
             Err(CommitError::Unavailable(unavailable)) => {
-                self.note_write(Err(unavailable.clone()));
+                self.record_write_result(Err(unavailable.clone()));
                 return Err(unavailable);
             }
         };
-        self.note_write(Ok(()));
-        self.hear(asked);
-        self.take(known, std::slice::from_ref(&change)).map_err(|flaw| {
-            self.refuse(&flaw);
+        self.record_write_result(Ok(()));
+        self.record_contact(asked);
+        self.apply_changes(known, std::slice::from_ref(&change)).map_err(|flaw| {
+            self.distrust_store(&flaw);
             StoreUnavailable::new(FailureReason::Refused, flaw)
         })?;
-        let recorded = self.record(store, known).await;
-        recorded.inspect_err(|unavailable| self.note_write(Err(unavailable.clone())))?;
+        let recorded = self.update_record(store, known).await;
+        recorded.inspect_err(|unavailable| self.record_write_result(Err(unavailable.clone())))?;
         Ok(true)
     }
 
-    async fn bring_up(&self, store: &Store, known: &mut StoreHead) -> Result<(), StoreUnavailable> {
+    async fn sync_locked(&self, store: &Store, known: &mut StoreHead) -> Result<(), StoreUnavailable> {
         let asked = self.began.elapsed();
-        let done = self.compare(store, known).await;
+        let done = self.sync_with_store(store, known).await;
         match &done {
             Ok(Ok(())) => {
-                self.hear(asked);
-                self.trust_again();
-                match self.record(store, known).await {
-                    Ok(()) => self.recover(),
+                self.record_contact(asked);
+                self.clear_distrust();
+                match self.update_record(store, known).await {
+                    Ok(()) => self.record_read_success(),
                     // The index remains usable, but no change is acknowledged.
-                    Err(unavailable) => self.miss(&unavailable),
+                    Err(unavailable) => self.record_read_failure(&unavailable),
                 }
             }
             Ok(Err(untrusted)) => {
                 self.trouble.store(None);
-                self.refuse(&untrusted.reason);
-                self.mark(store, untrusted).await;
+                self.distrust_store(&untrusted.reason);
+                self.mark_rolled_back(store, untrusted).await;
             }
-            Err(unavailable) => self.miss(unavailable),
+            Err(unavailable) => self.record_read_failure(unavailable),
         }
         match done {
             Ok(Err(untrusted)) => Err(StoreUnavailable::new(FailureReason::Refused, untrusted.reason)),
@@ -333,34 +340,34 @@ impl ModerationReplica {
     }
 
     /// Stores the time at which the index equalled the store, as the time since the start.
-    fn hear(&self, asked: Duration) {
+    fn record_contact(&self, asked: Duration) {
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.heard.store(asked.saturating_add(1), Ordering::Release);
     }
 
     /// Stores that the store cannot be read.
-    fn miss(&self, unavailable: &StoreUnavailable) {
+    fn record_read_failure(&self, unavailable: &StoreUnavailable) {
         if self.trouble.swap(Some(Arc::new(unavailable.to_string()))).is_none() {
             tracing::warn!("the moderation store can't be read: {unavailable}");
         }
     }
 
     /// Stores that the store can be read, and that the version is recorded.
-    fn recover(&self) {
+    fn record_read_success(&self) {
         if self.trouble.swap(None).is_some() {
             tracing::info!("the moderation store is read again");
         }
     }
 
     /// Stores that the store is trusted.
-    fn trust_again(&self) {
+    fn clear_distrust(&self) {
         if self.refused.swap(None).is_some() {
             tracing::info!("the moderation store is read again");
         }
     }
 
     /// Marks the store if it was rolled back, for processes that do not know the lost changes.
-    async fn mark(&self, store: &Store, untrusted: &Untrusted) {
+    async fn mark_rolled_back(&self, store: &Store, untrusted: &Untrusted) {
         let Some(Rollback { seen, known }) = &untrusted.rollback else { return };
         if seen.rolled_back.is_some() {
             return;
@@ -374,7 +381,7 @@ impl ModerationReplica {
         }
     }
 
-    fn refuse(&self, reason: &str) {
+    fn distrust_store(&self, reason: &str) {
         if self.refused.load().as_deref().is_none_or(|before| before != reason) {
             tracing::error!("nothing is signed any more: {reason}");
             self.refused.store(Some(Arc::new(reason.to_owned())));
@@ -382,9 +389,9 @@ impl ModerationReplica {
     }
 
     /// Applies changes to the index. They must follow the known version without a gap.
-    fn take(&self, known: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
+    fn apply_changes(&self, known: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        advance(&mut index, known, changes)?;
+        apply_in_order(&mut index, known, changes)?;
         drop(index);
         self.publish(known);
         Ok(())
@@ -398,7 +405,7 @@ impl ModerationReplica {
 }
 
 /// Applies changes to an index. They must follow the head without a gap.
-fn advance(index: &mut ModerationIndex, head: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
+fn apply_in_order(index: &mut ModerationIndex, head: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
     for change in changes {
         if head.version.checked_add(1) != Some(change.version) {
             return Err(format!("the store has lost the change after {}", head.version));

@@ -6,7 +6,7 @@ use super::index::ModerationIndex;
 use crate::engine::Engine;
 
 /// Returns a warning about entries for apps that are not configured, with the possible fixes. `None`: there are none.
-pub fn strays(index: &ModerationIndex, engine: &Engine) -> Option<String> {
+pub fn orphaned_entries_warning(index: &ModerationIndex, engine: &Engine) -> Option<String> {
     let (mut told, mut all) = (Vec::new(), 0);
     for (app, entries) in index.apps().filter(|(app, _)| engine.app(app).is_none()) {
         told.push(format!("{app} ({entries})"));
@@ -25,7 +25,7 @@ pub fn strays(index: &ModerationIndex, engine: &Engine) -> Option<String> {
 
 impl ModerationCommand {
     /// Returns whether the command concerns an app that is not configured.
-    pub(super) fn is_stray(&self, engine: &Engine) -> bool {
+    pub(super) fn is_for_unconfigured_app(&self, engine: &Engine) -> bool {
         self.app.as_ref().is_some_and(|app| engine.app(app).is_none())
     }
 }
@@ -34,11 +34,11 @@ impl CommandKind {
     /// Returns whether the command lifts or removes something. Such a command may concern an app that is no longer
     /// configured.
     pub fn is_lifting(&self) -> bool {
-        self.lifts().is_some()
+        self.lifted_kind().is_some()
     }
 
     /// Returns the table from which the command lifts or removes entries.
-    fn lifts(&self) -> Option<EntryKind> {
+    fn lifted_kind(&self) -> Option<EntryKind> {
         match self {
             CommandKind::LiftBan => Some(EntryKind::Bans),
             CommandKind::LiftMute => Some(EntryKind::Mutes),
@@ -57,18 +57,18 @@ impl CommandKind {
 impl ModerationIndex {
     /// Returns the entries that a command about an app that is not configured deletes: all matching entries, because
     /// they have no effect.
-    pub(super) fn left_behind(&self, wish: &ModerationCommand, name: &str) -> Vec<ModerationEntry> {
+    pub(super) fn orphaned_entries(&self, wish: &ModerationCommand, name: &str) -> Vec<ModerationEntry> {
         let is_meant = |record: &ModerationEntry| {
-            let is_here = record.scope().is_none_or(|scope| *scope.home() == wish.scope);
+            let is_here = record.scope().is_none_or(|scope| *scope.home_conversation() == wish.scope);
             is_here && record.app() == wish.app.as_ref()
         };
-        let found = match wish.kind.lifts() {
+        let found = match wish.kind.lifted_kind() {
             None => Vec::new(),
             Some(EntryKind::Conversations) => {
                 let id = wish.scope.exact().unwrap_or_default();
                 self.conversations_of(id).cloned().map(ModerationEntry::Conversation).collect()
             }
-            Some(table) => self.of(table, name),
+            Some(table) => self.entries_of_user(table, name),
         };
         found.into_iter().filter(is_meant).collect()
     }

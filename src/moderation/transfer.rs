@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::audit;
 use super::entry::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
-use super::event::{ChangeKind, ChangeSubscribers, each_once, note};
+use super::event::{ChangeKind, ChangeSubscribers, add_event_and_jobs, remove_duplicate_jobs};
 use crate::config::{IMPORT_SUBJECT, ImportFile};
 use crate::crypto::hex;
-use crate::model::{CallerKind, Millis, Pattern, is_unruly};
+use crate::model::{CallerKind, Millis, Pattern, is_disruptive};
 use crate::moderation::store::{
     ChangesSince, CommitError, FailureReason, NewChange, Store, StoreContents, StoreHead, StoreUnavailable,
     StoredChange,
@@ -20,10 +20,10 @@ use crate::telemetry::AuditCaller;
 use crate::{clock, random};
 
 /// The maximum number of entries in a change. More entries are written in several changes.
-pub const AT_ONCE: usize = 5000;
+pub const MAX_ENTRIES_PER_CHANGE: usize = 5000;
 
 /// How often an import starts again because other processes change the store meanwhile.
-const ATTEMPTS: usize = 20;
+const MAX_ATTEMPTS: usize = 20;
 
 /// The entries to import, and the options of the import.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub struct ImportSummary {
     /// The number of new or changed entries.
     pub set: usize,
     /// The number of deleted entries.
-    pub gone: usize,
+    pub deleted: usize,
     /// The number of entries that had ended and were left out.
     pub ended: usize,
 }
@@ -85,24 +85,24 @@ pub enum ImportError {
 ///
 /// # Errors
 /// Returns an error if the store cannot be read.
-pub async fn held(store: &Store) -> Result<(StoreHead, BTreeMap<String, String>), StoreUnavailable> {
-    let StoreContents { mut head, entries } = store.contents().await?;
-    let mut held: BTreeMap<String, String> = entries.into_iter().collect();
+pub async fn read_entries(store: &Store) -> Result<(StoreHead, BTreeMap<String, String>), StoreUnavailable> {
+    let StoreContents { mut head, entries } = store.read_all().await?;
+    let mut by_key: BTreeMap<String, String> = entries.into_iter().collect();
     let goal = store.head().await?.version;
     while head.version < goal {
-        let changes = match store.since(head.version).await? {
+        let changes = match store.changes_since(head.version).await? {
             ChangesSince::Changes(changes) if !changes.is_empty() => changes,
             _ => return Err(StoreUnavailable::new(FailureReason::Other, "it changes faster than it can be read")),
         };
         for StoredChange { version, id, puts, .. } in changes {
-            put(&mut held, puts);
+            apply_puts(&mut by_key, puts);
             head = StoreHead { version, change: id, ..head };
         }
     }
-    Ok((head, held))
+    Ok((head, by_key))
 }
 
-fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>) {
+fn apply_puts(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>) {
     for (key, value) in puts {
         match value {
             Some(value) => held.insert(key, value),
@@ -112,7 +112,7 @@ fn put(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<String>)>)
 }
 
 /// Returns the entries of a file.
-pub fn records(file: ImportFile) -> Vec<ModerationEntry> {
+pub fn entries_of_file(file: ImportFile) -> Vec<ModerationEntry> {
     let ImportFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
     let sanctions = bans.into_iter().map(ModerationEntry::Ban).chain(mutes.into_iter().map(ModerationEntry::Mute));
     let roles = bindings.into_iter().map(|(user, tenure)| ModerationEntry::Role(user, tenure));
@@ -134,11 +134,11 @@ pub fn records(file: ImportFile) -> Vec<ModerationEntry> {
 pub async fn import(store: &Store, import: &Import<'_>, tell: AuditLineSink<'_>) -> Result<ImportSummary, ImportError> {
     let ended = import.records.iter().filter(|record| record.has_ended(import.now)).count();
     let mut done = ImportSummary { ended, ..ImportSummary::default() };
-    for _ in 0..ATTEMPTS {
-        let (mut head, before) = held(store).await?;
-        let work = work(&before, import)?;
+    for _ in 0..MAX_ATTEMPTS {
+        let (mut head, before) = read_entries(store).await?;
+        let work = plan_changes(&before, import)?;
         if write(store, &mut head, &work, import, &mut done, tell).await? {
-            store.begin().await?;
+            store.initialize().await?;
             return Ok(done);
         }
     }
@@ -152,7 +152,7 @@ enum ImportChange {
 }
 
 impl ImportChange {
-    fn fate(&self) -> ChangeKind {
+    fn change_kind(&self) -> ChangeKind {
         match self {
             ImportChange::Set(_) => ChangeKind::Set,
             ImportChange::Gone(_) => ChangeKind::Lifted,
@@ -160,7 +160,7 @@ impl ImportChange {
     }
 }
 
-fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<ImportChange>, ImportError> {
+fn plan_changes(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<ImportChange>, ImportError> {
     let mut work = Vec::new();
     let mut wanted = BTreeSet::new();
     for record in import.records.iter().filter(|record| !record.has_ended(import.now)) {
@@ -168,16 +168,16 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Impo
         if let ModerationEntry::Conversation(conversation) = record
             && !import.replace
         {
-            fit_in(held, conversation)?;
+            check_conversation(held, conversation)?;
         }
-        if !held.get(&key).is_some_and(|before| is_there(&key, before, record, import.now)) {
+        if !held.get(&key).is_some_and(|before| is_stored(&key, before, record, import.now)) {
             work.push(ImportChange::Set(record.clone()));
         }
         wanted.insert(key);
     }
     if import.replace {
         for (key, value) in held.iter().filter(|(key, _)| !wanted.contains(*key)) {
-            work.push(ImportChange::Gone(ModerationEntry::read(key, value)?));
+            work.push(ImportChange::Gone(ModerationEntry::parse(key, value)?));
         }
     }
     Ok(work)
@@ -185,24 +185,24 @@ fn work(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<Impo
 
 /// Returns whether a stored value equals an entry. If the entry stated no time, its time is `now`, and only the content
 /// is compared.
-fn is_there(key: &str, before: &str, record: &ModerationEntry, now: Millis) -> bool {
+fn is_stored(key: &str, before: &str, record: &ModerationEntry, now: Millis) -> bool {
     let is_dated = !matches!(record.origin(), EntryOrigin::Runtime { at, .. } if *at == now);
     if is_dated {
         return before == record.value();
     }
-    ModerationEntry::read(key, before).is_ok_and(|before| before.says_the_same_as(record))
+    ModerationEntry::parse(key, before).is_ok_and(|before| before.has_same_content(record))
 }
 
 /// Checks that a conversation keeps its owner, and has either an entry for all apps or entries for single apps.
 /// Otherwise nobody could change these entries any more.
-fn fit_in(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Result<(), ImportError> {
+fn check_conversation(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Result<(), ImportError> {
     let own = ModerationEntry::Conversation(RegisteredConversation { app: None, ..after.clone() }).key().to_string();
     for (key, value) in held.range(own.clone()..).take_while(|(key, _)| key.starts_with(&own)) {
-        let ModerationEntry::Conversation(before) = ModerationEntry::read(key, value)? else { continue };
+        let ModerationEntry::Conversation(before) = ModerationEntry::parse(key, value)? else { continue };
         if before.app == after.app {
-            keep_owner(&before, after)?;
+            check_owner_unchanged(&before, after)?;
         } else if before.app.is_none() || after.app.is_none() {
-            let [before, wanted] = [before.app.as_ref(), after.app.as_ref()].map(apps);
+            let [before, wanted] = [before.app.as_ref(), after.app.as_ref()].map(describe_apps);
             return Err(ImportError::Beside(after.id.clone(), before, wanted));
         }
     }
@@ -210,11 +210,11 @@ fn fit_in(held: &BTreeMap<String, String>, after: &RegisteredConversation) -> Re
 }
 
 /// Returns "the app ably", or "all apps".
-fn apps(app: Option<&Arc<str>>) -> String {
+fn describe_apps(app: Option<&Arc<str>>) -> String {
     app.map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"))
 }
 
-fn keep_owner(before: &RegisteredConversation, after: &RegisteredConversation) -> Result<(), ImportError> {
+fn check_owner_unchanged(before: &RegisteredConversation, after: &RegisteredConversation) -> Result<(), ImportError> {
     match (&before.owner, &after.owner) {
         (Some(owner), other) if other.as_ref() != Some(owner) => {
             let other = other.clone().unwrap_or_else(|| "nobody".to_owned());
@@ -236,39 +236,39 @@ async fn write(
     // Events need a unique id, even if the store has no epoch yet.
     let id = format!("import-{}", hex(&random::bytes::<16>().map_err(StoreUnavailable::from)?));
     let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
-    for part in work.chunks(AT_ONCE) {
+    for part in work.chunks(MAX_ENTRIES_PER_CHANGE) {
         let now = clock::now();
         let told = StoreHead { epoch: epoch.clone(), ..head.clone() };
-        let made = store.commit(head, commit(part, import.plan, &told, now), now).await;
+        let made = store.commit(head, build_change(part, import.plan, &told, now), now).await;
         let (change, made) = match made {
             Err(CommitError::Behind) => return Ok(false),
             // The change may have been made nevertheless. Another import would then find nothing to record.
             Err(CommitError::Unavailable(unavailable)) => (None, Err(unavailable)),
             Ok(change) => (Some(change.version), Ok(change)),
         };
-        tell(&lines_of(part, change, import.caller)).map_err(ImportError::Untold)?;
+        tell(&audit_lines(part, change, import.caller)).map_err(ImportError::Untold)?;
         let StoredChange { version, id, .. } = made?;
         (head.version, head.change) = (version, id);
         let set = part.iter().filter(|work| matches!(work, ImportChange::Set(_))).count();
         done.set += set;
-        done.gone += part.len() - set;
+        done.deleted += part.len() - set;
     }
     Ok(true)
 }
 
 /// Returns the audit log lines of changed entries. `change` is the number of the change, if known.
-fn lines_of(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'_>) -> Vec<u8> {
+fn audit_lines(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'_>) -> Vec<u8> {
     let mut lines = Vec::new();
     for work in part {
         let (ImportChange::Set(record) | ImportChange::Gone(record)) = work;
-        lines.extend(audit::line(record, work.fate(), change, Some(caller)));
+        lines.extend(audit::audit_line(record, work.change_kind(), change, Some(caller)));
     }
     lines
 }
 
 /// Builds the change of these entries. The author of a set entry is its own author. The author of a deletion is the
 /// import.
-fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
+fn build_change(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
     let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT_SUBJECT.to_owned(), role: None };
     let mut commit = NewChange::default();
     for work in part {
@@ -277,21 +277,21 @@ fn commit(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now
             ImportChange::Gone(record) => (record, None, Some(&import)),
         };
         commit.puts.push((record.key().to_string(), value));
-        note(&mut commit, record, work.fate(), by, plan, head, now);
+        add_event_and_jobs(&mut commit, record, work.change_kind(), by, plan, head, now);
     }
-    each_once(&mut commit.jobs);
+    remove_duplicate_jobs(&mut commit.jobs);
     commit
 }
 
 /// Returns entries as TOML, in the tables of a policy file. Each table is sorted by user, then by conversation.
-pub fn toml(records: &[ModerationEntry]) -> String {
+pub fn to_toml(records: &[ModerationEntry]) -> String {
     let mut records: Vec<&ModerationEntry> = records.iter().collect();
     records.sort_by_cached_key(|record| record.key());
     let mut text = String::new();
     for record in records {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "[[{}]]", header(record.table()));
-        for (name, value) in lines(record) {
+        let _ = writeln!(text, "[[{}]]", table_name(record.table()));
+        for (name, value) in toml_fields(record) {
             let _ = writeln!(text, "{name} = {value}");
         }
         text.push('\n');
@@ -300,61 +300,61 @@ pub fn toml(records: &[ModerationEntry]) -> String {
 }
 
 /// Returns the name of the table in a policy file.
-fn header(table: EntryKind) -> &'static str {
+fn table_name(table: EntryKind) -> &'static str {
     if table == EntryKind::Roles { "bindings" } else { table.as_str() }
 }
 
 /// Returns the keys of an entry and their TOML values.
-fn lines(record: &ModerationEntry) -> Vec<(&'static str, String)> {
+fn toml_fields(record: &ModerationEntry) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let mut line = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     let is_conversation = record.table() == EntryKind::Conversations;
-    line(if is_conversation { "id" } else { "user" }, Some(quoted(record.name())));
+    line(if is_conversation { "id" } else { "user" }, Some(toml_string(record.name())));
     let everywhere = matches!(record, ModerationEntry::Ban(_) | ModerationEntry::Mute(_))
         && record.scope() == Some(&Pattern::Everything);
     let scope = record.scope().filter(|_| !everywhere);
-    line("conversation", scope.map(|scope| quoted(&scope.to_string())));
-    line("app", record.app().map(|app| quoted(app)));
+    line("conversation", scope.map(|scope| toml_string(&scope.to_string())));
+    line("app", record.app().map(|app| toml_string(app)));
     match record {
         ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
-            line("until", sanction.until.map(time));
-            line("reason", sanction.reason.as_deref().map(quoted));
+            line("until", sanction.until.map(toml_time));
+            line("reason", sanction.reason.as_deref().map(toml_string));
         }
-        ModerationEntry::Role(_, tenure) => match &tenure.held {
-            RoleGrant::Word(word) => line("role", Some(quoted(word))),
+        ModerationEntry::Role(_, tenure) => match &tenure.grant {
+            RoleGrant::RoleName(word) => line("role", Some(toml_string(word))),
             RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => line("removed", Some("true".to_owned())),
         },
         ModerationEntry::Block(_) => {}
         ModerationEntry::Conversation(conversation) => {
-            line("kind", Some(quoted(conversation.kind.as_str())));
-            line("owner", conversation.owner.as_deref().map(quoted));
+            line("kind", Some(toml_string(conversation.kind.as_str())));
+            line("owner", conversation.owner.as_deref().map(toml_string));
             line("forgotten", conversation.forgotten.then(|| "true".to_owned()));
         }
     }
     if let EntryOrigin::Runtime { author, at } = record.origin() {
-        line("by", Some(by(author)));
-        line("at", Some(time(*at)));
+        line("by", Some(toml_author(author)));
+        line("at", Some(toml_time(*at)));
     }
     lines
 }
 
-fn by(EntryAuthor { kind, subject, role }: &EntryAuthor) -> String {
-    let role = role.as_ref().map_or_else(String::new, |role| format!(", role = {}", quoted(role)));
-    format!("{{ kind = {}, subject = {}{role} }}", quoted(kind.as_str()), quoted(subject))
+fn toml_author(EntryAuthor { kind, subject, role }: &EntryAuthor) -> String {
+    let role = role.as_ref().map_or_else(String::new, |role| format!(", role = {}", toml_string(role)));
+    format!("{{ kind = {}, subject = {}{role} }}", toml_string(kind.as_str()), toml_string(subject))
 }
 
 /// Formats a time for TOML: to the millisecond, and never later than the year 9999.
-fn time(time: Millis) -> String {
+fn toml_time(time: Millis) -> String {
     time.min(Millis::LAST).to_string()
 }
 
 /// Quotes a text for TOML, on a single line.
-fn quoted(text: &str) -> String {
+fn toml_string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if is_unruly(c) => _ = write!(quoted, "\\u{:04X}", u32::from(c)),
+            c if is_disruptive(c) => _ = write!(quoted, "\\u{:04X}", u32::from(c)),
             c => quoted.push(c),
         }
     }

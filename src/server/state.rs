@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::files::FileIdentity;
 use crate::model::Millis;
 use crate::moderation::outbox::{self, DeliveryTargets, Outbox};
-use crate::moderation::{ChangeSubscribers, ModerationReplica, strays};
+use crate::moderation::{ChangeSubscribers, ModerationReplica, orphaned_entries_warning};
 use crate::random::{self, EntropyError};
 use crate::redaction::KnownSecrets;
 use crate::server::limits::{ConcurrencyLimit, Limits, MAX_ADMIN_CONNECTIONS};
@@ -110,7 +110,7 @@ pub enum CheckResult {
 impl ServerState {
     /// Creates the state with these settings. The server is ready as soon as its checks pass.
     pub fn new(first: Snapshot, audit: AuditLog, moderation: ModerationReplica) -> ServerState {
-        hide(&audit, Arc::clone(&first.settings.known_secrets));
+        hide_secrets(&audit, Arc::clone(&first.settings.known_secrets));
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = ConcurrencyLimit::new(MAX_ADMIN_CONNECTIONS, "probes beyond the limit of open connections");
         let (metrics, started) = (Metrics::default(), clock::now());
@@ -142,13 +142,13 @@ impl ServerState {
     /// # Errors
     /// Returns an error if something that the new settings need cannot be built. In this case nothing changes.
     pub fn replace(&self, settings: Settings) -> Result<(), UpstreamError> {
-        let next = self.snapshot().renewed(settings)?;
+        let next = self.snapshot().with_settings(settings)?;
         if let Some(outbox) = self.outbox.get() {
-            outbox.configure(targets(&next.settings)?);
+            outbox.configure(delivery_targets(&next.settings)?);
         }
         // Earlier secrets are still kept out of the logs, although they are no longer valid.
         let before = &self.snapshot().settings.known_secrets;
-        hide(&self.audit, Arc::new(next.settings.known_secrets.with(before)));
+        hide_secrets(&self.audit, Arc::new(next.settings.known_secrets.union(before)));
         self.current.store(Arc::new(next));
         Ok(())
     }
@@ -161,8 +161,8 @@ impl ServerState {
     /// no random bytes.
     pub fn start_outbox(&self) -> Result<(), UpstreamError> {
         if self.moderation.store().is_some() {
-            let (targets, counts) = (targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
-            let terms = outbox::OutboxConfig::of(&self.moderation);
+            let (targets, counts) = (delivery_targets(&self.snapshot().settings)?, self.metrics.outbox.clone());
+            let terms = outbox::OutboxConfig::for_replica(&self.moderation);
             let outbox = Outbox::start(Arc::clone(&self.moderation), targets, terms, counts)?;
             _ = self.outbox.set(outbox);
         }
@@ -182,7 +182,7 @@ impl ServerState {
 
     /// Returns the vendors and webhooks that receive changes of the moderation entries, for the current settings.
     pub fn change_subscribers(&self) -> ChangeSubscribers {
-        ChangeSubscribers::of(&self.snapshot().settings)
+        ChangeSubscribers::from_settings(&self.snapshot().settings)
     }
 
     /// Returns the answer to a probe.
@@ -206,10 +206,10 @@ impl ServerState {
             vec![ReadinessCheck { name: "serving", result: serving }, ReadinessCheck { name: "audit", result: audit }];
         let remote = &self.snapshot().upstreams;
         if remote.has_keys() {
-            checks.push(ReadinessCheck { name: "keys", result: keys(remote) });
+            checks.push(ReadinessCheck { name: "keys", result: keys_check(remote) });
         }
         if self.moderation.store().is_some() {
-            checks.push(ReadinessCheck { name: "moderation", result: self.moderation_found() });
+            checks.push(ReadinessCheck { name: "moderation", result: self.moderation_check() });
         }
         if let Some(lost) = self.socket.as_ref().filter(|socket| !draining && !socket.is_unchanged()) {
             let flaw =
@@ -222,48 +222,48 @@ impl ServerState {
         checks
     }
 
-    fn moderation_found(&self) -> CheckResult {
-        match (self.moderation.check(), self.moderation.trouble()) {
+    fn moderation_check(&self) -> CheckResult {
+        match (self.moderation.check_fresh(), self.moderation.last_error()) {
             (Err(stale), _) => CheckResult::Bad(stale.to_string()),
-            (Ok(()), Some(trouble)) => no_changes(&trouble),
+            (Ok(()), Some(trouble)) => changes_impossible(&trouble),
             (Ok(()), None) => match self.moderation.write_failure() {
-                Some(failure) => no_changes(&failure.message),
-                None => self.strays().map_or(CheckResult::Good, CheckResult::Notice),
+                Some(failure) => changes_impossible(&failure.message),
+                None => self.orphaned_entries().map_or(CheckResult::Good, CheckResult::Notice),
             },
         }
     }
 
     /// Logs a warning if there are moderation entries for apps that the current settings do not have.
     pub fn warn_of_orphaned_entries(&self) {
-        if let Some(strays) = self.strays() {
+        if let Some(strays) = self.orphaned_entries() {
             tracing::warn!("moderation: {strays}");
         }
     }
 
-    fn strays(&self) -> Option<String> {
-        strays(&self.moderation.look(), &self.snapshot().settings.engine)
+    fn orphaned_entries(&self) -> Option<String> {
+        orphaned_entries_warning(&self.moderation.read_any_age(), &self.snapshot().settings.engine)
     }
 }
 
 /// Keeps these secrets out of the audit log and the program's log.
-fn hide(audit: &AuditLog, known: Arc<KnownSecrets>) {
-    audit.hide(Arc::clone(&known));
-    log::hide(known);
+fn hide_secrets(audit: &AuditLog, known: Arc<KnownSecrets>) {
+    audit.redact_secrets(Arc::clone(&known));
+    log::redact_secrets(known);
 }
 
-fn targets(settings: &Settings) -> Result<DeliveryTargets, ClientBuildError> {
+fn delivery_targets(settings: &Settings) -> Result<DeliveryTargets, ClientBuildError> {
     let terms = outbox::OutboxConfig::default();
     DeliveryTargets::new(&settings.engine.policy, &settings.enforcements, &settings.webhooks, &terms)
 }
 
-fn no_changes(why: &str) -> CheckResult {
+fn changes_impossible(why: &str) -> CheckResult {
     CheckResult::Notice(format!(
         "signing continues with the known entries, but changes such as bans are not possible: {why}"
     ))
 }
 
-fn keys(remote: &Upstreams) -> CheckResult {
-    let flaws: Vec<String> = remote.key_sets().filter_map(|set| set.flaw.or(set.refresh_flaw)).collect();
+fn keys_check(remote: &Upstreams) -> CheckResult {
+    let flaws: Vec<String> = remote.key_sets().filter_map(|set| set.error.or(set.refresh_error)).collect();
     match flaws.join("; ") {
         _ if flaws.is_empty() => CheckResult::Good,
         flaws if remote.has_started() => CheckResult::Notice(flaws),
@@ -278,7 +278,7 @@ impl Snapshot {
     /// Returns an error if a client for another server cannot be built, or if the operating system provides no random
     /// bytes.
     pub fn new(settings: Settings) -> Result<Snapshot, UpstreamError> {
-        let settings = remembering(settings)?;
+        let settings = with_token_cache(settings)?;
         let remote = Upstreams::start(&settings.engine)?;
         Ok(Snapshot {
             limits: Limits::new(&settings.limits),
@@ -291,10 +291,10 @@ impl Snapshot {
     }
 
     /// Creates the snapshot of new settings, which keeps the state that is still valid.
-    fn renewed(&self, settings: Settings) -> Result<Snapshot, UpstreamError> {
-        let mut settings = remembering(settings)?;
+    fn with_settings(&self, settings: Settings) -> Result<Snapshot, UpstreamError> {
+        let mut settings = with_token_cache(settings)?;
         settings.engine.authenticators.reuse_state_from(&self.settings.engine.authenticators);
-        let remote = self.upstreams.renew(&settings.engine)?;
+        let remote = self.upstreams.with_engine(&settings.engine)?;
         Ok(Snapshot {
             limits: self.limits.with_settings(&settings.limits),
             upstreams: remote,
@@ -317,7 +317,7 @@ fn spans(settings: &Settings, before: Option<&Arc<SpanExporter>>) -> Result<Opti
 }
 
 /// Gives the authenticators a new token cache. Tokens that were cached under other settings are not used.
-fn remembering(mut settings: Settings) -> Result<Settings, EntropyError> {
+fn with_token_cache(mut settings: Settings) -> Result<Settings, EntropyError> {
     settings.engine.authenticators = settings.engine.authenticators.with_token_cache(&random::bytes()?);
     Ok(settings)
 }

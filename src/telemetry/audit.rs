@@ -23,16 +23,16 @@ use crate::clock;
 use crate::redaction::KnownSecrets;
 
 /// The time limit for a line. After it, the log counts as stuck.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The delay before a broken log is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The maximum size of the queue, in bytes.
 const QUEUE_LIMIT: usize = 4 << 20;
 
 /// The memory of a written batch that is kept for the next batch, in bytes.
-pub(super) const SPARE: usize = 64 << 10;
+pub(super) const SPARE_CAPACITY: usize = 64 << 10;
 
 /// The error for a line that is not in the log. The action that the line describes must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,12 +56,12 @@ impl AuditLog {
     /// pipe must have a reader. If the file is later moved, deleted or replaced, the log continues in a new file at
     /// this path.
     pub fn to_file(path: &Path) -> io::Result<AuditLog> {
-        AuditLog::start(LineWriter::new(LineOutput::at(path)?, None))
+        AuditLog::start(LineWriter::new(LineOutput::open(path)?, None))
     }
 
     /// Creates a log that writes to this open file. If the file ends with a torn line, the log first ends that line.
     pub fn new(file: File) -> io::Result<AuditLog> {
-        AuditLog::start(LineWriter::new(LineOutput::to(file), None))
+        AuditLog::start(LineWriter::new(LineOutput::from_file(file), None))
     }
 
     /// Starts a log that writes with this line writer.
@@ -83,7 +83,7 @@ impl AuditLog {
     }
 
     /// Redacts these secrets in all lines that are written from now on.
-    pub fn hide(&self, known: Arc<KnownSecrets>) {
+    pub fn redact_secrets(&self, known: Arc<KnownSecrets>) {
         self.0.known.store(Some(known));
     }
 
@@ -107,7 +107,7 @@ impl AuditLog {
     async fn try_write(&self, line: &[u8]) -> Result<(), AuditError> {
         let QueuedLine { written, is_first, is_unwatched } = self.0.push(line)?;
         if is_unwatched {
-            tokio::spawn(watch(Arc::clone(&self.0)));
+            tokio::spawn(cancel_late_waits(Arc::clone(&self.0)));
         }
         if is_first {
             // Lets other requests that are ready add their lines before the thread wakes. The guard wakes the thread
@@ -141,7 +141,7 @@ impl AuditLog {
         if is_stuck {
             return;
         }
-        let _ = tokio::time::timeout(PATIENCE, self.0.ended.notified()).await;
+        let _ = tokio::time::timeout(WRITE_TIMEOUT, self.0.ended.notified()).await;
     }
 }
 
@@ -153,10 +153,10 @@ impl Drop for AuditLog {
 
 /// Cancels the wait for lines that have waited too long, until no line waits. There is one task for all lines, because
 /// a timer for each line would cost more than the rest of its wait.
-async fn watch(shared: Arc<AuditState>) {
+async fn cancel_late_waits(shared: Arc<AuditState>) {
     loop {
-        tokio::time::sleep(PATIENCE / 4).await;
-        if shared.lock().give_up() == QueueState::None {
+        tokio::time::sleep(WRITE_TIMEOUT / 4).await;
+        if shared.lock().cancel_if_stuck() == QueueState::None {
             return;
         }
     }
@@ -228,7 +228,7 @@ impl AuditState {
 
     fn push(&self, line: &[u8]) -> Result<QueuedLine, AuditError> {
         let mut queue = self.lock();
-        if let Err(error) = queue.admits(line.len()) {
+        if let Err(error) = queue.check_room(line.len()) {
             queue.lost += 1;
             return Err(error);
         }
@@ -253,7 +253,7 @@ impl AuditState {
 }
 
 impl AuditQueue {
-    fn admits(&self, bytes: usize) -> Result<(), AuditError> {
+    fn check_room(&self, bytes: usize) -> Result<(), AuditError> {
         self.health()?;
         if self.batch.lines.len() + bytes > QUEUE_LIMIT { Err(AuditError::Full) } else { Ok(()) }
     }
@@ -266,16 +266,16 @@ impl AuditQueue {
     }
 
     fn is_stuck(&self) -> bool {
-        self.oldest().is_some_and(|since| since.elapsed() >= PATIENCE)
+        self.oldest_since().is_some_and(|since| since.elapsed() >= WRITE_TIMEOUT)
     }
 
     /// Returns the time since which the oldest line has waited. `None`: no line waits.
-    fn oldest(&self) -> Option<Instant> {
+    fn oldest_since(&self) -> Option<Instant> {
         self.writing_since.or(self.batch.since)
     }
 
     /// If the log is stuck, cancels all waits. The lines stay in the queue.
-    fn give_up(&mut self) -> QueueState {
+    fn cancel_if_stuck(&mut self) -> QueueState {
         if self.is_stuck() {
             self.writing.clear();
             self.batch.waiting.clear();
@@ -294,7 +294,7 @@ impl AuditQueue {
         let mut batch = std::mem::replace(&mut self.batch, empty);
         if self.lost > 0 {
             batch.lost = self.lost;
-            batch.lines.extend_from_slice(resumption(self.lost).as_bytes());
+            batch.lines.extend_from_slice(resumed_line(self.lost).as_bytes());
         }
         self.writing = std::mem::take(&mut batch.waiting);
         self.writing_since = Some(batch.since.take().unwrap_or_else(Instant::now));
@@ -302,7 +302,7 @@ impl AuditQueue {
     }
 }
 
-fn resumption(lost: u64) -> String {
+fn resumed_line(lost: u64) -> String {
     format!("{{\"time\":\"{}\",\"event\":\"audit_resumed\",\"lost\":{lost}}}\n", clock::now())
 }
 
@@ -323,12 +323,12 @@ struct AuditWriter {
 impl AuditWriter {
     fn run(mut self) {
         let mut spare = LineBatch::default();
-        while let Some(mut batch) = self.next(std::mem::take(&mut spare)) {
+        while let Some(mut batch) = self.next_batch(std::mem::take(&mut spare)) {
             if batch.reopen {
                 self.lines.reopen();
             }
             let result = if batch.lines.is_empty() { Ok(()) } else { self.lines.write(&batch.lines) };
-            self.settle(&mut batch, &result);
+            self.finish_batch(&mut batch, &result);
             spare = batch;
         }
         self.shared.ended.notify_one();
@@ -336,10 +336,10 @@ impl AuditWriter {
 
     /// Waits for the next batch. Returns `None` when the log is closed. A broken log always returns a batch after
     /// [`RETRY`], to try again.
-    fn next(&self, empty: LineBatch) -> Option<LineBatch> {
+    fn next_batch(&self, empty: LineBatch) -> Option<LineBatch> {
         let mut queue = self.shared.lock();
         if queue.broken {
-            let rested = self.shared.wake.wait_timeout_while(queue, RETRY, |queue| !queue.closed);
+            let rested = self.shared.wake.wait_timeout_while(queue, RETRY_DELAY, |queue| !queue.closed);
             queue = rested.unwrap_or_else(PoisonError::into_inner).0;
         } else {
             let idle = |queue: &mut AuditQueue| queue.is_empty() && !queue.closed;
@@ -349,7 +349,7 @@ impl AuditWriter {
     }
 
     /// Reports the result to the waiting callers and clears the batch.
-    fn settle(&self, batch: &mut LineBatch, result: &io::Result<()>) {
+    fn finish_batch(&self, batch: &mut LineBatch, result: &io::Result<()>) {
         let mut queue = self.shared.lock();
         queue.writing_since = None;
         match result {
@@ -364,10 +364,10 @@ impl AuditWriter {
         let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { LineBatch::default() };
         queue.batch.reopen |= unwritable.reopen;
         drop(queue);
-        report(was_broken, result);
+        log_result(was_broken, result);
         drop(unwritable);
         batch.lines.clear();
-        batch.lines.shrink_to(SPARE);
+        batch.lines.shrink_to(SPARE_CAPACITY);
         (batch.count, batch.lost, batch.reopen) = (0, 0, false);
         if result.is_ok() {
             for waiting in waiting.drain(..) {
@@ -380,7 +380,7 @@ impl AuditWriter {
     }
 }
 
-fn report(was_broken: bool, result: &io::Result<()>) {
+fn log_result(was_broken: bool, result: &io::Result<()>) {
     match (was_broken, result) {
         (false, Err(error)) => {
             tracing::error!("the audit log can't be written, nothing is signed until it can: {error}");

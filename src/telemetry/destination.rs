@@ -17,9 +17,9 @@ pub struct LineOutput {
     /// The path. `None`: the output cannot be opened again.
     path: Option<PathBuf>,
     /// Whether the last byte in the file is not a newline.
-    torn: bool,
+    is_torn: bool,
     /// Whether the last attempt to open it again failed.
-    unopened: bool,
+    reopen_failed: bool,
     /// The number of bytes of the last lines that were written.
     appended: usize,
 }
@@ -28,13 +28,13 @@ impl LineOutput {
     /// Opens standard output. Logs a warning if standard output discards all data.
     pub fn stdout() -> io::Result<LineOutput> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        if goes_nowhere(&file) {
+        if is_null_device(&file) {
             tracing::warn!(
                 "the audit log goes nowhere: standard output is closed or /dev/null. Set audit.to to a file, or to \
                  \"/dev/null\" if no audit log is wanted"
             );
         }
-        Ok(LineOutput::to(file))
+        Ok(LineOutput::from_file(file))
     }
 
     /// Opens standard error.
@@ -42,20 +42,20 @@ impl LineOutput {
     /// # Errors
     /// Returns an error if standard error is closed.
     pub fn stderr() -> io::Result<LineOutput> {
-        Ok(LineOutput::to(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
+        Ok(LineOutput::from_file(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
     }
 
     /// Opens a file to append to, or a pipe. A missing file is created and is accessible only to its owner.
     ///
     /// # Errors
     /// Returns an error if the file cannot be opened, or if the pipe has no reader.
-    pub fn at(path: &Path) -> io::Result<LineOutput> {
-        Ok(LineOutput { path: Some(path.to_owned()), ..LineOutput::to(open(path)?) })
+    pub fn open(path: &Path) -> io::Result<LineOutput> {
+        Ok(LineOutput { path: Some(path.to_owned()), ..LineOutput::from_file(open(path)?) })
     }
 
     /// Writes to this open file.
-    pub(super) fn to(file: File) -> LineOutput {
-        LineOutput { torn: is_torn(&file), file, path: None, unopened: false, appended: 0 }
+    pub(super) fn from_file(file: File) -> LineOutput {
+        LineOutput { is_torn: is_torn(&file), file, path: None, reopen_failed: false, appended: 0 }
     }
 
     /// Writes these lines. If the path leads to another file or to no file, opens the path again first. If that fails,
@@ -70,7 +70,7 @@ impl LineOutput {
         self.append(lines)?;
         if self.is_removed() {
             self.appended = 0;
-            self.open_anew()?;
+            self.try_reopen()?;
             self.append(lines)?;
         }
         Ok(())
@@ -78,17 +78,17 @@ impl LineOutput {
 
     /// Opens the path again. If that fails, keeps the open file and logs the error once.
     pub(super) fn reopen(&mut self) {
-        if let Err(error) = self.open_anew() {
-            if !self.unopened {
+        if let Err(error) = self.try_reopen() {
+            if !self.reopen_failed {
                 tracing::error!("the audit log can't be opened again, so the old file stays in use: {error}");
             }
-            self.unopened = true;
+            self.reopen_failed = true;
         }
     }
 
-    fn open_anew(&mut self) -> io::Result<()> {
+    fn try_reopen(&mut self) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        *self = LineOutput::at(path)?;
+        *self = LineOutput::open(path)?;
         Ok(())
     }
 
@@ -112,7 +112,7 @@ impl LineOutput {
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.appended = 0;
-        if self.torn {
+        if self.is_torn {
             self.write_all(b"\n")?;
             self.appended = 0;
         }
@@ -124,7 +124,7 @@ impl LineOutput {
             match self.file.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    self.torn = bytes[..count].last() != Some(&b'\n');
+                    self.is_torn = bytes[..count].last() != Some(&b'\n');
                     self.appended += count;
                     bytes = &bytes[count..];
                 }
@@ -174,7 +174,7 @@ fn is_pipe(path: &Path) -> bool {
 }
 
 /// Returns whether the file is the null device. If standard output is closed at the start, the null device replaces it.
-fn goes_nowhere(file: &File) -> bool {
+fn is_null_device(file: &File) -> bool {
     let (Ok(file), Ok(null)) = (file.metadata(), fs::metadata("/dev/null")) else { return false };
     file.file_type().is_char_device() && file.rdev() == null.rdev()
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::audit::SPARE;
+use super::audit::SPARE_CAPACITY;
 use super::chain::{Chain, ChainKey};
 use super::destination::LineOutput;
 use crate::random::{self, EntropyError};
@@ -59,18 +59,18 @@ impl Chained {
         self.chain.append(lines, &mut self.lines);
         let written = to.write(&self.lines);
         if written.is_err() {
-            let count = whole_lines(&self.lines, to.appended());
+            let count = count_complete_lines(&self.lines, to.appended());
             self.chain = before;
-            self.chain.skip(lines, count);
+            self.chain.advance(lines, count);
         }
-        self.lines.shrink_to(SPARE);
+        self.lines.shrink_to(SPARE_CAPACITY);
         written
     }
 }
 
 /// Returns how many of these lines are complete in their first `appended` bytes. The last complete line needs no
 /// newline, because the next write begins with a newline.
-fn whole_lines(lines: &[u8], appended: usize) -> usize {
+fn count_complete_lines(lines: &[u8], appended: usize) -> usize {
     let mut end = 0;
     let ends = lines.split_inclusive(|byte| *byte == b'\n').map(|line| {
         end += line.len();
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_line_without_its_newline_is_whole() {
-        let counts: Vec<usize> = (0..=6).map(|appended| whole_lines(b"ab\nc\n\n", appended)).collect();
+        let counts: Vec<usize> = (0..=6).map(|appended| count_complete_lines(b"ab\nc\n\n", appended)).collect();
         assert_eq!(counts, [0, 0, 1, 1, 2, 3, 3]);
     }
 }

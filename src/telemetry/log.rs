@@ -24,19 +24,19 @@ use crate::model::{escape_json, needs_escape};
 use crate::redaction::KnownSecrets;
 
 /// The maximum number of lines in the queue.
-const QUEUE: usize = 1024;
+const QUEUE_LIMIT: usize = 1024;
 
 /// The time limit for writing the last lines.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The interval of the reports on omitted lines.
-const TICK: Duration = Duration::from_secs(1);
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The secrets to redact. There is one log for the whole process.
 static KNOWN: ArcSwapOption<KnownSecrets> = ArcSwapOption::const_empty();
 
 /// Redacts these secrets in all lines that are written from now on.
-pub fn hide(known: Arc<KnownSecrets>) {
+pub fn redact_secrets(known: Arc<KnownSecrets>) {
     KNOWN.store(Some(known));
 }
 
@@ -56,7 +56,7 @@ pub struct ProgramLog(SyncSender<LogMessage>, LogLimit);
 
 /// Starts the log for the whole process. Messages of panics are not logged, because they can quote input.
 pub fn start(level: Level, format: LogFormat) -> io::Result<ProgramLog> {
-    let ((queue, messages), limit) = (sync_channel(QUEUE), LogLimit::default());
+    let ((queue, messages), limit) = (sync_channel(QUEUE_LIMIT), LogLimit::default());
     let log = ProgramLog(queue.clone(), limit.clone());
     let reported = limit.clone();
     thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages, &reported, format))?;
@@ -83,7 +83,7 @@ impl ProgramLog {
         self.1.report(true);
         let (done, written) = sync_channel(1);
         if self.0.try_send(LogMessage::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(PATIENCE);
+            let _ = written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
@@ -104,7 +104,7 @@ struct LogQueue(SyncSender<LogMessage>);
 
 impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let _ = self.0.try_send(LogMessage::Line(plain(line)));
+        let _ = self.0.try_send(LogMessage::Line(escape_line(line)));
         Ok(line.len())
     }
 
@@ -116,7 +116,7 @@ impl Write for LogQueue {
 /// Escapes the characters in a line that would start another line, control a terminal, change the text direction or be
 /// invisible, because messages can quote callers. The escapes are JSON escapes. Color codes stay: the formatter has
 /// escaped all other control sequences.
-fn plain(line: &[u8]) -> String {
+fn escape_line(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let text = line.strip_suffix('\n').unwrap_or(&line);
     let mut plain = String::with_capacity(line.len());
@@ -135,7 +135,7 @@ fn plain(line: &[u8]) -> String {
 fn write(messages: &Receiver<LogMessage>, limit: &LogLimit, format: LogFormat) {
     let (mut to, mut reported) = (io::stderr(), Instant::now());
     loop {
-        match messages.recv_timeout(TICK) {
+        match messages.recv_timeout(REPORT_INTERVAL) {
             Ok(LogMessage::Line(line)) => {
                 // If standard error is closed, the line is dropped.
                 let _ = to.write_all(redacted(&line, format).as_bytes());
@@ -146,7 +146,7 @@ fn write(messages: &Receiver<LogMessage>, limit: &LogLimit, format: LogFormat) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if reported.elapsed() >= TICK {
+        if reported.elapsed() >= REPORT_INTERVAL {
             limit.report(false);
             reported = Instant::now();
         }
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_line_stays_one_line_in_its_order() {
-        let plain = |line: &str| plain(line.as_bytes());
+        let plain = |line: &str| escape_line(line.as_bytes());
         assert_eq!(plain("a\nb\r\tc\u{85}\u{2028}\n"), "a\\nb\\u000d\\u0009c\\u0085\\u2028\n");
         assert_eq!(plain("\u{feff}a\u{200b}b\u{e0041}\n"), "\\ufeffa\\u200bb\\udb40\\udc41\n");
         assert_eq!(plain("a\u{202e}b\u{2066}c\u{200f}\n"), "a\\u202eb\\u2066c\\u200f\n");

@@ -10,10 +10,10 @@ use tracing::{Event, Level, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
 /// The maximum number of warnings and errors from one place in the code in one window.
-const MOST: u64 = 10;
+const MAX_PER_WINDOW: u64 = 10;
 
 /// The length of a window.
-const SPAN: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// The target of warnings and errors that are never limited, because each has unique information. Requests do not cause
 /// them.
@@ -40,15 +40,15 @@ impl LogLimit {
         let mut windows = self.lock();
         let window = windows.entry(place.callsite()).or_insert(Window { place, began: now, count: 0 });
         window.count += 1;
-        window.count <= MOST
+        window.count <= MAX_PER_WINDOW
     }
 
     /// Returns how many events were omitted, and where, in windows that are over. At the end of the program, in all
     /// windows.
-    fn left_out(&self, now: Instant, is_end: bool) -> (u64, String) {
-        let is_over = |window: &Window| is_end || now.saturating_duration_since(window.began) >= SPAN;
+    fn take_omitted(&self, now: Instant, is_end: bool) -> (u64, String) {
+        let is_over = |window: &Window| is_end || now.saturating_duration_since(window.began) >= WINDOW;
         let over: Vec<Window> = self.lock().extract_if(|_, window| is_over(window)).map(|(_, window)| window).collect();
-        let left_out = over.iter().filter_map(|window| Some((window, window.count.checked_sub(MOST)?)));
+        let left_out = over.iter().filter_map(|window| Some((window, window.count.checked_sub(MAX_PER_WINDOW)?)));
         let left_out: Vec<_> = left_out.filter(|(_, count)| *count > 0).collect();
         let shown = left_out.iter().map(|(Window { place, .. }, count)| {
             format!("{count} from {}:{}", place.file().unwrap_or("?"), place.line().unwrap_or(0))
@@ -58,7 +58,7 @@ impl LogLimit {
 
     /// Logs how many events were omitted, if there are any.
     pub(super) fn report(&self, is_end: bool) {
-        let (count, places) = self.left_out(Instant::now(), is_end);
+        let (count, places) = self.take_omitted(Instant::now(), is_end);
         if count > 0 {
             tracing::warn!(target: UNLIMITED, left_out = count, "too many warnings, some were left out: {places}");
         }
@@ -93,16 +93,20 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_heard_so_often_and_the_rest_is_counted() {
+    fn warnings_above_the_limit_are_counted() {
         let (limit, place, start) = (LogLimit::default(), warning(), Instant::now());
         let taken = |now: Instant| (0..1000).filter(|_| limit.admits(place, now)).count() as u64;
-        assert_eq!(taken(start), MOST);
-        assert_eq!(limit.left_out(start + SPAN / 2, false), (0, String::new()), "its span is not over");
-        let (count, places) = limit.left_out(start + SPAN, false);
-        assert_eq!(count, 1000 - MOST);
+        assert_eq!(taken(start), MAX_PER_WINDOW);
+        assert_eq!(limit.take_omitted(start + WINDOW / 2, false), (0, String::new()), "its span is not over");
+        let (count, places) = limit.take_omitted(start + WINDOW, false);
+        assert_eq!(count, 1000 - MAX_PER_WINDOW);
         assert!(places.starts_with("990 from src/telemetry/log_limit.rs:"), "{places}");
-        assert_eq!(taken(start + SPAN), MOST, "a new span begins");
-        assert_eq!(limit.left_out(start + SPAN, true).0, 1000 - MOST, "at the end all windows are reported");
-        assert_eq!(limit.left_out(start + 2 * SPAN, true), (0, String::new()));
+        assert_eq!(taken(start + WINDOW), MAX_PER_WINDOW, "a new span begins");
+        assert_eq!(
+            limit.take_omitted(start + WINDOW, true).0,
+            1000 - MAX_PER_WINDOW,
+            "at the end all windows are reported"
+        );
+        assert_eq!(limit.take_omitted(start + 2 * WINDOW, true), (0, String::new()));
     }
 }

@@ -20,7 +20,8 @@ use crate::model::Action;
 
 /// The upper bounds of the histogram buckets, in seconds. A decision takes less than the first bound. Requests to other
 /// servers take up to a few seconds.
-const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const DURATION_BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The metrics.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl Default for Metrics {
     fn default() -> Metrics {
         Metrics {
             requests: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
+            durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             decisions: Family::default(),
             authentications: Family::default(),
             outbox: OutboxMetrics::default(),
@@ -110,20 +111,20 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts an answer, with its status and duration.
-    pub fn answered(&self, listener: ListenerLabel, route: RouteLabel, status: u16, took: Duration) {
+    pub fn count_answer(&self, listener: ListenerLabel, route: RouteLabel, status: u16, took: Duration) {
         let timed = DurationLabels { route };
         self.durations.get_or_create(&timed).observe(took.as_secs_f64());
         self.requests.get_or_create(&AnswerLabels { listener: listener.as_str(), route: timed.route, status }).inc();
     }
 
     /// Counts a decision about this action of an app. `rule` is the id of the rule that decided, or the other cause.
-    pub fn decided(&self, app: Arc<str>, action: Action, decision: AuditDecision, rule: Cow<'static, str>) {
+    pub fn count_decision(&self, app: Arc<str>, action: Action, decision: AuditDecision, rule: Cow<'static, str>) {
         let (action, outcome) = (action.as_str(), decision.as_str());
         self.decisions.get_or_create(&DecisionLabels { app, action, outcome, rule }).inc();
     }
 
     /// Counts the result of an authentication. `None`: no authenticator was involved.
-    pub fn identified(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) {
+    pub fn count_authentication(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) {
         let authenticator = OptionalLabel(authenticator.cloned());
         self.authentications.get_or_create(&CallerLabels { authenticator, outcome: identity.as_str() }).inc();
     }

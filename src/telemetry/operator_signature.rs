@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::record::{AuditCaller, AuditScope, capability, display, displayed, line};
+use super::record::{AuditCaller, AuditScope, line, serialize_display, serialize_display_option, serialize_grants};
 use crate::model::{Millis, RequestedGrant};
 
 /// A signature that an operator made without a server and without the policy. It has no field for the signature itself.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct OperatorSignature<'a> {
     /// When the line was made.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize_display")]
     pub time: Millis,
     /// The constant [`EVENT`](Self::EVENT).
     pub event: &'static str,
@@ -31,13 +31,13 @@ pub struct OperatorSignature<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub targets: &'a [String],
     /// The capability that was signed.
-    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
     pub granted: &'a [RequestedGrant],
     /// The nonce that was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
     /// The time that was signed, if the operator gave it.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "displayed")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
     pub signed_at: Option<Millis>,
 }
 

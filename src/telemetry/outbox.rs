@@ -75,18 +75,18 @@ struct KindLabel {
 
 impl OutboxMetrics {
     /// Counts an attempt for this app, or for the webhook at this host.
-    pub fn delivered(&self, kind: DeliveryKind, target: Arc<str>, outcome: AttemptOutcome) {
-        self.of(kind, target, outcome).inc();
+    pub fn count_attempt(&self, kind: DeliveryKind, target: Arc<str>, outcome: AttemptOutcome) {
+        self.counter(kind, target, outcome).inc();
     }
 
     /// Creates the series for this app or host, with the value 0.
-    pub fn expect(&self, kind: DeliveryKind, target: &Arc<str>) {
+    pub fn create_series(&self, kind: DeliveryKind, target: &Arc<str>) {
         for outcome in [AttemptOutcome::Done, AttemptOutcome::Failed, AttemptOutcome::DeadLetter] {
-            drop(self.of(kind, Arc::clone(target), outcome));
+            drop(self.counter(kind, Arc::clone(target), outcome));
         }
     }
 
-    fn of(
+    fn counter(
         &self,
         kind: DeliveryKind,
         target: Arc<str>,
@@ -97,7 +97,7 @@ impl OutboxMetrics {
     }
 
     /// Sets the gauges for the jobs that wait.
-    pub fn waiting(&self, kind: DeliveryKind, waiting: &QueueDepth) {
+    pub fn set_queue_depth(&self, kind: DeliveryKind, waiting: &QueueDepth) {
         let kind = kind.as_str();
         let QueueDepth { due, failing, dead_letter, unconfigured, .. } = *waiting;
         let states = [("due", due), ("failing", failing), ("dead_letter", dead_letter), ("unconfigured", unconfigured)];

@@ -17,7 +17,7 @@ pub struct ProcessUsage {
     /// The number of open files and connections.
     pub open_files: Option<u64>,
     /// The maximum number of open files and connections. `None`: no limit.
-    pub most_files: Option<u64>,
+    pub open_files_limit: Option<u64>,
 }
 
 /// Returns the resource usage of this process.
@@ -26,12 +26,12 @@ pub fn usage() -> ProcessUsage {
 }
 
 fn usage_of(process: &Path) -> ProcessUsage {
-    let stat = fs::read_to_string(process.join("stat")).ok().and_then(|stat| parse(&stat));
+    let stat = fs::read_to_string(process.join("stat")).ok().and_then(|stat| parse_stat(&stat));
     ProcessUsage {
         cpu: stat.as_ref().map(|stat| seconds(stat.cpu_ticks)),
         resident: stat.and_then(|stat| stat.pages.checked_mul(u64::try_from(page_size()).ok()?)),
         open_files: open_files(&process.join("fd")),
-        most_files: getrlimit(Resource::Nofile).current,
+        open_files_limit: getrlimit(Resource::Nofile).current,
     }
 }
 
@@ -47,7 +47,7 @@ struct ProcStat {
 
 /// Parses fields 14, 15 and 24 (proc_pid_stat(5)). Field 2 is the name of the program, which can contain any
 /// characters.
-fn parse(stat: &str) -> Option<ProcStat> {
+fn parse_stat(stat: &str) -> Option<ProcStat> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     Some(ProcStat { cpu_ticks: field(14)?.checked_add(field(15)?)?, pages: field(24)? })
@@ -68,15 +68,20 @@ mod tests {
     fn a_programs_name_may_hold_anything() {
         let stat =
             "7 (a) b (c) S 1 7 7 0 -1 4194560 99 0 0 0 120 30 0 0 20 0 3 0 4242 9999999 512 18446744073709551615";
-        let ProcStat { cpu_ticks, pages } = parse(stat).unwrap();
+        let ProcStat { cpu_ticks, pages } = parse_stat(stat).unwrap();
         assert_eq!((cpu_ticks, pages), (150, 512));
-        assert!(parse("7 (cut) S 1 7").is_none() && parse("").is_none());
+        assert!(parse_stat("7 (cut) S 1 7").is_none() && parse_stat("").is_none());
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_uses_something() {
-        let ProcessUsage { cpu: Some(_), resident: Some(resident), open_files: Some(open), most_files } = usage()
+        let ProcessUsage {
+            cpu: Some(_),
+            resident: Some(resident),
+            open_files: Some(open),
+            open_files_limit: most_files,
+        } = usage()
         else {
             panic!("{:?}", usage())
         };
@@ -88,6 +93,6 @@ mod tests {
     fn each_figure_is_there_without_the_others() {
         let usage = usage_of(Path::new("/nowhere"));
         assert_eq!((usage.cpu, usage.resident, usage.open_files), (None, None, None));
-        assert_eq!(usage.most_files, getrlimit(Resource::Nofile).current);
+        assert_eq!(usage.open_files_limit, getrlimit(Resource::Nofile).current);
     }
 }

@@ -46,7 +46,7 @@ impl Serialize for AuditDecision {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct AuditRecord<'a> {
     /// The time at which the request arrived.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize_display")]
     pub time: Millis,
     /// The request id, which is also in the answer.
     pub request_id: &'a str,
@@ -89,13 +89,13 @@ pub struct AuditRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets_count: Option<usize>,
     /// The requested capability, if it was not granted.
-    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
     pub asked: &'a [RequestedGrant],
     /// The number of resources in the requested capability, if `asked` is cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_count: Option<usize>,
     /// The granted capability.
-    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "capability")]
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
     pub granted: &'a [RequestedGrant],
     /// The signed nonce.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,7 +119,7 @@ pub struct AuditRecord<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub forgotten: bool,
     /// The end of the requested ban or mute. `None`: it is permanent.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "displayed")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
     pub until: Option<Millis>,
     /// The rules that allowed the request.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -140,7 +140,7 @@ pub struct AuditRecord<'a> {
 }
 
 /// The maximum number of targets, and of resources of a capability, in the line of a refused request.
-const MOST_NAMED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 impl<'a> AuditRecord<'a> {
     /// Creates a record with these fields only.
@@ -184,9 +184,9 @@ impl<'a> AuditRecord<'a> {
     /// Returns the record with long lists cut, and with their lengths. A refused client can send lists as long as the
     /// limit of a request allows.
     #[must_use]
-    pub fn shortened(&self) -> AuditRecord<'a> {
-        let (targets, targets_count) = first(self.targets);
-        let (asked, asked_count) = first(self.asked);
+    pub fn with_short_lists(&self) -> AuditRecord<'a> {
+        let (targets, targets_count) = cut_list(self.targets);
+        let (asked, asked_count) = cut_list(self.asked);
         AuditRecord { targets, targets_count, asked, asked_count, ..*self }
     }
 
@@ -200,7 +200,7 @@ impl<'a> AuditRecord<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct ModerationRecord<'a> {
     /// The time of the line.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize_display")]
     pub time: Millis,
     /// The event name.
     pub event: &'a str,
@@ -270,8 +270,8 @@ impl<'a> ModerationRecord<'a> {
 }
 
 /// Cuts a list that is too long. If the list was cut, also returns its original length.
-fn first<T>(list: &[T]) -> (&[T], Option<usize>) {
-    list.get(..MOST_NAMED).filter(|_| list.len() > MOST_NAMED).map_or((list, None), |first| (first, Some(list.len())))
+fn cut_list<T>(list: &[T]) -> (&[T], Option<usize>) {
+    list.get(..MAX_LISTED).filter(|_| list.len() > MAX_LISTED).map_or((list, None), |first| (first, Some(list.len())))
 }
 
 /// Formats a line of the audit log, with its newline.
@@ -310,19 +310,19 @@ impl Serialize for AuditScope<'_> {
     }
 }
 
-pub(super) fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize_display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
 }
 
 #[expect(clippy::ref_option, reason = "serde calls it so")]
-pub(super) fn displayed<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize_display_option<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => to.collect_str(value),
         None => to.serialize_none(),
     }
 }
 
-pub(super) fn capability<S: Serializer>(grants: &[RequestedGrant], to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize_grants<S: Serializer>(grants: &[RequestedGrant], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(grants.iter().map(|grant| {
         let operations: Vec<_> = grant.operations.iter().map(Action::as_str).collect();
         (grant.resource.to_string(), operations)

@@ -14,22 +14,22 @@ use tokio::sync::Notify;
 use super::AuditRecord;
 use super::audit::AuditLog;
 use super::log::UNLIMITED;
-use super::record::{display, line};
+use super::record::{line, serialize_display};
 use crate::clock;
 use crate::model::Millis;
 
 /// The time between the first request and its summary.
-const SPAN: Duration = Duration::from_secs(1);
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The maximum number of addresses with a separate line in one summary. All other addresses share one line.
-const MOST_ADDRESSES: usize = 32;
+const MAX_ADDRESSES: usize = 32;
 
 /// The maximum number of different reasons in a line, and of different callers.
-const MOST_REASONS: usize = 8;
-const MOST_CALLERS: usize = 4;
+const MAX_REASONS: usize = 8;
+const MAX_CALLERS: usize = 4;
 
 /// The maximum length of a reason, in characters.
-const LONGEST_REASON: usize = 100;
+const MAX_REASON_LENGTH: usize = 100;
 
 /// The refused requests that are counted and not yet written.
 #[derive(Default)]
@@ -52,7 +52,7 @@ struct Summaries {
 #[derive(Serialize)]
 struct Summary {
     /// The time of the line.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize_display")]
     time: Millis,
     event: &'static str,
     /// The address, the /64 prefix, or `unix` for the Unix socket. `None`: the line is about the addresses without a
@@ -60,9 +60,9 @@ struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     /// The times at which the first and the last request arrived.
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize_display")]
     since: Millis,
-    #[serde(serialize_with = "display")]
+    #[serde(serialize_with = "serialize_display")]
     until: Millis,
     /// The number of requests. A change that is about several users counts once for each user.
     count: u64,
@@ -100,9 +100,9 @@ impl RefusalSummaries {
     pub async fn write_to(&self, audit: &AuditLog) {
         loop {
             self.added.notified().await;
-            tokio::time::sleep(SPAN).await;
+            tokio::time::sleep(SUMMARY_INTERVAL).await;
             while !self.flush(audit).await {
-                tokio::time::sleep(SPAN).await;
+                tokio::time::sleep(SUMMARY_INTERVAL).await;
             }
         }
     }
@@ -150,7 +150,7 @@ impl Summaries {
         let is_first = self.by_address.is_empty() && self.others.is_none();
         if let Some(summary) = self.by_address.get_mut(&address) {
             summary.add(refused);
-        } else if self.by_address.len() < MOST_ADDRESSES {
+        } else if self.by_address.len() < MAX_ADDRESSES {
             self.by_address.entry(address).or_insert_with(|| Summary::new(Some(address), refused)).add(refused);
         } else {
             self.others.get_or_insert_with(|| Summary::new(None, refused)).add(refused);
@@ -172,7 +172,7 @@ impl Summary {
         Summary {
             time: first.time,
             event: "requests_refused",
-            address: address.map(shown),
+            address: address.map(format_address),
             since: first.time,
             until: first.time,
             count: 0,
@@ -189,12 +189,12 @@ impl Summary {
         self.count += 1;
         (self.since, self.until) = (self.since.min(refused.time), self.until.max(refused.time));
         *self.decisions.entry(refused.decision.as_str()).or_default() += 1;
-        self.add_reason(reason(refused));
+        self.add_reason(summary_reason(refused));
         self.add_caller(refused);
     }
 
     fn add_reason(&mut self, reason: String) {
-        let has_room = self.reasons.len() < MOST_REASONS;
+        let has_room = self.reasons.len() < MAX_REASONS;
         match self.reasons.get_mut(&reason) {
             Some(count) => *count += 1,
             None if has_room => _ = self.reasons.insert(reason, 1),
@@ -204,7 +204,7 @@ impl Summary {
 
     fn add_caller(&mut self, refused: &AuditRecord<'_>) {
         let Some(caller) = refused.caller else { return };
-        let has_room = self.callers.len() < MOST_CALLERS;
+        let has_room = self.callers.len() < MAX_CALLERS;
         let known = self.callers.iter_mut().find(|one| one.kind == caller.kind && one.subject == caller.subject);
         match known {
             Some(known) => known.count += 1,
@@ -217,16 +217,16 @@ impl Summary {
 }
 
 /// Returns the reason of a refusal in a form that many requests share: the rule, if a rule decided.
-fn reason(refused: &AuditRecord<'_>) -> String {
+fn summary_reason(refused: &AuditRecord<'_>) -> String {
     match (refused.rule, refused.ban, refused.reason) {
         (Some(rule), _, _) => format!("rule {rule}"),
         (None, Some(_), _) => "ban".to_owned(),
-        (None, None, reason) => reason.unwrap_or_default().chars().take(LONGEST_REASON).collect(),
+        (None, None, reason) => reason.unwrap_or_default().chars().take(MAX_REASON_LENGTH).collect(),
     }
 }
 
 /// Formats an address for the log.
-fn shown(address: IpAddr) -> String {
+fn format_address(address: IpAddr) -> String {
     match address {
         IpAddr::V6(address) if address.is_unspecified() => "unix".to_owned(),
         IpAddr::V6(address) if address.to_bits() >> 64 != 0 => format!("{address}/64"),
@@ -293,7 +293,7 @@ mod tests {
         let address = |number: u32| IpAddr::from(number.to_be_bytes());
         let request = |number: u32| (address(number % 100), Some(format!("user-{number}")), format!("{number}"), 0);
         let written = lines((0..100_000).map(request));
-        assert_eq!(written.len(), MOST_ADDRESSES + 1);
+        assert_eq!(written.len(), MAX_ADDRESSES + 1);
         let sum = |of: &dyn Fn(&Value) -> u64| written.iter().map(of).sum::<u64>();
         let inner = |line: &Value| line["reasons"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
         assert_eq!(sum(&|line| line["count"].as_u64().unwrap()), 100_000);
@@ -302,15 +302,15 @@ mod tests {
         assert_eq!(sum(&|line| callers(line) + line["other_callers"].as_u64().unwrap()), 100_000);
         let others: Vec<&Value> = written.iter().filter(|line| line["address"].is_null()).collect();
         assert_eq!(others.len(), 1);
-        assert_eq!(others[0]["count"], (100 - MOST_ADDRESSES as u64) * 1000);
+        assert_eq!(others[0]["count"], (100 - MAX_ADDRESSES as u64) * 1000);
     }
 
     #[test]
-    fn an_address_is_shown_as_it_counts() {
+    fn addresses_are_formatted_as_rate_limit_keys() {
         for (address, text) in
             [("192.0.2.1", "192.0.2.1"), ("2001:db8:1:2::", "2001:db8:1:2::/64"), ("::1", "::1"), ("::", "unix")]
         {
-            assert_eq!(shown(address.parse().unwrap()), text);
+            assert_eq!(format_address(address.parse().unwrap()), text);
         }
     }
 }

@@ -18,8 +18,8 @@ const LENGTH: usize = 55;
 
 /// The maximum length of a forwarded `tracestate` in bytes, and its maximum number of entries. A longer value is
 /// dropped completely.
-const LONGEST_STATE: usize = 512;
-const MOST_ENTRIES: usize = 32;
+const MAX_STATE_LENGTH: usize = 512;
+const MAX_STATE_ENTRIES: usize = 32;
 
 /// The place of a request in a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +38,22 @@ pub struct TraceContext {
 impl TraceContext {
     /// Reads the trace from these headers. Returns `None` if the headers have no valid trace, or if no random bytes are
     /// available for a new span id.
-    pub fn of(headers: &HeaderMap) -> Option<TraceContext> {
+    pub fn from_headers(headers: &HeaderMap) -> Option<TraceContext> {
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let (parent, None) = (parents.next()?, parents.next()) else { return None };
         let (trace_id, parent_id, is_sampled) = parse(parent.to_str().ok()?)?;
         let (trace_id, parent_id) = (trace_id.to_owned(), parent_id.to_owned());
-        Some(TraceContext { trace_id, parent_id, span_id: fresh()?, is_sampled, state: state(headers) })
+        Some(TraceContext {
+            trace_id,
+            parent_id,
+            span_id: random_span_id()?,
+            is_sampled,
+            state: read_tracestate(headers),
+        })
     }
 
     /// Adds the trace headers to a request to another server.
-    pub fn pass_on(&self, headers: &mut HeaderMap) {
+    pub fn add_headers(&self, headers: &mut HeaderMap) {
         let TraceContext { trace_id, span_id, is_sampled, state, .. } = self;
         let parent = format!("00-{trace_id}-{span_id}-{:02x}", u8::from(*is_sampled));
         let Ok(parent) = HeaderValue::try_from(parent) else { return };
@@ -84,16 +90,16 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn fresh() -> Option<String> {
+fn random_span_id() -> Option<String> {
     let bytes = random::nonce().ok()?;
     Some(crypto::hex(bytes.first_chunk::<8>()?)).filter(|id| is_id(id, 16))
 }
 
 /// Returns the data of the tracing systems on the way, unchanged.
-fn state(headers: &HeaderMap) -> Option<HeaderValue> {
+fn read_tracestate(headers: &HeaderMap) -> Option<HeaderValue> {
     let lines: Vec<_> = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str).collect::<Result<_, _>>().ok()?;
     let state = lines.join(",");
-    let fits = (1..=LONGEST_STATE).contains(&state.len()) && state.split(',').count() <= MOST_ENTRIES;
+    let fits = (1..=MAX_STATE_LENGTH).contains(&state.len()) && state.split(',').count() <= MAX_STATE_ENTRIES;
     fits.then(|| HeaderValue::try_from(state).ok())?
 }
 
@@ -111,11 +117,11 @@ mod tests {
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        TraceContext::of(&headers)
+        TraceContext::from_headers(&headers)
     }
 
     #[test]
-    fn what_is_as_it_should_be_is_read() {
+    fn valid_headers_are_parsed() {
         for (text, is_sampled) in [
             (format!("00-{TRACE}-{PARENT}-01"), true),
             (format!("00-{TRACE}-{PARENT}-00"), false),
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_is_as_if_it_were_not_there() {
+    fn invalid_headers_are_ignored() {
         let zeros = "0".repeat(32);
         for text in [
             String::new(),
@@ -172,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_of_a_part_of_it() {
+    fn outgoing_requests_carry_the_trace() {
         let sound = format!("cc-{TRACE}-{PARENT}-ff-more");
         let told = |states: &[&str]| {
             let states = states.iter().map(|state| ("tracestate", *state));
             let trace = of(&[("traceparent", sound.as_str())].into_iter().chain(states).collect::<Vec<_>>()).unwrap();
             let mut headers = HeaderMap::new();
             headers.insert(TRACEPARENT, HeaderValue::from_static("another"));
-            trace.pass_on(&mut headers);
+            trace.add_headers(&mut headers);
             assert_eq!(headers[TRACEPARENT], format!("00-{TRACE}-{}-01", trace.span_id));
             headers.get(TRACESTATE).map(|state| state.to_str().unwrap().to_owned())
         };

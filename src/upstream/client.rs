@@ -27,7 +27,7 @@ use crate::config::ClientIdentity;
 use crate::files;
 
 /// The default time limit for an answer, from reading the token to the last byte.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ pub struct UpstreamClient {
     bearer: Option<BearerToken>,
     /// Allows a single read of the token file at a time. If a read hangs, it blocks only one thread.
     reading: Arc<Semaphore>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// The reason why a client cannot be created.
@@ -78,7 +78,7 @@ impl UpstreamClient {
     /// # Errors
     /// Returns an error if the server's certificate authorities cannot be used.
     pub fn new(endpoint: &Endpoint) -> Result<UpstreamClient, ClientBuildError> {
-        let tls = tls(&endpoint.authorities, None)
+        let tls = tls_config(&endpoint.authorities, None)
             .map_err(|reason| ClientBuildError { url: endpoint.to_string(), reason })?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -88,13 +88,13 @@ impl UpstreamClient {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
         let (bearer, reading) = (endpoint.bearer.clone(), Arc::new(Semaphore::new(1)));
-        Ok(UpstreamClient { inner: builder.build(connector), bearer, reading, patience: PATIENCE })
+        Ok(UpstreamClient { inner: builder.build(connector), bearer, reading, timeout: DEFAULT_TIMEOUT })
     }
 
     /// Sets the time limit for an answer.
     #[must_use]
-    pub fn patient(self, patience: Duration) -> UpstreamClient {
-        UpstreamClient { patience, ..self }
+    pub fn with_timeout(self, patience: Duration) -> UpstreamClient {
+        UpstreamClient { timeout: patience, ..self }
     }
 
     /// Sends a request and reads the answer, whatever its status, if it has at most `longest` bytes.
@@ -102,10 +102,10 @@ impl UpstreamClient {
     /// # Errors
     /// Returns an error if there is no complete answer in time.
     pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, ClientError> {
-        let request = checked(request)?;
+        let request = check_request(request)?;
         let exchange = async { read(self.begin(request).await?, longest).await };
-        let slow = Err(ClientError::Slow(self.patience));
-        timeout(self.patience, exchange).await.unwrap_or(slow)
+        let slow = Err(ClientError::Slow(self.timeout));
+        timeout(self.timeout, exchange).await.unwrap_or(slow)
     }
 
     /// Sends a request and returns the answer as soon as it begins.
@@ -113,8 +113,8 @@ impl UpstreamClient {
     /// # Errors
     /// Returns an error if the answer does not begin in time.
     pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
-        let request = checked(request)?;
-        timeout(self.patience, self.begin(request)).await.unwrap_or(Err(ClientError::Slow(self.patience)))
+        let request = check_request(request)?;
+        timeout(self.timeout, self.begin(request)).await.unwrap_or(Err(ClientError::Slow(self.timeout)))
     }
 
     /// Sends a request and returns the status and the headers of the answer. Reads up to `longest` bytes of the body,
@@ -122,8 +122,12 @@ impl UpstreamClient {
     ///
     /// # Errors
     /// Returns an error if the answer does not begin in time.
-    pub async fn tell(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<()>, ClientError> {
-        let until = Instant::now() + self.patience;
+    pub async fn send_ignoring_body(
+        &self,
+        request: Request<Full<Bytes>>,
+        longest: usize,
+    ) -> Result<Response<()>, ClientError> {
+        let until = Instant::now() + self.timeout;
         let (head, body) = self.open(request).await?.into_parts();
         let _ = timeout_at(until, Limited::new(body, longest).collect()).await;
         Ok(Response::from_parts(head, ()))
@@ -133,7 +137,7 @@ impl UpstreamClient {
         if let Some(bearer) = &self.bearer {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
-        self.inner.request(request).await.map_err(|error| ClientError::Broken(chain(&error)))
+        self.inner.request(request).await.map_err(|error| ClientError::Broken(error_chain(&error)))
     }
 
     /// Returns the header with the bearer token. A token file is read for each request, because its content may have
@@ -161,7 +165,7 @@ impl UpstreamClient {
 }
 
 /// Checks that the address is safe, and adds the `User-Agent` header.
-fn checked(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, ClientError> {
+fn check_request(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, ClientError> {
     if !is_trustworthy(request.uri()) {
         return Err(ClientError::Unsafe);
     }
@@ -178,7 +182,7 @@ pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response
     match Limited::new(body, longest).collect().await {
         Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => Err(ClientError::Long(longest)),
-        Err(error) => Err(ClientError::Broken(chain(&*error))),
+        Err(error) => Err(ClientError::Broken(error_chain(&*error))),
     }
 }
 
@@ -188,7 +192,7 @@ pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response
 ///
 /// # Errors
 /// Returns an error if an authority or the identity cannot be used.
-pub fn tls(authorities: &[Vec<u8>], identity: Option<&ClientIdentity>) -> Result<ClientConfig, rustls::Error> {
+pub fn tls_config(authorities: &[Vec<u8>], identity: Option<&ClientIdentity>) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(CertificateDer::from_slice(authority))?;
@@ -207,7 +211,7 @@ pub fn tls(authorities: &[Vec<u8>], identity: Option<&ClientIdentity>) -> Result
 }
 
 /// Returns an error's text with all its causes, because the outermost error alone says very little.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

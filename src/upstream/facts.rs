@@ -20,32 +20,32 @@ use crate::random;
 use crate::telemetry::trace::TraceContext;
 
 /// The longest answer, in bytes.
-const LONGEST: usize = 256 << 10;
+const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// How many answers are cached.
-const MOST: usize = 10_000;
+const MAX_ANSWERS: usize = 10_000;
 
 /// How many bytes the cached answers may take in total, approximately.
-const HEAVIEST: usize = 16 << 20;
+const MAX_CACHE_BYTES: usize = 16 << 20;
 
 /// How many conversations of a request are queried at the same time.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_PER_REQUEST: usize = 8;
 
 /// How many queries may wait at once, over all requests. Queries that wait for the request of another query count too.
 /// If the facts server answers slowly, each request holds a place for requests in progress.
-const ROOM: usize = 256;
+const MAX_PENDING: usize = 256;
 
 /// The time limit for the facts about a single conversation.
-const PATIENCE: Duration = Duration::from_secs(5);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time limit for all the facts that a request needs.
-const PATIENCE_FOR_ALL: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a failed query is not repeated.
-const FAILED: Duration = Duration::from_secs(1);
+const FAILURE_TTL: Duration = Duration::from_secs(1);
 
 /// How long further failures are not logged after a logged failure.
-const QUIET: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The reason why there are no facts about a conversation at the moment, in words for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,9 +74,13 @@ impl FactsServer {
         Ok(FactsServer {
             source: Arc::clone(source),
             client: UpstreamClient::new(&source.endpoint)?,
-            room: Semaphore::new(ROOM),
+            room: Semaphore::new(MAX_PENDING),
             key: HmacSha256::new(&random::bytes::<32>()?),
-            answers: ResponseCache::new(CacheLimits { most: MOST, heaviest: HEAVIEST, weigh }),
+            answers: ResponseCache::new(CacheLimits {
+                max_answers: MAX_ANSWERS,
+                max_bytes: MAX_CACHE_BYTES,
+                weigh: answer_bytes,
+            }),
             quiet_until: Mutex::new(None),
             count: before.map(|before| Arc::clone(&before.count)).unwrap_or_default(),
         })
@@ -86,7 +90,7 @@ impl FactsServer {
     pub(super) fn counts(&self) -> (&'static str, [(ExchangeOutcome, u64); 3]) {
         (
             self.source.protocol.as_str(),
-            self.count.all([ExchangeOutcome::Ok, ExchangeOutcome::Unknown, ExchangeOutcome::Failed]),
+            self.count.counts([ExchangeOutcome::Ok, ExchangeOutcome::Unknown, ExchangeOutcome::Failed]),
         )
     }
 
@@ -97,8 +101,8 @@ impl FactsServer {
         trace: Option<&Arc<TraceContext>>,
     ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         let first = inquiries.first().map(|inquiry| inquiry.conversation().to_owned()).unwrap_or_default();
-        let all = timeout(PATIENCE_FOR_ALL, self.ask_all(inquiries, trace)).await;
-        all.unwrap_or_else(|_| Err(FactsUnavailable { conversation: first, reason: slow(PATIENCE_FOR_ALL) }))
+        let all = timeout(REQUEST_TIMEOUT, self.ask_all(inquiries, trace)).await;
+        all.unwrap_or_else(|_| Err(FactsUnavailable { conversation: first, reason: timeout_message(REQUEST_TIMEOUT) }))
     }
 
     async fn ask_all(
@@ -108,13 +112,13 @@ impl FactsServer {
     ) -> Result<Vec<ConversationFacts>, FactsUnavailable> {
         let (mut running, mut told) = (JoinSet::new(), Vec::with_capacity(inquiries.len()));
         for inquiry in inquiries {
-            if running.len() >= AT_ONCE {
-                told.extend(next(&mut running).await.transpose()?);
+            if running.len() >= MAX_CONCURRENT_PER_REQUEST {
+                told.extend(next_result(&mut running).await.transpose()?);
             }
             let (facts, trace) = (Arc::clone(self), trace.cloned());
-            running.spawn(async move { facts.remembered(&inquiry, trace.as_deref()).await });
+            running.spawn(async move { facts.cached_or_fetched(&inquiry, trace.as_deref()).await });
         }
-        while let Some(one) = next(&mut running).await {
+        while let Some(one) = next_result(&mut running).await {
             told.push(one?);
         }
         told.sort_unstable_by(|one, other| one.conversation().cmp(other.conversation()));
@@ -122,7 +126,7 @@ impl FactsServer {
     }
 
     /// Returns the cached facts. If there are none, asks the server.
-    async fn remembered(
+    async fn cached_or_fetched(
         &self,
         inquiry: &FactsQuery,
         trace: Option<&TraceContext>,
@@ -136,26 +140,28 @@ impl FactsServer {
             return Ok(told);
         }
         let key = self.key.mac(&inquiry.identity());
-        if let Some(answer) = self.answers.known(&key) {
+        if let Some(answer) = self.answers.get(&key) {
             return answer;
         }
         let Ok(_place) = self.room.try_acquire() else {
             self.count.add(ExchangeOutcome::Failed);
-            return Err(self.unavailable(inquiry, format!("{ROOM} queries already wait for an answer")));
+            return Err(self.unavailable(inquiry, format!("{MAX_PENDING} queries already wait for an answer")));
         };
         let ask = async || {
-            let read = timeout(PATIENCE, self.read(inquiry, trace)).await.unwrap_or_else(|_| Err(slow(PATIENCE)));
+            let read = timeout(QUERY_TIMEOUT, self.read(inquiry, trace))
+                .await
+                .unwrap_or_else(|_| Err(timeout_message(QUERY_TIMEOUT)));
             self.count.add(match &read {
-                Ok(told) if told.is_known() => ExchangeOutcome::Ok,
+                Ok(told) if told.exists() => ExchangeOutcome::Ok,
                 Ok(_) => ExchangeOutcome::Unknown,
                 Err(_) => ExchangeOutcome::Failed,
             });
             match read {
-                Ok(told) => (Ok(told), self.source.cache),
-                Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILED),
+                Ok(told) => (Ok(told), self.source.ttl),
+                Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILURE_TTL),
             }
         };
-        self.answers.answer(key, ask).await
+        self.answers.get_or_fetch(key, ask).await
     }
 
     async fn read(&self, inquiry: &FactsQuery, trace: Option<&TraceContext>) -> Result<ConversationFacts, String> {
@@ -163,9 +169,9 @@ impl FactsServer {
         loop {
             let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
             if let Some(trace) = trace {
-                trace.pass_on(request.headers_mut());
+                trace.add_headers(request.headers_mut());
             }
-            let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+            let answer = self.client.send(request, MAX_ANSWER_BYTES).await.map_err(|trouble| trouble.to_string())?;
             if let Some(told) = reading.read(answer.status(), answer.headers(), answer.body())? {
                 return Ok(told);
             }
@@ -178,7 +184,7 @@ impl FactsServer {
         let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if quiet_until.is_none_or(|until| until <= now) {
-            *quiet_until = Some(now + QUIET);
+            *quiet_until = Some(now + LOG_INTERVAL);
             tracing::warn!("{}: {unavailable}", self.source.endpoint);
         }
         unavailable
@@ -186,19 +192,19 @@ impl FactsServer {
 }
 
 /// Returns the approximate size of an answer in bytes.
-fn weigh(answer: &Result<ConversationFacts, FactsUnavailable>) -> usize {
+fn answer_bytes(answer: &Result<ConversationFacts, FactsUnavailable>) -> usize {
     match answer {
-        Ok(told) => told.size(),
+        Ok(told) => told.memory_size(),
         Err(unavailable) => unavailable.conversation.len() + unavailable.reason.len(),
     }
 }
 
-fn slow(patience: Duration) -> String {
+fn timeout_message(patience: Duration) -> String {
     format!("no answer within {} s", patience.as_secs())
 }
 
 /// Returns the result of the next task that ends, or `None` if no task runs.
-async fn next(
+async fn next_result(
     running: &mut JoinSet<Result<ConversationFacts, FactsUnavailable>>,
 ) -> Option<Result<ConversationFacts, FactsUnavailable>> {
     let ended = running.join_next().await?;

@@ -21,23 +21,23 @@ use crate::clock;
 use crate::model::json;
 
 /// The longest key set or discovery document, in bytes.
-const LONGEST: usize = 256 << 10;
+const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// The time until the next regular fetch: the shortest, the longest, and the default if the answer names none.
-const SOONEST: Duration = Duration::from_secs(60);
-const LATEST: Duration = Duration::from_secs(60 * 60);
-const USUAL: Duration = Duration::from_secs(5 * 60);
+const MIN_REFRESH: Duration = Duration::from_secs(60);
+const MAX_REFRESH: Duration = Duration::from_secs(60 * 60);
+const DEFAULT_REFRESH: Duration = Duration::from_secs(5 * 60);
 
 /// The time until a failed fetch is repeated: at first, and at most. It doubles with each failure.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const MIN_RETRY: Duration = Duration::from_secs(1);
+const MAX_RETRY: Duration = Duration::from_secs(60);
 
 /// How many requests may wait at once for new keys. Strangers can send any number of tokens with invented keys. If an
 /// issuer answers slowly, each of them would hold a place for requests in progress.
-const AT_ONCE: usize = 256;
+const MAX_PENDING: usize = 256;
 
 /// The shortest time between two fetches that are caused by unknown keys in tokens.
-const REST: Duration = Duration::from_secs(30);
+const MIN_REQUEST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A task that keeps a key set up to date. Dropping this value ends the task.
 pub(super) struct KeySetRefresh {
@@ -51,7 +51,7 @@ impl KeySetRefresh {
     pub(super) fn start(set: &Arc<KeySet>) -> Result<KeySetRefresh, ClientBuildError> {
         let refresher = Arc::new(Refresher::new(set)?);
         let task = tokio::spawn(Arc::clone(&refresher).run());
-        Ok(KeySetRefresh { refresher, task, room: Semaphore::new(AT_ONCE) })
+        Ok(KeySetRefresh { refresher, task, room: Semaphore::new(MAX_PENDING) })
     }
 
     /// Returns whether this task fetches the set.
@@ -63,15 +63,16 @@ impl KeySetRefresh {
     /// fetch a moment ago, or if too many requests already wait.
     pub(super) async fn refresh(&self) {
         let Ok(_place) = self.room.try_acquire() else { return };
-        if let Some(mut fetched) = self.refresher.want() {
+        if let Some(mut fetched) = self.refresher.request_fetch() {
             let _ = fetched.changed().await;
         }
     }
 
     /// Returns the status of the set.
-    pub(super) fn standing(&self) -> KeySetStatus {
+    pub(super) fn status(&self) -> KeySetStatus {
         let Refresher { set, .. } = &*self.refresher;
-        let RefreshState { succeeded, fetched, failed, failures, flaw, .. } = &*self.refresher.state();
+        let RefreshState { succeeded_at: succeeded, fetched, failed, failures, last_error: flaw, .. } =
+            &*self.refresher.state();
         let too_old = if succeeded.is_some() { " are too old to be used any longer" } else { "" };
         let missing = || format!("the keys of {} from {}{too_old}: {flaw}", set.authenticator, set.endpoint);
         let stale = || format!("the keys of {} from {} cannot be refreshed: {flaw}", set.authenticator, set.endpoint);
@@ -81,14 +82,14 @@ impl KeySetRefresh {
             keys: set.count(),
             fetched: *fetched,
             failed: *failed,
-            flaw: (!set.is_loaded()).then(missing),
-            refresh_flaw: (set.is_loaded() && *failures > 0).then(stale),
+            error: (!set.is_loaded()).then(missing),
+            refresh_error: (set.is_loaded() && *failures > 0).then(stale),
         }
     }
 
     /// Returns whether keys were ever loaded.
     pub(super) fn has_started(&self) -> bool {
-        self.refresher.state().succeeded.is_some()
+        self.refresher.state().succeeded_at.is_some()
     }
 }
 
@@ -112,9 +113,9 @@ pub struct KeySetStatus {
     /// How many fetches failed.
     pub failed: u64,
     /// The reason why there are no keys, if there are none. The authenticator then cannot identify callers.
-    pub flaw: Option<String>,
+    pub error: Option<String>,
     /// The reason why the last fetch failed, if it did and older keys are still used.
-    pub refresh_flaw: Option<String>,
+    pub refresh_error: Option<String>,
 }
 
 /// Fetches a key set.
@@ -133,18 +134,18 @@ struct RefreshState {
     /// Whether a fetch runs or is about to run.
     is_fetching: bool,
     /// The time of the last fetch outside the regular schedule.
-    asked: Option<Instant>,
+    requested_at: Option<Instant>,
     /// The address of the set, if it was found by discovery.
     location: Option<Uri>,
     /// The time of the last successful fetch.
-    succeeded: Option<Instant>,
+    succeeded_at: Option<Instant>,
     /// How many fetches have failed since then.
     failures: u32,
     /// How many fetches succeeded, and how many failed, in total.
     fetched: u64,
     failed: u64,
     /// The reason of the last failure.
-    flaw: String,
+    last_error: String,
     /// The unusable keys of the last fetched set. Each of them was logged once.
     unusable: Vec<UnusableKey>,
 }
@@ -153,7 +154,8 @@ impl Refresher {
     /// Creates a refresher for this set. It has no keys before it runs.
     fn new(set: &Arc<KeySet>) -> Result<Refresher, ClientBuildError> {
         let client = UpstreamClient::new(&set.endpoint)?;
-        let state = RefreshState { is_fetching: true, flaw: "not fetched yet".to_owned(), ..RefreshState::default() };
+        let state =
+            RefreshState { is_fetching: true, last_error: "not fetched yet".to_owned(), ..RefreshState::default() };
         let (fetched, _) = watch::channel(());
         Ok(Refresher { set: Arc::clone(set), client, state: Mutex::new(state), wanted: Notify::new(), fetched })
     }
@@ -176,13 +178,13 @@ impl Refresher {
 
     /// Returns a receiver for the end of the fetch to wait for, or `None` if there is no fetch to wait for. Subscribes
     /// under the lock, because otherwise it could miss the end of the fetch.
-    fn want(&self) -> Option<watch::Receiver<()>> {
+    fn request_fetch(&self) -> Option<watch::Receiver<()>> {
         let mut state = self.state();
         if !state.is_fetching {
-            if state.asked.is_some_and(|asked| asked.elapsed() < REST) {
+            if state.requested_at.is_some_and(|asked| asked.elapsed() < MIN_REQUEST_INTERVAL) {
                 return None;
             }
-            state.asked = Some(Instant::now());
+            state.requested_at = Some(Instant::now());
             state.is_fetching = true;
             self.wanted.notify_one();
         }
@@ -197,7 +199,7 @@ impl Refresher {
         let next = match result {
             Ok((keys, lifetime)) => {
                 self.succeed(&mut state, keys);
-                lifetime.unwrap_or(USUAL).clamp(SOONEST, LATEST)
+                lifetime.unwrap_or(DEFAULT_REFRESH).clamp(MIN_REFRESH, MAX_REFRESH)
             }
             Err(flaw) => self.fail(&mut state, flaw),
         };
@@ -207,7 +209,7 @@ impl Refresher {
     }
 
     fn succeed(&self, state: &mut RefreshState, keys: VerificationKeys) {
-        if state.succeeded.is_none() || state.failures > 0 {
+        if state.succeeded_at.is_none() || state.failures > 0 {
             tracing::info!("{}: {} keys came from {}", self.set.authenticator, keys.len(), self.set.endpoint);
         }
         if keys.is_empty() {
@@ -218,22 +220,22 @@ impl Refresher {
         }
         state.unusable = keys.unusable().to_vec();
         self.set.replace(Some(keys));
-        state.succeeded = Some(Instant::now());
+        state.succeeded_at = Some(Instant::now());
         state.fetched += 1;
         state.failures = 0;
     }
 
     /// Records a failure. The last good keys remain in use for a limited time.
     fn fail(&self, state: &mut RefreshState, flaw: String) -> Duration {
-        if state.failures == 0 || state.flaw != flaw {
+        if state.failures == 0 || state.last_error != flaw {
             tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
         }
-        state.flaw = flaw;
+        state.last_error = flaw;
         state.location = None;
-        let retry = FIRST_RETRY.saturating_mul(1 << state.failures.min(10)).min(LAST_RETRY);
+        let retry = MIN_RETRY.saturating_mul(1 << state.failures.min(10)).min(MAX_RETRY);
         state.failures = state.failures.saturating_add(1);
         state.failed += 1;
-        let Some(succeeded) = state.succeeded.filter(|_| self.set.is_loaded()) else { return retry };
+        let Some(succeeded) = state.succeeded_at.filter(|_| self.set.is_loaded()) else { return retry };
         let left = self.set.stale_if_error.saturating_sub(succeeded.elapsed());
         if left.is_zero() {
             tracing::error!("{}: its keys are too old to be used any longer", self.set.authenticator);
@@ -248,7 +250,7 @@ impl Refresher {
         let location = self.location(is_due).await?;
         let answer = self.get(location).await?;
         let keys = VerificationKeys::from_fetched_set(answer.body(), &self.set.algorithms)?;
-        if keys.is_empty() && self.state().succeeded.is_none() {
+        if keys.is_empty() && self.state().succeeded_at.is_none() {
             return Err("the key set has no key that can be used".to_owned());
         }
         Ok((keys, freshness::lifetime(answer.headers(), clock::now())))
@@ -264,7 +266,7 @@ impl Refresher {
             return Ok(location);
         }
         let answer = self.get(url.clone()).await?;
-        let location = discovered(answer.body(), issuer, url)?;
+        let location = parse_jwks_uri(answer.body(), issuer, url)?;
         self.state().location = Some(location.clone());
         Ok(location)
     }
@@ -273,7 +275,7 @@ impl Refresher {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = url;
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"));
-        let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+        let answer = self.client.send(request, MAX_ANSWER_BYTES).await.map_err(|trouble| trouble.to_string())?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status if status.is_redirection() => Err(format!("it redirects ({status}), which is not followed")),
@@ -289,8 +291,9 @@ impl Refresher {
 
 /// Returns the address of the key set from an issuer's metadata at the address `from` (OpenID Connect Discovery 1.0,
 /// section 4.3). Only an issuer on this machine may name another program on this machine.
-fn discovered(metadata: &[u8], issuer: &str, from: &Uri) -> Result<Uri, String> {
-    let metadata = json::object(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
+fn parse_jwks_uri(metadata: &[u8], issuer: &str, from: &Uri) -> Result<Uri, String> {
+    let metadata =
+        json::parse_object(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
     if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
         return Err(
             "the metadata belong to another issuer: `issuer` must equal the configured issuer exactly".to_owned()

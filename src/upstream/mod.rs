@@ -14,7 +14,7 @@ pub mod unix;
 
 use std::sync::Arc;
 
-pub use client::{ClientBuildError, ClientError, UpstreamClient, read, tls};
+pub use client::{ClientBuildError, ClientError, UpstreamClient, read, tls_config};
 pub use facts::FactsUnavailable;
 pub use keys::KeySetStatus;
 pub use outcome::ExchangeOutcome;
@@ -66,13 +66,13 @@ impl Upstreams {
     ///
     /// # Errors
     /// Returns an error in the same cases as [`start`](Self::start).
-    pub fn renew(&self, engine: &Engine) -> Result<Upstreams, UpstreamError> {
+    pub fn with_engine(&self, engine: &Engine) -> Result<Upstreams, UpstreamError> {
         Upstreams::build(engine, Some(self))
     }
 
     fn build(engine: &Engine, before: Option<&Upstreams>) -> Result<Upstreams, UpstreamError> {
         let authenticators = &engine.authenticators;
-        let fetching = |set| match before.and_then(|before| before.fetching(set)) {
+        let fetching = |set| match before.and_then(|before| before.refresh_task_of(set)) {
             Some(known) => Ok(Arc::clone(known)),
             None => KeySetRefresh::start(set).map(Arc::new),
         };
@@ -90,7 +90,7 @@ impl Upstreams {
     pub async fn look_up(&self, lookup: PendingLookup, trace: Option<&Arc<TraceContext>>) -> LookupResult {
         match lookup {
             PendingLookup::Keys(set) => {
-                if let Some(fetching) = self.fetching(&set) {
+                if let Some(fetching) = self.refresh_task_of(&set) {
                     fetching.refresh().await;
                 }
                 LookupResult::Keys
@@ -103,7 +103,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// Returns an error if the facts server cannot be asked or its answer cannot be used.
-    pub async fn inquire(
+    pub async fn fetch_facts(
         &self,
         inquiries: Vec<FactsQuery>,
         trace: Option<&Arc<TraceContext>>,
@@ -116,16 +116,16 @@ impl Upstreams {
 
     /// Returns the status of each key set.
     pub fn key_sets(&self) -> impl Iterator<Item = KeySetStatus> {
-        self.keys.iter().map(|fetching| fetching.standing())
+        self.keys.iter().map(|fetching| fetching.status())
     }
 
     /// Returns the number of introspection requests by outcome, for each authenticator name.
-    pub fn lookups(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
+    pub fn lookup_counts(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
         self.sessions.counts()
     }
 
     /// Returns the number of facts requests by outcome, with the protocol of the facts server.
-    pub fn facts(&self) -> Option<(&'static str, [(ExchangeOutcome, u64); 3])> {
+    pub fn facts_counts(&self) -> Option<(&'static str, [(ExchangeOutcome, u64); 3])> {
         self.facts.as_deref().map(FactsServer::counts)
     }
 
@@ -140,7 +140,7 @@ impl Upstreams {
         self.has_started || self.keys.iter().all(|fetching| fetching.has_started())
     }
 
-    fn fetching(&self, set: &Arc<KeySet>) -> Option<&Arc<KeySetRefresh>> {
+    fn refresh_task_of(&self, set: &Arc<KeySet>) -> Option<&Arc<KeySetRefresh>> {
         self.keys.iter().find(|fetching| fetching.is_for(set))
     }
 }

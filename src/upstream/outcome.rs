@@ -38,7 +38,7 @@ impl ExchangeCounter {
     }
 
     /// Returns the numbers for these outcomes.
-    pub(super) fn all<const N: usize>(&self, outcomes: [ExchangeOutcome; N]) -> [(ExchangeOutcome, u64); N] {
+    pub(super) fn counts<const N: usize>(&self, outcomes: [ExchangeOutcome; N]) -> [(ExchangeOutcome, u64); N] {
         outcomes.map(|outcome| (outcome, self.0[outcome as usize].load(Ordering::Relaxed)))
     }
 }

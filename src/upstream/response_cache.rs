@@ -21,9 +21,9 @@ pub(super) struct ResponseCache<T> {
 /// The limits of a cache.
 pub(super) struct CacheLimits<T> {
     /// The maximum number of answers.
-    pub(super) most: usize,
+    pub(super) max_answers: usize,
     /// The maximum total size of the answers, in bytes.
-    pub(super) heaviest: usize,
+    pub(super) max_bytes: usize,
     /// Returns the approximate size of an answer, in bytes.
     pub(super) weigh: fn(&T) -> usize,
 }
@@ -54,14 +54,14 @@ impl<T: Clone> ResponseCache<T> {
     }
 
     /// Returns the cached answer for this key, if there is one.
-    pub(super) fn known(&self, key: &CacheKey) -> Option<T> {
-        let entry = self.entries().known.get(key).filter(|entry| entry.is_good()).map(Arc::clone)?;
+    pub(super) fn get(&self, key: &CacheKey) -> Option<T> {
+        let entry = self.entries().known.get(key).filter(|entry| entry.is_valid()).map(Arc::clone)?;
         entry.answer.get().map(|(answer, _)| answer.clone())
     }
 
     /// Returns the cached answer for this key, or the answer from `ask`. `ask` also returns how long its answer is
     /// valid.
-    pub(super) async fn answer(&self, key: CacheKey, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
+    pub(super) async fn get_or_fetch(&self, key: CacheKey, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
         let entry = self.entry(key);
         if let Some((answer, _)) = entry.answer.get() {
             return answer.clone();
@@ -74,7 +74,7 @@ impl<T: Clone> ResponseCache<T> {
         };
         let answer = entry.answer.get_or_init(timed).await.0.clone();
         if is_new {
-            self.weigh(&key, &entry, &answer);
+            self.add_size(&key, &entry, &answer);
         }
         answer
     }
@@ -82,10 +82,10 @@ impl<T: Clone> ResponseCache<T> {
     /// Returns the entry for this key: an entry with a valid or pending answer, or else a new entry.
     fn entry(&self, key: CacheKey) -> Arc<CacheEntry<T>> {
         let mut entries = self.entries();
-        if let Some(entry) = entries.known.get(&key).filter(|entry| entry.is_good()) {
+        if let Some(entry) = entries.known.get(&key).filter(|entry| entry.is_valid()) {
             return Arc::clone(entry);
         }
-        while entries.order.len() >= self.limits.most {
+        while entries.order.len() >= self.limits.max_answers {
             entries.forget_oldest();
         }
         let entry = Arc::new(CacheEntry { answer: OnceCell::new(), weight: AtomicUsize::new(0) });
@@ -96,14 +96,14 @@ impl<T: Clone> ResponseCache<T> {
 
     /// Adds the size of a new answer to the total, if it is still in the cache. Then removes old answers if the total
     /// is too large.
-    fn weigh(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>, answer: &T) {
+    fn add_size(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>, answer: &T) {
         let weight = (self.limits.weigh)(answer);
         let mut entries = self.entries();
-        if entries.holds(key, entry) {
+        if entries.contains(key, entry) {
             entry.weight.store(weight, Ordering::Relaxed);
             entries.weight += weight;
         }
-        while entries.weight > self.limits.heaviest {
+        while entries.weight > self.limits.max_bytes {
             entries.forget_oldest();
         }
     }
@@ -118,18 +118,18 @@ impl<T> CacheEntries<T> {
     fn forget_oldest(&mut self) {
         let Some((key, oldest)) = self.order.pop_front() else { return };
         self.weight -= oldest.weight.load(Ordering::Relaxed);
-        if self.holds(&key, &oldest) {
+        if self.contains(&key, &oldest) {
             self.known.remove(&key);
         }
     }
 
-    fn holds(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>) -> bool {
+    fn contains(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>) -> bool {
         self.known.get(key).is_some_and(|known| Arc::ptr_eq(known, entry))
     }
 }
 
 impl<T> CacheEntry<T> {
-    fn is_good(&self) -> bool {
+    fn is_valid(&self) -> bool {
         self.answer.get().is_none_or(|(_, end)| Instant::now() < *end)
     }
 }
@@ -151,12 +151,12 @@ mod tests {
 
     /// Returns a cache for up to `most` answers with up to 100 bytes in total. The size of an answer is its length.
     fn memory(most: usize) -> ResponseCache<&'static str> {
-        ResponseCache::new(CacheLimits { most, heaviest: 100, weigh: |answer| answer.len() })
+        ResponseCache::new(CacheLimits { max_answers: most, max_bytes: 100, weigh: |answer| answer.len() })
     }
 
     /// Returns the answer for this key. `answer` is used only if nothing is cached.
     async fn asked(memory: &ResponseCache<&'static str>, number: u8, answer: &'static str) -> &'static str {
-        memory.answer(key(number), async || (answer, SECOND)).await
+        memory.get_or_fetch(key(number), async || (answer, SECOND)).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -168,14 +168,14 @@ mod tests {
         assert_eq!(asked(&memory, 1, "new").await, "one");
         advance(SECOND / 2).await;
         assert_eq!(asked(&memory, 1, "new").await, "new");
-        assert_eq!(memory.answer(key(3), async || ("never", Duration::ZERO)).await, "never");
+        assert_eq!(memory.get_or_fetch(key(3), async || ("never", Duration::ZERO)).await, "never");
         assert_eq!(asked(&memory, 3, "kept").await, "kept");
     }
 
     #[tokio::test]
     async fn a_question_is_asked_once_at_a_time() {
         let (memory, go) = (
-            Arc::new(ResponseCache::new(CacheLimits { most: 10, heaviest: 0, weigh: |_| 0 })),
+            Arc::new(ResponseCache::new(CacheLimits { max_answers: 10, max_bytes: 0, weigh: |_| 0 })),
             Arc::new(Notify::new()),
         );
         let mut tasks = Vec::new();
@@ -186,7 +186,7 @@ mod tests {
                     go.notified().await;
                     (number, Duration::ZERO)
                 };
-                memory.answer(key(1), ask).await
+                memory.get_or_fetch(key(1), ask).await
             }));
             tokio::task::yield_now().await;
         }

@@ -17,16 +17,16 @@ use crate::telemetry::trace::TraceContext;
 use crate::{clock, random};
 
 /// The longest answer, in bytes.
-const LONGEST: usize = 64 << 10;
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// How many answers are cached, and how many bytes they may take in total. These limits are needed because a caller can
 /// cause any number of answers: it can change the headers that are forwarded with its session.
-const MOST: usize = 10_000;
-const HEAVIEST: usize = 64 << 20;
+const MAX_ANSWERS: usize = 10_000;
+const MAX_CACHE_BYTES: usize = 64 << 20;
 
 /// How many requests may wait at once for the answer of a server. Strangers can send any number of requests, even with
 /// the same credential. If a server answers slowly, each of them would hold a place for requests in progress.
-const AT_ONCE: usize = 256;
+const MAX_PENDING: usize = 256;
 
 /// The introspection servers and the cached answers.
 pub(super) struct SessionServers {
@@ -53,13 +53,13 @@ impl SessionServers {
         introspections: impl Iterator<Item = &'a Arc<Introspection>>,
         before: Option<&SessionServers>,
     ) -> Result<SessionServers, UpstreamError> {
-        let asked = introspections.map(|by| match before.and_then(|before| before.asked(by)) {
+        let asked = introspections.map(|by| match before.and_then(|before| before.server_of(by)) {
             Some(known) => Ok(Arc::clone(known)),
             None => SessionServer::new(by).map(Arc::new),
         });
         Ok(SessionServers {
             asked: asked.collect::<Result<_, _>>()?,
-            answers: before.map_or_else(memory, |before| Arc::clone(&before.answers)),
+            answers: before.map_or_else(new_cache, |before| Arc::clone(&before.answers)),
         })
     }
 
@@ -69,17 +69,17 @@ impl SessionServers {
         question: &IntrospectionQuery,
         trace: Option<&Arc<TraceContext>>,
     ) -> Result<TokenCaller, AuthnError> {
-        let Some(asked) = self.asked(&question.introspection) else {
+        let Some(asked) = self.server_of(&question.introspection) else {
             let detail = "the configuration changed during the request".to_owned();
             return question.introspection.failed_answer(detail).caller;
         };
         let key = asked.key.mac(&question.cache_key());
-        if let Some(answer) = self.answers.known(&key) {
+        if let Some(answer) = self.answers.get(&key) {
             return answer.caller;
         }
         let Ok(_place) = asked.room.try_acquire() else {
             asked.count.add(ExchangeOutcome::Failed);
-            let detail = format!("{AT_ONCE} requests already wait for an answer");
+            let detail = format!("{MAX_PENDING} requests already wait for an answer");
             return question.introspection.failed_answer(detail).caller;
         };
         let ask = async || {
@@ -87,18 +87,18 @@ impl SessionServers {
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
-        self.answers.answer(key, ask).await.caller
+        self.answers.get_or_fetch(key, ask).await.caller
     }
 
     /// Returns the number of requests so far by outcome, for each authenticator name.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
         let counts = |asked: &'_ Arc<SessionServer>| {
-            asked.count.all([ExchangeOutcome::Ok, ExchangeOutcome::Refused, ExchangeOutcome::Failed])
+            asked.count.counts([ExchangeOutcome::Ok, ExchangeOutcome::Refused, ExchangeOutcome::Failed])
         };
         self.asked.iter().map(move |asked| (&asked.by.common.name, counts(asked)))
     }
 
-    fn asked(&self, by: &Arc<Introspection>) -> Option<&Arc<SessionServer>> {
+    fn server_of(&self, by: &Arc<Introspection>) -> Option<&Arc<SessionServer>> {
         self.asked.iter().find(|asked| Arc::ptr_eq(&asked.by, by))
     }
 }
@@ -109,7 +109,7 @@ impl SessionServer {
         Ok(SessionServer {
             by: Arc::clone(by),
             client,
-            room: Semaphore::new(AT_ONCE),
+            room: Semaphore::new(MAX_PENDING),
             key,
             count: ExchangeCounter::default(),
         })
@@ -140,18 +140,22 @@ impl SessionServer {
         let request = question.request(clock::now()).map_err(|refusal| refusal.log_message())?;
         let mut request = request.map(|body| Full::new(Bytes::from(body)));
         if let Some(trace) = trace {
-            trace.pass_on(request.headers_mut());
+            trace.add_headers(request.headers_mut());
         }
-        let answer = self.client.send(request, LONGEST).await.map_err(|trouble| trouble.to_string())?;
+        let answer = self.client.send(request, MAX_ANSWER_BYTES).await.map_err(|trouble| trouble.to_string())?;
         Ok(self.by.parse_answer(answer.status(), answer.body(), clock::now()))
     }
 }
 
-fn memory() -> Arc<ResponseCache<IntrospectionAnswer>> {
-    Arc::new(ResponseCache::new(CacheLimits { most: MOST, heaviest: HEAVIEST, weigh }))
+fn new_cache() -> Arc<ResponseCache<IntrospectionAnswer>> {
+    Arc::new(ResponseCache::new(CacheLimits {
+        max_answers: MAX_ANSWERS,
+        max_bytes: MAX_CACHE_BYTES,
+        weigh: answer_bytes,
+    }))
 }
 
 /// Returns the approximate size of an answer in bytes.
-fn weigh(answer: &IntrospectionAnswer) -> usize {
-    answer.caller.as_ref().map_or(0, |caller| json::weight(caller.claims()))
+fn answer_bytes(answer: &IntrospectionAnswer) -> usize {
+    answer.caller.as_ref().map_or(0, |caller| json::memory_size(caller.claims()))
 }

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::client::{ClientError, chain, read};
+use super::client::{ClientError, error_chain, read};
 
 /// Sends a request to the server at this socket and reads the answer, whatever its status, if it has at most `longest`
 /// bytes. All of this may take up to `patience`.
@@ -52,12 +52,12 @@ async fn exchange(
 async fn begin(socket: &Path, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
     request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     let stream = UnixStream::connect(socket).await.map_err(|error| ClientError::Broken(error.to_string()))?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| connection_error(&error))?;
     // The task ends when the answer has been read or dropped.
     tokio::spawn(connection);
-    sender.send_request(request).await.map_err(|error| broken(&error))
+    sender.send_request(request).await.map_err(|error| connection_error(&error))
 }
 
-fn broken(error: &hyper::Error) -> ClientError {
-    ClientError::Broken(chain(error))
+fn connection_error(error: &hyper::Error) -> ClientError {
+    ClientError::Broken(error_chain(error))
 }

@@ -87,7 +87,7 @@ fn home(scope: &Pattern) -> Pattern {
 fn literally(pattern: &Pattern, name: &str) -> bool {
     match pattern {
         Pattern::Exact(own) => own == name,
-        Pattern::Under(prefix) => name.starts_with(prefix.as_str()),
+        Pattern::Namespace(prefix) => name.starts_with(prefix.as_str()),
         Pattern::Everything => true,
     }
 }
@@ -214,7 +214,7 @@ impl Oracle<'_> {
                 rules.push(id);
             }
         };
-        for need in &self.ask.needs {
+        for need in &self.ask.required_actions {
             let asked = Asked { action: need.action, place: need.conversation.as_ref(), targets: &need.targets };
             match self.decide_one(&asked) {
                 Ok(ids) => ids.into_iter().for_each(&mut note),
@@ -222,7 +222,7 @@ impl Oracle<'_> {
             }
         }
         let (mut granted, mut refusals) = (Vec::new(), Vec::new());
-        for want in &self.ask.wants {
+        for want in &self.ask.requested_grants {
             let mut allowed = Vec::new();
             for action in want.operations.iter() {
                 match self.decide_one(&Asked { action, place: Some(&want.resource), targets: &[] }) {
@@ -291,7 +291,7 @@ impl Oracle<'_> {
         }
         let shut_out = |user: &String| {
             let told = asked.place.and_then(|place| self.told.get(home(place).exact()?));
-            told.is_some_and(|details| details.as_ref().is_some_and(|details| details.shut_out.contains(user)))
+            told.is_some_and(|details| details.as_ref().is_some_and(|details| details.blocked.contains(user)))
         };
         if asked.action == Action::Join && shut_out(&self.ask.client) {
             return Some(Answer::ShutOut(self.ask.client.clone()));
@@ -518,7 +518,7 @@ impl Oracle<'_> {
                 if source > 0 && self.is_filed(&conversation.id) {
                     continue;
                 }
-                for (person, role) in &conversation.people {
+                for (person, role) in &conversation.members {
                     if person == user && self.for_this_app(conversation.app.as_deref()) {
                         all.push((source, Pattern::Exact(conversation.id.clone()), Says::Is(*role)));
                     }
@@ -527,9 +527,9 @@ impl Oracle<'_> {
         }
         for (person, tenure) in &self.moderation.roles {
             if person == user && self.for_this_app(tenure.app.as_deref()) {
-                let says = match &tenure.held {
+                let says = match &tenure.grant {
                     RoleGrant::Role(role) => Says::Is(*role),
-                    RoleGrant::Word(word) => Says::Is(self.document.ladder.role(word)),
+                    RoleGrant::RoleName(word) => Says::Is(self.document.role_hierarchy.find(word)),
                     RoleGrant::Removed => Says::Removed,
                     RoleGrant::Remembered => continue,
                 };
@@ -586,7 +586,7 @@ fn best<'b>(bindings: &'b [Bound], name: Option<&str>) -> Option<&'b Bound> {
     covering.sort_by_key(|(source, scope, says)| {
         let specific = match scope {
             Pattern::Exact(_) => usize::MAX,
-            Pattern::Under(prefix) => prefix.len(),
+            Pattern::Namespace(prefix) => prefix.len(),
             Pattern::Everything => 0,
         };
         (*source, *says == Says::Removed, std::cmp::Reverse((specific, *says)))
@@ -657,7 +657,7 @@ fn actions() -> impl Strategy<Value = ActionSet> {
         Action::Ban,
         Action::SetRole,
     ];
-    prop_oneof![1 => Just(ActionSet::star()), 3 => subsequence(some, 1..=7).prop_map(|list| list.into_iter().collect())]
+    prop_oneof![1 => Just(ActionSet::all_by_default()), 3 => subsequence(some, 1..=7).prop_map(|list| list.into_iter().collect())]
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
@@ -742,7 +742,7 @@ fn entries() -> impl Strategy<Value = PolicyEntries> {
         id: id.to_owned(),
         app,
         kind,
-        people,
+        members: people,
         line: 1,
     });
     let binding = (person(), pattern(), app(), proptest::option::weighted(0.9, role()));
@@ -765,12 +765,12 @@ fn entries() -> impl Strategy<Value = PolicyEntries> {
 
 fn moderation() -> impl Strategy<Value = Runtime> {
     let word = prop_oneof![
-        3 => select(vec!["guest", "mod", "owner"]).prop_map(|word| RoleGrant::Word(word.into())),
-        1 => Just(RoleGrant::Word("wizard".into())),
+        3 => select(vec!["guest", "mod", "owner"]).prop_map(|word| RoleGrant::RoleName(word.into())),
+        1 => Just(RoleGrant::RoleName("wizard".into())),
         3 => Just(RoleGrant::Removed),
     ];
     let tenure = (person(), pattern(), app(), word).prop_map(|(user, scope, app, held)| {
-        (user, RoleBinding { scope, app, held, listed: false, origin: at_run_time() })
+        (user, RoleBinding { scope, app, grant: held, listed: false, origin: at_run_time() })
     });
     (entries(), few(tenure, 4)).prop_map(|(mut entries, roles)| {
         entries.bindings.clear();
@@ -793,7 +793,7 @@ fn document() -> impl Strategy<Value = PolicyDocument> {
             rule.id = format!("r{}", (index * 7 + 3) % 11);
         }
         let ladder = RoleHierarchy::new(["guest", "mod", "owner"].map(str::to_owned));
-        PolicyDocument { ladder, default_role, rules, entries, hash: String::new() }
+        PolicyDocument { role_hierarchy: ladder, default_role, rules, entries, hash: String::new() }
     })
 }
 
@@ -852,8 +852,8 @@ fn ask(caller: &Caller) -> impl Strategy<Value = SigningRequest> + use<> {
             client,
             conversation: needs[0].conversation.clone(),
             members: needs[0].targets.clone(),
-            needs,
-            wants,
+            required_actions: needs,
+            requested_grants: wants,
         },
     )
 }
@@ -861,7 +861,7 @@ fn ask(caller: &Caller) -> impl Strategy<Value = SigningRequest> + use<> {
 fn details() -> impl Strategy<Value = ConversationDetails> {
     let roles = few((person(), role()), 4);
     (maybe(select(ConversationKind::ALL.to_vec())), roles, few(person(), 1))
-        .prop_map(|(kind, roles, shut_out)| ConversationDetails { kind, roles, shut_out })
+        .prop_map(|(kind, roles, shut_out)| ConversationDetails { kind, roles, blocked: shut_out })
 }
 
 fn told() -> impl Strategy<Value = Account> {
@@ -902,14 +902,14 @@ impl World {
     fn decide(&self) -> Result<Permit, Denied> {
         let policy = Policy::new(self.document.clone());
         let told = self.told();
-        let facts = DecisionData { registers: &[policy.register(), &self.moderation.register()], told: &told };
+        let facts = DecisionData { entries: &[policy.entries(), &self.moderation.register()], facts: &told };
         policy.decide(self.ask.clone(), &self.caller, facts, NOW)
     }
 
     fn told(&self) -> Vec<ConversationFacts> {
         let told = self.told.iter().map(|(name, details)| match details {
-            Some(details) => ConversationFacts::known(name, details.clone()),
-            None => ConversationFacts::unknown(name),
+            Some(details) => ConversationFacts::existing(name, details.clone()),
+            None => ConversationFacts::missing(name),
         });
         told.collect()
     }
@@ -926,8 +926,8 @@ impl World {
 
     /// Whether anything is asked about a pattern.
     fn has_patterns(&self) -> bool {
-        let needs = self.ask.needs.iter().filter_map(|need| need.conversation.as_ref());
-        let mut places = needs.chain(self.ask.wants.iter().map(|want| &want.resource));
+        let needs = self.ask.required_actions.iter().filter_map(|need| need.conversation.as_ref());
+        let mut places = needs.chain(self.ask.requested_grants.iter().map(|want| &want.resource));
         places.any(|place| place.exact().is_none())
     }
 
@@ -940,7 +940,7 @@ impl World {
 fn answer(world: &World) -> Answer {
     match world.decide() {
         Ok(permit) => {
-            assert_eq!(permit.ask(), &world.ask);
+            assert_eq!(permit.request(), &world.ask);
             let granted = permit.granted().iter();
             Answer::Allowed {
                 rules: permit.rules().to_vec(),
@@ -949,16 +949,16 @@ fn answer(world: &World) -> Answer {
                     .collect(),
             }
         }
-        Err(refusal) => match refusal.denial.cause {
+        Err(refusal) => match refusal.denial.reason {
             DenyReason::Banned { user, scope, .. } => Answer::Banned(user, scope.to_string()),
             DenyReason::TargetBanned { user, scope, .. } => Answer::TargetBanned(user, scope.to_string()),
             DenyReason::Muted { user, scope, .. } => Answer::Muted(user, scope.to_string()),
-            DenyReason::TargetBlocks { user } => Answer::TargetBlocks(user),
-            DenyReason::ShutOut { user } => Answer::ShutOut(user),
-            DenyReason::TargetShutOut { user } => Answer::TargetShutOut(user),
+            DenyReason::TargetBlocksConversation { user } => Answer::TargetBlocks(user),
+            DenyReason::BlockedByConversation { user } => Answer::ShutOut(user),
+            DenyReason::TargetBlockedByConversation { user } => Answer::TargetShutOut(user),
             DenyReason::UnknownConversation => Answer::UnknownConversation,
             DenyReason::Rule { id, .. } => Answer::DeniedBy(id),
-            DenyReason::NothingMatched { .. } => Answer::NothingMatched,
+            DenyReason::NoRuleMatched { .. } => Answer::NothingMatched,
         },
     }
 }
@@ -1039,16 +1039,16 @@ proptest! {
     ) {
         // Of a pattern nothing is asked, and a qualified name has a say in what is told of the name behind the qualifier.
         let is_asked = |place: &Pattern| home(place).exact().is_some_and(|name| !name.starts_with('['));
-        world.ask.wants.retain(|want| is_asked(&want.resource));
-        world.ask.needs.retain(|need| need.conversation.as_ref().is_none_or(is_asked));
+        world.ask.requested_grants.retain(|want| is_asked(&want.resource));
+        world.ask.required_actions.retain(|need| need.conversation.as_ref().is_none_or(is_asked));
         let names = asked_about(&world.ask).into_iter().filter(|name| !name.starts_with('['));
         world.told = names.zip(all.into_iter().map(Some)).collect();
         let policy = Policy::new(world.document.clone());
         let moderation = world.moderation.register();
-        let facts = DecisionData { registers: &[policy.register(), &moderation], told: &[] };
+        let facts = DecisionData { entries: &[policy.entries(), &moderation], facts: &[] };
         let open = policy.unanswered(&world.ask, &world.caller, facts, NOW, bearing);
         for details in world.told.values_mut().flatten().filter(|_| !bearing.shuts_out) {
-            details.shut_out.clear();
+            details.blocked.clear();
         }
         let mut less = world.clone();
         less.told.retain(|name, _| open.contains(name));
@@ -1065,8 +1065,8 @@ fn bearing() -> impl Strategy<Value = FactsRelevance> {
 
 /// Every conversation that an ask is about.
 fn asked_about(ask: &SigningRequest) -> BTreeSet<String> {
-    let needs = ask.needs.iter().filter_map(|need| need.conversation.as_ref());
-    let places = needs.chain(ask.wants.iter().map(|want| &want.resource));
+    let needs = ask.required_actions.iter().filter_map(|need| need.conversation.as_ref());
+    let places = needs.chain(ask.requested_grants.iter().map(|want| &want.resource));
     places.filter_map(|place| home(place).exact().map(str::to_owned)).collect()
 }
 

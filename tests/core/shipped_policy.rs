@@ -39,11 +39,11 @@ fn decide_with(
     let params = Params { values: values.as_object().unwrap().clone(), lenient: false };
     let operation = vendor::operation(app, operation).unwrap();
     let request = vendor::parse(app, operation, &params, Some(&caller)).map_err(|invalid| invalid.message)?;
-    let verdict = engine.answer(
+    let verdict = engine.sign(
         app,
         request,
         &caller,
-        RuntimeData { moderation: &EntryIndex::default(), told: &[] },
+        RuntimeData { moderation: &EntryIndex::default(), facts: &[] },
         NOW,
         [7; 16],
     );

@@ -5,7 +5,7 @@
 use chat_signer::crypto::mac::{HmacSha1, HmacSha256};
 use chat_signer::crypto::{base64, hex};
 use chat_signer::model::{Action, Millis, Pattern, SigningRequest, Vendor};
-use chat_signer::policy::operators_permit;
+use chat_signer::policy::for_operator;
 use chat_signer::secret::Secret;
 use chat_signer::vendor::ably::{AblyClaims, Capability, TokenParams, TokenRequest, TokenRequestText};
 use chat_signer::vendor::leancloud::{HistoryOrder, StringToSign, TimestampUnit};
@@ -41,7 +41,7 @@ fn asked(app: &App, name: &str, values: Value) -> Result<VendorRequest, InvalidR
 
 fn signed(app: &App, name: &str, values: Value, at: Millis, nonce: &str) -> Result<SignedResult, InvalidRequest> {
     let request = asked(app, name, values)?;
-    sign(app, &operators_permit(request.ask), &request.product, at, &Nonce::parse(nonce).unwrap())
+    sign(app, &for_operator(request.ask), &request.product, at, &Nonce::parse(nonce).unwrap())
 }
 
 mod lean {
@@ -82,8 +82,8 @@ mod lean {
             client: str(vector, "client_id").to_owned(),
             conversation: vector["conv_id"].as_str().map(|name| Pattern::Exact(name.to_owned())),
             members: serde_json::from_value(vector["members"].clone()).unwrap_or_default(),
-            needs: Vec::new(),
-            wants: Vec::new(),
+            required_actions: Vec::new(),
+            requested_grants: Vec::new(),
         }
     }
 
@@ -305,7 +305,7 @@ mod able {
                 "whitespace_variant_as_ably_python_sends" => r#"{"*":["*"]}"#,
                 _ => r#"{"room":["*"]}"#,
             };
-            assert_eq!(Capability::of(&request.unwrap().ask.wants).as_str(), expected);
+            assert_eq!(Capability::from_grants(&request.unwrap().ask.requested_grants).as_str(), expected);
         }
     }
 
@@ -316,15 +316,15 @@ mod able {
             let request = asked(&app(&full), "token", json!({"client_id": "alice", "capability": vector["input"]}));
             if vector["name"] == "empty_object" {
                 assert_eq!(request.unwrap_err().to_string(), "capability must name at least one channel");
-                assert_eq!(Capability::of(&[]).as_str(), str(&vector, "canonical"));
+                assert_eq!(Capability::from_grants(&[]).as_str(), str(&vector, "canonical"));
                 continue;
             }
             let VendorRequest { ask, product } = request.unwrap();
-            assert_eq!(Capability::of(&ask.wants).as_str(), str(&vector, "canonical"));
-            let reversed: Vec<_> = ask.wants.iter().rev().cloned().collect();
-            assert_eq!(Capability::of(&reversed).as_str(), str(&vector, "canonical"));
+            assert_eq!(Capability::from_grants(&ask.requested_grants).as_str(), str(&vector, "canonical"));
+            let reversed: Vec<_> = ask.requested_grants.iter().rev().cloned().collect();
+            assert_eq!(Capability::from_grants(&reversed).as_str(), str(&vector, "canonical"));
             let nonce = Nonce::from_entropy([0; 16]);
-            let token = sign(&app(&full), &operators_permit(ask), &product, Millis(0), &nonce).unwrap();
+            let token = sign(&app(&full), &for_operator(ask), &product, Millis(0), &nonce).unwrap();
             assert_eq!(payload(&token)["x-ably-capability"], vector["canonical"]);
         }
     }
@@ -369,17 +369,19 @@ mod able {
         ] {
             let all = vectors(VECTORS, "jwts");
             let vector = all.iter().find(|vector| vector["name"] == name).unwrap();
-            let wants =
-                asked(&app(vector), "token", json!({"client_id": "a", "capability": capability})).unwrap().ask.wants;
+            let wants = asked(&app(vector), "token", json!({"client_id": "a", "capability": capability}))
+                .unwrap()
+                .ask
+                .requested_grants;
             let role = |(scope, word): &(&str, &str)| (Pattern::parse(scope).unwrap(), (*word).to_owned());
             let claims = AblyClaims {
                 issued_at: 1_700_000_000,
                 expires_at: 1_700_003_600,
-                capability: &Capability::of(&wants),
+                capability: &Capability::from_grants(&wants),
                 client,
                 roles: &roles.iter().map(role).collect::<Vec<_>>(),
-                families: ably::UserClaims { channel: name != "chat_room_claim", room: name == "chat_room_claim" },
-                passed: &[],
+                user_claims: ably::UserClaims { channel: name != "chat_room_claim", room: name == "chat_room_claim" },
+                forwarded_claims: &[],
             };
             let input = claims.signing_input("appid1.keyid1");
             assert_eq!(input.token(&mac(vector, input.as_str())), str(vector, "token"));

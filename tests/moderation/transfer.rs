@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
 use chat_signer::moderation::store::Store;
-use chat_signer::moderation::transfer::{self, AT_ONCE, Import, ImportError, ImportSummary};
+use chat_signer::moderation::transfer::{self, Import, ImportError, ImportSummary, MAX_ENTRIES_PER_CHANGE};
 use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, RegisteredConversation};
 use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 use chat_signer::telemetry::AuditCaller;
@@ -64,9 +64,9 @@ fn conversation() -> impl Strategy<Value = RegisteredConversation> {
 }
 
 fn record() -> impl Strategy<Value = ModerationEntry> {
-    let held = prop_oneof![Just(RoleGrant::Removed), "[a-z]{1,4}".prop_map(|word| RoleGrant::Word(word.into()))];
+    let held = prop_oneof![Just(RoleGrant::Removed), "[a-z]{1,4}".prop_map(|word| RoleGrant::RoleName(word.into()))];
     let role = (id(), scope(), app(), held, origin()).prop_map(|(user, scope, app, held, origin)| {
-        ModerationEntry::Role(user, RoleBinding { scope, app, held, listed: false, origin })
+        ModerationEntry::Role(user, RoleBinding { scope, app, grant: held, listed: false, origin })
     });
     let block = (id(), scope(), app(), origin()).prop_map(|(user, conversation, app, origin)| {
         ModerationEntry::Block(Block { user, conversation, app, origin })
@@ -109,7 +109,7 @@ fn read(name: &str, text: &str) -> Result<(Vec<ModerationEntry>, Report), String
 fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>, Report), String> {
     let ladder = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
     let read = config::read_import_file(&file(name, text), &["leancloud".to_owned()], &ladder, now);
-    read.map(|(file, report)| (transfer::records(file), report)).map_err(|report| report.render(false))
+    read.map(|(file, report)| (transfer::entries_of_file(file), report)).map_err(|report| report.render(false))
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -138,7 +138,7 @@ fn kept(records: &[ModerationEntry]) -> BTreeMap<String, String> {
 }
 
 async fn held(store: &Store) -> BTreeMap<String, String> {
-    transfer::held(store).await.unwrap().1
+    transfer::read_entries(store).await.unwrap().1
 }
 
 proptest! {
@@ -146,10 +146,10 @@ proptest! {
 
     #[test]
     fn what_goes_out_comes_in_again(records in records(), before in records()) {
-        let text = transfer::toml(&records);
+        let text = transfer::to_toml(&records);
         let (read, _) = read("round", &text).map_err(TestCaseError::fail)?;
         prop_assert_eq!(kept(&read), kept(&records));
-        prop_assert_eq!(transfer::toml(&read), text);
+        prop_assert_eq!(transfer::to_toml(&read), text);
         run(async {
             // Before any of them ends.
             let then = Millis(0);
@@ -197,7 +197,7 @@ at = 2026-11-22T10:00:00.000Z
 "#;
     let (records, report) = read("written", text).unwrap();
     assert!(report.is_empty());
-    assert_eq!(transfer::toml(&records), text);
+    assert_eq!(transfer::to_toml(&records), text);
 }
 
 #[test]
@@ -284,20 +284,20 @@ fn what_has_ended_takes_nothings_place() {
         }
         // By a file that is all there is, nothing holds.
         let done = take(&store, &ban("until = 2020-01-01T00:00:00Z"), true).await.unwrap();
-        assert_eq!(done, ImportSummary { set: 0, gone: 1, ended: 1 });
+        assert_eq!(done, ImportSummary { set: 0, deleted: 1, ended: 1 });
     });
 }
 
 #[test]
 fn a_large_file_takes_several_changes() {
     let ban = |number: usize| format!("[[bans]]\nuser = \"u{number}\"\n");
-    let (records, _) = read("large", &(0..=AT_ONCE).map(ban).collect::<String>()).unwrap();
+    let (records, _) = read("large", &(0..=MAX_ENTRIES_PER_CHANGE).map(ban).collect::<String>()).unwrap();
     run(async {
         let store = Store::memory();
         take(&store, &records, false).await.unwrap();
         let head = store.head().await.unwrap();
         assert_eq!((head.version, head.epoch.is_empty()), (2, false));
-        assert_eq!(held(&store).await.len(), AT_ONCE + 1);
+        assert_eq!(held(&store).await.len(), MAX_ENTRIES_PER_CHANGE + 1);
     });
 }
 
@@ -350,7 +350,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
             let caller = AuditCaller { kind: "operator", subject: "ada" };
             let import = Import { records: &records, replace: false, now: NOW, plan, caller };
             transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();
-            let jobs = store.jobs(chat_signer::moderation::store::JobState::Pending, "", "", 9).await.unwrap();
+            let jobs = store.list_jobs(chat_signer::moderation::store::JobState::Pending, "", "", 9).await.unwrap();
             jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
         })
     };

@@ -16,19 +16,19 @@ use crate::model::{escape_json, needs_escape};
 use crate::secret::Secret;
 
 /// The number of consecutive bytes of a secret that must not be visible.
-const PART: usize = 12;
+const PART_LENGTH: usize = 12;
 
 /// The length of a probe, in bytes. A text is probed only at multiples of [`STEP`]. Each part of a secret that occurs
 /// in the text contains a complete probe at such a position.
-const PROBE: usize = 8;
-const STEP: usize = PART - PROBE + 1;
+const PROBE_LENGTH: usize = 8;
+const PROBE_STEP: usize = PART_LENGTH - PROBE_LENGTH + 1;
 
 /// Minimum length, in bytes, of a secret that is found inside a word. A shorter secret is found only if it is a
 /// complete quoted text.
-const SHORTEST_INSIDE: usize = 8;
+const MIN_LENGTH_INSIDE_WORD: usize = 8;
 
 /// Minimum length, in bytes, of an API key. Each word of a text that has this length must be hashed.
-const SHORTEST_API_KEY: usize = 16;
+const MIN_API_KEY_LENGTH: usize = 16;
 
 /// The replacement for a secret.
 const REDACTED: &str = "[redacted]";
@@ -37,7 +37,7 @@ const REDACTED: &str = "[redacted]";
 #[derive(Clone, Default)]
 pub struct KnownSecrets {
     /// All parts of [`PART`] bytes, in all encodings.
-    parts: HashSet<[u8; PART]>,
+    parts: HashSet<[u8; PART_LENGTH]>,
     /// All probes in these parts, as numbers.
     probes: HashSet<u64, BuildHasherDefault<ProbeHasher>>,
     /// Secrets that are shorter than a part.
@@ -58,19 +58,19 @@ impl KnownSecrets {
         for secret in others {
             known.add(secret);
         }
-        for window in public.iter().flat_map(|text| text.as_bytes().windows(PART)) {
+        for window in public.iter().flat_map(|text| text.as_bytes().windows(PART_LENGTH)) {
             known.parts.remove(window);
         }
         for secret in misplaced {
             known.add(secret);
         }
-        known.probes = known.parts.iter().flat_map(|part| part.windows(PROBE)).filter_map(probe).collect();
+        known.probes = known.parts.iter().flat_map(|part| part.windows(PROBE_LENGTH)).filter_map(probe_value).collect();
         known
     }
 
     /// Returns the union of the secrets of both.
     #[must_use]
-    pub fn with(&self, other: &KnownSecrets) -> KnownSecrets {
+    pub fn union(&self, other: &KnownSecrets) -> KnownSecrets {
         KnownSecrets {
             parts: &self.parts | &other.parts,
             probes: &self.probes | &other.probes,
@@ -82,7 +82,7 @@ impl KnownSecrets {
     /// Returns the text with `[redacted]` in place of each known secret, and of each part of a secret with 12 bytes or
     /// more.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let ranges = self.find(text);
+        let ranges = self.find_secrets(text);
         if ranges.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -137,54 +137,55 @@ impl KnownSecrets {
         };
         match self.redact(&text) {
             Cow::Borrowed(_) => None,
-            Cow::Owned(redacted) => Some(literal_of(&redacted)),
+            Cow::Owned(redacted) => Some(json_literal(&redacted)),
         }
     }
 
     fn add(&mut self, secret: &Secret) {
         let bytes = secret.expose();
-        if bytes.len() < PART {
+        if bytes.len() < PART_LENGTH {
             self.short.push(secret.clone());
         }
         for encoded in encodings(bytes) {
-            self.parts.extend(encoded.windows(PART).filter_map(|part| <[u8; PART]>::try_from(part).ok()));
+            self.parts.extend(encoded.windows(PART_LENGTH).filter_map(|part| <[u8; PART_LENGTH]>::try_from(part).ok()));
         }
     }
 
     /// Returns the ranges of the text that contain secrets, in order and without overlaps.
-    fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let mut ranges = self.parts_in(text.as_bytes());
-        ranges.extend(self.short_in(text));
-        ranges.extend(self.whole_in(text));
-        merged(text, ranges)
+    fn find_secrets(&self, text: &str) -> Vec<Range<usize>> {
+        let mut ranges = self.find_parts(text.as_bytes());
+        ranges.extend(self.find_short(text));
+        ranges.extend(self.find_whole(text));
+        merge_ranges(text, ranges)
     }
 
-    fn parts_in(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let may_hold_one =
-            |at: usize| text.get(at..at + PROBE).and_then(probe).is_some_and(|probe| self.probes.contains(&probe));
-        if self.probes.is_empty() || !(0..text.len()).step_by(STEP).any(may_hold_one) {
+    fn find_parts(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let may_hold_one = |at: usize| {
+            text.get(at..at + PROBE_LENGTH).and_then(probe_value).is_some_and(|probe| self.probes.contains(&probe))
+        };
+        if self.probes.is_empty() || !(0..text.len()).step_by(PROBE_STEP).any(may_hold_one) {
             return Vec::new();
         }
-        let windows = text.windows(PART).enumerate().filter(|(_, window)| self.parts.contains(*window));
-        windows.map(|(at, _)| at..at + PART).collect()
+        let windows = text.windows(PART_LENGTH).enumerate().filter(|(_, window)| self.parts.contains(*window));
+        windows.map(|(at, _)| at..at + PART_LENGTH).collect()
     }
 
-    fn short_in(&self, text: &str) -> Vec<Range<usize>> {
-        let inside = self.short.iter().filter(|secret| secret.expose().len() >= SHORTEST_INSIDE);
+    fn find_short(&self, text: &str) -> Vec<Range<usize>> {
+        let inside = self.short.iter().filter(|secret| secret.expose().len() >= MIN_LENGTH_INSIDE_WORD);
         inside.flat_map(|secret| occurrences(text.as_bytes(), secret.expose())).collect()
     }
 
     /// Returns the short secrets that are a complete quoted text, and the words that are API keys. Only the hashes of
     /// API keys are known, so parts of an API key cannot be found.
-    fn whole_in(&self, text: &str) -> Vec<Range<usize>> {
+    fn find_whole(&self, text: &str) -> Vec<Range<usize>> {
         let mut whole = Vec::new();
         if !self.short.is_empty() {
             let is_short = |piece: &[u8]| self.short.iter().any(|secret| secret.expose() == piece);
-            whole.extend(pieces(text, |c| c == '"').filter(|range| is_short(&text.as_bytes()[range.clone()])));
+            whole.extend(split_ranges(text, |c| c == '"').filter(|range| is_short(&text.as_bytes()[range.clone()])));
         }
         if !self.api_keys.is_empty() {
-            let is_key = |word: &[u8]| word.len() >= SHORTEST_API_KEY && self.api_keys.contains(&sha256(word));
-            let words = pieces(text, |c| c.is_whitespace() || c == '"' || c == '`');
+            let is_key = |word: &[u8]| word.len() >= MIN_API_KEY_LENGTH && self.api_keys.contains(&sha256(word));
+            let words = split_ranges(text, |c| c.is_whitespace() || c == '"' || c == '`');
             whole.extend(words.filter(|range| is_key(&text.as_bytes()[range.clone()])));
         }
         whole
@@ -192,14 +193,14 @@ impl KnownSecrets {
 }
 
 /// Returns the non-empty ranges of a text between separator characters.
-fn pieces(text: &str, divides: impl Fn(char) -> bool) -> impl Iterator<Item = Range<usize>> {
+fn split_ranges(text: &str, divides: impl Fn(char) -> bool) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     let ends = text.char_indices().filter(move |(_, c)| divides(*c)).chain([(text.len(), ' ')]);
     let pieces = ends.map(move |(end, divider)| std::mem::replace(&mut start, end + divider.len_utf8())..end);
     pieces.filter(|piece| !piece.is_empty())
 }
 
-fn probe(bytes: &[u8]) -> Option<u64> {
+fn probe_value(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
@@ -246,7 +247,7 @@ fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Returns the text as a JSON string literal. Characters that logs escape are written as escapes.
-fn literal_of(text: &str) -> String {
+fn json_literal(text: &str) -> String {
     let literal = serde_json::Value::from(text).to_string();
     literal.chars().map(|c| if needs_escape(c) { escape_json(c) } else { c.to_string() }).collect()
 }
@@ -261,7 +262,7 @@ fn occurrences<'t>(text: &'t [u8], part: &'t [u8]) -> impl Iterator<Item = Range
 }
 
 /// Returns the ranges in order. Joins ranges that touch, and widens ranges that cut a character.
-fn merged(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+fn merge_ranges(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<usize>> = Vec::new();
     for range in ranges {
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_configuration_is_no_secret() {
+    fn public_text_is_not_redacted() {
         let known = known(&["example-forum-secret-Velvet1Capstan4", SECRET], &["name = \"example-forum\"", SECRET]);
         assert_eq!(known.redact("caller of example-forum"), "caller of example-forum");
         assert_eq!(known.redact("example-forum-secret-Velvet1Capstan4"), "ex[redacted]");
@@ -359,15 +360,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_escaped_stays_escaped() {
+    fn escapes_are_kept() {
         let line = format!(r#"{{"reason":"\u2028\"{SECRET}\"\ud83d\ude42\ufeff","n":1}}"#);
         let redacted = r#"{"reason":"\u2028\"[redacted]\"🙂\ufeff","n":1}"#;
         assert_eq!(known(&[SECRET], &[]).redact_json(&line), redacted);
     }
 
     #[test]
-    fn the_secrets_of_two_are_known_together() {
-        let both = known(&[SECRET], &[]).with(&known(&[QUOTED], &[]));
+    fn union_contains_the_secrets_of_both() {
+        let both = known(&[SECRET], &[]).union(&known(&[QUOTED], &[]));
         assert_eq!(both.redact(&format!("{SECRET} {QUOTED}")), "[redacted] [redacted]");
     }
 
@@ -383,7 +384,7 @@ mod tests {
             let known = known(&[SECRET, QUOTED, "Tarn4Elk9"], &[]);
             let redacted = known.redact(&text).into_owned();
             for secret in [SECRET, QUOTED] {
-                prop_assert!(secret.as_bytes().windows(PART).all(|part| !contains(redacted.as_bytes(), part)), "{}", redacted);
+                prop_assert!(secret.as_bytes().windows(PART_LENGTH).all(|part| !contains(redacted.as_bytes(), part)), "{}", redacted);
             }
             prop_assert!(!redacted.contains("Tarn4Elk9"));
             prop_assert_eq!(known.redact(&redacted), redacted.as_str());

@@ -74,10 +74,10 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let ask = arguments.asked.signing_request(app, &caller)?;
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
     let index = store::moderation(&settings, arguments.entries.as_deref())?;
-    let moderation = index.register();
+    let moderation = index.entries();
     let given = GivenFacts::select(&facts, engine, &ask, &caller, moderation, at).map_err(CommandError::Failed)?;
     print_facts_notes(&facts, &given);
-    let world = RuntimeData { moderation, told: &given.facts };
+    let world = RuntimeData { moderation, facts: &given.facts };
     let steps = engine.explain(&ask, &caller, world, at);
     let decided = engine.decide(ask, caller, world, at);
     let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
@@ -130,7 +130,7 @@ pub(super) fn parse_time(text: &str) -> Result<Millis, String> {
         return Ok(Millis(millis));
     }
     Millis::parse(text).map_err(|flaw| match flaw {
-        TimeError::Beyond => format!("must not be after {}", Millis::LAST),
-        TimeError::Unreadable => "must be a time like 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
+        TimeError::TooLate => format!("must not be after {}", Millis::LAST),
+        TimeError::Invalid => "must be a time like 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
     })
 }

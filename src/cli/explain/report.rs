@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::moderation_check::ModerationCheck;
-use crate::engine::{DecidedRequest, why};
+use crate::engine::{DecidedRequest, describe_denial};
 use crate::policy::{ConsideredEntry, Effect, Explanation, RuleExplanation};
 
 /// Formats the decision in a sentence, then each required permission: the roles, the bans, mutes and blocks, and the
@@ -28,11 +28,11 @@ fn format_headline(step: &Explanation, alone: bool) -> String {
         Ok(_) if alone => format!("✓ {}{place}", step.action),
         Err(_) if alone => format!("✗ {}{place}", step.action),
         Ok(rules) => format!("✓ {}{place}: allowed by {}", step.action, rules.join(", ")),
-        Err(denial) => format!("✗ {}{place}: denied, as {}", step.action, why(denial)),
+        Err(denial) => format!("✗ {}{place}: denied, as {}", step.action, describe_denial(denial)),
     }
 }
 
-fn format_considered_entry(ConsideredEntry { counts, sentence }: &ConsideredEntry) -> String {
+fn format_considered_entry(ConsideredEntry { denies: counts, sentence }: &ConsideredEntry) -> String {
     format!("{} {sentence}", if *counts { '✗' } else { '·' })
 }
 
@@ -49,7 +49,7 @@ fn write_list(text: &mut String, title: &str, lines: &[String]) {
 fn write_rules(text: &mut String, step: &Explanation) {
     let (about, others): (Vec<_>, Vec<_>) = step.rules.iter().partition(|rule| rule.applies);
     let width = about.iter().map(|rule| rule.id.chars().count()).max().unwrap_or_default();
-    let conditions = about.iter().flat_map(|rule| &rule.misses).map(|miss| miss.condition.len());
+    let conditions = about.iter().flat_map(|rule| &rule.unmet_conditions).map(|miss| miss.condition.len());
     let column = conditions.max().unwrap_or_default();
     let lines: Vec<String> = about.iter().flat_map(|rule| rule_lines(rule, width, column)).collect();
     write_list(text, &format!("rules about {}", step.action), &lines);
@@ -71,7 +71,7 @@ fn rule_lines(rule: &RuleExplanation, width: usize, column: usize) -> Vec<String
     }
     let first = std::iter::once(format!("· {effect:<5} {:<width$}", rule.id));
     let heads = first.chain(std::iter::repeat(" ".repeat(width + 8)));
-    let misses = rule.misses.iter().map(|miss| {
+    let misses = rule.unmet_conditions.iter().map(|miss| {
         let spoiler = miss.spoiler.as_ref().map(|spoiler| format!("; {spoiler} spoils it")).unwrap_or_default();
         format!("{:<column$}  {}{spoiler}", miss.condition, miss.needed)
     });

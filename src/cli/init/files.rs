@@ -12,7 +12,7 @@ pub(super) fn write(dir: &Path, files: &[(&PathBuf, String)]) -> Result<(), Stri
     let there: Vec<_> =
         files.iter().filter(|(path, _)| path.symlink_metadata().is_ok()).map(|(path, _)| path).collect();
     if !there.is_empty() {
-        return Err(taken(&there));
+        return Err(already_exists(&there));
     }
     fs::create_dir_all(dir).map_err(|error| format!("cannot create {}: {error}", dir.display()))?;
     for (done, (path, text)) in files.iter().enumerate() {
@@ -21,7 +21,7 @@ pub(super) fn write(dir: &Path, files: &[(&PathBuf, String)]) -> Result<(), Stri
             let _ = fs::remove_file(earlier);
         }
         return Err(match error.kind() {
-            ErrorKind::AlreadyExists => taken(&[path]),
+            ErrorKind::AlreadyExists => already_exists(&[path]),
             _ => format!("cannot write {}: {error}", path.display()),
         });
     }
@@ -38,7 +38,7 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-fn taken(paths: &[&&PathBuf]) -> String {
+fn already_exists(paths: &[&&PathBuf]) -> String {
     let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     let are = if names.len() == 1 { "exists" } else { "exist" };
     format!(

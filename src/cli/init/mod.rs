@@ -17,7 +17,7 @@ use crate::model::Vendor;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The vendors to sign for: leancloud, talkjs, ably, or several of them.
-    #[arg(required = true, value_name = "VENDOR", value_parser = vendor)]
+    #[arg(required = true, value_name = "VENDOR", value_parser = parse_vendor)]
     vendors: Vec<Vendor>,
     /// The directory for the two files. It is created if it does not exist. Default: the current directory.
     #[arg(long)]
@@ -32,7 +32,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     files::write(&dir, &[(&policy, texts::policy(&vendors)), (&signer, texts::signer(&vendors))])
         .map_err(CommandError::Failed)?;
     let [signer, policy] = [signer, policy].map(|path| path.display().to_string());
-    let config = arguments.dir.as_ref().map_or(String::new(), |_| format!(" --config {}", quoted(&signer)));
+    let config = arguments.dir.as_ref().map_or(String::new(), |_| format!(" --config {}", shell_quote(&signer)));
     let commands = commands(&vendors, &config);
     let json = || {
         let variables: Vec<_> = vendors.iter().map(|vendor| texts::secret_variable(*vendor).0).collect();
@@ -68,12 +68,12 @@ fn commands(vendors: &[Vendor], config: &str) -> [String; 3] {
 }
 
 /// Quotes a path for a shell, if necessary.
-fn quoted(path: &str) -> String {
+fn shell_quote(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
-fn vendor(name: &str) -> Result<Vendor, String> {
+fn parse_vendor(name: &str) -> Result<Vendor, String> {
     Vendor::parse(name).ok_or_else(|| "must be leancloud, talkjs or ably".to_owned())
 }
 
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_shell_takes_a_path_as_one_word() {
-        assert_eq!(quoted("./etc/signer.toml"), "./etc/signer.toml");
-        assert_eq!(quoted("my files/it's"), r"'my files/it'\''s'");
+        assert_eq!(shell_quote("./etc/signer.toml"), "./etc/signer.toml");
+        assert_eq!(shell_quote("my files/it's"), r"'my files/it'\''s'");
     }
 }

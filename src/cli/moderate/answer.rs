@@ -14,7 +14,7 @@ pub(super) enum CommandTargets<'a> {
     /// These users, or the id of the conversation if the change is about a conversation.
     Named(Vec<&'a str>),
     /// The caller, whose name only the server knows.
-    Asker,
+    Caller,
 }
 
 impl<'a> CommandTargets<'a> {
@@ -50,8 +50,8 @@ pub(super) fn print_reply(
     check_status(common, answer)?;
     let told = CommandReply::deserialize(&answer.body)
         .ok()
-        .filter(|told| told.is_about(whom))
-        .ok_or_else(|| strange(answer))?;
+        .filter(|told| told.mentions_exactly(whom))
+        .ok_or_else(|| unexpected_answer(answer))?;
     common.print(|| told.text(), || answer.body.to_string())?;
     Ok(exit_code(told.failed.is_empty()))
 }
@@ -80,7 +80,7 @@ pub(super) fn check_status(common: &CommonArguments, answer: &ServerResponse) ->
 }
 
 /// Builds the error for an answer that does not match the request.
-fn strange(answer: &ServerResponse) -> CommandError {
+fn unexpected_answer(answer: &ServerResponse) -> CommandError {
     CommandError::Failed(format!(
         "the answer of the server ({}) is not an answer of chat-signer's moderation interface: check that --server names \
          the right server",
@@ -90,11 +90,11 @@ fn strange(answer: &ServerResponse) -> CommandError {
 
 impl CommandReply {
     /// Returns true if the reply mentions each target exactly once, and nothing else.
-    fn is_about(&self, whom: &CommandTargets<'_>) -> bool {
+    fn mentions_exactly(&self, whom: &CommandTargets<'_>) -> bool {
         let failed = self.failed.iter().map(|failed| &*failed.user);
         let mut told: Vec<&str> = self.succeeded.iter().map(String::as_str).chain(failed).collect();
         match whom {
-            CommandTargets::Asker => told.len() == 1,
+            CommandTargets::Caller => told.len() == 1,
             CommandTargets::Named(users) => {
                 let mut users = users.clone();
                 users.sort_unstable();
@@ -121,7 +121,7 @@ impl CommandReply {
 pub(super) fn entries(answer: &ServerResponse) -> Result<&[Value], CommandError> {
     let entries = answer.body.get("entries").and_then(Value::as_array);
     let entries = entries.filter(|entries| entries.iter().all(Value::is_object));
-    entries.map(Vec::as_slice).ok_or_else(|| strange(answer))
+    entries.map(Vec::as_slice).ok_or_else(|| unexpected_answer(answer))
 }
 
 /// Formats a JSON value for a line of text. A string has no quotes.

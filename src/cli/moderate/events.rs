@@ -19,16 +19,16 @@ use super::query_string;
 use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse};
 
 /// The first pause before a new connection attempt. Each further pause is twice as long.
-const PAUSE: Duration = Duration::from_secs(1);
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(16);
 
 /// How long a stream may be silent. A server sends a comment line at least every 15 seconds.
-const SILENCE: Duration = Duration::from_secs(45);
+const STREAM_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The longest line of a stream, in bytes.
-const LONGEST: usize = 1 << 20;
+const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// The arguments of `events`.
 #[derive(Debug, clap::Args)]
@@ -55,14 +55,15 @@ struct EventFollower<'a> {
     /// The id of the last known event.
     last: Option<String>,
     /// How many more events to print. `None`: no limit.
-    left: Option<u32>,
+    remaining: Option<u32>,
 }
 
 /// Prints events until the limit is reached, the output is closed, or Ctrl-C.
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let Arguments { limit, after, client, server } = arguments;
     let server = &server.client_for_server(common)?;
-    let mut follower = EventFollower { common, server, client: client.as_deref(), last: after.clone(), left: *limit };
+    let mut follower =
+        EventFollower { common, server, client: client.as_deref(), last: after.clone(), remaining: *limit };
     block_on(async {
         tokio::select! {
             followed = follower.follow() => followed,
@@ -75,43 +76,43 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
 /// The reason why a stream ended.
 enum StreamEnd {
     /// All requested events were printed.
-    Enough,
+    LimitReached,
     /// The server ended the stream, which is normal, or the connection broke. Then the text is the reason.
-    Cut(Option<String>),
+    Disconnected(Option<String>),
 }
 
 impl EventFollower<'_> {
     /// Follows one stream after another. A failure of the first connection is an error. Later connections are tried
     /// again.
     async fn follow(&mut self) -> Result<(), CommandError> {
-        let mut stream = self.begin().await?.map_err(|answer| self.refusal(&answer))?;
+        let mut stream = self.connect().await?.map_err(|answer| self.answer_error(&answer))?;
         loop {
             match self.print(&mut stream).await? {
-                StreamEnd::Enough => return Ok(()),
-                StreamEnd::Cut(why) => stream = self.begin_again(why).await?,
+                StreamEnd::LimitReached => return Ok(()),
+                StreamEnd::Disconnected(why) => stream = self.reconnect(why).await?,
             }
         }
     }
 
-    async fn begin(&self) -> Result<Result<Incoming, ServerResponse>, CommandError> {
+    async fn connect(&self) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let fields = [("last_event_id", self.last.as_deref()), ("client_id", self.client)];
         let path = "/v1/moderation/events".to_owned() + &query_string(&fields);
         self.server.open_stream(&ServerRequest { method: Method::GET, path, body: None }).await
     }
 
     /// Connects again after the last known event, as soon as the server is available.
-    async fn begin_again(&self, why: Option<String>) -> Result<Incoming, CommandError> {
+    async fn reconnect(&self, why: Option<String>) -> Result<Incoming, CommandError> {
         if let Some(why) = why {
             print_error(&format!("note: {why}"));
         }
-        let (mut pause, mut said) = (PAUSE, None);
+        let (mut pause, mut said) = (FIRST_RETRY_DELAY, None);
         loop {
             sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            let why = match self.begin().await {
+            pause = (pause * 2).min(MAX_RETRY_DELAY);
+            let why = match self.connect().await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(answer)) if is_passing(answer.status) => format!("the server answers {}", answer.status),
-                Ok(Err(answer)) => return Err(self.refusal(&answer)),
+                Ok(Err(answer)) if is_temporary(answer.status) => format!("the server answers {}", answer.status),
+                Ok(Err(answer)) => return Err(self.answer_error(&answer)),
                 Err(stop) => escape_line(stop.message()),
             };
             if said.as_ref() != Some(&why) {
@@ -121,7 +122,7 @@ impl EventFollower<'_> {
         }
     }
 
-    fn refusal(&self, answer: &ServerResponse) -> CommandError {
+    fn answer_error(&self, answer: &ServerResponse) -> CommandError {
         check_status(self.common, answer).err().unwrap_or_else(|| self.server.not_chat_signer(answer.status))
     }
 
@@ -129,41 +130,43 @@ impl EventFollower<'_> {
     async fn print(&mut self, stream: &mut Incoming) -> Result<StreamEnd, CommandError> {
         let mut begun = PartialMessage::default();
         loop {
-            let frame = match timeout(SILENCE, stream.frame()).await {
+            let frame = match timeout(STREAM_TIMEOUT, stream.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
-                Ok(None) => return Ok(StreamEnd::Cut(None)),
-                Ok(Some(Err(error))) => return Ok(StreamEnd::Cut(Some(format!("the connection broke: {error}")))),
-                Err(_) => return Ok(StreamEnd::Cut(Some("the stream was silent for too long".to_owned()))),
+                Ok(None) => return Ok(StreamEnd::Disconnected(None)),
+                Ok(Some(Err(error))) => {
+                    return Ok(StreamEnd::Disconnected(Some(format!("the connection broke: {error}"))));
+                }
+                Err(_) => return Ok(StreamEnd::Disconnected(Some("the stream was silent for too long".to_owned()))),
             };
             for told in begun.read(frame.data_ref().map_or(&[], |bytes| &bytes[..])) {
-                if !self.tell(told)? {
-                    return Ok(StreamEnd::Enough);
+                if !self.print_event(told)? {
+                    return Ok(StreamEnd::LimitReached);
                 }
             }
-            if begun.line.len() > LONGEST {
+            if begun.line.len() > MAX_LINE_BYTES {
                 return Err(self.server.not_chat_signer(StatusCode::OK));
             }
         }
     }
 
     /// Prints an event. Returns true if more events are wanted.
-    fn tell(&mut self, told: StreamMessage) -> Result<bool, CommandError> {
+    fn print_event(&mut self, told: StreamMessage) -> Result<bool, CommandError> {
         if told.id.is_some() {
             self.last = told.id;
         }
         let Some(data) = told.data else { return Ok(true) };
         let event: Value = serde_json::from_str(&data).map_err(|_| self.server.not_chat_signer(StatusCode::OK))?;
-        let is_read = say(&match self.common.output {
+        let is_read = print_line(&match self.common.output {
             OutputFormat::Text => text(&event),
             OutputFormat::Json => event.to_string(),
         })?;
-        self.left = self.left.map(|left| left.saturating_sub(1));
-        Ok(is_read && self.left != Some(0))
+        self.remaining = self.remaining.map(|left| left.saturating_sub(1));
+        Ok(is_read && self.remaining != Some(0))
     }
 }
 
 /// Returns true if a later attempt may get another status.
-fn is_passing(status: StatusCode) -> bool {
+fn is_temporary(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
@@ -180,7 +183,7 @@ fn text(event: &Value) -> String {
 }
 
 /// Prints a line. Returns false if the output is closed.
-fn say(line: &str) -> Result<bool, CommandError> {
+fn print_line(line: &str) -> Result<bool, CommandError> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
@@ -200,7 +203,7 @@ struct StreamMessage {
 #[derive(Default)]
 struct PartialMessage {
     line: Vec<u8>,
-    told: StreamMessage,
+    message: StreamMessage,
 }
 
 impl PartialMessage {
@@ -213,21 +216,21 @@ impl PartialMessage {
                 continue;
             }
             let line = std::mem::take(&mut self.line);
-            whole.extend(self.take(String::from_utf8_lossy(&line).trim_end_matches('\r')));
+            whole.extend(self.push_line(String::from_utf8_lossy(&line).trim_end_matches('\r')));
         }
         whole
     }
 
     /// Adds a line. An empty line completes the message.
-    fn take(&mut self, line: &str) -> Option<StreamMessage> {
+    fn push_line(&mut self, line: &str) -> Option<StreamMessage> {
         if line.is_empty() {
-            let told = std::mem::take(&mut self.told);
+            let told = std::mem::take(&mut self.message);
             return (told != StreamMessage::default()).then_some(told);
         }
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
-        match (name, &mut self.told.data) {
-            ("id", _) => self.told.id = Some(value.to_owned()),
+        match (name, &mut self.message.data) {
+            ("id", _) => self.message.id = Some(value.to_owned()),
             ("data", Some(data)) => data.extend(["\n", value]),
             ("data", data) => *data = Some(value.to_owned()),
             // The `event` field is ignored, because the data contains the type, too. Other lines are comments.

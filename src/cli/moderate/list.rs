@@ -58,7 +58,7 @@ pub(super) enum ListKind {
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let answer = arguments.server.ask(common, &arguments.question()?)?;
+    let answer = arguments.server.ask(common, &arguments.request()?)?;
     check_status(common, &answer)?;
     let entries = entries(&answer)?;
     common.print(|| text(arguments.what, entries, answer.body.get("next")), || answer.body.to_string())?;
@@ -66,7 +66,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
 }
 
 impl Arguments {
-    fn question(&self) -> Result<ServerRequest, CommandError> {
+    fn request(&self) -> Result<ServerRequest, CommandError> {
         let limit = self.limit.map(|limit| limit.to_string());
         let fields = [
             ("user", self.user.as_deref()),
@@ -84,14 +84,14 @@ impl Arguments {
                     "unexpected argument `{id}`: to filter, use --user or --conversation"
                 )));
             }
-            (what, None) => format!("/v1/moderation/{}", what.word()),
+            (what, None) => format!("/v1/moderation/{}", what.as_str()),
         };
         Ok(ServerRequest { method: Method::GET, path: path + &query_string(&fields), body: None })
     }
 }
 
 impl ListKind {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             ListKind::Bans => "bans",
             ListKind::Mutes => "mutes",
@@ -108,7 +108,7 @@ fn text(what: ListKind, entries: &[Value], next: Option<&Value>) -> String {
     let mut text = String::new();
     for one in entries {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{}", entry(what, one));
+        let _ = writeln!(text, "{}", format_entry(what, one));
     }
     match next {
         Some(next) => _ = writeln!(text, "there are more: --after {}", format_value(next)),
@@ -118,7 +118,7 @@ fn text(what: ListKind, entries: &[Value], next: Option<&Value>) -> String {
     text
 }
 
-fn entry(what: ListKind, entry: &Value) -> String {
+fn format_entry(what: ListKind, entry: &Value) -> String {
     let state = match what {
         ListKind::Roles if entry.get("role").is_none() => Some("role none"),
         ListKind::Conversation if entry.get("kind").is_none() => Some("forgotten"),
@@ -143,12 +143,12 @@ pub(super) fn describe(entry: &Value, state: Option<&str>) -> String {
     let others = entry.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str));
     let others = others.filter(|name| !FIRST.contains(name) && !ELSEWHERE.contains(name));
     words.extend(others.filter_map(member));
-    words.extend(by(entry));
+    words.extend(format_author(entry));
     words.join(", ")
 }
 
 /// Formats the author of an entry, and the time when it was made.
-fn by(entry: &Value) -> Option<String> {
+fn format_author(entry: &Value) -> Option<String> {
     if let Some(line) = entry.get("line") {
         return Some(format!("by the policy file, line {}", format_value(line)));
     }

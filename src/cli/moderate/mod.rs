@@ -194,7 +194,7 @@ impl BlockArguments {
     fn question(&self, route: &str) -> ChangeRequest<'_> {
         let BlockArguments { conversation, whose } = self;
         let question = whose.post(route, [("conversation", Some(json!(conversation)))]);
-        let whom = whose.client.as_deref().map_or(CommandTargets::Asker, |client| CommandTargets::Named(vec![client]));
+        let whom = whose.client.as_deref().map_or(CommandTargets::Caller, |client| CommandTargets::Named(vec![client]));
         ChangeRequest { actor: whose, targets: whom, request: question }
     }
 }
@@ -239,14 +239,14 @@ fn conversation_path(id: &str) -> Result<String, CommandError> {
     if id.is_empty() {
         return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
     }
-    Ok(format!("/v1/moderation/conversations/{}", crypto::percent_encoded(id.as_bytes())))
+    Ok(format!("/v1/moderation/conversations/{}", crypto::percent_encode(id.as_bytes())))
 }
 
 /// Formats the fields that have a value as the query of a URL.
 fn query_string(fields: &[(&str, Option<&str>)]) -> String {
     let fields = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
     let fields: Vec<_> =
-        fields.map(|(name, value)| format!("{name}={}", crypto::percent_encoded(value.as_bytes()))).collect();
+        fields.map(|(name, value)| format!("{name}={}", crypto::percent_encode(value.as_bytes()))).collect();
     if fields.is_empty() { String::new() } else { format!("?{}", fields.join("&")) }
 }
 

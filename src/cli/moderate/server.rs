@@ -25,13 +25,13 @@ use crate::environment;
 use crate::upstream::{ClientError, UpstreamClient, read, unix};
 
 /// How long an answer may take. The server gives up a change earlier.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The maximum size of an answer, in bytes.
-const LONGEST: usize = 16 << 20;
+const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// The heading of these options in the help.
-const SERVER: &str = "Server";
+const SERVER_HEADING: &str = "Server";
 
 const SERVER_VARIABLE: &str = "CHAT_SIGNER_SERVER";
 const KEY_VARIABLE: &str = "CHAT_SIGNER_API_KEY";
@@ -41,19 +41,19 @@ const TOKEN_VARIABLE: &str = "CHAT_SIGNER_TOKEN";
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArguments {
     /// The server: https://HOST:PORT or unix:PATH. Default: the variable CHAT_SIGNER_SERVER, then the configuration.
-    #[arg(long, value_name = "URL", help_heading = SERVER)]
+    #[arg(long, value_name = "URL", help_heading = SERVER_HEADING)]
     server: Option<String>,
     /// A PEM file with the certificate authorities to trust. Default: the authorities that browsers trust.
-    #[arg(long, value_name = "FILE", help_heading = SERVER)]
+    #[arg(long, value_name = "FILE", help_heading = SERVER_HEADING)]
     ca: Option<PathBuf>,
     /// A file with the API key. Default: the variable CHAT_SIGNER_API_KEY.
-    #[arg(long, value_name = "FILE", help_heading = SERVER)]
+    #[arg(long, value_name = "FILE", help_heading = SERVER_HEADING)]
     key_file: Option<PathBuf>,
     /// The header for the API key. Default: the header in the configuration, then x-api-key.
-    #[arg(long, value_name = "NAME", help_heading = SERVER)]
+    #[arg(long, value_name = "NAME", help_heading = SERVER_HEADING)]
     key_header: Option<HeaderName>,
     /// A file with a bearer token, instead of an API key. Default: the variable CHAT_SIGNER_TOKEN.
-    #[arg(long, value_name = "FILE", help_heading = SERVER, conflicts_with = "key_file")]
+    #[arg(long, value_name = "FILE", help_heading = SERVER_HEADING, conflicts_with = "key_file")]
     token_file: Option<PathBuf>,
 }
 
@@ -95,18 +95,18 @@ impl fmt::Display for ServerAddress {
 /// A client of a server, with its credential.
 pub(super) struct ServerClient<'o> {
     options: &'o ServerArguments,
-    place: ServerAddress,
+    address: ServerAddress,
     settings: Option<Settings>,
 }
 
 impl ServerClient<'_> {
     async fn ask(&self, question: &ServerRequest) -> Result<ServerResponse, CommandError> {
         let request = self.request(question)?;
-        let answer = match &self.place {
-            ServerAddress::Socket(path) => unix::send(path, request, LONGEST, PATIENCE).await,
-            ServerAddress::Url(_) => self.options.client(request.uri())?.send(request, LONGEST).await,
+        let answer = match &self.address {
+            ServerAddress::Socket(path) => unix::send(path, request, MAX_ANSWER_BYTES, TIMEOUT).await,
+            ServerAddress::Url(_) => self.options.http_client(request.uri())?.send(request, MAX_ANSWER_BYTES).await,
         };
-        self.whole(answer)
+        self.parse_answer(answer)
     }
 
     /// Requests an event stream. Returns the body once the stream begins. If the answer is not an event stream, returns
@@ -116,31 +116,31 @@ impl ServerClient<'_> {
         question: &ServerRequest,
     ) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let request = self.request(question)?;
-        let answer = match &self.place {
-            ServerAddress::Socket(path) => unix::open(path, request, PATIENCE).await,
-            ServerAddress::Url(_) => self.options.client(request.uri())?.open(request).await,
+        let answer = match &self.address {
+            ServerAddress::Socket(path) => unix::open(path, request, TIMEOUT).await,
+            ServerAddress::Url(_) => self.options.http_client(request.uri())?.open(request).await,
         };
-        let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
+        let answer = answer.map_err(|trouble| no_answer_error(&self.address, &trouble))?;
         let goes_on = answer.headers().get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream");
         if goes_on && answer.status().is_success() {
             return Ok(Ok(answer.into_body()));
         }
-        let whole = timeout(PATIENCE, read(answer, LONGEST)).await.unwrap_or(Err(ClientError::Slow(PATIENCE)));
-        self.whole(whole).map(Err)
+        let whole = timeout(TIMEOUT, read(answer, MAX_ANSWER_BYTES)).await.unwrap_or(Err(ClientError::Slow(TIMEOUT)));
+        self.parse_answer(whole).map(Err)
     }
 
     /// Builds the request with the credential. The credential is read again for each request, because it may have been
     /// renewed.
     fn request(&self, question: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
-        let mut request = request(&self.place, question)?;
+        let mut request = request(&self.address, question)?;
         if let Some((name, value)) = self.options.credential(self.settings.as_ref())? {
             request.headers_mut().insert(name, value);
         }
         Ok(request)
     }
 
-    fn whole(&self, answer: Result<Response<Bytes>, ClientError>) -> Result<ServerResponse, CommandError> {
-        let answer = answer.map_err(|trouble| silence(&self.place, &trouble))?;
+    fn parse_answer(&self, answer: Result<Response<Bytes>, ClientError>) -> Result<ServerResponse, CommandError> {
+        let answer = answer.map_err(|trouble| no_answer_error(&self.address, &trouble))?;
         let status = answer.status();
         let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
         let body = body.map_err(|_| self.not_chat_signer(status))?;
@@ -149,7 +149,7 @@ impl ServerClient<'_> {
 
     /// Builds the error for an answer of another program.
     pub(super) fn not_chat_signer(&self, status: StatusCode) -> CommandError {
-        CommandError::Failed(format!("the server at {} is not chat-signer: it answers {status}", self.place))
+        CommandError::Failed(format!("the server at {} is not chat-signer: it answers {status}", self.address))
     }
 }
 
@@ -175,36 +175,36 @@ impl ServerArguments {
             self.server.clone().or_else(|| Some(environment::get(SERVER_VARIABLE)?.to_string_lossy().into_owned()));
         // With --server or the variable, no configuration is needed.
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
-        let place = named.as_deref().map_or_else(|| configured(settings.as_ref()), given)?;
-        Ok(ServerClient { options: self, place, settings })
+        let place = named.as_deref().map_or_else(|| configured_address(settings.as_ref()), parse_address)?;
+        Ok(ServerClient { options: self, address: place, settings })
     }
 
-    fn client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
+    fn http_client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
         let authorities = self.ca.as_deref().map_or(Ok(Vec::new()), authorities)?;
         let client = UpstreamClient::new(&Endpoint { url: url.clone(), authorities, bearer: None });
-        Ok(client.map_err(|error| CommandError::Failed(error.to_string()))?.patient(PATIENCE))
+        Ok(client.map_err(|error| CommandError::Failed(error.to_string()))?.with_timeout(TIMEOUT))
     }
 
     /// Returns the header with the credential. `None` if there is no credential: the server may identify the caller in
     /// another way, for example by the process at the other end of a Unix socket.
     fn credential(&self, settings: Option<&Settings>) -> Result<Option<(HeaderName, HeaderValue)>, CommandError> {
-        let key = settings.and_then(api_key);
+        let key = settings.and_then(first_api_key_authenticator);
         let header = || self.key_header.clone().or_else(|| key.map(|key| key.header.clone()));
         let header = || header().unwrap_or(HeaderName::from_static("x-api-key"));
-        Ok(match self.proof()? {
+        Ok(match self.credential_value()? {
             Some(CallerProof::Key(key)) => Some((header(), key)),
             Some(CallerProof::Token(token)) => Some((AUTHORIZATION, token)),
             // The API key of the demonstration is public.
-            None => key.and_then(demonstration).map(|key| (header(), HeaderValue::from_static(key))),
+            None => key.and_then(demonstration_key).map(|key| (header(), HeaderValue::from_static(key))),
         })
     }
 
-    fn proof(&self) -> Result<Option<CallerProof>, CommandError> {
+    fn credential_value(&self) -> Result<Option<CallerProof>, CommandError> {
         if let Some(path) = &self.key_file {
-            return secret(&read_file("--key-file", path)?, "", "--key-file").map(CallerProof::Key).map(Some);
+            return secret_header(&read_file("--key-file", path)?, "", "--key-file").map(CallerProof::Key).map(Some);
         }
         if let Some(path) = &self.token_file {
-            return secret(&read_file("--token-file", path)?, "Bearer ", "--token-file")
+            return secret_header(&read_file("--token-file", path)?, "Bearer ", "--token-file")
                 .map(CallerProof::Token)
                 .map(Some);
         }
@@ -213,15 +213,15 @@ impl ServerArguments {
             (Some(_), Some(_)) => Err(CommandError::Usage(format!(
                 "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: unset one of them, or use --key-file or --token-file"
             ))),
-            (Some(key), None) => secret(&key, "", KEY_VARIABLE).map(CallerProof::Key).map(Some),
-            (None, Some(token)) => secret(&token, "Bearer ", TOKEN_VARIABLE).map(CallerProof::Token).map(Some),
+            (Some(key), None) => secret_header(&key, "", KEY_VARIABLE).map(CallerProof::Key).map(Some),
+            (None, Some(token)) => secret_header(&token, "Bearer ", TOKEN_VARIABLE).map(CallerProof::Token).map(Some),
             (None, None) => Ok(None),
         }
     }
 }
 
 /// Reads the address of a server from an argument or a variable.
-fn given(text: &str) -> Result<ServerAddress, CommandError> {
+fn parse_address(text: &str) -> Result<ServerAddress, CommandError> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(ServerAddress::Socket(PathBuf::from(path)));
     }
@@ -235,8 +235,8 @@ fn given(text: &str) -> Result<ServerAddress, CommandError> {
 }
 
 /// Returns the address of the server in the configuration.
-fn configured(settings: Option<&Settings>) -> Result<ServerAddress, CommandError> {
-    let Some(Settings { server, .. }) = settings else { return given("") };
+fn configured_address(settings: Option<&Settings>) -> Result<ServerAddress, CommandError> {
+    let Some(Settings { server, .. }) = settings else { return parse_address("") };
     match &server.listen {
         ListenAddress::Unix { path, .. } => Ok(ServerAddress::Socket(path.clone())),
         ListenAddress::Tcp(address) if address.port() == 0 => Err(CommandError::Usage(
@@ -263,7 +263,7 @@ fn request(place: &ServerAddress, question: &ServerRequest) -> Result<Request<Fu
 }
 
 /// Builds the error for a request without an answer.
-fn silence(place: &ServerAddress, trouble: &ClientError) -> CommandError {
+fn no_answer_error(place: &ServerAddress, trouble: &ClientError) -> CommandError {
     match trouble {
         ClientError::Unsafe => CommandError::Usage(format!(
             "{place} is not a local address: use https://, because the request contains a credential"
@@ -290,7 +290,7 @@ fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, CommandError> {
 
 /// Builds the value of a header: the prefix `words` and the secret. `from` is the source of the secret for error
 /// messages.
-fn secret(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, CommandError> {
+fn secret_header(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, CommandError> {
     let bytes = bytes.trim_ascii();
     if bytes.is_empty() {
         return Err(CommandError::Failed(format!("{from} is empty")));
@@ -303,13 +303,13 @@ fn secret(bytes: &[u8], words: &str, from: &str) -> Result<HeaderValue, CommandE
 }
 
 /// Returns the first authenticator with API keys.
-fn api_key(settings: &Settings) -> Option<&ApiKey> {
+fn first_api_key_authenticator(settings: &Settings) -> Option<&ApiKey> {
     settings.engine.authenticators.all().iter().find_map(|one| match one {
         Authenticator::ApiKey(key) => Some(key),
         _ => None,
     })
 }
 
-fn demonstration(key: &ApiKey) -> Option<&'static str> {
+fn demonstration_key(key: &ApiKey) -> Option<&'static str> {
     key.keys.iter().find_map(|(_, hash)| demo_api_key(hash))
 }

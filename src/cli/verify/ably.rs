@@ -2,8 +2,8 @@
 
 use super::finding::VerifyResult;
 use super::keys::CandidateKeys;
+use super::other_units;
 use super::search::{MacAlgorithm, MacEncoding, SignatureStyle, messages, search};
-use super::timestamps;
 use crate::vendor::ably::{TokenParams, TokenRequestText};
 
 const STYLE: SignatureStyle = SignatureStyle {
@@ -18,7 +18,7 @@ const STYLE: SignatureStyle = SignatureStyle {
 #[derive(Clone)]
 struct TokenRequestFields {
     params: TokenParams,
-    ended: bool,
+    ends_with_newline: bool,
 }
 
 /// Finds out how the MAC of a token request was made. It tries each key of the app with the name of that key. `asked`
@@ -27,7 +27,7 @@ pub(super) fn find(params: &TokenParams, asked: Option<&str>, mac: &str, keys: &
     let mut expected = String::new();
     let mut best = None;
     for (key_name, keys) in keys.each() {
-        let right = TokenRequestFields { params: TokenParams { key_name, ..params.clone() }, ended: true };
+        let right = TokenRequestFields { params: TokenParams { key_name, ..params.clone() }, ends_with_newline: true };
         if expected.is_empty() {
             expected = right.text();
         }
@@ -43,7 +43,7 @@ impl TokenRequestFields {
     /// Returns the six lines to sign. The text is empty if the fields cannot be signed.
     fn text(&self) -> String {
         let text = TokenRequestText::new(&self.params).map(|text| text.to_string()).unwrap_or_default();
-        if self.ended { text } else { text.trim_end_matches('\n').to_owned() }
+        if self.ends_with_newline { text } else { text.trim_end_matches('\n').to_owned() }
     }
 
     fn changes(&self, asked: Option<&str>) -> Vec<(String, TokenRequestFields)> {
@@ -66,14 +66,16 @@ impl TokenRequestFields {
             ("the keyName was left out", TokenParams { key_name: String::new(), ..params() }),
         ];
         let changed = as_given.into_iter().chain(left_out).map(|(change, params)| (change.to_owned(), params));
-        let times = timestamps(self.params.timestamp);
+        let times = other_units(self.params.timestamp);
         let times = times.map(|(change, timestamp)| (change, TokenParams { timestamp, ..params() }));
-        let unended =
-            ("the newline at the end was left out".to_owned(), TokenRequestFields { ended: false, ..self.clone() });
-        let ended = self.ended;
+        let unended = (
+            "the newline at the end was left out".to_owned(),
+            TokenRequestFields { ends_with_newline: false, ..self.clone() },
+        );
+        let ended = self.ends_with_newline;
         changed
             .chain(times)
-            .map(|(change, params)| (change, TokenRequestFields { params, ended }))
+            .map(|(change, params)| (change, TokenRequestFields { params, ends_with_newline: ended }))
             .chain([unended])
             .collect()
     }

@@ -35,7 +35,7 @@ impl VerifyResult {
                 VerifyResult { differences: changes, key, expected: Some(expected), signed, tried: None }
             }
             None => VerifyResult {
-                differences: vec![unexplained(signature, style)],
+                differences: vec![unexplained_difference(signature, style)],
                 expected: Some(expected),
                 tried: Some(style.tried),
                 ..VerifyResult::default()
@@ -79,7 +79,7 @@ impl VerifyResult {
     }
 }
 
-fn unexplained(signature: &str, style: SignatureStyle) -> String {
+fn unexplained_difference(signature: &str, style: SignatureStyle) -> String {
     let (algorithm, form) = (style.algorithm.name(), style.encoding.name());
     if is_mac(signature, style) {
         "no usual mistake explains it".to_owned()

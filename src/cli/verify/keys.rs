@@ -39,16 +39,16 @@ impl CandidateKeys {
     /// keys of other apps.
     pub(super) fn each(&self) -> impl Iterator<Item = (String, Vec<CandidateKey>)> {
         self.own.iter().enumerate().map(|(place, secret)| {
-            let keys = misread(self.vendor, secret).into_iter();
+            let keys = misread_keys(self.vendor, secret).into_iter();
             let keys = keys.map(move |(change, secret)| CandidateKey { change, index: Some(place), secret });
-            (name(secret), keys.chain(self.others()).collect())
+            (ably_key_name(secret), keys.chain(self.others()).collect())
         })
     }
 
     /// Returns all keys to try. For each key of the app, the correct form comes before its misread forms.
     pub(super) fn all(&self) -> Vec<CandidateKey> {
         let own = self.own.iter().enumerate().flat_map(|(place, secret)| {
-            let keys = misread(self.vendor, secret).into_iter();
+            let keys = misread_keys(self.vendor, secret).into_iter();
             keys.map(move |(change, secret)| CandidateKey { change, index: Some(place), secret })
         });
         own.chain(self.others()).collect()
@@ -56,7 +56,7 @@ impl CandidateKeys {
 
     fn others(&self) -> impl Iterator<Item = CandidateKey> {
         self.others.iter().flat_map(|(app, secrets)| {
-            let whole_and_part = secrets.iter().flat_map(|secret| [secret.clone(), part(secret)]);
+            let whole_and_part = secrets.iter().flat_map(|secret| [secret.clone(), secret_part(secret)]);
             whole_and_part.map(move |secret| CandidateKey {
                 change: Some(format!("it is made with the key of [apps.{app}]")),
                 index: None,
@@ -67,21 +67,21 @@ impl CandidateKeys {
 }
 
 /// Returns the name of an Ably key. Empty for other keys.
-fn name(secret: &Secret) -> String {
+fn ably_key_name(secret: &Secret) -> String {
     let text = String::from_utf8_lossy(secret.expose());
     text.split_once(':').map_or_else(String::new, |(name, _)| name.to_owned())
 }
 
 /// Returns the secret part of an Ably key, or the whole key of another vendor.
-fn part(secret: &Secret) -> Secret {
+fn secret_part(secret: &Secret) -> Secret {
     let bytes = secret.expose();
     let start = bytes.iter().position(|byte| *byte == b':').map_or(0, |colon| colon + 1);
     Secret::new(bytes.get(start..).unwrap_or_default().to_vec())
 }
 
 /// Returns the correct key and its misread forms.
-fn misread(vendor: Vendor, secret: &Secret) -> Vec<(Option<String>, Secret)> {
-    let right = if vendor == Vendor::Ably { part(secret) } else { secret.clone() };
+fn misread_keys(vendor: Vendor, secret: &Secret) -> Vec<(Option<String>, Secret)> {
+    let right = if vendor == Vendor::Ably { secret_part(secret) } else { secret.clone() };
     let bytes = right.expose();
     let with = |end: &[u8]| [bytes, end].concat();
     let mut wrong = vec![

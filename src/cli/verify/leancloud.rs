@@ -2,8 +2,8 @@
 
 use super::finding::VerifyResult;
 use super::keys::CandidateKeys;
+use super::other_units;
 use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SignatureStyle, messages, search};
-use super::timestamps;
 use crate::model::{Action, SigningRequest};
 use crate::vendor::leancloud::{App, HistoryOrder};
 use crate::vendor::{App as AnyApp, Nonce};
@@ -102,12 +102,16 @@ impl SignedFields {
     }
 
     fn changes(&self, ask: &SigningRequest, app: &App, apps: &[AnyApp]) -> Vec<(String, SignedFields)> {
-        let orders = self.orders(&ask.members);
-        let all = orders.into_iter().chain(self.other_members(ask.action)).chain(self.times()).chain(self.words());
-        all.chain(self.places()).chain(self.app_ids(app, apps)).collect()
+        let orders = self.other_orders(&ask.members);
+        let all = orders
+            .into_iter()
+            .chain(self.other_members(ask.action))
+            .chain(self.other_times())
+            .chain(self.other_words());
+        all.chain(self.empty_fields()).chain(self.app_ids(app, apps)).collect()
     }
 
-    fn orders(&self, given: &[String]) -> Vec<(String, SignedFields)> {
+    fn other_orders(&self, given: &[String]) -> Vec<(String, SignedFields)> {
         let Some(members) = &self.members else { return Vec::new() };
         let sorted = |order: fn(&str, &str) -> std::cmp::Ordering| {
             let mut members = members.clone();
@@ -159,7 +163,7 @@ impl SignedFields {
         lists.into_iter().chain([("the members are joined with `,`, not `:`".to_owned(), commas)]).collect()
     }
 
-    fn times(&self) -> Vec<(String, SignedFields)> {
+    fn other_times(&self) -> Vec<(String, SignedFields)> {
         let with = |(change, timestamp)| (change, SignedFields { timestamp, ..self.clone() });
         let swapped = SignedFields { nonce_first: !self.nonce_first, ..self.clone() };
         let order = if self.nonce_first {
@@ -167,10 +171,10 @@ impl SignedFields {
         } else {
             "the nonce comes before the timestamp"
         };
-        timestamps(self.timestamp).map(with).chain([(order.to_owned(), swapped)]).collect()
+        other_units(self.timestamp).map(with).chain([(order.to_owned(), swapped)]).collect()
     }
 
-    fn words(&self) -> Vec<(String, SignedFields)> {
+    fn other_words(&self) -> Vec<(String, SignedFields)> {
         let with = |last: Option<&'static str>| SignedFields { last, ..self.clone() };
         let others = WORDS.into_iter().filter(|word| self.last != Some(word)).map(|word| {
             let change = match self.last {
@@ -184,7 +188,7 @@ impl SignedFields {
     }
 
     /// Returns the variants with an empty field too many or too few.
-    fn places(&self) -> Vec<(String, SignedFields)> {
+    fn empty_fields(&self) -> Vec<(String, SignedFields)> {
         let missing = self.members.as_ref().filter(|members| members.is_empty()).map(|_| {
             ("the empty field for members was left out".to_owned(), SignedFields { members: None, ..self.clone() })
         });

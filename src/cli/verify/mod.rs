@@ -61,16 +61,16 @@ fn find(
     let now = at.unwrap_or_else(clock::now);
     match (app, &product) {
         (App::LeanCloud(app), SigningJob::LeanCloud) => {
-            let (at, nonce) = signed_moment(at, moment)?;
+            let (at, nonce) = signing_time_and_nonce(at, moment)?;
             Ok(leancloud::find((app, apps), &ask, app.timestamp(at), &nonce, signature, keys))
         }
         (_, SigningJob::TalkJs(TalkJsProduct::Signature)) => Ok(talkjs::find(&ask.client, signature, keys)),
         (_, SigningJob::Ably(AblyProduct::TokenRequest { ttl_ms })) => {
-            let (at, nonce) = signed_moment(at, moment)?;
+            let (at, nonce) = signing_time_and_nonce(at, moment)?;
             let params = TokenParams {
                 key_name: String::new(),
                 ttl: Some(*ttl_ms),
-                capability: Some(Capability::of(&ask.wants).to_string()),
+                capability: Some(Capability::from_grants(&ask.requested_grants).to_string()),
                 client_id: Some(ask.client),
                 timestamp: at.0,
                 nonce: nonce.as_str().to_owned(),
@@ -85,7 +85,7 @@ fn find(
 ///
 /// # Errors
 /// Returns an error if one of them is missing. Both are a part of the signed text.
-fn signed_moment(at: Option<Millis>, moment: &SigningTime) -> Result<(Millis, Nonce), CommandError> {
+fn signing_time_and_nonce(at: Option<Millis>, moment: &SigningTime) -> Result<(Millis, Nonce), CommandError> {
     match (at, moment.nonce()?) {
         (Some(at), Some(nonce)) => Ok((at, nonce)),
         _ => Err(CommandError::Usage(
@@ -96,12 +96,12 @@ fn signed_moment(at: Option<Millis>, moment: &SigningTime) -> Result<(Millis, No
 
 /// The limit between timestamps in seconds and in milliseconds. It is a day in 1973 in milliseconds, and a day in the
 /// year 5138 in seconds.
-const BETWEEN: u64 = 100_000_000_000;
+const SECONDS_LIMIT: u64 = 100_000_000_000;
 
 /// Returns the timestamp in the other unit.
-fn timestamps(timestamp: u64) -> impl Iterator<Item = (String, u64)> {
+fn other_units(timestamp: u64) -> impl Iterator<Item = (String, u64)> {
     let other = match timestamp {
-        BETWEEN.. => ("the timestamp is in seconds, not milliseconds", timestamp / 1000),
+        SECONDS_LIMIT.. => ("the timestamp is in seconds, not milliseconds", timestamp / 1000),
         _ => ("the timestamp is in milliseconds, not seconds", timestamp.saturating_mul(1000)),
     };
     std::iter::once((other.0.to_owned(), other.1))

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use super::keys::CandidateKey;
 use crate::crypto::mac::{HmacSha1, HmacSha256};
-use crate::crypto::{base64, base64url_decode, equal};
+use crate::crypto::{base64, base64url_decode, constant_time_eq};
 
 /// The maximum number of mistakes that are combined. Mistakes in the encoding and hash of the signature are not
 /// counted.
-const MOST: usize = 2;
+const MAX_CHANGES: usize = 2;
 
 /// The form of a vendor's signatures.
 #[derive(Clone, Copy, Debug)]
@@ -67,16 +67,16 @@ pub(super) fn search(
     messages: &[CandidateMessage],
     keys: &[CandidateKey],
 ) -> Option<FoundSignature> {
-    let readings = readings(signature, style);
-    (0..=MOST).find_map(|changes| {
+    let readings = decode_signature(signature, style);
+    (0..=MAX_CHANGES).find_map(|changes| {
         readings.iter().find_map(|reading| {
-            keys.iter().find_map(|key| with_key(reading, key, messages, changes.checked_sub(key.change_count())?))
+            keys.iter().find_map(|key| find_message(reading, key, messages, changes.checked_sub(key.change_count())?))
         })
     })
 }
 
 /// Finds the message with `left` changes whose MAC with this key is the signature.
-fn with_key(
+fn find_message(
     reading: &DecodedSignature,
     key: &CandidateKey,
     messages: &[CandidateMessage],
@@ -84,7 +84,7 @@ fn with_key(
 ) -> Option<FoundSignature> {
     let mac = reading.algorithm.keyed(key.secret.expose());
     let mut candidates = messages.iter().filter(|message| message.changes.len() == left);
-    let message = candidates.find(|message| equal(&mac.of(&message.text), &reading.mac))?;
+    let message = candidates.find(|message| constant_time_eq(&mac.mac(&message.text), &reading.mac))?;
     let changes = [reading.changes.as_slice(), key.change.as_slice(), &message.changes].concat();
     Some(FoundSignature { changes, message: message.text.clone(), key: key.index })
 }
@@ -99,12 +99,12 @@ pub(super) fn messages<F>(
     let mut seen = HashSet::from([text(right)]);
     let mut messages = vec![CandidateMessage { changes: Vec::new(), text: text(right) }];
     let mut last = changes(right).into_iter().map(|(change, fields)| (vec![change], fields)).collect::<Vec<_>>();
-    for depth in 1..=MOST {
+    for depth in 1..=MAX_CHANGES {
         last.retain(|(_, fields)| seen.insert(text(fields)));
         messages.extend(
             last.iter().map(|(changes, fields)| CandidateMessage { changes: changes.clone(), text: text(fields) }),
         );
-        if depth < MOST {
+        if depth < MAX_CHANGES {
             let further = |(made, fields): &(Vec<String>, F)| -> Vec<(Vec<String>, F)> {
                 let all = changes(fields).into_iter();
                 all.map(|(change, fields)| ([made.as_slice(), &[change]].concat(), fields)).collect()
@@ -115,7 +115,7 @@ pub(super) fn messages<F>(
     messages
 }
 
-fn readings(signature: &str, style: SignatureStyle) -> Vec<DecodedSignature> {
+fn decode_signature(signature: &str, style: SignatureStyle) -> Vec<DecodedSignature> {
     let text = signature.trim();
     let padded = (text != signature).then(|| "there is white space around it".to_owned());
     let read = |(form, mac): (MacEncoding, Vec<u8>)| {
@@ -131,11 +131,11 @@ fn readings(signature: &str, style: SignatureStyle) -> Vec<DecodedSignature> {
         let changes = [padded.clone(), written, made].into_iter().flatten().collect();
         Some(DecodedSignature { changes, algorithm, mac })
     };
-    forms(text).into_iter().filter_map(read).collect()
+    decode_text(text).into_iter().filter_map(read).collect()
 }
 
 /// Decodes the text in every encoding that is possible.
-fn forms(text: &str) -> Vec<(MacEncoding, Vec<u8>)> {
+fn decode_text(text: &str) -> Vec<(MacEncoding, Vec<u8>)> {
     let mut forms = Vec::new();
     if let Ok(bytes) = hex::decode(text) {
         let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -151,7 +151,7 @@ fn forms(text: &str) -> Vec<(MacEncoding, Vec<u8>)> {
 
 /// Returns true if the text can be decoded to a MAC.
 pub(super) fn is_mac(signature: &str, style: SignatureStyle) -> bool {
-    !readings(signature, style).is_empty()
+    !decode_signature(signature, style).is_empty()
 }
 
 /// A key, prepared for one algorithm.
@@ -161,7 +161,7 @@ enum PreparedKey {
 }
 
 impl PreparedKey {
-    fn of(&self, message: &str) -> Vec<u8> {
+    fn mac(&self, message: &str) -> Vec<u8> {
         match self {
             PreparedKey::Sha1(key) => key.mac(message.as_bytes()).into(),
             PreparedKey::Sha256(key) => key.mac(message.as_bytes()).into(),

@@ -14,7 +14,7 @@ const STYLE: SignatureStyle =
     SignatureStyle { algorithm: MacAlgorithm::HmacSha256, encoding: MacEncoding::OtherBase64, tried: "" };
 
 /// The longest lifetime that Ably accepts, in seconds.
-const LONGEST_AT_ABLY: u64 = 24 * 60 * 60;
+const MAX_ABLY_TTL_SECONDS: u64 = 24 * 60 * 60;
 
 type TokenClaims = Map<String, Value>;
 
@@ -44,7 +44,7 @@ pub(super) fn find(token: &str, wanted: &ExpectedToken<'_>, keys: &CandidateKeys
         return finding;
     };
     let signature = text.get(message.len() + 1..).unwrap_or_default();
-    finding.key = signed_by(message, signature, keys, &mut finding.differences);
+    finding.key = find_signing_key(message, signature, keys, &mut finding.differences);
     finding.differences.extend(wrong_header(&header, finding.key, wanted.app, keys));
     finding.differences.extend(match wanted.product {
         SigningJob::Ably(_) => ably_claims(&claims, text, wanted),
@@ -57,12 +57,17 @@ pub(super) fn find(token: &str, wanted: &ExpectedToken<'_>, keys: &CandidateKeys
 fn parts(token: &str) -> Option<(&str, TokenClaims, TokenClaims)> {
     let (message, _) = token.rsplit_once('.')?;
     let (header, payload) = message.split_once('.')?;
-    let object = |part: &str| json::object(&base64url_decode(part)?).ok();
+    let object = |part: &str| json::parse_object(&base64url_decode(part)?).ok();
     Some((message, object(header)?, object(payload)?))
 }
 
 /// Returns the index of the app's key that signed the token. Adds mistakes to `differences`.
-fn signed_by(message: &str, signature: &str, keys: &CandidateKeys, differences: &mut Vec<String>) -> Option<usize> {
+fn find_signing_key(
+    message: &str,
+    signature: &str,
+    keys: &CandidateKeys,
+    differences: &mut Vec<String>,
+) -> Option<usize> {
     let message = CandidateMessage { changes: Vec::new(), text: message.to_owned() };
     let Some(found) = search(signature, STYLE, &[message], &keys.all()) else {
         differences.push("no key of this configuration made its signature with HMAC-SHA256".to_owned());
@@ -73,11 +78,11 @@ fn signed_by(message: &str, signature: &str, keys: &CandidateKeys, differences: 
 }
 
 fn wrong_header(header: &TokenClaims, key: Option<usize>, app: &App, keys: &CandidateKeys) -> Vec<String> {
-    let alg = differs(header, "alg", "HS256");
+    let alg = describe_difference(header, "alg", "HS256");
     let App::Ably(_) = app else { return alg.into_iter().collect() };
     let names: Vec<String> = keys.each().map(|(name, _)| name).collect();
     let kid = match key.and_then(|place| names.get(place)).or(names.first()) {
-        Some(name) => differs(header, "kid", name),
+        Some(name) => describe_difference(header, "kid", name),
         None => None,
     };
     alg.into_iter().chain(kid).collect()
@@ -90,11 +95,11 @@ fn talkjs_claims(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Vec<String
         _ => ("app", talkjs::APP_TOKEN_SECONDS),
     };
     let subject = match kind {
-        "user" => differs(claims, "sub", &wanted.ask.client),
+        "user" => describe_difference(claims, "sub", &wanted.ask.client),
         _ => claims.contains_key("sub").then(|| "`sub` is present, but a server's token has none".to_owned()),
     };
-    let expiry = times(claims, wanted, lives);
-    [differs(claims, "tokenType", kind), differs(claims, "iss", app.app_id()), subject]
+    let expiry = check_times(claims, wanted, lives);
+    [describe_difference(claims, "tokenType", kind), describe_difference(claims, "iss", app.app_id()), subject]
         .into_iter()
         .flatten()
         .chain(expiry)
@@ -112,13 +117,13 @@ fn ably_claims(claims: &TokenClaims, token: &str, wanted: &ExpectedToken<'_>) ->
         Err(wrong) => (None, Some(wrong)),
     };
     let expiry = seconds(claims, "exp").ok();
-    let too_long = issued.zip(expiry).filter(|(issued, expiry)| expiry.saturating_sub(*issued) > LONGEST_AT_ABLY);
+    let too_long = issued.zip(expiry).filter(|(issued, expiry)| expiry.saturating_sub(*issued) > MAX_ABLY_TTL_SECONDS);
     let too_long = too_long.map(|_| "it is valid for more than the 24 hours that Ably accepts".to_owned());
     let early = issued.filter(|issued| *issued > wanted.now.seconds());
     let early = early.map(|issued| format!("`iat` is in the future: {}", Millis::from_seconds(issued)));
     let too_large =
-        (token.len() > ably::LONGEST_TOKEN).then(|| format!("it has {} bytes; keep it under 6 KB", token.len()));
-    let unknown = claims.keys().filter(|name| name.starts_with("x-ably-") && !ABLYS.contains(&name.as_str()));
+        (token.len() > ably::MAX_TOKEN_BYTES).then(|| format!("it has {} bytes; keep it under 6 KB", token.len()));
+    let unknown = claims.keys().filter(|name| name.starts_with("x-ably-") && !ABLY_CLAIMS.contains(&name.as_str()));
     let unknown = unknown.map(|name| format!("`{name}` is not a claim of Ably, but only those may start with x-ably-"));
     let all = [
         wrong,
@@ -126,22 +131,22 @@ fn ably_claims(claims: &TokenClaims, token: &str, wanted: &ExpectedToken<'_>) ->
         too_long,
         too_large,
         capability(claims, wanted),
-        differs(claims, "x-ably-clientId", &wanted.ask.client),
+        describe_difference(claims, "x-ably-clientId", &wanted.ask.client),
     ];
-    all.into_iter().flatten().chain(unknown).chain(times(claims, wanted, lives)).collect()
+    all.into_iter().flatten().chain(unknown).chain(check_times(claims, wanted, lives)).collect()
 }
 
-const ABLYS: [&str; 3] = ["x-ably-capability", "x-ably-clientId", "x-ably-revocation-key"];
+const ABLY_CLAIMS: [&str; 3] = ["x-ably-capability", "x-ably-clientId", "x-ably-revocation-key"];
 
 /// Describes how the capability of the token differs from the expected one. Order and white space do not matter.
 fn capability(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Option<String> {
     const NAME: &str = "x-ably-capability";
-    let right = Capability::of(&wanted.ask.wants);
+    let right = Capability::from_grants(&wanted.ask.requested_grants);
     let text = match claims.get(NAME) {
         None => return Some(format!("`{NAME}` is missing, so the token can do everything that the key can do")),
         Some(Value::String(text)) => text,
         Some(other) => {
-            return Some(format!("`{NAME}` is {}, and must be the capability's JSON in a string", kind(other)));
+            return Some(format!("`{NAME}` is {}, and must be the capability's JSON in a string", json_kind(other)));
         }
     };
     match Capability::parse(text) {
@@ -151,7 +156,7 @@ fn capability(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Option<String
 }
 
 /// Describes what is wrong with the times: `exp`, which is required, and `nbf`, which is optional.
-fn times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> Vec<String> {
+fn check_times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> Vec<String> {
     let expiry = match seconds(claims, "exp") {
         Err(wrong) => Some(wrong),
         Ok(expiry) if expiry <= wanted.now.seconds() => {
@@ -176,25 +181,25 @@ fn times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> Vec<St
 fn seconds(claims: &TokenClaims, name: &str) -> Result<u64, String> {
     let value = claims.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
     match value.as_u64() {
-        Some(seconds) if seconds >= super::BETWEEN => {
+        Some(seconds) if seconds >= super::SECONDS_LIMIT => {
             Err(format!("`{name}` is in milliseconds, and must be in seconds"))
         }
         Some(seconds) => Ok(seconds),
-        None => Err(format!("`{name}` is {}, and must be a whole number of seconds", kind(value))),
+        None => Err(format!("`{name}` is {}, and must be a whole number of seconds", json_kind(value))),
     }
 }
 
 /// Describes how a claim differs from the expected text.
-fn differs(claims: &TokenClaims, name: &str, right: &str) -> Option<String> {
+fn describe_difference(claims: &TokenClaims, name: &str, right: &str) -> Option<String> {
     match claims.get(name) {
         Some(Value::String(found)) if found == right => None,
         None => Some(format!("`{name}` is missing, and must be \"{right}\"")),
         Some(Value::String(found)) => Some(format!("`{name}` is \"{}\", not \"{right}\"", found.escape_debug())),
-        Some(other) => Some(format!("`{name}` is {}, and must be a string: \"{right}\"", kind(other))),
+        Some(other) => Some(format!("`{name}` is {}, and must be a string: \"{right}\"", json_kind(other))),
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -1,44 +1,46 @@
 //! Blocks. Users block conversations only for themselves.
 
 use super::super::entry::{EntryKind, ModerationEntry};
-use super::sanctions::{for_app, holds_in};
+use super::sanctions::{app_suffix, applies_in};
 use super::user_command::UserCommand;
 use super::{EntryChanges, RejectReason};
 use crate::policy::{Block, UserEntry};
 
 /// The maximum number of blocks per user. Any user can block any name, so without a limit any user could fill the
 /// store.
-const MOST: usize = 1000;
+const MAX_BLOCKS_PER_USER: usize = 1000;
 
 impl UserCommand<'_, '_> {
     pub(super) fn block(&self) -> Result<EntryChanges, RejectReason> {
         let (user, conversation, app) = (self.user.to_owned(), self.wish.scope.clone(), self.wish.app.clone());
-        let work = self.put(ModerationEntry::Block(Block { user, conversation, app, origin: self.origin() }));
-        let blocks = self.index.register().all_about(self.user).filter(|entry| matches!(entry, UserEntry::Block(_)));
-        if !work.0.is_empty() && blocks.count() >= MOST {
-            return Err(RejectReason::Conflict(format!("the user already has {MOST} blocks: lift some of them")));
+        let work = self.set_entry(ModerationEntry::Block(Block { user, conversation, app, origin: self.origin() }));
+        let blocks = self.index.entries().all_about(self.user).filter(|entry| matches!(entry, UserEntry::Block(_)));
+        if !work.0.is_empty() && blocks.count() >= MAX_BLOCKS_PER_USER {
+            return Err(RejectReason::Conflict(format!(
+                "the user already has {MAX_BLOCKS_PER_USER} blocks: lift some of them"
+            )));
         }
         Ok(work)
     }
 
     pub(super) fn lift_block(&self) -> Result<EntryChanges, RejectReason> {
         let is_here = |record: &ModerationEntry| {
-            let here = record.scope().is_some_and(|scope| *scope.home() == self.wish.scope);
+            let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.wish.scope);
             here && record.app() == self.wish.app.as_ref()
         };
         let gone: Vec<ModerationEntry> =
-            self.index.of(EntryKind::Blocks, self.user).into_iter().filter(is_here).collect();
+            self.index.entries_of_user(EntryKind::Blocks, self.user).into_iter().filter(is_here).collect();
         let is_gone =
             |block: &Block| gone.iter().any(|gone| matches!(gone, ModerationEntry::Block(own) if own == block));
-        for register in [self.policy().register(), self.index.register()] {
+        for register in [self.policy().entries(), self.index.entries()] {
             for app in &self.apps {
-                let near = register.about(self.user, app.name(), Some(&self.wish.scope));
+                let near = register.entries_near(self.user, app.name(), Some(&self.wish.scope));
                 let blocks =
                     near.filter_map(|entry| if let UserEntry::Block(block) = entry { Some(block) } else { None });
                 let mut left =
-                    blocks.filter(|block| holds_in(&block.conversation, &self.wish.scope) && !is_gone(block));
+                    blocks.filter(|block| applies_in(&block.conversation, &self.wish.scope) && !is_gone(block));
                 if let Some(left) = left.next() {
-                    return Err(still_blocked(left));
+                    return Err(still_blocked_reason(left));
                 }
             }
         }
@@ -46,12 +48,12 @@ impl UserCommand<'_, '_> {
     }
 }
 
-fn still_blocked(Block { conversation, app, origin, .. }: &Block) -> RejectReason {
+fn still_blocked_reason(Block { conversation, app, origin, .. }: &Block) -> RejectReason {
     match origin.line() {
         Some(line) => RejectReason::File(line, format!("the user is blocked in {conversation}")),
         None => RejectReason::Conflict(format!(
             "the user is blocked in {conversation}{}: lift that entry",
-            for_app(app.as_ref())
+            app_suffix(app.as_ref())
         )),
     }
 }

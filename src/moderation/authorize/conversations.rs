@@ -1,7 +1,7 @@
 //! Conversations: their kind and their owner. The owner is set once.
 
 use super::super::entry::{ModerationEntry, RegisteredConversation};
-use super::super::index::OWNER;
+use super::super::index::OWNER_ROLE;
 use super::user_command::UserCommand;
 use super::{EntryChanges, RejectReason};
 use crate::model::ConversationKind;
@@ -12,7 +12,7 @@ impl UserCommand<'_, '_> {
         kind: Option<ConversationKind>,
         owner: Option<&str>,
     ) -> Result<EntryChanges, RejectReason> {
-        let id = self.conversation_id()?;
+        let id = self.check_conversation_id()?;
         let before = self.index.conversation(id, self.wish.app.as_ref());
         let known = before.and_then(|before| before.owner.as_deref());
         if let Some(owner) = owner {
@@ -22,14 +22,14 @@ impl UserCommand<'_, '_> {
         if returns && !self.is_service() {
             return Err(RejectReason::NotOutranked("only services can restore a conversation's owner".to_owned()));
         }
-        let own = ConversationKind::by_id(id);
+        let own = ConversationKind::from_id(id);
         if own == ConversationKind::Temporary && kind.is_some_and(|kind| kind != own) {
-            return Err(RejectReason::Unfit("a conversation whose id starts with `_tmp:` is temporary".to_owned()));
+            return Err(RejectReason::Invalid("a conversation whose id starts with `_tmp:` is temporary".to_owned()));
         }
         let kind = kind.or(before.map(|before| before.kind)).unwrap_or(own);
         let owner = owner.or(known).map(str::to_owned);
         let (id, app, origin) = (id.to_owned(), self.wish.app.clone(), self.origin());
-        Ok(self.put(ModerationEntry::Conversation(RegisteredConversation {
+        Ok(self.set_entry(ModerationEntry::Conversation(RegisteredConversation {
             id,
             app,
             kind,
@@ -50,15 +50,15 @@ impl UserCommand<'_, '_> {
             ));
         }
         if owner == "*" {
-            return Err(RejectReason::Unfit("`*` is not a user".to_owned()));
+            return Err(RejectReason::Invalid("`*` is not a user".to_owned()));
         }
-        self.listed(OWNER)?;
-        self.unfiled(owner)
+        self.check_listed(OWNER_ROLE)?;
+        self.check_not_in_policy_file(owner)
     }
 
     /// Forgets everything except the owner, because no other user must become the owner.
     pub(super) fn forget_conversation(&self) -> Result<EntryChanges, RejectReason> {
-        let id = self.conversation_id()?;
+        let id = self.check_conversation_id()?;
         let before = self.index.conversation(id, self.wish.app.as_ref());
         let Some(before) = before.filter(|before| !before.forgotten) else { return Ok((Vec::new(), Vec::new())) };
         let Some(owner) = before.owner.as_deref() else {
@@ -69,7 +69,7 @@ impl UserCommand<'_, '_> {
                 "the owner would lose its role there, and the moderator does not outrank the owner".to_owned(),
             ));
         }
-        Ok(self.put(ModerationEntry::Conversation(RegisteredConversation {
+        Ok(self.set_entry(ModerationEntry::Conversation(RegisteredConversation {
             forgotten: true,
             origin: self.origin(),
             ..before.clone()
@@ -78,7 +78,7 @@ impl UserCommand<'_, '_> {
 
     /// Returns the id of the conversation. Rejects the command if the policy file or an entry for other apps defines
     /// the conversation.
-    fn conversation_id(&self) -> Result<&str, RejectReason> {
+    fn check_conversation_id(&self) -> Result<&str, RejectReason> {
         let id = self.wish.scope.exact().unwrap_or_default();
         let mut filed = self.policy().document().entries.conversations.iter().filter(|filed| filed.id == *id);
         if let Some(filed) = filed.find(|filed| self.is_about(filed.app.as_ref())) {

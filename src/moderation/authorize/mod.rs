@@ -36,7 +36,7 @@ pub struct CommandAuthorizer<'a> {
     /// The authenticated caller.
     pub caller: &'a Caller,
     /// The facts that another service reported about the conversation, by app.
-    pub told: &'a HashMap<Arc<str>, Vec<ConversationFacts>>,
+    pub facts: &'a HashMap<Arc<str>, Vec<ConversationFacts>>,
     /// The time of the decision.
     pub now: Millis,
 }
@@ -47,11 +47,11 @@ pub struct CommandOutcome {
     /// The entries that are new or changed.
     pub set: Vec<ModerationEntry>,
     /// The entries that are deleted.
-    pub gone: Vec<ModerationEntry>,
+    pub deleted: Vec<ModerationEntry>,
     /// The users that the command succeeded for. It also succeeds if its effect existed before.
     pub succeeded: Vec<String>,
     /// The users of `succeeded` that have no changed entry, and that may be enforced at vendors again.
-    pub again: Vec<String>,
+    pub enforce_again: Vec<String>,
     /// The users that the command failed for.
     pub failed: Vec<RejectedUser>,
     /// The rules that allowed the command, without duplicates.
@@ -66,7 +66,7 @@ pub struct RejectedUser {
     /// The user.
     pub user: String,
     /// The reason.
-    pub why: RejectReason,
+    pub reason: RejectReason,
 }
 
 /// The entries to set and the entries to delete.
@@ -74,50 +74,52 @@ type EntryChanges = (Vec<ModerationEntry>, Vec<ModerationEntry>);
 
 impl<'a> CommandAuthorizer<'a> {
     /// Decides about a command with the entries that are known now.
-    pub fn rule(&self, index: &ModerationIndex, wish: &ModerationCommand) -> CommandOutcome {
+    pub fn authorize(&self, index: &ModerationIndex, wish: &ModerationCommand) -> CommandOutcome {
         // For all entries, the channels of a room count as the room. The same is true for the scope of a command.
-        let wish = &ModerationCommand { scope: wish.scope.home().into_owned(), ..wish.clone() };
+        let wish = &ModerationCommand { scope: wish.scope.home_conversation().into_owned(), ..wish.clone() };
         let mut ruling = CommandOutcome::default();
         for (number, user) in wish.users.iter().enumerate() {
             if wish.users[..number].contains(user) {
                 continue;
             }
-            match self.rule_on(index, wish, user, &mut ruling) {
+            match self.authorize_for_user(index, wish, user, &mut ruling) {
                 Ok(()) => ruling.succeeded.push(user.clone()),
-                Err(why) => ruling.failed.push(RejectedUser { user: user.clone(), why }),
+                Err(why) => ruling.failed.push(RejectedUser { user: user.clone(), reason: why }),
             }
         }
         ruling
     }
 
-    fn rule_on(
+    fn authorize_for_user(
         &self,
         index: &ModerationIndex,
         wish: &ModerationCommand,
         user: &str,
         ruling: &mut CommandOutcome,
     ) -> Result<(), RejectReason> {
-        self.check(wish, user)?;
-        self.allow(index, wish, user, &mut ruling.rules)?;
+        self.check_valid(wish, user)?;
+        self.check_policy(index, wish, user, &mut ruling.rules)?;
         let part = UserCommand::new(self, index, wish, user);
-        part.hold_to_rules()?;
-        let (set, gone) = part.decide()?;
-        if set.is_empty() && gone.is_empty() && part.may_be_repeated() {
-            ruling.again.push(user.to_owned());
+        part.check_moderation_rules()?;
+        let (set, gone) = part.changes()?;
+        if set.is_empty() && gone.is_empty() && part.may_enforce_again() {
+            ruling.enforce_again.push(user.to_owned());
         }
         ruling.set.extend(set);
-        ruling.gone.extend(gone);
+        ruling.deleted.extend(gone);
         Ok(())
     }
 
     /// Checks the conditions that apply to every caller. Without them the policy would decide about something else than
     /// the command does, or about nothing.
-    fn check(&self, wish: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
-        let unfit = |flaw: &str| Err(RejectReason::Unfit(flaw.to_owned()));
-        if wish.apps(self.engine).next().is_none() || wish.is_stray(self.engine) && !wish.kind.is_lifting() {
+    fn check_valid(&self, wish: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
+        let unfit = |flaw: &str| Err(RejectReason::Invalid(flaw.to_owned()));
+        if wish.apps(self.engine).next().is_none()
+            || wish.is_for_unconfigured_app(self.engine) && !wish.kind.is_lifting()
+        {
             return unfit("there is no such app");
         }
-        if wish.is_stray(self.engine) && !wish.client.is_empty() && !wish.is_for_oneself() {
+        if wish.is_for_unconfigured_app(self.engine) && !wish.client.is_empty() && !wish.is_for_oneself() {
             return unfit("the app is not configured: only services that act as themselves can lift its entries");
         }
         if wish.client.is_empty() && self.caller.kind == CallerKind::User {
@@ -136,19 +138,19 @@ impl<'a> CommandAuthorizer<'a> {
     }
 
     /// Asks the policy about the command at every app that the command concerns.
-    fn allow(
+    fn check_policy(
         &self,
         index: &ModerationIndex,
         wish: &ModerationCommand,
         user: &str,
         rules: &mut Vec<String>,
     ) -> Result<(), RejectReason> {
-        let registers = [self.engine.policy.register(), index.register()];
+        let registers = [self.engine.policy.entries(), index.entries()];
         for app in wish.apps(self.engine) {
-            let facts = DecisionData { registers: &registers, told: self.told_at(app) };
+            let facts = DecisionData { entries: &registers, facts: self.facts_for_app(app) };
             let decided =
                 self.engine.policy.decide(wish.policy_request_for_user(app, user), self.caller, facts, self.now);
-            let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.spend();
+            let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.into_parts();
             let new: Vec<String> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
             rules.extend(new);
         }
@@ -163,7 +165,7 @@ impl<'a> CommandAuthorizer<'a> {
         EntryAuthor { kind: CallerKind::User, subject: wish.client.clone(), role: None }
     }
 
-    fn told_at(&self, app: &App) -> &'a [ConversationFacts] {
-        self.told.get(app.name()).map_or(&[], Vec::as_slice)
+    fn facts_for_app(&self, app: &App) -> &'a [ConversationFacts] {
+        self.facts.get(app.name()).map_or(&[], Vec::as_slice)
     }
 }

@@ -8,9 +8,9 @@ pub enum RejectReason {
     /// The policy denies the command.
     Denied(Box<Denial>),
     /// The command is invalid for every caller.
-    Unfit(String),
+    Invalid(String),
     /// The user has no role in the conversation, and its moderators act only on users who have a role in it.
-    NotThere,
+    NoRole,
     /// The user's role, the role that would remain, or the role to be given is not weaker than the moderator's role.
     NotOutranked(String),
     /// The policy file decides otherwise, in the line of this number.
@@ -24,8 +24,8 @@ impl RejectReason {
     pub fn code(&self) -> &'static str {
         match self {
             RejectReason::Denied(denial) => denial.code(),
-            RejectReason::Unfit(_) => "invalid",
-            RejectReason::NotThere => "not_there",
+            RejectReason::Invalid(_) => "invalid",
+            RejectReason::NoRole => "not_there",
             RejectReason::NotOutranked(_) => "not_outranked",
             RejectReason::File(..) => "file",
             RejectReason::Conflict(_) => "conflict",
@@ -33,16 +33,16 @@ impl RejectReason {
     }
 
     /// Returns the message for the moderator.
-    pub fn public(&self) -> String {
+    pub fn public_message(&self) -> String {
         match self {
-            RejectReason::Denied(denial) => denial.public(),
-            RejectReason::NotThere => {
+            RejectReason::Denied(denial) => denial.public_message(),
+            RejectReason::NoRole => {
                 "the user has no role there; moderators of a conversation act only on users who have a role in it"
                     .to_owned()
             }
-            RejectReason::Unfit(sentence) | RejectReason::NotOutranked(sentence) | RejectReason::Conflict(sentence) => {
-                sentence.clone()
-            }
+            RejectReason::Invalid(sentence)
+            | RejectReason::NotOutranked(sentence)
+            | RejectReason::Conflict(sentence) => sentence.clone(),
             RejectReason::File(line, sentence) => {
                 format!("{sentence} by the policy file, line {line}; change it there")
             }
@@ -50,10 +50,10 @@ impl RejectReason {
     }
 
     /// Returns the message for the operator's log.
-    pub fn log(&self) -> String {
+    pub fn log_message(&self) -> String {
         match self {
-            RejectReason::Denied(denial) => denial.log(),
-            _ => self.public(),
+            RejectReason::Denied(denial) => denial.log_message(),
+            _ => self.public_message(),
         }
     }
 }

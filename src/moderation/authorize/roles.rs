@@ -3,56 +3,56 @@
 use std::sync::Arc;
 
 use super::super::entry::{EntryKind, ModerationEntry};
-use super::super::index::OWNER;
+use super::super::index::OWNER_ROLE;
 use super::user_command::UserCommand;
 use super::{EntryChanges, RejectReason};
 use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, RoleGrant, UserEntry};
 
 impl UserCommand<'_, '_> {
     pub(super) fn set_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
-        if word == OWNER {
+        if word == OWNER_ROLE {
             return Err(RejectReason::Conflict("an owner is set once, with the conversation".to_owned()));
         }
-        self.listed(word)?;
-        self.unfiled(self.user)?;
-        self.alone()?;
-        Ok(self.put(self.record(RoleGrant::Word(word.into()))))
+        self.check_listed(word)?;
+        self.check_not_in_policy_file(self.user)?;
+        self.check_no_other_role()?;
+        Ok(self.set_entry(self.role_entry(RoleGrant::RoleName(word.into()))))
     }
 
     /// Replaces the role with an entry that says that it was removed. Then no token and no other service gives it
     /// again.
     pub(super) fn remove_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
-        self.unfiled(self.user)?;
-        self.alone()?;
-        let removed = self.record(RoleGrant::Removed);
+        self.check_not_in_policy_file(self.user)?;
+        self.check_no_other_role()?;
+        let removed = self.role_entry(RoleGrant::Removed);
         let before = self.index.find(&removed.key());
-        self.unlisted(before.as_ref(), word)?;
-        let was_removed = before.is_some_and(|before| before.says_the_same_as(&removed));
+        self.check_unlisted_role(before.as_ref(), word)?;
+        let was_removed = before.is_some_and(|before| before.has_same_content(&removed));
         for rank in self.apps.iter().map(|app| self.rank(self.user, app)) {
-            match self.obstacle(&rank, word) {
-                Some(_) if was_removed && !self.holds(&rank, word) => return Ok((Vec::new(), Vec::new())),
+            match self.removal_obstacle_reason(&rank, word) {
+                Some(_) if was_removed && !self.has_role(&rank, word) => return Ok((Vec::new(), Vec::new())),
                 Some(obstacle) => return Err(obstacle),
                 None => {}
             }
         }
         if !self.is_service() {
-            self.outranks_what_is_left(&removed)?;
+            self.check_outranks_remaining_role(&removed)?;
         }
-        Ok(self.put(removed))
+        Ok(self.set_entry(removed))
     }
 
     /// Checks a role that the policy does not list, or no longer lists. It is removed by its own name, if the stored
     /// entry has this name.
-    fn unlisted(&self, before: Option<&ModerationEntry>, word: &str) -> Result<(), RejectReason> {
+    fn check_unlisted_role(&self, before: Option<&ModerationEntry>, word: &str) -> Result<(), RejectReason> {
         let held = match before {
-            Some(ModerationEntry::Role(_, RoleBinding { held: RoleGrant::Removed, .. })) => return Ok(()),
-            Some(ModerationEntry::Role(_, RoleBinding { held: RoleGrant::Word(held), .. })) => Some(&**held),
+            Some(ModerationEntry::Role(_, RoleBinding { grant: RoleGrant::Removed, .. })) => return Ok(()),
+            Some(ModerationEntry::Role(_, RoleBinding { grant: RoleGrant::RoleName(held), .. })) => Some(&**held),
             _ => None,
         };
         match held {
             Some(held) if held == word => Ok(()),
-            Some(held) if self.listed(held).is_err() => Err(is_another(held, word)),
-            _ if self.listed(word).is_err() => Err(RejectReason::Conflict(format!(
+            Some(held) if self.check_listed(held).is_err() => Err(different_role_reason(held, word)),
+            _ if self.check_listed(word).is_err() => Err(RejectReason::Conflict(format!(
                 "the policy lists no role {word}, and the user has no stored role of that name there"
             ))),
             _ => Ok(()),
@@ -61,63 +61,63 @@ impl UserCommand<'_, '_> {
 
     /// Returns why the role cannot be removed in this scope: the user has another role, or a wider scope gives the
     /// role.
-    fn obstacle(&self, rank: &Rank, word: &str) -> Option<RejectReason> {
-        let held = self.ladder().word(rank.held?);
+    fn removal_obstacle_reason(&self, rank: &Rank, word: &str) -> Option<RejectReason> {
+        let held = self.role_hierarchy().name(rank.held?);
         if held != word {
-            return Some(is_another(held, word));
+            return Some(different_role_reason(held, word));
         }
         let wider = rank.scope.as_ref().filter(|scope| **scope != self.wish.scope)?;
         Some(RejectReason::Conflict(format!("the user is {word} by a role in {wider}: change that role")))
     }
 
-    fn holds(&self, rank: &Rank, word: &str) -> bool {
-        rank.held.is_some_and(|held| self.ladder().word(held) == word)
+    fn has_role(&self, rank: &Rank, word: &str) -> bool {
+        rank.held.is_some_and(|held| self.role_hierarchy().name(held) == word)
     }
 
-    fn record(&self, held: RoleGrant) -> ModerationEntry {
+    fn role_entry(&self, held: RoleGrant) -> ModerationEntry {
         let (scope, app) = (self.wish.scope.clone(), self.wish.app.clone());
         ModerationEntry::Role(
             self.user.to_owned(),
-            RoleBinding { scope, app, held, listed: false, origin: self.origin() },
+            RoleBinding { scope, app, grant: held, listed: false, origin: self.origin() },
         )
     }
 
-    pub(super) fn listed(&self, word: &str) -> Result<(), RejectReason> {
-        let known = self.ladder().role(word).is_some();
-        if known { Ok(()) } else { Err(RejectReason::Unfit(format!("the policy lists no role {word}"))) }
+    pub(super) fn check_listed(&self, word: &str) -> Result<(), RejectReason> {
+        let known = self.role_hierarchy().find(word).is_some();
+        if known { Ok(()) } else { Err(RejectReason::Invalid(format!("the policy lists no role {word}"))) }
     }
 
     /// Checks that the policy file does not set the user's role. If it does, only the policy file decides.
-    pub(super) fn unfiled(&self, user: &str) -> Result<(), RejectReason> {
-        let line = self.apps.iter().find_map(|app| self.policy().filed_role(user, app.name(), &self.wish.scope));
+    pub(super) fn check_not_in_policy_file(&self, user: &str) -> Result<(), RejectReason> {
+        let line = self.apps.iter().find_map(|app| self.policy().line_of_role(user, app.name(), &self.wish.scope));
         line.map_or(Ok(()), |line| Err(RejectReason::File(line, "the role there is set".to_owned())))
     }
 
     /// Checks that the user does not own the conversation, and has no role in the same scope for other apps. A role for
     /// other apps would remain in force.
-    fn alone(&self) -> Result<(), RejectReason> {
+    fn check_no_other_role(&self) -> Result<(), RejectReason> {
         let here = self.wish.scope.exact().map(|id| self.index.conversations_of(id)).into_iter().flatten();
         let mut known = here.filter(|conversation| !conversation.forgotten && self.is_about(conversation.app.as_ref()));
         if known.any(|conversation| conversation.owner.as_deref() == Some(self.user)) {
             return Err(RejectReason::Conflict("the user is the owner, and an owner is set once".to_owned()));
         }
-        let roles = self.index.at(EntryKind::Roles, self.user, &self.wish.scope);
-        let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(_, tenure) if tenure.held != RoleGrant::Removed);
+        let roles = self.index.entries_with_scope(EntryKind::Roles, self.user, &self.wish.scope);
+        let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(_, tenure) if tenure.grant != RoleGrant::Removed);
         let mut others = roles.iter().filter(held).filter(|record| record.app() != self.wish.app.as_ref());
         let Some(other) = others.find(|record| self.is_about(record.app())) else { return Ok(()) };
         let where_ = other.app().map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"));
         Err(RejectReason::Conflict(format!("the user has a role there for {where_}: change that role")))
     }
 
-    pub(super) fn outranks_role(&self, word: &str) -> Result<(), RejectReason> {
-        let given = self.ladder().role(word);
+    pub(super) fn check_outranks_role(&self, word: &str) -> Result<(), RejectReason> {
+        let given = self.role_hierarchy().find(word);
         if given.is_none() || self.own_role() <= given {
             return Err(RejectReason::NotOutranked(format!("the role {word} is not weaker than the moderator's own")));
         }
-        self.outranks_user()
+        self.check_outranks_user()
     }
 
-    pub(super) fn outranks_user(&self) -> Result<(), RejectReason> {
+    pub(super) fn check_outranks_user(&self) -> Result<(), RejectReason> {
         if self.outranks(self.user) {
             return Ok(());
         }
@@ -132,10 +132,10 @@ impl UserCommand<'_, '_> {
     }
 
     /// Checks that the role that remains, once `removed` is stored, is weaker than the moderator's role.
-    fn outranks_what_is_left(&self, removed: &ModerationEntry) -> Result<(), RejectReason> {
-        let moderation = self.moderation_with(removed);
+    fn check_outranks_remaining_role(&self, removed: &ModerationEntry) -> Result<(), RejectReason> {
+        let moderation = self.entries_with_role(removed);
         let is_weaker =
-            |app: &&_| self.rank(&self.wish.client, app).outranks(&self.rank_by(&moderation, self.user, app));
+            |app: &&_| self.rank(&self.wish.client, app).outranks(&self.rank_with_entries(&moderation, self.user, app));
         if self.apps.iter().all(is_weaker) {
             return Ok(());
         }
@@ -143,10 +143,10 @@ impl UserCommand<'_, '_> {
     }
 
     /// Returns all moderation entries of the user, with this role in place of the stored role.
-    fn moderation_with(&self, role: &ModerationEntry) -> EntryIndex {
+    fn entries_with_role(&self, role: &ModerationEntry) -> EntryIndex {
         let mut moderation = EntryIndex::default();
         let user: Arc<str> = Arc::from(self.user);
-        for entry in self.index.register().all_about(self.user) {
+        for entry in self.index.entries().all_about(self.user) {
             moderation.add(&user, entry.clone());
         }
         if let ModerationEntry::Role(_, tenure) = role {
@@ -159,6 +159,6 @@ impl UserCommand<'_, '_> {
     }
 }
 
-fn is_another(held: &str, word: &str) -> RejectReason {
+fn different_role_reason(held: &str, word: &str) -> RejectReason {
     RejectReason::Conflict(format!("the role there is {held}, not {word}"))
 }

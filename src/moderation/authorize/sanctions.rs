@@ -17,9 +17,9 @@ impl UserCommand<'_, '_> {
     ) -> Result<EntryChanges, RejectReason> {
         // A sanction that has already ended would only replace a sanction that is still in force.
         if terms.until.is_some_and(|until| until <= self.judge.now) {
-            return Err(RejectReason::Unfit("`until` must be in the future".to_owned()));
+            return Err(RejectReason::Invalid("`until` must be in the future".to_owned()));
         }
-        Ok(self.put(make(Sanction {
+        Ok(self.set_entry(make(Sanction {
             user: self.user.to_owned(),
             scope: self.wish.scope.clone(),
             app: self.wish.app.clone(),
@@ -33,21 +33,23 @@ impl UserCommand<'_, '_> {
     /// them, or if another sanction would remain in force.
     pub(super) fn lift(&self, table: EntryKind) -> Result<EntryChanges, RejectReason> {
         let is_here = |record: &ModerationEntry| {
-            let here = record.scope().is_some_and(|scope| *scope.home() == self.wish.scope);
-            here && record.app() == self.wish.app.as_ref() && is_on(record.until(), self.judge.now)
+            let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.wish.scope);
+            here && record.app() == self.wish.app.as_ref() && is_in_force(record.until(), self.judge.now)
         };
-        let gone: Vec<ModerationEntry> = self.index.of(table, self.user).into_iter().filter(is_here).collect();
+        let gone: Vec<ModerationEntry> =
+            self.index.entries_of_user(table, self.user).into_iter().filter(is_here).collect();
         if let Some(by) = gone.iter().map(ModerationEntry::origin).find(|origin| !self.may_lift(origin)) {
             let sentence =
                 format!("it was made {by}: only its author, or a moderator who outranks the author, can lift it");
             return Err(RejectReason::NotOutranked(sentence));
         }
-        let registers = [self.policy().register(), self.index.register()];
+        let registers = [self.policy().entries(), self.index.entries()];
         let near = registers.into_iter().flat_map(|register| self.apps.iter().map(move |app| (register, *app)));
-        let near = near.flat_map(|(register, app)| register.about(self.user, app.name(), Some(&self.wish.scope)));
-        let holding = near.filter_map(|entry| self.holding(table, entry));
+        let near =
+            near.flat_map(|(register, app)| register.entries_near(self.user, app.name(), Some(&self.wish.scope)));
+        let holding = near.filter_map(|entry| self.sanction_in_force(table, entry));
         let mut left = holding.filter(|left| !gone.iter().any(|gone| is_sanction(gone, left)));
-        left.next().map_or(Ok((Vec::new(), gone)), |left| Err(still_held(table, left)))
+        left.next().map_or(Ok((Vec::new(), gone)), |left| Err(still_sanctioned_reason(table, left)))
     }
 
     /// Returns whether the moderator may lift an entry. The moderator must be a service, be the author of the entry, or
@@ -57,43 +59,45 @@ impl UserCommand<'_, '_> {
         if self.is_service() || (*kind, subject) == (self.author.kind, &self.author.subject) {
             return true;
         }
-        let then = role.as_deref().map(|word| self.ladder().role(word));
+        let then = role.as_deref().map(|word| self.role_hierarchy().find(word));
         *kind == CallerKind::User && then != Some(None) && self.own_role() > then.flatten() && self.outranks(subject)
     }
 
     /// Returns the sanction of an entry if the entry is in the table, is in force, and applies in the scope of the
     /// command.
-    fn holding<'e>(&self, table: EntryKind, entry: &'e UserEntry) -> Option<&'e Sanction> {
+    fn sanction_in_force<'e>(&self, table: EntryKind, entry: &'e UserEntry) -> Option<&'e Sanction> {
         let sanction = match entry {
             UserEntry::Ban(ban) if table == EntryKind::Bans => ban,
             UserEntry::Mute(mute) if table == EntryKind::Mutes => mute,
             _ => return None,
         };
-        (holds_in(&sanction.scope, &self.wish.scope) && is_on(sanction.until, self.judge.now)).then_some(sanction)
+        (applies_in(&sanction.scope, &self.wish.scope) && is_in_force(sanction.until, self.judge.now))
+            .then_some(sanction)
     }
 }
 
-fn still_held(table: EntryKind, Sanction { scope, app, origin, .. }: &Sanction) -> RejectReason {
+fn still_sanctioned_reason(table: EntryKind, Sanction { scope, app, origin, .. }: &Sanction) -> RejectReason {
     let word = if table == EntryKind::Bans { "banned" } else { "muted" };
     match origin.line() {
         Some(line) => RejectReason::File(line, format!("the user is {word} in {scope}")),
-        None => {
-            RejectReason::Conflict(format!("the user is {word} in {scope}{}: lift that entry", for_app(app.as_ref())))
-        }
+        None => RejectReason::Conflict(format!(
+            "the user is {word} in {scope}{}: lift that entry",
+            app_suffix(app.as_ref())
+        )),
     }
 }
 
 /// Returns whether a sanction with this scope applies in a place: throughout a pattern, in a room, or in its channels.
-pub(super) fn holds_in(scope: &Pattern, place: &Pattern) -> bool {
-    place.affected().iter().any(|part| scope.holds_throughout(part))
+pub(super) fn applies_in(scope: &Pattern, place: &Pattern) -> bool {
+    place.affected_patterns().iter().any(|part| scope.applies_to_all(part))
 }
 
 /// Returns " for the app ably", or an empty text if the entry is for all apps.
-pub(super) fn for_app(app: Option<&Arc<str>>) -> String {
+pub(super) fn app_suffix(app: Option<&Arc<str>>) -> String {
     app.map_or_else(String::new, |app| format!(" for the app {app}"))
 }
 
-fn is_on(until: Option<Millis>, now: Millis) -> bool {
+fn is_in_force(until: Option<Millis>, now: Millis) -> bool {
     until.is_none_or(|until| now < until)
 }
 

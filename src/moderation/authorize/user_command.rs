@@ -34,13 +34,13 @@ impl<'j, 'a> UserCommand<'j, 'a> {
             // If the roles differ between apps, the strongest role counts: a moderator with a weaker role at an app
             // must not lift the entry there.
             let strongest = part.ranks(&wish.client).filter_map(|rank| rank.strongest).max();
-            Arc::make_mut(&mut part.author).role = strongest.map(|role| part.ladder().word(role).to_owned());
+            Arc::make_mut(&mut part.author).role = strongest.map(|role| part.role_hierarchy().name(role).to_owned());
         }
         part
     }
 
     /// Checks the rules that no policy can relax. They apply to users who moderate. Only the policy limits services.
-    pub(super) fn hold_to_rules(&self) -> Result<(), RejectReason> {
+    pub(super) fn check_moderation_rules(&self) -> Result<(), RejectReason> {
         let acts_on_others = matches!(
             self.wish.kind,
             CommandKind::Ban(_) | CommandKind::Mute(_) | CommandKind::SetRole(_) | CommandKind::RemoveRole(_)
@@ -49,17 +49,17 @@ impl<'j, 'a> UserCommand<'j, 'a> {
             return Ok(());
         }
         if !self.is_within_reach() {
-            return Err(RejectReason::NotThere);
+            return Err(RejectReason::NoRole);
         }
         match &self.wish.kind {
-            CommandKind::SetRole(word) => self.outranks_role(word),
-            _ => self.outranks_user(),
+            CommandKind::SetRole(word) => self.check_outranks_role(word),
+            _ => self.check_outranks_user(),
         }
     }
 
     /// Returns whether vendors may be updated again although the command changes nothing. Any moderator may lift bans
     /// of users who have no role here, under any number of names. These commands must not fill the queue.
-    pub(super) fn may_be_repeated(&self) -> bool {
+    pub(super) fn may_enforce_again(&self) -> bool {
         let is_carried_out = matches!(
             self.wish.kind,
             CommandKind::Ban(_) | CommandKind::LiftBan | CommandKind::Mute(_) | CommandKind::LiftMute
@@ -74,9 +74,9 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         self.apps.iter().all(within_reach)
     }
 
-    pub(super) fn decide(&self) -> Result<EntryChanges, RejectReason> {
-        if self.wish.is_stray(self.judge.engine) {
-            return Ok((Vec::new(), self.index.left_behind(self.wish, self.user)));
+    pub(super) fn changes(&self) -> Result<EntryChanges, RejectReason> {
+        if self.wish.is_for_unconfigured_app(self.judge.engine) {
+            return Ok((Vec::new(), self.index.orphaned_entries(self.wish, self.user)));
         }
         match &self.wish.kind {
             CommandKind::Ban(terms) => self.sanction(ModerationEntry::Ban, terms),
@@ -93,9 +93,9 @@ impl<'j, 'a> UserCommand<'j, 'a> {
     }
 
     /// Sets an entry, unless an entry with the same content is stored.
-    pub(super) fn put(&self, record: ModerationEntry) -> EntryChanges {
+    pub(super) fn set_entry(&self, record: ModerationEntry) -> EntryChanges {
         match self.index.find(&record.key()) {
-            Some(before) if before.says_the_same_as(&record) => (Vec::new(), Vec::new()),
+            Some(before) if before.has_same_content(&record) => (Vec::new(), Vec::new()),
             _ => (vec![record], Vec::new()),
         }
     }
@@ -113,8 +113,8 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         &self.judge.engine.policy
     }
 
-    pub(super) fn ladder(&self) -> &'a RoleHierarchy {
-        &self.policy().document().ladder
+    pub(super) fn role_hierarchy(&self) -> &'a RoleHierarchy {
+        &self.policy().document().role_hierarchy
     }
 
     /// Returns whether an entry for this app, or for all apps, applies to an app of the command.
@@ -139,13 +139,13 @@ impl<'j, 'a> UserCommand<'j, 'a> {
 
     /// Returns the rank of the user in the scope at an app.
     pub(super) fn rank(&self, user: &str, app: &App) -> Rank {
-        self.rank_by(self.index.register(), user, app)
+        self.rank_with_entries(self.index.entries(), user, app)
     }
 
     /// Returns the rank of the user according to other moderation entries.
-    pub(super) fn rank_by(&self, moderation: &EntryIndex, user: &str, app: &App) -> Rank {
-        let registers = [self.policy().register(), moderation];
-        let facts = DecisionData { registers: &registers, told: self.judge.told_at(app) };
+    pub(super) fn rank_with_entries(&self, moderation: &EntryIndex, user: &str, app: &App) -> Rank {
+        let registers = [self.policy().entries(), moderation];
+        let facts = DecisionData { entries: &registers, facts: self.judge.facts_for_app(app) };
         self.policy().rank(user, app.name(), &self.wish.scope, facts)
     }
 }

@@ -45,20 +45,20 @@ pub(super) struct ListProgress {
 pub(super) type OwnCheckpoints = BTreeMap<String, String>;
 
 impl ScopeCheckpoint {
-    pub(super) fn sent_at(self, now: Millis) -> ScopeCheckpoint {
+    pub(super) fn with_sent_at(self, now: Millis) -> ScopeCheckpoint {
         ScopeCheckpoint { sent: Some(now.0), ..self }
     }
 }
 
 impl UserCheckpoint {
-    pub(super) fn memo(&self) -> ScopeCheckpoint {
+    pub(super) fn to_checkpoint(&self) -> ScopeCheckpoint {
         let note = (*self != UserCheckpoint::default()).then(|| json!(self).to_string());
         ScopeCheckpoint { sent: None, note }
     }
 }
 
 /// Reads the checkpoint of a user for all conversations.
-pub(super) fn touched(noted: Option<&str>) -> Result<UserCheckpoint, JobError> {
+pub(super) fn parse_user_checkpoint(noted: Option<&str>) -> Result<UserCheckpoint, JobError> {
     let touched = noted.map(serde_json::from_str).transpose();
     let touched = touched.map_err(|_| JobError::Never("the checkpoint cannot be read".to_owned()))?;
     Ok(touched.unwrap_or_default())
@@ -67,35 +67,35 @@ pub(super) fn touched(noted: Option<&str>) -> Result<UserCheckpoint, JobError> {
 impl RunningJob<'_> {
     /// Returns the time of the last request that was never answered, if it may still arrive. If the job was taken over
     /// from another process, the time of its last request is unknown, so the present time is returned.
-    pub(super) fn doubt(&self, memo: &ScopeCheckpoint) -> Option<u64> {
+    pub(super) fn last_unanswered_request(&self, memo: &ScopeCheckpoint) -> Option<u64> {
         let now = clock::now();
-        let on_its_way = memo.sent.filter(|sent| now < self.arrived(*sent));
+        let on_its_way = memo.sent.filter(|sent| now < self.arrival_deadline(*sent));
         self.job.taken_over.then_some(now.0).max(on_its_way)
     }
 
     /// Returns the time by which a request that was sent at `sent` has arrived, if it ever arrives.
-    pub(super) fn arrived(&self, sent: u64) -> Millis {
+    pub(super) fn arrival_deadline(&self, sent: u64) -> Millis {
         Millis(sent).after(self.shared.terms.lease)
     }
 
-    pub(super) async fn stored(&self, key: &str) -> Result<ScopeCheckpoint, JobError> {
-        let memo = self.store()?.note(key).await?.as_deref().map(serde_json::from_str).transpose();
+    pub(super) async fn read_checkpoint(&self, key: &str) -> Result<ScopeCheckpoint, JobError> {
+        let memo = self.store()?.checkpoint(key).await?.as_deref().map(serde_json::from_str).transpose();
         Ok(memo.map_err(|_| JobError::Never("the checkpoint cannot be read".to_owned()))?.unwrap_or_default())
     }
 
-    pub(super) async fn noted(&self, key: &str, own: &OwnCheckpoints) -> Result<Option<String>, JobError> {
-        Ok(self.stored(key).await?.note.or_else(|| own.get(key).cloned()))
+    pub(super) async fn vendor_state_of(&self, key: &str, own: &OwnCheckpoints) -> Result<Option<String>, JobError> {
+        Ok(self.read_checkpoint(key).await?.note.or_else(|| own.get(key).cloned()))
     }
 
     /// Writes a checkpoint if this process still holds the job. Returns whether it did.
-    pub(super) async fn keep(
+    pub(super) async fn write_checkpoint(
         &self,
         key: &str,
         memo: &ScopeCheckpoint,
         own: &mut OwnCheckpoints,
     ) -> Result<bool, JobError> {
         let text = (*memo != ScopeCheckpoint::default()).then(|| json!(memo).to_string());
-        let kept = self.store()?.set_note(&self.shared.name, self.job, key, text).await?;
+        let kept = self.store()?.set_checkpoint(&self.shared.name, self.job, key, text).await?;
         match memo.note.clone().filter(|_| kept) {
             Some(note) => _ = own.insert(key.to_owned(), note),
             None if kept => _ = own.remove(key),

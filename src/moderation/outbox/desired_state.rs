@@ -10,47 +10,60 @@ use crate::vendor::moderation::{DesiredState, SanctionEnd};
 impl RunningJob<'_> {
     /// Updates the moderation entries to the present state of the store. Then no change that was acknowledged before is
     /// missing.
-    pub(super) async fn catch_up(&self) -> Result<(), JobError> {
+    pub(super) async fn sync_replica(&self) -> Result<(), JobError> {
         let moderation = &self.shared.moderation;
         let head = self.store()?.head().await?;
-        moderation.catch_up().await;
+        moderation.sync().await;
         let known = moderation.head();
-        moderation.check().map_err(|stale| JobError::later(stale.to_string()))?;
+        moderation.check_fresh().map_err(|stale| JobError::temporary(stale.to_string()))?;
         if known.epoch != head.epoch || known.version < head.version {
-            return Err(JobError::later("the moderation entries are older than the store".to_owned()));
+            return Err(JobError::temporary("the moderation entries are older than the store".to_owned()));
         }
         Ok(())
     }
 
     /// Returns the desired state of a user in a conversation, or everywhere.
-    pub(super) fn desired(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<DesiredState, JobError> {
-        Ok(simplified(&self.ruled(app, user, conversation)?))
+    pub(super) fn desired_state(
+        &self,
+        app: &str,
+        user: &str,
+        conversation: Option<&str>,
+    ) -> Result<DesiredState, JobError> {
+        Ok(to_desired_state(&self.desired_sanctions(app, user, conversation)?))
     }
 
     /// Returns the time at which a sanction of the policy file ends. No event reports this end.
-    pub(super) fn ends(&self, app: &str, user: &str, conversation: Option<&str>) -> Result<Option<Millis>, JobError> {
-        let moderation::DesiredSanctions { ban, mute } = self.ruled(app, user, conversation)?;
+    pub(super) fn policy_file_sanction_end(
+        &self,
+        app: &str,
+        user: &str,
+        conversation: Option<&str>,
+    ) -> Result<Option<Millis>, JobError> {
+        let moderation::DesiredSanctions { ban, mute } = self.desired_sanctions(app, user, conversation)?;
         let own = [ban, mute].into_iter().flatten().filter(|sanction| sanction.origin.author().is_none());
         Ok(own.filter_map(|sanction| sanction.until).min())
     }
 
-    fn ruled(
+    fn desired_sanctions(
         &self,
         app: &str,
         user: &str,
         conversation: Option<&str>,
     ) -> Result<moderation::DesiredSanctions, JobError> {
-        let ruled = self.shared.moderation.desired(&self.targets.policy, app, user, conversation, clock::now());
-        ruled.map_err(|stale| JobError::later(stale.to_string()))
+        let ruled =
+            self.shared.moderation.desired_sanctions(&self.targets.policy, app, user, conversation, clock::now());
+        ruled.map_err(|stale| JobError::temporary(stale.to_string()))
     }
 
     /// Returns the strictest state of a user in any conversation.
-    pub(super) fn worst(&self, app: &str, user: &str) -> Result<DesiredState, JobError> {
+    pub(super) fn strictest_state(&self, app: &str, user: &str) -> Result<DesiredState, JobError> {
         let now = clock::now();
-        let index = self.shared.moderation.read().map_err(|stale| JobError::later(stale.to_string()))?;
-        let registers = [self.targets.policy.register(), index.register()];
+        let index = self.shared.moderation.read().map_err(|stale| JobError::temporary(stale.to_string()))?;
+        let registers = [self.targets.policy.entries(), index.entries()];
         let mut worst = DesiredState::default();
-        for entry in registers.into_iter().flat_map(|register| register.about(user, app, Some(&Pattern::Everything))) {
+        for entry in
+            registers.into_iter().flat_map(|register| register.entries_near(user, app, Some(&Pattern::Everything)))
+        {
             let slot = match entry {
                 UserEntry::Ban(_) => &mut worst.banned,
                 UserEntry::Mute(_) => &mut worst.muted,
@@ -59,19 +72,19 @@ impl RunningJob<'_> {
             if let UserEntry::Ban(sanction) | UserEntry::Mute(sanction) = entry
                 && sanction.until.is_none_or(|until| now < until)
             {
-                *slot = (*slot).max(Some(end(sanction)));
+                *slot = (*slot).max(Some(sanction_end(sanction)));
             }
         }
         Ok(worst)
     }
 }
 
-fn simplified(desired: &moderation::DesiredSanctions) -> DesiredState {
+fn to_desired_state(desired: &moderation::DesiredSanctions) -> DesiredState {
     let moderation::DesiredSanctions { ban, mute } = desired;
     let reason = ban.as_ref().or(mute.as_ref()).and_then(|sanction| sanction.reason.clone());
-    DesiredState { banned: ban.as_ref().map(end), muted: mute.as_ref().map(end), reason }
+    DesiredState { banned: ban.as_ref().map(sanction_end), muted: mute.as_ref().map(sanction_end), reason }
 }
 
-fn end(sanction: &Sanction) -> SanctionEnd {
+fn sanction_end(sanction: &Sanction) -> SanctionEnd {
     sanction.until.map_or(SanctionEnd::Forever, SanctionEnd::At)
 }

@@ -5,23 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::checkpoint::{OwnCheckpoints, ScopeCheckpoint, UserCheckpoint, touched};
+use super::checkpoint::{OwnCheckpoints, ScopeCheckpoint, UserCheckpoint, parse_user_checkpoint};
 use super::job::{JobError, ReconcileResult, RunningJob};
 use super::observe::VendorUser;
 use crate::clock;
-use crate::crypto::percent_encoded;
+use crate::crypto::percent_encode;
 use crate::model::Millis;
 use crate::moderation::store::JobState;
 use crate::vendor::leancloud;
 use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
 
 /// The number of jobs in a read from the store.
-const PAGE: usize = 200;
+const JOBS_PER_READ: usize = 200;
 
 /// Names of places that are not conversations: everywhere, and the list of conversations in which something was
 /// changed.
 const EVERYWHERE: &str = "*";
-pub(super) const LIST: &str = "";
+pub(super) const CONVERSATION_LIST: &str = "";
 
 /// The content of an enforcement job.
 #[derive(Debug, Deserialize)]
@@ -35,13 +35,13 @@ pub(super) struct EnforcementJob {
 /// The states that were enforced, by place, and the result of the job.
 #[derive(Default)]
 pub(super) struct EnforcementResult {
-    pub(super) made: BTreeMap<Option<String>, DesiredState>,
-    pub(super) did: ReconcileResult,
+    pub(super) enforced_states: BTreeMap<Option<String>, DesiredState>,
+    pub(super) result: ReconcileResult,
 }
 
 impl EnforcementJob {
     /// Reads the body of a job.
-    pub(super) fn read(body: &str) -> Result<EnforcementJob, JobError> {
+    pub(super) fn parse(body: &str) -> Result<EnforcementJob, JobError> {
         serde_json::from_str(body).map_err(|_| JobError::Never("the job cannot be read".to_owned()))
     }
 }
@@ -54,23 +54,23 @@ impl RunningJob<'_> {
         let subject = VendorUser { target, app: &order.app, user: &order.user };
         let mut own = OwnCheckpoints::new();
         if self.job.taken_over {
-            self.renew_doubts(&subject, order.conversation.as_deref(), &mut own).await?;
+            self.renew_unanswered_requests(&subject, order.conversation.as_deref(), &mut own).await?;
         }
-        self.catch_up().await?;
+        self.sync_replica().await?;
         loop {
             let delivered = match &order.conversation {
-                Some(conversation) => self.in_one(&subject, conversation, &mut own).await?,
-                None => self.everywhere(&subject, &mut own).await?,
+                Some(conversation) => self.enforce_in_conversation(&subject, conversation, &mut own).await?,
+                None => self.enforce_everywhere(&subject, &mut own).await?,
             };
-            self.catch_up().await?;
-            if self.still_holds(&subject, &delivered)? {
-                return Ok(self.once_more(delivered));
+            self.sync_replica().await?;
+            if self.is_still_desired(&subject, &delivered)? {
+                return Ok(self.schedule_repetition(delivered));
             }
         }
     }
 
     /// Counts unanswered requests of the previous holder of the job as sent now, because they may still arrive.
-    async fn renew_doubts(
+    async fn renew_unanswered_requests(
         &self,
         subject: &VendorUser<'_>,
         place: Option<&str>,
@@ -78,12 +78,12 @@ impl RunningJob<'_> {
     ) -> Result<(), JobError> {
         let places = match place {
             Some(conversation) => BTreeSet::from([conversation.to_owned()]),
-            None => self.known(subject, own).await?,
+            None => self.known_conversations(subject, own).await?,
         };
         for place in &places {
-            let key = key(subject, place);
-            let memo = self.stored(&key).await?;
-            if memo.sent.is_some() && !self.keep(&key, &memo.sent_at(clock::now()), own).await? {
+            let key = checkpoint_key(subject, place);
+            let memo = self.read_checkpoint(&key).await?;
+            if memo.sent.is_some() && !self.write_checkpoint(&key, &memo.with_sent_at(clock::now()), own).await? {
                 return Err(JobError::Lost);
             }
         }
@@ -91,16 +91,19 @@ impl RunningJob<'_> {
     }
 
     /// If a sanction was enforced, schedules a repetition for the time when every process knows it.
-    fn once_more(&self, EnforcementResult { made, mut did }: EnforcementResult) -> ReconcileResult {
+    fn schedule_repetition(
+        &self,
+        EnforcementResult { enforced_states: made, result: mut did }: EnforcementResult,
+    ) -> ReconcileResult {
         if made.values().any(|made| *made != DesiredState::default()) {
-            did.doubtful_until = earlier(did.doubtful_until, self.once_more);
+            did.uncertain_until = earliest(did.uncertain_until, self.repeat_at);
         }
         did
     }
 
-    fn still_holds(&self, subject: &VendorUser<'_>, delivered: &EnforcementResult) -> Result<bool, JobError> {
-        for (place, made) in &delivered.made {
-            if self.wanted(subject, place.as_deref())? != *made {
+    fn is_still_desired(&self, subject: &VendorUser<'_>, delivered: &EnforcementResult) -> Result<bool, JobError> {
+        for (place, made) in &delivered.enforced_states {
+            if self.desired_in_place(subject, place.as_deref())? != *made {
                 return Ok(false);
             }
         }
@@ -109,53 +112,59 @@ impl RunningJob<'_> {
 
     /// Returns the desired state in a place. Ably tokens are valid in many places at once, so the strictest state
     /// applies to them.
-    pub(super) fn wanted(&self, subject: &VendorUser<'_>, place: Option<&str>) -> Result<DesiredState, JobError> {
-        match (&subject.target.what.moderation_api, place) {
-            (ModerationApi::Ably(_), None) => self.worst(subject.app, subject.user),
-            _ => self.desired(subject.app, subject.user, place),
+    pub(super) fn desired_in_place(
+        &self,
+        subject: &VendorUser<'_>,
+        place: Option<&str>,
+    ) -> Result<DesiredState, JobError> {
+        match (&subject.target.settings.moderation_api, place) {
+            (ModerationApi::Ably(_), None) => self.strictest_state(subject.app, subject.user),
+            _ => self.desired_state(subject.app, subject.user, place),
         }
     }
 
-    async fn in_one(
+    async fn enforce_in_conversation(
         &self,
         subject: &VendorUser<'_>,
         conversation: &str,
         own: &mut OwnCheckpoints,
     ) -> Result<EnforcementResult, JobError> {
         let mut delivered = EnforcementResult::default();
-        if self.wanted(subject, Some(conversation))? != DesiredState::default() {
-            self.list(subject, [conversation], own).await?;
+        if self.desired_in_place(subject, Some(conversation))? != DesiredState::default() {
+            self.add_to_conversation_list(subject, [conversation], own).await?;
         }
         self.reconcile(subject, conversation, own, &mut delivered).await?;
-        self.unlist(subject, |listed| listed == conversation, own).await?;
+        self.remove_restored_from_list(subject, |listed| listed == conversation, own).await?;
         Ok(delivered)
     }
 
     /// Enforces the desired state in all conversations that the user is in, or in which something was changed before.
     /// Also makes the calls that concern all conversations at once.
-    async fn everywhere(
+    async fn enforce_everywhere(
         &self,
         subject: &VendorUser<'_>,
         own: &mut OwnCheckpoints,
     ) -> Result<EnforcementResult, JobError> {
         let mut delivered = EnforcementResult::default();
-        let want = self.wanted(subject, None)?;
-        delivered.made.insert(None, want.clone());
-        delivered.did.again = self.ends(subject.app, subject.user, None)?;
-        match &subject.target.what.moderation_api {
+        let want = self.desired_in_place(subject, None)?;
+        delivered.enforced_states.insert(None, want.clone());
+        delivered.result.requeue_at = self.policy_file_sanction_end(subject.app, subject.user, None)?;
+        match &subject.target.settings.moderation_api {
             ModerationApi::Ably(moderator) => {
                 let plan = moderator.plan(subject.user, &want)?;
-                self.carry_out(subject, EVERYWHERE, ScopeCheckpoint::default(), plan, own, &mut delivered).await?;
+                self.execute_plan(subject, EVERYWHERE, ScopeCheckpoint::default(), plan, own, &mut delivered).await?;
             }
             ModerationApi::LeanCloud(_) => {
                 self.kick(subject, &want, own, &mut delivered).await?;
-                let known = self.known(subject, own).await?;
-                for conversation in self.with_notes(subject, known, own).await? {
+                let known = self.known_conversations(subject, own).await?;
+                for conversation in self.with_checkpoints(subject, known, own).await? {
                     self.reconcile(subject, &conversation, own, &mut delivered).await?;
                 }
-                self.unlist(subject, |_| true, own).await?;
+                self.remove_restored_from_list(subject, |_| true, own).await?;
             }
-            ModerationApi::TalkJs(moderator) => self.in_each(moderator, subject, own, &mut delivered).await?,
+            ModerationApi::TalkJs(moderator) => {
+                self.enforce_in_all_conversations(moderator, subject, own, &mut delivered).await?
+            }
         }
         Ok(delivered)
     }
@@ -167,71 +176,78 @@ impl RunningJob<'_> {
         own: &mut OwnCheckpoints,
         delivered: &mut EnforcementResult,
     ) -> Result<(), JobError> {
-        let stored = self.stored(&key(subject, EVERYWHERE)).await?;
+        let stored = self.read_checkpoint(&checkpoint_key(subject, EVERYWHERE)).await?;
         let (user, revision, noted) = (subject.user, self.job.revision, stored.note.as_deref());
-        let is_last = self.once_more.is_none();
-        let place = leancloud::ModerationTarget { user, conversation: EVERYWHERE, revision, is_last, want, noted };
+        let is_last = self.repeat_at.is_none();
+        let place = leancloud::ModerationTarget {
+            user,
+            conversation: EVERYWHERE,
+            revision,
+            is_final: is_last,
+            desired: want,
+            checkpoint: noted,
+        };
         let plan = place.plan_everywhere()?;
-        self.carry_out(subject, EVERYWHERE, stored, plan, own, delivered).await
+        self.execute_plan(subject, EVERYWHERE, stored, plan, own, delivered).await
     }
 
     /// Returns the conversations in which something is changed for the user, or was changed recently.
-    pub(super) async fn known(
+    pub(super) async fn known_conversations(
         &self,
         subject: &VendorUser<'_>,
         own: &OwnCheckpoints,
     ) -> Result<BTreeSet<String>, JobError> {
-        let noted = self.noted(&key(subject, LIST), own).await?;
-        let mut known = touched(noted.as_deref())?.conversations;
-        known.extend(self.conversations_of_jobs(subject).await?);
+        let noted = self.vendor_state_of(&checkpoint_key(subject, CONVERSATION_LIST), own).await?;
+        let mut known = parse_user_checkpoint(noted.as_deref())?.conversations;
+        known.extend(self.recent_job_conversations(subject).await?);
         Ok(known)
     }
 
     /// Records the conversations in which something is about to be changed for the user. This comes first, because the
     /// vendor no longer lists a conversation after the user was removed from it. Calls to Ably do not name
     /// conversations.
-    pub(super) async fn list<'c>(
+    pub(super) async fn add_to_conversation_list<'c>(
         &self,
         subject: &VendorUser<'_>,
         conversations: impl IntoIterator<Item = &'c str>,
         own: &mut OwnCheckpoints,
     ) -> Result<(), JobError> {
-        if let ModerationApi::Ably(_) = &subject.target.what.moderation_api {
+        if let ModerationApi::Ably(_) = &subject.target.settings.moderation_api {
             return Ok(());
         }
-        let key = key(subject, LIST);
-        let noted = self.noted(&key, own).await?;
-        let mut touched = touched(noted.as_deref())?;
+        let key = checkpoint_key(subject, CONVERSATION_LIST);
+        let noted = self.vendor_state_of(&key, own).await?;
+        let mut touched = parse_user_checkpoint(noted.as_deref())?;
         let before = touched.conversations.len();
         touched.conversations.extend(conversations.into_iter().map(str::to_owned));
-        if touched.conversations.len() > before && !self.keep(&key, &touched.memo(), own).await? {
+        if touched.conversations.len() > before && !self.write_checkpoint(&key, &touched.to_checkpoint(), own).await? {
             return Err(JobError::Lost);
         }
         Ok(())
     }
 
     /// Deletes the selected conversations from the list if everything in them is as before.
-    pub(super) async fn unlist(
+    pub(super) async fn remove_restored_from_list(
         &self,
         subject: &VendorUser<'_>,
         of: impl Fn(&str) -> bool,
         own: &mut OwnCheckpoints,
     ) -> Result<(), JobError> {
-        let key = key(subject, LIST);
-        let Some(noted) = self.noted(&key, own).await? else { return Ok(()) };
-        let touched = touched(Some(&noted))?;
+        let key = checkpoint_key(subject, CONVERSATION_LIST);
+        let Some(noted) = self.vendor_state_of(&key, own).await? else { return Ok(()) };
+        let touched = parse_user_checkpoint(Some(&noted))?;
         let (asked, mut conversations): (BTreeSet<_>, BTreeSet<_>) =
             touched.conversations.into_iter().partition(|listed| of(listed));
-        conversations.extend(self.with_notes(subject, asked, own).await?);
-        let memo = UserCheckpoint { conversations, ..touched }.memo();
+        conversations.extend(self.with_checkpoints(subject, asked, own).await?);
+        let memo = UserCheckpoint { conversations, ..touched }.to_checkpoint();
         if memo.note.as_ref() != Some(&noted) {
-            self.keep(&key, &memo, own).await?;
+            self.write_checkpoint(&key, &memo, own).await?;
         }
         Ok(())
     }
 
     /// Returns the conversations that have a checkpoint of the user.
-    async fn with_notes(
+    async fn with_checkpoints(
         &self,
         subject: &VendorUser<'_>,
         conversations: BTreeSet<String>,
@@ -239,7 +255,7 @@ impl RunningJob<'_> {
     ) -> Result<BTreeSet<String>, JobError> {
         let mut kept = BTreeSet::new();
         for conversation in conversations {
-            if self.noted(&key(subject, &conversation), own).await?.is_some() {
+            if self.vendor_state_of(&checkpoint_key(subject, &conversation), own).await?.is_some() {
                 kept.insert(conversation);
             }
         }
@@ -247,16 +263,16 @@ impl RunningJob<'_> {
     }
 
     /// Returns the conversations of recent jobs. The store does not keep completed jobs forever.
-    async fn conversations_of_jobs(&self, subject: &VendorUser<'_>) -> Result<BTreeSet<String>, JobError> {
-        let prefix = key(subject, LIST);
+    async fn recent_job_conversations(&self, subject: &VendorUser<'_>) -> Result<BTreeSet<String>, JobError> {
+        let prefix = checkpoint_key(subject, CONVERSATION_LIST);
         let mut found = BTreeSet::new();
         for state in [JobState::Pending, JobState::Done, JobState::DeadLetter] {
             let mut after = String::new();
             loop {
-                let jobs = self.store()?.jobs(state, &prefix, &after, PAGE).await?;
-                found.extend(jobs.iter().filter_map(|job| EnforcementJob::read(&job.body).ok()?.conversation));
+                let jobs = self.store()?.list_jobs(state, &prefix, &after, JOBS_PER_READ).await?;
+                found.extend(jobs.iter().filter_map(|job| EnforcementJob::parse(&job.body).ok()?.conversation));
                 match jobs.last() {
-                    Some(last) if jobs.len() == PAGE => after.clone_from(&last.key),
+                    Some(last) if jobs.len() == JOBS_PER_READ => after.clone_from(&last.key),
                     _ => break,
                 }
             }
@@ -274,18 +290,18 @@ impl RunningJob<'_> {
         own: &mut OwnCheckpoints,
         delivered: &mut EnforcementResult,
     ) -> Result<(), JobError> {
-        let key = key(subject, conversation);
-        let mut stored = self.stored(&key).await?;
+        let key = checkpoint_key(subject, conversation);
+        let mut stored = self.read_checkpoint(&key).await?;
         loop {
-            let want = self.wanted(subject, Some(conversation))?;
+            let want = self.desired_in_place(subject, Some(conversation))?;
             let noted = stored.note.as_ref().or(own.get(&key)).cloned();
             let plan = self.plan(subject, conversation, &want, noted.as_deref()).await?;
-            let now = self.stored(&key).await?;
+            let now = self.read_checkpoint(&key).await?;
             if now == stored {
-                delivered.made.insert(Some(conversation.to_owned()), want);
-                let ends = self.ends(subject.app, subject.user, Some(conversation))?;
-                delivered.did.again = earlier(delivered.did.again, ends);
-                return self.carry_out(subject, conversation, stored, plan, own, delivered).await;
+                delivered.enforced_states.insert(Some(conversation.to_owned()), want);
+                let ends = self.policy_file_sanction_end(subject.app, subject.user, Some(conversation))?;
+                delivered.result.requeue_at = earliest(delivered.result.requeue_at, ends);
+                return self.execute_plan(subject, conversation, stored, plan, own, delivered).await;
             }
             stored = now;
         }
@@ -293,7 +309,7 @@ impl RunningJob<'_> {
 
     /// Carries out a plan. If this process no longer holds the job, nothing more is taken from the user, because the
     /// old state could not be recorded. Rights that were taken away may still be given back.
-    async fn carry_out(
+    async fn execute_plan(
         &self,
         subject: &VendorUser<'_>,
         conversation: &str,
@@ -302,14 +318,20 @@ impl RunningJob<'_> {
         own: &mut OwnCheckpoints,
         delivered: &mut EnforcementResult,
     ) -> Result<(), JobError> {
-        let key = key(subject, conversation);
-        let ModerationPlan { before, calls, after, again, lacking } = plan;
+        let key = checkpoint_key(subject, conversation);
+        let ModerationPlan {
+            checkpoint_before: before,
+            calls,
+            checkpoint_after: after,
+            renew_at: again,
+            unsupported: lacking,
+        } = plan;
         let is_noted = before.is_some() || after.is_some() || memo != ScopeCheckpoint::default();
-        let doubt = self.doubt(&memo);
+        let doubt = self.last_unanswered_request(&memo);
         let sent = if calls.is_empty() { memo.sent } else { Some(clock::now().0) };
         let first = ScopeCheckpoint { sent, note: before };
         own.extend(first.note.clone().map(|note| (key.clone(), note)));
-        if is_noted && first != memo && !self.keep(&key, &first, own).await? && after.is_some() {
+        if is_noted && first != memo && !self.write_checkpoint(&key, &first, own).await? && after.is_some() {
             return Err(JobError::Lost);
         }
         for call in &calls {
@@ -320,23 +342,24 @@ impl RunningJob<'_> {
         let note = if doubt.is_some() { first.note.clone() } else { after };
         let last = ScopeCheckpoint { sent: doubt, note };
         if is_noted && last != first {
-            self.keep(&key, &last, own).await?;
+            self.write_checkpoint(&key, &last, own).await?;
         }
-        delivered.did.doubtful_until = delivered.did.doubtful_until.max(doubt.map(|sent| self.arrived(sent)));
-        delivered.did.again = earlier(delivered.did.again, again);
-        delivered.did.lacking = delivered.did.lacking.take().or(lacking.map(Cow::Borrowed));
+        delivered.result.uncertain_until =
+            delivered.result.uncertain_until.max(doubt.map(|sent| self.arrival_deadline(sent)));
+        delivered.result.requeue_at = earliest(delivered.result.requeue_at, again);
+        delivered.result.unsupported = delivered.result.unsupported.take().or(lacking.map(Cow::Borrowed));
         Ok(())
     }
 }
 
 /// Returns the key of the checkpoint of a user in a place. With [`LIST`] it is also the prefix of the keys of all jobs
 /// about the user.
-pub(super) fn key(subject: &VendorUser<'_>, place: &str) -> String {
-    let place = if place == EVERYWHERE { place.to_owned() } else { percent_encoded(place.as_bytes()) };
-    let [app, user] = [subject.app, subject.user].map(|text| percent_encoded(text.as_bytes()));
+pub(super) fn checkpoint_key(subject: &VendorUser<'_>, place: &str) -> String {
+    let place = if place == EVERYWHERE { place.to_owned() } else { percent_encode(place.as_bytes()) };
+    let [app, user] = [subject.app, subject.user].map(|text| percent_encode(text.as_bytes()));
     format!("enforce:{app}:{user}:{place}")
 }
 
-fn earlier(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+fn earliest(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
     one.into_iter().chain(other).min()
 }

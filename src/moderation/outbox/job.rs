@@ -17,7 +17,7 @@ use crate::moderation::store::{Job, Store, StoreUnavailable};
 use crate::vendor::moderation::{PermanentFailure, ResponseClass, VendorCall};
 
 /// The longest answer of a vendor that is read, in bytes: 30 conversations with hundreds of participants each.
-const LONGEST: usize = 4 << 20;
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// A job in progress.
 pub(super) struct RunningJob<'a> {
@@ -25,22 +25,22 @@ pub(super) struct RunningJob<'a> {
     pub(super) targets: &'a DeliveryTargets,
     pub(super) job: &'a Job,
     /// The time after which nothing more may be sent, because the answer would arrive after the lease.
-    pub(super) until: Instant,
+    pub(super) send_deadline: Instant,
     /// The time at which a sanction must be enforced again. Until then another process possibly does not know it.
     /// `None`: this is the last time.
-    pub(super) once_more: Option<Millis>,
+    pub(super) repeat_at: Option<Millis>,
 }
 
 /// The result of an attempt.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ReconcileResult {
     /// The time at which there is more to do.
-    pub(super) again: Option<Millis>,
+    pub(super) requeue_at: Option<Millis>,
     /// The part that this vendor cannot enforce: a sentence.
-    pub(super) lacking: Option<Cow<'static, str>>,
+    pub(super) unsupported: Option<Cow<'static, str>>,
     /// The time until which the result can still be undone, if it can: an earlier request may arrive later, or another
     /// process does not know the sanction yet.
-    pub(super) doubtful_until: Option<Millis>,
+    pub(super) uncertain_until: Option<Millis>,
 }
 
 /// Why a job is not completed.
@@ -57,14 +57,14 @@ pub(super) enum JobError {
 }
 
 impl JobError {
-    pub(super) fn later(why: String) -> JobError {
+    pub(super) fn temporary(why: String) -> JobError {
         JobError::Later(why, None)
     }
 }
 
 impl From<StoreUnavailable> for JobError {
     fn from(unavailable: StoreUnavailable) -> JobError {
-        JobError::later(unavailable.to_string())
+        JobError::temporary(unavailable.to_string())
     }
 }
 
@@ -80,12 +80,12 @@ impl RunningJob<'_> {
     }
 
     /// Waits for the future. Stops if the time of the job is over or the process stops.
-    pub(super) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Result<T, JobError> {
+    pub(super) async fn with_deadline<T>(&self, doing: impl Future<Output = T>) -> Result<T, JobError> {
         let mut stopping = self.shared.stopping.clone();
         tokio::select! {
             biased;
             _ = stopping.wait_for(|is_stopping| *is_stopping) => Err(JobError::Unfinished),
-            () = sleep_until(self.until) => Err(JobError::Unfinished),
+            () = sleep_until(self.send_deadline) => Err(JobError::Unfinished),
             done = doing => Ok(done),
         }
     }
@@ -96,23 +96,23 @@ impl RunningJob<'_> {
         target: &DeliveryTarget<Enforcement>,
         call: &VendorCall,
     ) -> Result<Option<Bytes>, JobError> {
-        let Enforcement { endpoint, moderation_api: moderator, .. } = &*target.what;
-        self.in_time(target.pace.turn()).await?;
+        let Enforcement { endpoint, moderation_api: moderator, .. } = &*target.settings;
+        self.with_deadline(target.rate_limiter.wait()).await?;
         let base = endpoint.url.to_string();
         let mut request = Request::new(Full::from(call.body.clone().unwrap_or_default()));
         *request.method_mut() = call.method.clone();
         let url = format!("{}{}", base.trim_end_matches('/'), call.path);
         *request.uri_mut() = url.parse().map_err(|_| JobError::Never("its address is too long".to_owned()))?;
         *request.headers_mut() = moderator.headers(call, clock::now())?;
-        let answer = target.client.send(request, LONGEST).await;
+        let answer = target.client.send(request, MAX_ANSWER_BYTES).await;
         let answer =
-            answer.map_err(|trouble| JobError::later(format!("{}: {trouble}", moderator.vendor().as_str())))?;
+            answer.map_err(|trouble| JobError::temporary(format!("{}: {trouble}", moderator.vendor().as_str())))?;
         let named = |why: String| format!("{}: {why}", moderator.vendor().as_str());
-        match moderator.hear(call, answer.status(), answer.headers(), answer.body()) {
+        match moderator.classify_response(call, answer.status(), answer.headers(), answer.body()) {
             ResponseClass::Done => Ok(Some(answer.into_body())),
-            ResponseClass::Absent => Ok(None),
-            ResponseClass::Later(why, asked) => Err(JobError::Later(named(why), asked.map(Duration::from_secs))),
-            ResponseClass::Never(why) => Err(JobError::Never(named(why))),
+            ResponseClass::NotFound => Ok(None),
+            ResponseClass::Retry(why, asked) => Err(JobError::Later(named(why), asked.map(Duration::from_secs))),
+            ResponseClass::Permanent(why) => Err(JobError::Never(named(why))),
         }
     }
 }

@@ -79,12 +79,15 @@ impl Default for OutboxConfig {
 }
 
 /// The maximum difference between the clocks of processes, of the store and of vendors.
-const SKEW: Duration = Duration::from_secs(10);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(10);
 
 impl OutboxConfig {
     /// Returns the default configuration, with the lag of this replica.
-    pub fn of(moderation: &ModerationReplica) -> OutboxConfig {
-        OutboxConfig { lag: moderation.lag().map(|lag| lag.saturating_add(SKEW)), ..OutboxConfig::default() }
+    pub fn for_replica(moderation: &ModerationReplica) -> OutboxConfig {
+        OutboxConfig {
+            lag: moderation.propagation_delay().map(|lag| lag.saturating_add(MAX_CLOCK_SKEW)),
+            ..OutboxConfig::default()
+        }
     }
 }
 
@@ -103,7 +106,7 @@ struct OutboxState {
     /// The name of this process in the store.
     name: String,
     counts: OutboxMetrics,
-    turns: UserLocks,
+    user_locks: UserLocks,
     stopping: watch::Receiver<bool>,
 }
 
@@ -120,10 +123,17 @@ impl Outbox {
     ) -> Result<Outbox, EntropyError> {
         let name = hex::encode(random::bytes::<16>()?);
         let (stop, stopping) = watch::channel(false);
-        targets.expect(&counts);
+        targets.create_metrics(&counts);
         let targets = ArcSwap::from_pointee(targets);
-        let shared =
-            Arc::new(OutboxState { moderation, targets, terms, name, counts, turns: UserLocks::default(), stopping });
+        let shared = Arc::new(OutboxState {
+            moderation,
+            targets,
+            terms,
+            name,
+            counts,
+            user_locks: UserLocks::default(),
+            stopping,
+        });
         let worker = Mutex::new(Some(tokio::spawn(worker::run(Arc::clone(&shared)))));
         Ok(Outbox { shared, stop, worker })
     }
@@ -135,19 +145,19 @@ impl Outbox {
 
     /// Replaces the targets. Targets that stay keep their rate limits.
     pub fn configure(&self, targets: DeliveryTargets) {
-        targets.expect(&self.shared.counts);
-        self.shared.targets.store(Arc::new(targets.paced_as(&self.targets())));
+        targets.create_metrics(&self.shared.counts);
+        self.shared.targets.store(Arc::new(targets.with_rate_limits_of(&self.targets())));
     }
 
     /// Starts no new jobs from now on, ends the requests in progress, and gives the other jobs back.
-    pub fn wind_up(&self) {
+    pub fn drain(&self) {
         self.stop.send_replace(true);
     }
 
     /// Winds up and waits until this is done. After the time `grace`, jobs are aborted. Another process takes them over
     /// when their leases end.
     pub async fn stop(&self, grace: Duration) {
-        self.wind_up();
+        self.drain();
         let Some(mut worker) = self.worker().take() else { return };
         if timeout(grace, &mut worker).await.is_err() {
             worker.abort();

@@ -24,7 +24,7 @@ impl RunningJob<'_> {
         want: &DesiredState,
         noted: Option<&str>,
     ) -> Result<ModerationPlan, JobError> {
-        match &subject.target.what.moderation_api {
+        match &subject.target.settings.moderation_api {
             ModerationApi::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
             ModerationApi::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
             ModerationApi::Ably(moderator) => Ok(moderator.plan(subject.user, want)?),
@@ -40,15 +40,15 @@ impl RunningJob<'_> {
         noted: Option<&str>,
     ) -> Result<ModerationPlan, JobError> {
         let VendorUser { target, user, .. } = *subject;
-        let place = (user, conversation);
+        let participant = (user, conversation);
         if *want == DesiredState::default() && noted.is_none() {
             return Ok(ModerationPlan::default());
         }
-        let found = match self.send(target, &moderator.look(conversation)?).await? {
-            Some(body) => talkjs::participant(&body, user).map_err(malformed)?,
+        let found = match self.send(target, &moderator.get_conversation(conversation)?).await? {
+            Some(body) => talkjs::parse_participant(&body, user).map_err(malformed_answer)?,
             None => None,
         };
-        Ok(moderator.plan(place, want, noted, found.as_ref())?)
+        Ok(moderator.plan(participant, want, noted, found.as_ref())?)
     }
 
     async fn plan_leancloud(
@@ -58,19 +58,26 @@ impl RunningJob<'_> {
         want: &DesiredState,
         noted: Option<&str>,
     ) -> Result<ModerationPlan, JobError> {
-        let (user, revision, is_last) = (subject.user, self.job.revision, self.once_more.is_none());
-        let place = leancloud::ModerationTarget { user, conversation, revision, is_last, want, noted };
+        let (user, revision, is_last) = (subject.user, self.job.revision, self.repeat_at.is_none());
+        let place = leancloud::ModerationTarget {
+            user,
+            conversation,
+            revision,
+            is_final: is_last,
+            desired: want,
+            checkpoint: noted,
+        };
         let mut found = leancloud::ObservedState::default();
-        while let Some((look, call)) = place.look(&found)? {
+        while let Some((look, call)) = place.next_query(&found)? {
             match self.send(subject.target, &call).await? {
-                Some(body) => found.read(look, &place, &body).map_err(malformed)?,
-                None => found.absent(),
+                Some(body) => found.read(look, &place, &body).map_err(malformed_answer)?,
+                None => found.set_absent(),
             }
         }
         Ok(place.plan(&found, clock::now())?)
     }
 }
 
-pub(super) fn malformed(flaw: &'static str) -> JobError {
-    JobError::later(flaw.to_owned())
+pub(super) fn malformed_answer(flaw: &'static str) -> JobError {
+    JobError::temporary(flaw.to_owned())
 }

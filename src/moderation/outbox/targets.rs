@@ -20,17 +20,17 @@ use crate::upstream::{ClientBuildError, UpstreamClient};
 use crate::vendor::moderation::ModerationApi;
 
 /// The rate limit of a webhook: the requests per second, and the largest burst.
-const WEBHOOK_RATE: (u32, u32) = (20, 100);
+const WEBHOOK_RATE_LIMIT: (u32, u32) = (20, 100);
 
 /// The maximum number of jobs in progress for an app that concern a user everywhere, if they take many requests. They
 /// share the rate limit of the app, so fewer jobs get further.
-const EVERYWHERE_AT_ONCE: usize = 2;
+const MAX_USER_WIDE_JOBS: usize = 2;
 
 /// The maximum number of block events on their way to a webhook. Any user can cause any number of them.
-const BLOCKS_AT_ONCE: usize = 4;
+const MAX_BLOCK_EVENTS: usize = 4;
 
 /// How long further failures are not logged after a failure.
-const QUIET: Duration = Duration::from_secs(10);
+const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// The targets, and the policy.
 pub struct DeliveryTargets {
@@ -44,11 +44,11 @@ pub struct DeliveryTargets {
 
 /// A delivery target.
 pub(super) struct DeliveryTarget<T> {
-    pub(super) what: Arc<T>,
+    pub(super) settings: Arc<T>,
     /// The label in metrics: the name of the app, or the host of the webhook.
     pub(super) label: Arc<str>,
     pub(super) client: UpstreamClient,
-    pub(super) pace: Arc<RequestPacer>,
+    pub(super) rate_limiter: Arc<RequestPacer>,
 }
 
 impl DeliveryTargets {
@@ -62,52 +62,53 @@ impl DeliveryTargets {
         webhooks: &[Arc<Webhook>],
         terms: &OutboxConfig,
     ) -> Result<DeliveryTargets, ClientBuildError> {
-        let mut targets = DeliveryTargets::none(policy);
+        let mut targets = DeliveryTargets::empty(policy);
         for what in enforcements {
             let [in_one, everywhere] = enforcement_queues(&what.app);
             let most = match &what.moderation_api {
                 ModerationApi::Ably(_) => terms.at_once,
-                ModerationApi::TalkJs(_) | ModerationApi::LeanCloud(_) => terms.at_once.min(EVERYWHERE_AT_ONCE),
+                ModerationApi::TalkJs(_) | ModerationApi::LeanCloud(_) => terms.at_once.min(MAX_USER_WIDE_JOBS),
             };
             targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
-            let client = UpstreamClient::new(&what.endpoint)?.patient(terms.patience);
+            let client = UpstreamClient::new(&what.endpoint)?.with_timeout(terms.patience);
             let pace = Arc::new(RequestPacer::new(what.moderation_api.rate()));
             let label = Arc::clone(&what.app);
-            targets
-                .apps
-                .insert(Arc::clone(&label), Arc::new(DeliveryTarget { what: Arc::clone(what), label, client, pace }));
+            targets.apps.insert(
+                Arc::clone(&label),
+                Arc::new(DeliveryTarget { settings: Arc::clone(what), label, client, rate_limiter: pace }),
+            );
         }
         for what in webhooks {
-            let client = UpstreamClient::new(&what.endpoint)?.patient(terms.webhook_patience);
+            let client = UpstreamClient::new(&what.endpoint)?.with_timeout(terms.webhook_patience);
             let (label, pace) =
-                (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), RequestPacer::new(WEBHOOK_RATE));
-            let target = DeliveryTarget { what: Arc::clone(what), label, client, pace: Arc::new(pace) };
+                (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), RequestPacer::new(WEBHOOK_RATE_LIMIT));
+            let target = DeliveryTarget { settings: Arc::clone(what), label, client, rate_limiter: Arc::new(pace) };
             let url = what.endpoint.url.to_string();
             let [most, blocks] = webhook_queues(&url);
-            targets.queues.extend([(most, terms.at_once), (blocks, terms.at_once.min(BLOCKS_AT_ONCE))]);
+            targets.queues.extend([(most, terms.at_once), (blocks, terms.at_once.min(MAX_BLOCK_EVENTS))]);
             targets.webhooks.insert(url, Arc::new(target));
         }
         Ok(targets)
     }
 
-    fn none(policy: &Arc<Policy>) -> DeliveryTargets {
+    fn empty(policy: &Arc<Policy>) -> DeliveryTargets {
         let policy = Arc::clone(policy);
         DeliveryTargets { policy, apps: HashMap::new(), webhooks: HashMap::new(), queues: Vec::new() }
     }
 
     /// Takes over the rate limits of the previous targets that are still present.
-    pub(super) fn paced_as(mut self, before: &DeliveryTargets) -> DeliveryTargets {
+    pub(super) fn with_rate_limits_of(mut self, before: &DeliveryTargets) -> DeliveryTargets {
         for (app, target) in &mut self.apps {
-            take_pace(target, before.apps.get(app));
+            reuse_rate_limiter(target, before.apps.get(app));
         }
         for (url, target) in &mut self.webhooks {
-            take_pace(target, before.webhooks.get(url));
+            reuse_rate_limiter(target, before.webhooks.get(url));
         }
         self
     }
 
     /// Returns whether the jobs of this queue are for a target.
-    pub(super) fn know(&self, queue: &str) -> bool {
+    pub(super) fn has_queue(&self, queue: &str) -> bool {
         self.queues.iter().any(|(own, _)| own == queue)
     }
 
@@ -121,15 +122,15 @@ impl DeliveryTargets {
     }
 
     /// Creates the metrics of each target.
-    pub(super) fn expect(&self, counts: &OutboxMetrics) {
-        self.apps.values().for_each(|target| counts.expect(DeliveryKind::Enforcement, &target.label));
-        self.webhooks.values().for_each(|target| counts.expect(DeliveryKind::Webhook, &target.label));
+    pub(super) fn create_metrics(&self, counts: &OutboxMetrics) {
+        self.apps.values().for_each(|target| counts.create_series(DeliveryKind::Enforcement, &target.label));
+        self.webhooks.values().for_each(|target| counts.create_series(DeliveryKind::Webhook, &target.label));
     }
 }
 
-fn take_pace<T>(target: &mut Arc<DeliveryTarget<T>>, before: Option<&Arc<DeliveryTarget<T>>>) {
+fn reuse_rate_limiter<T>(target: &mut Arc<DeliveryTarget<T>>, before: Option<&Arc<DeliveryTarget<T>>>) {
     if let (Some(target), Some(before)) = (Arc::get_mut(target), before) {
-        target.pace = Arc::clone(&before.pace);
+        target.rate_limiter = Arc::clone(&before.rate_limiter);
     }
 }
 
@@ -148,19 +149,19 @@ impl RequestPacer {
     }
 
     /// Waits until the next request may be sent.
-    pub(super) async fn turn(&self) {
+    pub(super) async fn wait(&self) {
         while let Err(until) = self.limiter.check() {
             sleep(until.wait_time_from(MonotonicClock.now())).await;
         }
     }
 
     /// Returns whether a failure should be logged. A server that is down must not flood the log.
-    pub(super) fn is_news(&self) -> bool {
+    pub(super) fn should_log(&self) -> bool {
         let mut quiet_until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let is_news = quiet_until.is_none_or(|until| until <= now);
         if is_news {
-            *quiet_until = Some(now + QUIET);
+            *quiet_until = Some(now + LOG_PAUSE);
         }
         is_news
     }

@@ -13,7 +13,7 @@ pub(super) struct UserLocks(Mutex<HashMap<String, UserGuard>>);
 
 impl UserLocks {
     /// Waits for the lock of this key. Dropping the guard releases it.
-    pub(super) async fn take(&self, key: &str) -> OwnedMutexGuard<()> {
+    pub(super) async fn lock(&self, key: &str) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);

@@ -22,10 +22,10 @@ const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// The maximum number of bytes of an answer that are read. The body is ignored.
-const LONGEST: usize = 64 << 10;
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// How long after an event it is sent, in milliseconds.
-const WORTH_TELLING: u64 = 3 * 24 * 3_600_000;
+const MAX_EVENT_AGE_MS: u64 = 3 * 24 * 3_600_000;
 
 /// The content of a webhook job.
 #[derive(Debug, Deserialize)]
@@ -36,23 +36,23 @@ pub(super) struct WebhookJob {
 
 impl WebhookJob {
     /// Reads the body of a job.
-    pub(super) fn read(body: &str) -> Result<WebhookJob, JobError> {
+    pub(super) fn parse(body: &str) -> Result<WebhookJob, JobError> {
         serde_json::from_str(body).map_err(|_| JobError::Never("the event cannot be read".to_owned()))
     }
 
     /// Returns the id of the event.
     pub(super) fn id(&self) -> &str {
-        self.text("id")
+        self.event_field("id")
     }
 
-    fn text(&self, name: &str) -> &str {
+    fn event_field(&self, name: &str) -> &str {
         self.event.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Returns whether the event is so old that it is not tried again.
     fn is_old(&self, now: Millis) -> bool {
-        let time = self.text("time").parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond);
-        now.0.saturating_sub(u64::try_from(time).unwrap_or_default()) > WORTH_TELLING
+        let time = self.event_field("time").parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond);
+        now.0.saturating_sub(u64::try_from(time).unwrap_or_default()) > MAX_EVENT_AGE_MS
     }
 
     fn request(&self, keys: &[HmacSha256], now: Millis) -> Result<Request<Full<Bytes>>, JobError> {
@@ -89,14 +89,14 @@ fn signature(keys: &[HmacSha256], id: &str, timestamp: &str, body: &str) -> Stri
 
 impl RunningJob<'_> {
     /// Sends the event once.
-    pub(super) async fn tell(&self, message: &WebhookJob) -> Result<ReconcileResult, JobError> {
+    pub(super) async fn send_event(&self, message: &WebhookJob) -> Result<ReconcileResult, JobError> {
         let unknown = || JobError::Never("this webhook is not configured".to_owned());
         let target = self.targets.webhooks.get(&message.webhook).ok_or_else(unknown)?;
-        self.in_time(target.pace.turn()).await?;
+        self.with_deadline(target.rate_limiter.wait()).await?;
         let now = clock::now();
-        let mut request = message.request(&target.what.keys, now)?;
-        *request.uri_mut() = target.what.endpoint.url.clone();
-        let (why, asked) = match target.client.tell(request, LONGEST).await {
+        let mut request = message.request(&target.settings.keys, now)?;
+        *request.uri_mut() = target.settings.endpoint.url.clone();
+        let (why, asked) = match target.client.send_ignoring_body(request, MAX_ANSWER_BYTES).await {
             Ok(answer) if answer.status().is_success() => return Ok(ReconcileResult::default()),
             Ok(answer) if answer.status() == StatusCode::GONE => {
                 return Err(JobError::Never("it answers 410: it no longer wants events".to_owned()));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_address_only_the_server_is_shown() {
+    fn origin_hides_secrets_of_a_url() {
         for (url, shown) in [
             ("https://hooks.example.com/services/canary?key=canary", "https://hooks.example.com"),
             ("http://canary:canary@[::1]:8080/canary#canary", "http://[::1]:8080"),
@@ -147,9 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_is_not_told_for_ever() {
+    fn old_events_are_not_retried() {
         let message = |time: &str| WebhookJob { webhook: String::new(), event: serde_json::json!({ "time": time }) };
-        let now = Millis(WORTH_TELLING + 1001);
+        let now = Millis(MAX_EVENT_AGE_MS + 1001);
         assert!(message("1970-01-01T00:00:01.000Z").is_old(now));
         assert!(!message("1970-01-01T00:00:01.001Z").is_old(now));
         assert!(message("yesterday").is_old(now), "an event without a valid time is old");

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::delay::delay;
+use super::delay::retry_delay;
 use super::enforce::EnforcementJob;
 use super::job::{JobError, ReconcileResult, RunningJob};
 use super::targets::{DeliveryTargets, RequestPacer};
@@ -17,13 +17,13 @@ use super::webhook::{WebhookJob, origin};
 use super::{OutboxConfig, OutboxState};
 use crate::clock;
 use crate::model::Millis;
-use crate::moderation::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue};
+use crate::moderation::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue_name};
 use crate::random;
 use crate::telemetry::outbox::{AttemptOutcome, DeliveryKind, QueueDepth};
 
 /// The maximum number of jobs that are counted, and the number of jobs in a read.
-const COUNTED: usize = 10_000;
-const PAGE: usize = 500;
+const MAX_COUNTED_JOBS: usize = 10_000;
+const JOBS_PER_READ: usize = 500;
 
 /// The number of free places for jobs, by queue.
 #[derive(Default)]
@@ -31,7 +31,7 @@ struct FreeSlots(HashMap<String, Arc<Semaphore>>);
 
 impl FreeSlots {
     /// Returns the queues with free places and the number of these. `queues` holds the maximum for each queue.
-    fn free(&mut self, queues: &[(String, usize)]) -> Vec<(String, usize)> {
+    fn queues_with_free_slots(&mut self, queues: &[(String, usize)]) -> Vec<(String, usize)> {
         let free = queues.iter().map(|(queue, most)| {
             let slots = self.0.entry(queue.clone()).or_insert_with(|| Arc::new(Semaphore::new(*most)));
             (queue.clone(), slots.available_permits())
@@ -48,13 +48,13 @@ impl FreeSlots {
 pub(super) async fn run(shared: Arc<OutboxState>) {
     let Some(store) = shared.moderation.store() else { return };
     tokio::select! {
-        () = carry(&shared, store) => {}
-        () = count_on(&shared, store) => {}
+        () = run_jobs(&shared, store) => {}
+        () = count_at_intervals(&shared, store) => {}
     }
 }
 
-async fn carry(shared: &Arc<OutboxState>, store: &Store) {
-    let (mut hints, mut stopping) = (store.hints(), shared.stopping.clone());
+async fn run_jobs(shared: &Arc<OutboxState>, store: &Store) {
+    let (mut hints, mut stopping) = (store.subscribe_hints(), shared.stopping.clone());
     let (mut running, mut slots) = (JoinSet::new(), FreeSlots::default());
     while !*stopping.borrow() {
         take(shared, store, &mut running, &mut slots).await;
@@ -73,7 +73,7 @@ async fn carry(shared: &Arc<OutboxState>, store: &Store) {
 async fn take(shared: &Arc<OutboxState>, store: &Store, running: &mut JoinSet<()>, slots: &mut FreeSlots) {
     while running.try_join_next().is_some() {}
     let targets = shared.targets.load_full();
-    let free = slots.free(&targets.queues);
+    let free = slots.queues_with_free_slots(&targets.queues);
     if free.is_empty() {
         return;
     }
@@ -82,9 +82,9 @@ async fn take(shared: &Arc<OutboxState>, store: &Store, running: &mut JoinSet<()
         Ok(jobs) => {
             for job in jobs {
                 let (shared, targets) = (Arc::clone(shared), Arc::clone(&targets));
-                let slot = slots.take(&queue(&job.key));
+                let slot = slots.take(&queue_name(&job.key));
                 running.spawn(async move {
-                    attend(&shared, &targets, &job, until).await;
+                    run_job(&shared, &targets, &job, until).await;
                     drop(slot);
                 });
             }
@@ -101,26 +101,26 @@ impl OutboxConfig {
 }
 
 /// Runs a job and stores its result.
-async fn attend(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, until: Instant) {
+async fn run_job(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, until: Instant) {
     let Some(store) = shared.moderation.store() else { return };
-    let once_more = once_more(&shared.terms, job, clock::now());
-    let running = RunningJob { shared, targets, job, until, once_more };
-    let (label, pace, done) = running.do_it().await;
+    let once_more = repeat_at(&shared.terms, job, clock::now());
+    let running = RunningJob { shared, targets, job, send_deadline: until, repeat_at: once_more };
+    let (label, pace, done) = running.execute().await;
     if done == Err(JobError::Lost) {
         return;
     }
-    report(job, pace.as_deref(), &done);
-    let (attempt, outcome) = verdict(shared, job, done);
-    match store.settle(&shared.name, job, &attempt, clock::now()).await {
-        Ok(true) => label.into_iter().for_each(|(kind, target)| shared.counts.delivered(kind, target, outcome)),
+    log_result(job, pace.as_deref(), &done);
+    let (attempt, outcome) = attempt_result(shared, job, done);
+    match store.complete(&shared.name, job, &attempt, clock::now()).await {
+        Ok(true) => label.into_iter().for_each(|(kind, target)| shared.counts.count_attempt(kind, target, outcome)),
         // The job was requested again, or another process holds it.
         Ok(false) => {}
-        Err(unavailable) => tracing::warn!("the result of {} could not be stored: {unavailable}", name(job)),
+        Err(unavailable) => tracing::warn!("the result of {} could not be stored: {unavailable}", log_name(job)),
     }
 }
 
 /// Returns the time at which a sanction must be enforced again, if this time is still ahead.
-fn once_more(terms: &OutboxConfig, job: &Job, now: Millis) -> Option<Millis> {
+fn repeat_at(terms: &OutboxConfig, job: &Job, now: Millis) -> Option<Millis> {
     let last = job.asked?.after(terms.lag?);
     (now < last).then_some(last)
 }
@@ -129,76 +129,82 @@ fn once_more(terms: &OutboxConfig, job: &Job, now: Millis) -> Option<Millis> {
 type JobLabel = (DeliveryKind, Arc<str>);
 
 impl RunningJob<'_> {
-    async fn do_it(&self) -> (Option<JobLabel>, Option<Arc<RequestPacer>>, Result<ReconcileResult, JobError>) {
+    async fn execute(&self) -> (Option<JobLabel>, Option<Arc<RequestPacer>>, Result<ReconcileResult, JobError>) {
         if self.job.key.starts_with("webhook:") {
-            return match WebhookJob::read(&self.job.body) {
-                Ok(message) => (self.host(&message), self.webhook_pace(&message), self.tell(&message).await),
+            return match WebhookJob::parse(&self.job.body) {
+                Ok(message) => {
+                    (self.webhook_label(&message), self.webhook_pace(&message), self.send_event(&message).await)
+                }
                 Err(halt) => (None, None, Err(halt)),
             };
         }
-        match EnforcementJob::read(&self.job.body) {
+        match EnforcementJob::parse(&self.job.body) {
             Ok(order) => {
                 let target = self.targets.apps.get(order.app.as_str());
                 let label = target.map(|target| (DeliveryKind::Enforcement, Arc::clone(&target.label)));
-                (label, target.map(|target| Arc::clone(&target.pace)), self.enforce_in_turn(&order).await)
+                (
+                    label,
+                    target.map(|target| Arc::clone(&target.rate_limiter)),
+                    self.enforce_with_user_lock(&order).await,
+                )
             }
             Err(halt) => (None, None, Err(halt)),
         }
     }
 
-    async fn enforce_in_turn(&self, order: &EnforcementJob) -> Result<ReconcileResult, JobError> {
-        let _turn = self.in_time(self.shared.turns.take(&format!("{}\n{}", order.app, order.user))).await?;
+    async fn enforce_with_user_lock(&self, order: &EnforcementJob) -> Result<ReconcileResult, JobError> {
+        let _turn = self.with_deadline(self.shared.user_locks.lock(&format!("{}\n{}", order.app, order.user))).await?;
         self.enforce(order).await
     }
 
-    fn host(&self, message: &WebhookJob) -> Option<JobLabel> {
+    fn webhook_label(&self, message: &WebhookJob) -> Option<JobLabel> {
         let target = self.targets.webhooks.get(&message.webhook)?;
         Some((DeliveryKind::Webhook, Arc::clone(&target.label)))
     }
 
     fn webhook_pace(&self, message: &WebhookJob) -> Option<Arc<RequestPacer>> {
-        Some(Arc::clone(&self.targets.webhooks.get(&message.webhook)?.pace))
+        Some(Arc::clone(&self.targets.webhooks.get(&message.webhook)?.rate_limiter))
     }
 }
 
 /// Returns the name of a job in the log. It leaves out the URL of a webhook, which may hold a secret.
-fn name(job: &Job) -> Cow<'_, str> {
-    match WebhookJob::read(&job.body) {
+fn log_name(job: &Job) -> Cow<'_, str> {
+    match WebhookJob::parse(&job.body) {
         Ok(message) => Cow::Owned(format!("webhook:{}:{}", origin(&message.webhook), message.id())),
         Err(_) => Cow::Borrowed(&job.key),
     }
 }
 
-fn report(job: &Job, pace: Option<&RequestPacer>, done: &Result<ReconcileResult, JobError>) {
+fn log_result(job: &Job, pace: Option<&RequestPacer>, done: &Result<ReconcileResult, JobError>) {
     match done {
-        Err(JobError::Never(why)) => tracing::warn!("{} is a dead letter: {why}", name(job)),
-        Ok(ReconcileResult { lacking: Some(lacking), doubtful_until: None, .. }) => {
-            tracing::warn!("{} is a dead letter: {lacking}", name(job));
+        Err(JobError::Never(why)) => tracing::warn!("{} is a dead letter: {why}", log_name(job)),
+        Ok(ReconcileResult { unsupported: Some(lacking), uncertain_until: None, .. }) => {
+            tracing::warn!("{} is a dead letter: {lacking}", log_name(job));
         }
-        Err(JobError::Later(why, _)) if pace.is_none_or(RequestPacer::is_news) => {
-            tracing::warn!("{} is tried again later: {why}", name(job));
+        Err(JobError::Later(why, _)) if pace.is_none_or(RequestPacer::should_log) => {
+            tracing::warn!("{} is tried again later: {why}", log_name(job));
         }
         _ => {}
     }
 }
 
-fn verdict(
+fn attempt_result(
     shared: &OutboxState,
     job: &Job,
     done: Result<ReconcileResult, JobError>,
 ) -> (AttemptResult, AttemptOutcome) {
-    let again = |wait: Duration, error| AttemptResult::Again { due: later(wait), error };
-    let backoff = |asked| delay(&shared.terms, job.failures, asked, chance());
+    let again = |wait: Duration, error| AttemptResult::Retry { due: due_after(wait), error };
+    let backoff = |asked| retry_delay(&shared.terms, job.failures, asked, random_u32());
     match done {
-        Ok(ReconcileResult { doubtful_until: Some(due), again: sooner, .. }) => (
-            AttemptResult::Again { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None },
+        Ok(ReconcileResult { uncertain_until: Some(due), requeue_at: sooner, .. }) => (
+            AttemptResult::Retry { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None },
             AttemptOutcome::Done,
         ),
-        Ok(ReconcileResult { lacking: Some(lacking), .. }) => {
+        Ok(ReconcileResult { unsupported: Some(lacking), .. }) => {
             (AttemptResult::DeadLetter { error: lacking.into_owned() }, AttemptOutcome::DeadLetter)
         }
-        Ok(ReconcileResult { again: Some(due), .. }) => {
-            (AttemptResult::Again { due, error: None }, AttemptOutcome::Done)
+        Ok(ReconcileResult { requeue_at: Some(due), .. }) => {
+            (AttemptResult::Retry { due, error: None }, AttemptOutcome::Done)
         }
         Ok(_) => (AttemptResult::Done, AttemptOutcome::Done),
         Err(JobError::Never(why)) => (AttemptResult::DeadLetter { error: why }, AttemptOutcome::DeadLetter),
@@ -207,35 +213,39 @@ fn verdict(
     }
 }
 
-fn later(wait: Duration) -> Millis {
+fn due_after(wait: Duration) -> Millis {
     Millis(clock::now().0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// Without random bytes all retries wait equally long, which does no harm.
-fn chance() -> u32 {
+fn random_u32() -> u32 {
     random::bytes().map_or(0, u32::from_ne_bytes)
 }
 
 /// Counts the waiting jobs at intervals, forever.
-async fn count_on(shared: &OutboxState, store: &Store) {
+async fn count_at_intervals(shared: &OutboxState, store: &Store) {
     loop {
-        count(shared, store).await;
+        count_jobs(shared, store).await;
         sleep(shared.terms.count).await;
     }
 }
 
 /// Counts the waiting jobs and the dead letters of the kinds that are configured here.
-async fn count(shared: &OutboxState, store: &Store) {
+async fn count_jobs(shared: &OutboxState, store: &Store) {
     let targets = shared.targets.load_full();
     for kind in targets.kinds() {
-        match waiting(store, &targets, kind).await {
-            Ok(waiting) => shared.counts.waiting(kind, &waiting),
+        match queue_depth(store, &targets, kind).await {
+            Ok(waiting) => shared.counts.set_queue_depth(kind, &waiting),
             Err(unavailable) => tracing::debug!("waiting jobs cannot be counted: {unavailable}"),
         }
     }
 }
 
-async fn waiting(store: &Store, targets: &DeliveryTargets, kind: DeliveryKind) -> Result<QueueDepth, StoreUnavailable> {
+async fn queue_depth(
+    store: &Store,
+    targets: &DeliveryTargets,
+    kind: DeliveryKind,
+) -> Result<QueueDepth, StoreUnavailable> {
     let (now, mut waiting) = (clock::now(), QueueDepth::default());
     let prefix = match kind {
         DeliveryKind::Enforcement => "enforce:",
@@ -243,14 +253,14 @@ async fn waiting(store: &Store, targets: &DeliveryTargets, kind: DeliveryKind) -
     };
     for state in [JobState::Pending, JobState::DeadLetter] {
         let (mut after, mut seen) = (String::new(), 0);
-        while seen < COUNTED {
-            let jobs = store.jobs(state, prefix, &after, PAGE).await?;
+        while seen < MAX_COUNTED_JOBS {
+            let jobs = store.list_jobs(state, prefix, &after, JOBS_PER_READ).await?;
             for job in &jobs {
-                add(&mut waiting, job, targets.know(&queue(&job.key)), now);
+                add_job(&mut waiting, job, targets.has_queue(&queue_name(&job.key)), now);
             }
             seen += jobs.len();
             match jobs.last() {
-                Some(last) if jobs.len() == PAGE => after.clone_from(&last.key),
+                Some(last) if jobs.len() == JOBS_PER_READ => after.clone_from(&last.key),
                 _ => break,
             }
         }
@@ -258,7 +268,7 @@ async fn waiting(store: &Store, targets: &DeliveryTargets, kind: DeliveryKind) -
     Ok(waiting)
 }
 
-fn add(waiting: &mut QueueDepth, job: &Job, is_known: bool, now: Millis) {
+fn add_job(waiting: &mut QueueDepth, job: &Job, is_known: bool, now: Millis) {
     match job.state {
         JobState::DeadLetter => waiting.dead_letter += 1,
         JobState::Pending if !is_known => waiting.unconfigured += 1,
@@ -278,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_learns_no_secret_of_an_address() {
+    fn log_name_hides_webhook_secrets() {
         let job = |key: &str, body: serde_json::Value| Job {
             key: key.to_owned(),
             body: body.to_string(),
@@ -292,8 +302,8 @@ mod tests {
             asked: None,
         };
         let event = json!({ "webhook": "https://hooks.example.com/canary?canary", "event": { "id": "e-1-1" } });
-        assert_eq!(name(&job("webhook:canary:e-1-1", event)), "webhook:https://hooks.example.com:e-1-1");
+        assert_eq!(log_name(&job("webhook:canary:e-1-1", event)), "webhook:https://hooks.example.com:e-1-1");
         let order = json!({ "app": "ably", "user": "tom", "conversation": null });
-        assert_eq!(name(&job("enforce:ably:tom:*", order)), "enforce:ably:tom:*");
+        assert_eq!(log_name(&job("enforce:ably:tom:*", order)), "enforce:ably:tom:*");
     }
 }

@@ -32,7 +32,7 @@ impl Default for FailedChanges {
         let counts = FailedChanges(Family::default());
         for origin in [ChangeOrigin::Caller, ChangeOrigin::Expiry] {
             for reason in FailureReason::ALL {
-                drop(counts.of(origin, reason));
+                drop(counts.counter(origin, reason));
             }
         }
         counts
@@ -46,7 +46,7 @@ impl FailedChanges {
         registry.register("moderation_failed_changes", help, self.0.clone());
     }
 
-    fn of(&self, origin: ChangeOrigin, reason: FailureReason) -> impl std::ops::Deref<Target = Counter> {
+    fn counter(&self, origin: ChangeOrigin, reason: FailureReason) -> impl std::ops::Deref<Target = Counter> {
         self.0.get_or_create(&FailedChange { origin: origin.as_str(), reason: reason.as_str() })
     }
 }
@@ -69,6 +69,6 @@ impl ModerationReplica {
             ChangeError::Stale(_) => FailureReason::Stale,
             ChangeError::Unavailable(unavailable) | ChangeError::Broken(unavailable) => unavailable.reason,
         };
-        self.failed_changes.of(origin, reason).inc();
+        self.failed_changes.counter(origin, reason).inc();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ModerationReplica;
-use crate::moderation::store::{LostChange, ROLLED_BACK, Store, StoreHead, StoreUnavailable};
+use crate::moderation::store::{LostChange, ROLLED_BACK_MESSAGE, Store, StoreHead, StoreUnavailable};
 
 /// Why a store is not trusted until an operator accepts it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Untrusted {
     }
 
     /// Creates the reason for a store that has this head and lacks known changes.
-    pub(super) fn lost(head: &StoreHead, known: &StoreHead) -> Untrusted {
+    pub(super) fn lost_changes(head: &StoreHead, known: &StoreHead) -> Untrusted {
         let (at, version) = (head.version, known.version);
         let how = if at <= version {
             format!("it is at change {at}, but change {version} is known")
@@ -37,13 +37,13 @@ impl Untrusted {
             format!("its change {version} is not the known change")
         };
         let rollback = Rollback { seen: head.clone(), known: known.clone() };
-        Untrusted { reason: format!("{ROLLED_BACK} ({how})"), rollback: Some(rollback) }
+        Untrusted { reason: format!("{ROLLED_BACK_MESSAGE} ({how})"), rollback: Some(rollback) }
     }
 }
 
 impl ModerationReplica {
     /// Returns why a store with this head is not trusted, as far as the head and the known version show this.
-    pub(super) async fn distrust(
+    pub(super) async fn check_head(
         &self,
         store: &Store,
         head: &StoreHead,
@@ -58,16 +58,16 @@ impl ModerationReplica {
             // processes, because its time may come from another clock.
             let is_rollback = head.id == known.id && self.is_loaded();
             let rollback = is_rollback.then(|| Rollback { seen: head.clone(), known: known.clone() });
-            return Ok((!is_accepted).then(|| Untrusted { rollback, ..Untrusted::new(ANOTHER) }));
+            return Ok((!is_accepted).then(|| Untrusted { rollback, ..Untrusted::new(DIFFERENT_STORE) }));
         }
         let is_older = head.version < known.version || head.version == known.version && head.change != known.change;
-        Ok(is_older.then(|| Untrusted::lost(head, known)))
+        Ok(is_older.then(|| Untrusted::lost_changes(head, known)))
     }
 
     /// Returns why a store with this head is not trusted because of an earlier rollback mark. A restored backup removes
     /// the mark as well. So a process that has read a mark remembers it until an operator accepts the store, or until
     /// the store has the lost change again.
-    pub(super) async fn distrust_marked(
+    pub(super) async fn check_rollback_mark(
         &self,
         store: &Store,
         head: &StoreHead,
@@ -78,30 +78,30 @@ impl ModerationReplica {
         }
         let Some(marked) = self.marked.load_full() else { return Ok(None) };
         let Some(LostChange { version, id }) = marked.rolled_back.clone() else { return Ok(None) };
-        let is_mended = head.accepted > marked.accepted || store.has(version, &id).await? == Some(true);
+        let is_mended = head.accepted_at > marked.accepted_at || store.has_change(version, &id).await? == Some(true);
         if is_mended {
             self.marked.store(None);
             return Ok(None);
         }
         if head.id != marked.id {
-            return Ok(Some(Untrusted::new(ANOTHER)));
+            return Ok(Some(Untrusted::new(DIFFERENT_STORE)));
         }
-        Ok(Some(Untrusted::lost(head, &StoreHead { version, change: id, ..StoreHead::clone(&marked) })))
+        Ok(Some(Untrusted::lost_changes(head, &StoreHead { version, change: id, ..StoreHead::clone(&marked) })))
     }
 
     /// Returns whether a store of another epoch is trusted: an operator accepted it after the last contact with the
     /// known store, or it has all known changes. An older acceptance is not enough, because every earlier store was
     /// accepted and may come back.
     async fn is_accepted(&self, store: &Store, head: &StoreHead, known: &StoreHead) -> Result<bool, StoreUnavailable> {
-        let Some(at) = head.accepted else { return Ok(false) };
+        let Some(at) = head.accepted_at else { return Ok(false) };
         let now = store.now().await?;
         let since = self.age().map_or_else(|| self.recorded_at(), |age| now.before(age));
-        Ok(at > since || store.has(known.version, &known.change).await? == Some(true))
+        Ok(at > since || store.has_change(known.version, &known.change).await? == Some(true))
     }
 
     /// Returns why a store with this head is not trusted, if its history lacks the known change or no longer reaches
     /// back to it.
-    pub(super) async fn distrust_history(
+    pub(super) async fn check_history(
         &self,
         store: &Store,
         head: &StoreHead,
@@ -110,9 +110,9 @@ impl ModerationReplica {
         if head.epoch != known.epoch {
             return Ok(None);
         }
-        Ok(match store.has(known.version, &known.change).await? {
+        Ok(match store.has_change(known.version, &known.change).await? {
             Some(true) => None,
-            Some(false) => Some(Untrusted::lost(head, known)),
+            Some(false) => Some(Untrusted::lost_changes(head, known)),
             None => Some(Untrusted::new(format!(
                 "the moderation store is so far ahead that its log no longer shows whether it has the known \
                  change {}. If it is the right store, run `chat-signer store accept`",
@@ -122,4 +122,4 @@ impl ModerationReplica {
     }
 }
 
-const ANOTHER: &str = "the moderation store is not the store that was used before, and nobody has accepted it since. If it is the right store, run `chat-signer store accept`";
+const DIFFERENT_STORE: &str = "the moderation store is not the store that was used before, and nobody has accepted it since. If it is the right store, run `chat-signer store accept`";

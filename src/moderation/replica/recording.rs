@@ -24,34 +24,39 @@ pub(super) struct Recording {
     /// The task that synchronizes the record with the disk.
     sync: Mutex<Option<JoinHandle<io::Result<()>>>>,
     /// Set when the store knows that it has a record.
-    is_noted: OnceLock<()>,
+    is_announced: OnceLock<()>,
 }
 
 impl Recording {
     pub(super) fn new(file: RecordFile, mark: Option<HighWaterMark>) -> Recording {
-        Recording { file, last: ArcSwapOption::from_pointee(mark), sync: Mutex::default(), is_noted: OnceLock::new() }
+        Recording {
+            file,
+            last: ArcSwapOption::from_pointee(mark),
+            sync: Mutex::default(),
+            is_announced: OnceLock::new(),
+        }
     }
 
     /// Writes the record, once the previous write is on the disk.
     async fn write(&self, mark: HighWaterMark) -> Result<(), StoreUnavailable> {
         let mut sync = self.sync.lock().await;
         if let Some(before) = sync.take() {
-            before.await.unwrap_or_else(|error| Err(error.into())).map_err(|error| self.file.unwritten(&error))?;
+            before.await.unwrap_or_else(|error| Err(error.into())).map_err(|error| self.file.write_error(&error))?;
         }
         let (file, written) = (self.file.clone(), mark.clone());
         let written = spawn_blocking(move || file.write(&written))
             .await
-            .map_err(|error| self.file.unwritten(&error.into()))??;
+            .map_err(|error| self.file.write_error(&error.into()))??;
         match written {
             RecordUpdate::Updated(file) => *sync = Some(spawn_blocking(move || File::sync_data(&file))),
-            RecordUpdate::Begun => self.tell_begun(&mark),
+            RecordUpdate::Created => self.log_begun(&mark),
             RecordUpdate::Unchanged => {}
         }
         self.last.store(Some(mark.into()));
         Ok(())
     }
 
-    fn tell_begun(&self, HighWaterMark { version, .. }: &HighWaterMark) {
+    fn log_begun(&self, HighWaterMark { version, .. }: &HighWaterMark) {
         let path = self.file.path().display();
         tracing::warn!(
             "created a record of the store in {path}, at change {version}; if there was a record before, stop the \
@@ -62,14 +67,14 @@ impl Recording {
 
 impl ModerationReplica {
     /// Records the version that the index has reached, if it is not recorded yet.
-    pub(super) async fn record(&self, store: &Store, known: &StoreHead) -> Result<(), StoreUnavailable> {
+    pub(super) async fn update_record(&self, store: &Store, known: &StoreHead) -> Result<(), StoreUnavailable> {
         let Some(recording) = &self.recording else { return Ok(()) };
-        if !recording.last.load().as_ref().is_some_and(|last| last.is_at(known)) {
-            recording.write(HighWaterMark::of(known, store.now().await?)).await?;
+        if !recording.last.load().as_ref().is_some_and(|last| last.matches(known)) {
+            recording.write(HighWaterMark::from_head(known, store.now().await?)).await?;
         }
-        if recording.is_noted.get().is_none() {
-            store.note_record().await?;
-            _ = recording.is_noted.set(());
+        if recording.is_announced.get().is_none() {
+            store.set_has_record().await?;
+            _ = recording.is_announced.set(());
         }
         Ok(())
     }
@@ -79,7 +84,7 @@ impl ModerationReplica {
         let Some(recording) = &self.recording else { return Ok(()) };
         let file = recording.file.clone();
         let probed = spawn_blocking(move || file.probe()).await;
-        probed.map_err(|error| recording.file.unwritten(&error.into()))?
+        probed.map_err(|error| recording.file.write_error(&error.into()))?
     }
 
     /// Returns the time of the last record, according to the clock of the store.

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use tokio::task::spawn_blocking;
 
 use super::lineage::Untrusted;
-use super::{ModerationReplica, advance};
+use super::{ModerationReplica, apply_in_order};
 use crate::moderation::index::ModerationIndex;
 use crate::moderation::store::{
     ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange,
@@ -21,45 +21,45 @@ impl ModerationReplica {
     }
 
     /// Compares the index with the store and applies new changes.
-    pub(super) async fn compare(&self, store: &Store, known: &mut StoreHead) -> SyncResult {
+    pub(super) async fn sync_with_store(&self, store: &Store, known: &mut StoreHead) -> SyncResult {
         let mut head = store.head().await?;
-        if head.epoch.is_empty() && known.epoch.is_empty() && store.begins_itself() {
-            store.begin().await?;
+        if head.epoch.is_empty() && known.epoch.is_empty() && store.can_initialize() {
+            store.initialize().await?;
             head = store.head().await?;
         }
         if head.epoch.is_empty() {
-            return Ok(Err(Untrusted::new(EMPTY)));
+            return Ok(Err(Untrusted::new(EMPTY_STORE)));
         }
         if head == *known && self.is_loaded() {
             return Ok(Ok(()));
         }
-        if let Some(untrusted) = self.distrust(store, &head, known).await? {
+        if let Some(untrusted) = self.check_head(store, &head, known).await? {
             return Ok(Err(untrusted));
         }
-        if let Some(untrusted) = self.distrust_marked(store, &head).await? {
+        if let Some(untrusted) = self.check_rollback_mark(store, &head).await? {
             return Ok(Err(untrusted));
         }
-        if let Some(flaw) = head.flaw() {
+        if let Some(flaw) = head.unusable_reason() {
             return Ok(Err(Untrusted::new(flaw)));
         }
         if head.epoch == known.epoch && self.is_loaded() {
-            self.read_on(store, known, &head).await
+            self.read_changes(store, known, &head).await
         } else {
             self.read_all(store, known, &head).await
         }
     }
 
     /// Applies changes until the index has reached this head.
-    async fn read_on(&self, store: &Store, known: &mut StoreHead, head: &StoreHead) -> SyncResult {
+    async fn read_changes(&self, store: &Store, known: &mut StoreHead, head: &StoreHead) -> SyncResult {
         while known.version < head.version {
-            match go_on(store, known).await? {
+            match continue_log(store, known).await? {
                 LogContinuation::With(new) if !new.is_empty() => {
-                    if let Err(flaw) = self.take(known, &new) {
+                    if let Err(flaw) = self.apply_changes(known, &new) {
                         return Ok(Err(Untrusted::new(flaw)));
                     }
                 }
                 LogContinuation::With(_) | LogContinuation::Gone => return self.read_all(store, known, head).await,
-                LogContinuation::Lost => return Ok(Err(Untrusted::lost(head, known))),
+                LogContinuation::Lost => return Ok(Err(Untrusted::lost_changes(head, known))),
             }
         }
         Ok(Ok(()))
@@ -68,25 +68,25 @@ impl ModerationReplica {
     /// Reads all entries. The store must still have the epoch of `judged` and must have all known changes. The old
     /// index stays in use until the new index is complete.
     async fn read_all(&self, store: &Store, known: &mut StoreHead, judged: &StoreHead) -> SyncResult {
-        let StoreContents { head, entries } = store.contents().await?;
+        let StoreContents { head, entries } = store.read_all().await?;
         if head.epoch != judged.epoch || head.version < judged.version {
             return Err(StoreUnavailable::new(FailureReason::Other, "another store took its place while it was read"));
         }
-        if let Some(flaw) = head.flaw() {
+        if let Some(flaw) = head.unusable_reason() {
             return Ok(Err(Untrusted::new(flaw)));
         }
         // With many entries this takes seconds. A blocking thread leaves the runtime free for other work.
         let indexed = move || ModerationIndex::new(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        let indexed = spawn_blocking(indexed).await.map_err(|_| other("it could not be indexed"))?;
+        let indexed = spawn_blocking(indexed).await.map_err(|_| unavailable("it could not be indexed"))?;
         let index = match indexed {
             Ok(index) => index,
             Err(malformed) => return Ok(Err(Untrusted::new(malformed.to_string()))),
         };
-        let (index, head) = match finish(store, index, head).await? {
+        let (index, head) = match apply_concurrent_changes(store, index, head).await? {
             Ok(finished) => finished,
             Err(flaw) => return Ok(Err(Untrusted::new(flaw))),
         };
-        if let Some(untrusted) = self.distrust_history(store, &head, known).await? {
+        if let Some(untrusted) = self.check_history(store, &head, known).await? {
             return Ok(Err(untrusted));
         }
         *known = head;
@@ -106,28 +106,28 @@ impl ModerationReplica {
 
 /// Updates an index of contents to a single version. It holds only some of the changes that were made while the
 /// contents were read.
-async fn finish(
+async fn apply_concurrent_changes(
     store: &Store,
     mut index: ModerationIndex,
     mut head: StoreHead,
 ) -> Result<Result<(ModerationIndex, StoreHead), String>, StoreUnavailable> {
     let goal = store.head().await?;
     if goal.epoch != head.epoch {
-        return Err(other("another store took its place while it was read"));
+        return Err(unavailable("another store took its place while it was read"));
     }
     while head.version < goal.version {
-        let changes = match store.since(head.version).await? {
+        let changes = match store.changes_since(head.version).await? {
             ChangesSince::Changes(changes) if !changes.is_empty() => changes,
-            _ => return Err(other("it changes faster than it can be read")),
+            _ => return Err(unavailable("it changes faster than it can be read")),
         };
-        if let Err(flaw) = advance(&mut index, &mut head, &changes) {
+        if let Err(flaw) = apply_in_order(&mut index, &mut head, &changes) {
             return Ok(Err(flaw));
         }
     }
     Ok(Ok((index, head)))
 }
 
-fn other(message: &str) -> StoreUnavailable {
+fn unavailable(message: &str) -> StoreUnavailable {
     StoreUnavailable::new(FailureReason::Other, message)
 }
 
@@ -143,9 +143,11 @@ enum LogContinuation {
 
 /// Reads the changes since the known version, and the last known change again. If that change differs, the store has
 /// lost it.
-async fn go_on(store: &Store, known: &StoreHead) -> Result<LogContinuation, StoreUnavailable> {
+async fn continue_log(store: &Store, known: &StoreHead) -> Result<LogContinuation, StoreUnavailable> {
     let before = known.version.saturating_sub(1);
-    let ChangesSince::Changes(mut changes) = store.since(before).await? else { return Ok(LogContinuation::Gone) };
+    let ChangesSince::Changes(mut changes) = store.changes_since(before).await? else {
+        return Ok(LogContinuation::Gone);
+    };
     if known.version == before {
         return Ok(LogContinuation::With(changes));
     }
@@ -158,11 +160,11 @@ async fn go_on(store: &Store, known: &StoreHead) -> Result<LogContinuation, Stor
         return Ok(LogContinuation::With(changes));
     }
     // The last known change alone may fill a read.
-    match store.since(known.version).await? {
+    match store.changes_since(known.version).await? {
         ChangesSince::Changes(changes) => Ok(LogContinuation::With(changes)),
-        ChangesSince::Gone => Ok(LogContinuation::Gone),
+        ChangesSince::NoLongerKept => Ok(LogContinuation::Gone),
     }
 }
 
-const EMPTY: &str = "the moderation store is empty. If it is new, or if its old content is not needed, run \
+const EMPTY_STORE: &str = "the moderation store is empty. If it is new, or if its old content is not needed, run \
                      `chat-signer store accept`. Otherwise restore its content";

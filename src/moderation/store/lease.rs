@@ -9,14 +9,14 @@ use crate::model::Millis;
 
 /// Returns the queue of a job with this key. Jobs of the same kind for the same app or webhook share a queue. Jobs
 /// about a user in all conversations (`*`) can take long, so they have a separate queue.
-pub fn queue(key: &str) -> String {
+pub fn queue_name(key: &str) -> String {
     let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
     let whom = key.get(..end).unwrap_or(key);
     if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
 }
 
 /// Returns the lower bound of the keys that begin with `prefix` and come after `after`.
-pub(super) fn first<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
+pub(super) fn lower_bound<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
     if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
 }
 
@@ -43,23 +43,23 @@ struct JobLease {
 
 impl LeasedJob {
     /// Creates the job that a change requests. The lease on the previous job with the same key stays in force.
-    pub(super) fn asked(new: NewJob, revision: u64, at: Millis, before: Option<LeasedJob>) -> LeasedJob {
+    pub(super) fn requested(new: NewJob, revision: u64, at: Millis, before: Option<LeasedJob>) -> LeasedJob {
         LeasedJob { job: Job::new(new, revision, at), lease: before.and_then(|before| before.lease), done: None }
     }
 
     /// Returns the time from which the job can be claimed. `None`: the job is not pending.
-    pub(super) fn ready(&self) -> Option<Millis> {
+    pub(super) fn claimable_at(&self) -> Option<Millis> {
         let free = self.lease.as_ref().map_or(Millis(0), |lease| lease.until);
         (self.job.state == JobState::Pending).then(|| self.job.due.max(free))
     }
 
     /// Ends the lease of a worker that no longer runs. Returns whether there was a lease.
-    pub(super) fn abandon(&mut self) -> bool {
+    pub(super) fn end_lease(&mut self) -> bool {
         self.lease.as_mut().map(|lease| lease.until = Millis(0)).is_some()
     }
 
     /// Leases the job to a worker.
-    pub(super) fn lend(&mut self, worker: &str, until: Millis) -> Job {
+    pub(super) fn lease_to(&mut self, worker: &str, until: Millis) -> Job {
         self.job.taken_over |= self.lease.is_some();
         let (revision, attempts) = (self.job.revision, self.job.attempts);
         self.lease = Some(JobLease { worker: worker.to_owned(), revision, attempts, until });
@@ -68,26 +68,26 @@ impl LeasedJob {
 
     /// Returns whether this worker was the last to claim the job, claimed it in the state of `job`, and has not
     /// returned it.
-    pub(super) fn is_with(&self, worker: &str, job: &Job) -> bool {
+    pub(super) fn is_leased_to(&self, worker: &str, job: &Job) -> bool {
         let is = |lease: &JobLease| (lease.revision, lease.attempts) == (job.revision, job.attempts);
         self.lease.as_ref().is_some_and(|lease| lease.worker == worker && is(lease))
     }
 
     /// Ends the lease. Stores the result of the attempt if the job still has this revision. Returns whether it does.
-    pub(super) fn settle(&mut self, revision: u64, attempt: &AttemptResult, now: Millis) -> bool {
+    pub(super) fn complete(&mut self, revision: u64, attempt: &AttemptResult, now: Millis) -> bool {
         self.lease = None;
         if self.job.revision != revision {
             return false;
         }
-        self.job.settle(attempt);
-        self.done = self.job.is_over().then_some(now);
+        self.job.record_attempt(attempt);
+        self.done = self.job.has_ended().then_some(now);
         true
     }
 }
 
 impl JobState {
     /// Returns the letter that the stores use for this state.
-    pub(super) fn letter(self) -> &'static str {
+    pub(super) fn as_letter(self) -> &'static str {
         match self {
             JobState::Pending => "p",
             JobState::Done => "d",
@@ -113,7 +113,7 @@ impl Job {
     }
 
     /// Returns whether the job will not be tried again and only the last jobs of its state are kept.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         match self.state {
             JobState::Pending => false,
             JobState::Done => true,
@@ -122,13 +122,13 @@ impl Job {
     }
 
     /// Updates the job after an attempt.
-    pub(super) fn settle(&mut self, attempt: &AttemptResult) {
+    pub(super) fn record_attempt(&mut self, attempt: &AttemptResult) {
         self.attempts = self.attempts.saturating_add(1);
-        let has_failed = matches!(attempt, AttemptResult::Again { error: Some(_), .. });
+        let has_failed = matches!(attempt, AttemptResult::Retry { error: Some(_), .. });
         self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
         (self.state, self.error) = match attempt {
             AttemptResult::Done => (JobState::Done, None),
-            AttemptResult::Again { due, error } => {
+            AttemptResult::Retry { due, error } => {
                 self.due = *due;
                 (JobState::Pending, error.clone())
             }

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::lease::{LeasedJob, first, queue};
+use super::lease::{LeasedJob, lower_bound, queue_name};
 use super::{
-    AttemptResult, ChangesSince, CommitError, Job, JobState, KEPT, KEPT_DONE, NewChange, StoreContents, StoreHead,
-    StoreUnavailable, StoredChange, at_once, fresh,
+    AttemptResult, ChangesSince, CommitError, ENDED_JOBS_LIMIT, Job, JobState, LOG_LIMIT, NewChange, StoreContents,
+    StoreHead, StoreUnavailable, StoredChange, limit_read, random_id,
 };
 use crate::clock;
 use crate::model::Millis;
 
 /// A store in memory.
 pub struct MemoryStore {
-    kept: Mutex<MemoryContents>,
+    contents: Mutex<MemoryContents>,
     hint: watch::Sender<u64>,
 }
 
@@ -31,12 +31,12 @@ struct MemoryContents {
     entries: BTreeMap<String, String>,
     log: VecDeque<StoredChange>,
     jobs: BTreeMap<String, LeasedJob>,
-    notes: BTreeMap<String, String>,
+    checkpoints: BTreeMap<String, String>,
 }
 
 impl Default for MemoryStore {
     fn default() -> MemoryStore {
-        MemoryStore { kept: Mutex::default(), hint: watch::channel(0).0 }
+        MemoryStore { contents: Mutex::default(), hint: watch::channel(0).0 }
     }
 }
 
@@ -48,7 +48,7 @@ impl MemoryStore {
     pub(super) fn begin(&self) -> Result<(), StoreUnavailable> {
         let mut kept = self.lock();
         if kept.epoch.is_empty() {
-            let epoch = fresh()?;
+            let epoch = random_id()?;
             kept.id.clone_from(&epoch);
             kept.epoch = epoch;
         }
@@ -57,7 +57,7 @@ impl MemoryStore {
 
     pub(super) fn accept(&self) -> Result<(), StoreUnavailable> {
         let mut kept = self.lock();
-        let epoch = fresh()?;
+        let epoch = random_id()?;
         if kept.id.is_empty() {
             kept.id.clone_from(&epoch);
         }
@@ -78,10 +78,10 @@ impl MemoryStore {
         let kept = self.lock();
         let oldest = kept.log.front().map_or(kept.version + 1, |change| change.version);
         if version.saturating_add(1) < oldest {
-            return ChangesSince::Gone;
+            return ChangesSince::NoLongerKept;
         }
         let later = kept.log.iter().skip_while(|change| change.version <= version);
-        ChangesSince::Changes(at_once(later.map(|change| (size(change), change.clone()))).collect())
+        ChangesSince::Changes(limit_read(later.map(|change| (size(change), change.clone()))).collect())
     }
 
     /// Returns whether the change was made in this store. A store in memory cannot lose changes, so a change that is no
@@ -93,7 +93,7 @@ impl MemoryStore {
     }
 
     pub(super) fn commit(&self, on: &StoreHead, commit: NewChange, at: Millis) -> Result<StoredChange, CommitError> {
-        let id = fresh()?;
+        let id = random_id()?;
         let mut kept = self.lock();
         if kept.head() != *on {
             return Err(CommitError::Behind);
@@ -110,11 +110,11 @@ impl MemoryStore {
         for job in commit.jobs {
             let key = job.key.clone();
             let before = kept.jobs.remove(&key);
-            kept.jobs.insert(key, LeasedJob::asked(job, version, at, before));
+            kept.jobs.insert(key, LeasedJob::requested(job, version, at, before));
         }
         let change = StoredChange { version, id, at, puts: commit.puts, events: commit.events };
         kept.log.push_back(change.clone());
-        if kept.log.len() as u64 > KEPT {
+        if kept.log.len() as u64 > LOG_LIMIT {
             kept.log.pop_front();
         }
         drop(kept);
@@ -128,70 +128,78 @@ impl MemoryStore {
 
     pub(super) fn claim(&self, worker: &str, now: Millis, lease: Duration, queues: &[(String, usize)]) -> Vec<Job> {
         let mut kept = self.lock();
-        let mut due: Vec<_> = kept.jobs.values_mut().filter_map(|held| Some((held.ready()?, held))).collect();
+        let mut due: Vec<_> = kept.jobs.values_mut().filter_map(|held| Some((held.claimable_at()?, held))).collect();
         due.retain(|(ready, _)| *ready <= now);
         due.sort_by(|(one, a), (other, b)| (one, &a.job.key).cmp(&(other, &b.job.key)));
         let mut room: HashMap<_, _> = queues.iter().map(|(queue, most)| (queue.as_str(), *most)).collect();
-        due.retain(|(_, held)| room.get_mut(queue(&held.job.key).as_str()).is_some_and(take_one));
-        due.into_iter().map(|(_, held)| held.lend(worker, now.after(lease))).collect()
+        due.retain(|(_, held)| room.get_mut(queue_name(&held.job.key).as_str()).is_some_and(decrement));
+        due.into_iter().map(|(_, held)| held.lease_to(worker, now.after(lease))).collect()
     }
 
     pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &AttemptResult, now: Millis) -> bool {
         let mut kept = self.lock();
-        let Some(held) = kept.jobs.get_mut(&job.key).filter(|held| held.is_with(worker, job)) else {
+        let Some(held) = kept.jobs.get_mut(&job.key).filter(|held| held.is_leased_to(worker, job)) else {
             return false;
         };
-        let is_noted = held.settle(job.revision, attempt, now);
+        let is_noted = held.complete(job.revision, attempt, now);
         let state = held.job.state;
-        kept.forget_all_but_the_last(state);
+        kept.drop_old_jobs(state);
         is_noted
     }
 
     pub(super) fn jobs(&self, state: JobState, prefix: &str, after: &str, most: usize) -> Vec<Job> {
         let kept = self.lock();
-        let later = kept.jobs.range::<str, _>((first(prefix, after), Bound::Unbounded));
+        let later = kept.jobs.range::<str, _>((lower_bound(prefix, after), Bound::Unbounded));
         let own = later.map(|(_, held)| &held.job).take_while(|job| job.key.starts_with(prefix));
         own.filter(|job| job.state == state).take(most).cloned().collect()
     }
 
     pub(super) fn note(&self, key: &str) -> Option<String> {
-        self.lock().notes.get(key).cloned()
+        self.lock().checkpoints.get(key).cloned()
     }
 
     pub(super) fn set_note(&self, worker: &str, job: &Job, key: &str, value: Option<String>) -> bool {
         let mut kept = self.lock();
-        if !kept.jobs.get(&job.key).is_some_and(|held| held.is_with(worker, job)) {
+        if !kept.jobs.get(&job.key).is_some_and(|held| held.is_leased_to(worker, job)) {
             return false;
         }
         match value {
-            Some(value) => drop(kept.notes.insert(key.to_owned(), value)),
-            None => drop(kept.notes.remove(key)),
+            Some(value) => drop(kept.checkpoints.insert(key.to_owned(), value)),
+            None => drop(kept.checkpoints.remove(key)),
         }
         true
     }
 
     fn lock(&self) -> MutexGuard<'_, MemoryContents> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl MemoryContents {
     fn head(&self) -> StoreHead {
         let (id, epoch, change) = (self.id.clone(), self.epoch.clone(), self.change.clone());
-        StoreHead { id, epoch, version: self.version, change, accepted: self.accepted, astray: 0, rolled_back: None }
+        StoreHead {
+            id,
+            epoch,
+            version: self.version,
+            change,
+            accepted_at: self.accepted,
+            entry_count_drift: 0,
+            rolled_back: None,
+        }
     }
 
-    fn forget_all_but_the_last(&mut self, state: JobState) {
+    fn drop_old_jobs(&mut self, state: JobState) {
         let over = self.jobs.values().filter(|held| held.job.state == state);
         let mut done: Vec<_> = over.filter_map(|held| Some((held.done?, held.job.key.clone()))).collect();
         done.sort();
-        for (_, key) in done.iter().rev().skip(KEPT_DONE) {
+        for (_, key) in done.iter().rev().skip(ENDED_JOBS_LIMIT) {
             self.jobs.remove(key);
         }
     }
 }
 
-fn take_one(room: &mut usize) -> bool {
+fn decrement(room: &mut usize) -> bool {
     room.checked_sub(1).map(|left| *room = left).is_some()
 }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::failure::{FailureReason, StoreUnavailable};
-pub use self::lease::queue;
+pub use self::lease::queue_name;
 use self::memory::MemoryStore;
 pub use self::record::{HighWaterMark, RecordFile, RecordUpdate};
 use self::redb::RedbStore;
@@ -57,10 +57,10 @@ pub struct StoreHead {
     pub change: String,
     /// The time at which an operator accepted this epoch, by the store's clock. Processes that knew another epoch before
     /// this time can use the store again. `None`: no operator has accepted the store.
-    pub accepted: Option<Millis>,
+    pub accepted_at: Option<Millis>,
     /// The entry count drift: the number of entries that are missing or in excess, compared with the changes. It is
     /// above 0 if another program deleted or wrote entries.
-    pub astray: u64,
+    pub entry_count_drift: u64,
     /// The last change that a process knew before it found that the store had lost changes and marked the store. No
     /// process uses the store until an operator accepts it.
     pub rolled_back: Option<LostChange>,
@@ -184,7 +184,7 @@ pub enum AttemptResult {
     /// The job is done.
     Done,
     /// The job must be tried again.
-    Again {
+    Retry {
         /// The earliest time of the next attempt.
         due: Millis,
         /// The error. `None`: there was no error.
@@ -215,40 +215,40 @@ pub enum ChangesSince {
     /// changes.
     Changes(Vec<StoredChange>),
     /// Some of the changes are no longer kept. Read all contents.
-    Gone,
+    NoLongerKept,
 }
 
 /// The number of changes that the log keeps.
-pub const KEPT: u64 = 10_000;
+pub const LOG_LIMIT: u64 = 10_000;
 
 /// The number of done jobs that are kept, and of webhook messages that are kept as dead letters. All other dead letters
 /// are kept: there is at most one for each user and conversation.
-pub const KEPT_DONE: usize = 1_000;
+pub const ENDED_JOBS_LIMIT: usize = 1_000;
 
 /// The error message of a store that has lost changes.
-pub const ROLLED_BACK: &str = "the moderation store has lost changes that it had acknowledged. To use it as it is, run `chat-signer store \
+pub const ROLLED_BACK_MESSAGE: &str = "the moderation store has lost changes that it had acknowledged. To use it as it is, run `chat-signer store \
                                accept`";
 
 /// The maximum number of changes in one read.
-pub const CHANGES_AT_ONCE: usize = 500;
+pub const READ_LIMIT_CHANGES: usize = 500;
 
 /// The limit of one read of changes, in bytes. The last change can exceed it, so a single larger change can be read.
-pub const BYTES_AT_ONCE: usize = 1 << 20;
+pub const READ_LIMIT_BYTES: usize = 1 << 20;
 
 impl StoreHead {
     /// Returns the label of this store in metrics: the beginning of its epoch. `None`: the store was never initialized.
-    pub fn label(&self) -> Option<&str> {
+    pub fn metrics_label(&self) -> Option<&str> {
         let label = self.epoch.get(..8).unwrap_or(&self.epoch);
         (!label.is_empty()).then_some(label)
     }
 
     /// Returns why this store must not be used and what to do, if the store is marked as rolled back or its entry count
     /// drifted.
-    pub fn flaw(&self) -> Option<String> {
+    pub fn unusable_reason(&self) -> Option<String> {
         if let Some(LostChange { version, .. }) = &self.rolled_back {
-            return Some(format!("{ROLLED_BACK} (a process that knew change {version} has marked it)"));
+            return Some(format!("{ROLLED_BACK_MESSAGE} (a process that knew change {version} has marked it)"));
         }
-        let astray = self.astray;
+        let astray = self.entry_count_drift;
         (astray > 0).then(|| {
             format!(
                 "the entries of the moderation store do not match its changes ({astray} too few or too many): \
@@ -336,12 +336,12 @@ impl Store {
 
     /// Returns whether a process can initialize a store that was never initialized. A process must not initialize a
     /// shared store: after a start it cannot distinguish a new store from a store that lost everything.
-    pub fn begins_itself(&self) -> bool {
+    pub fn can_initialize(&self) -> bool {
         !self.is_shared()
     }
 
     /// Initializes a store that was never initialized: sets its epoch. Does nothing if the store is initialized.
-    pub async fn begin(&self) -> Result<(), StoreUnavailable> {
+    pub async fn initialize(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Memory(memory) => memory.begin(),
             Store::Redb(redb) => redb.begin().await,
@@ -360,7 +360,7 @@ impl Store {
     }
 
     /// Reads all entries.
-    pub async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
+    pub async fn read_all(&self) -> Result<StoreContents, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.contents()),
             Store::Redb(redb) => redb.contents().await,
@@ -369,7 +369,7 @@ impl Store {
     }
 
     /// Reads the first changes after this version.
-    pub async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
+    pub async fn changes_since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.since(version)),
             Store::Redb(redb) => redb.since(version).await,
@@ -388,7 +388,7 @@ impl Store {
     }
 
     /// Returns whether this change is part of the store's history. `None`: the change is too old, so this is unknown.
-    pub async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
+    pub async fn has_change(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(Some(memory.has(version, change))),
             Store::Redb(redb) => redb.has(version, change).await,
@@ -397,7 +397,7 @@ impl Store {
     }
 
     /// Stores in the store of a single process that it has a record file. A later start without the record file fails.
-    pub async fn note_record(&self) -> Result<(), StoreUnavailable> {
+    pub async fn set_has_record(&self) -> Result<(), StoreUnavailable> {
         match self {
             Store::Redb(redb) => redb.note_record().await,
             // Each process has its own record file, or none.
@@ -416,7 +416,7 @@ impl Store {
     }
 
     /// Returns a receiver that is notified when the store has possibly changed. A notification can get lost.
-    pub fn hints(&self) -> watch::Receiver<u64> {
+    pub fn subscribe_hints(&self) -> watch::Receiver<u64> {
         match self {
             Store::Memory(memory) => memory.hints(),
             Store::Redb(redb) => redb.hints(),
@@ -444,7 +444,7 @@ impl Store {
     /// Completes a job: stores the result of the attempt and ends the lease. If the job was requested again since it
     /// was claimed, only the lease ends. If another worker has claimed the job, nothing changes. Returns whether the
     /// result was stored.
-    pub async fn settle(
+    pub async fn complete(
         &self,
         worker: &str,
         job: &Job,
@@ -460,7 +460,7 @@ impl Store {
 
     /// Returns at most `most` jobs in this state whose keys begin with `prefix` and come after `after`, in the order of
     /// keys.
-    pub async fn jobs(
+    pub async fn list_jobs(
         &self,
         state: JobState,
         prefix: &str,
@@ -475,7 +475,7 @@ impl Store {
     }
 
     /// Returns the checkpoint that a worker stored under this key.
-    pub async fn note(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
+    pub async fn checkpoint(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
         match self {
             Store::Memory(memory) => Ok(memory.note(key)),
             Store::Redb(redb) => redb.note(key).await,
@@ -485,7 +485,7 @@ impl Store {
 
     /// Stores a checkpoint for the next job of this kind, or deletes it, if this worker still has the lease on `job`.
     /// Returns whether it has. The checkpoint is durable when this method returns.
-    pub async fn set_note(
+    pub async fn set_checkpoint(
         &self,
         worker: &str,
         job: &Job,
@@ -501,17 +501,17 @@ impl Store {
 }
 
 /// Returns the changes that fit into one read. Each item has the size of the change in bytes.
-fn at_once<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item = T> {
+fn limit_read<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item = T> {
     let mut bytes = 0;
     let is_room = move |(size, _): &(usize, T)| {
-        let is_room = bytes < BYTES_AT_ONCE;
+        let is_room = bytes < READ_LIMIT_BYTES;
         bytes += size;
         is_room
     };
-    changes.take(CHANGES_AT_ONCE).take_while(is_room).map(|(_, change)| change)
+    changes.take(READ_LIMIT_CHANGES).take_while(is_room).map(|(_, change)| change)
 }
 
 /// Returns a unique random id.
-fn fresh() -> Result<String, StoreUnavailable> {
+fn random_id() -> Result<String, StoreUnavailable> {
     Ok(hex::encode(random::bytes::<16>()?))
 }

@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::redb::file::{beside, directory, sync_directory};
-use super::redb::probe::reason;
-use super::{FailureReason, Store, StoreHead, StoreUnavailable, fresh};
+use super::redb::file::{directory, sync_directory, temporary_path};
+use super::redb::probe::io_failure_reason;
+use super::{FailureReason, Store, StoreHead, StoreUnavailable, random_id};
 use crate::config::{StoreKind, StoreSettings};
 use crate::crypto::{hex, sha256};
 use crate::model::Millis;
 
 /// The size of a slot, in bytes. No disk has smaller sectors.
-const SLOT: usize = 512;
+const SLOT_SIZE: usize = 512;
 
 /// The length of the checksum in a slot, in characters.
-const CHECKSUM: usize = 16;
+const CHECKSUM_LENGTH: usize = 16;
 
 /// The last recorded head of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub enum RecordUpdate {
     /// synchronized.
     Updated(File),
     /// The file was created and is on the disk.
-    Begun,
+    Created,
     /// The file already had this mark or a later mark.
     Unchanged,
 }
@@ -88,7 +88,7 @@ impl Store {
         if let (StoreKind::Redb { path }, Some(record), Some(mark)) = (&settings.kind, &record, &mark)
             && !path.exists()
         {
-            return Err(StoreUnavailable::new(FailureReason::Missing, missing(path, record, mark)));
+            return Err(StoreUnavailable::new(FailureReason::Missing, missing_file_message(path, record, mark)));
         }
         let store = Store::open(settings).await?;
         if let (Store::Redb(redb), Some(record), None) = (&store, &record, &mark)
@@ -106,7 +106,7 @@ impl Store {
 }
 
 /// Returns the message for a store file that is missing although its record file exists.
-fn missing(path: &Path, record: &RecordFile, mark: &HighWaterMark) -> String {
+fn missing_file_message(path: &Path, record: &RecordFile, mark: &HighWaterMark) -> String {
     let (path, record, version) = (path.display(), record.path().display(), mark.version);
     format!(
         "{path} is missing, and its record {record} says that it was at change {version}. Restore the file, or accept the loss \
@@ -122,20 +122,20 @@ impl RecordUpdate {
     pub fn sync(self) -> io::Result<()> {
         match self {
             RecordUpdate::Updated(file) => file.sync_data(),
-            RecordUpdate::Begun | RecordUpdate::Unchanged => Ok(()),
+            RecordUpdate::Created | RecordUpdate::Unchanged => Ok(()),
         }
     }
 }
 
 impl HighWaterMark {
     /// Creates the mark of a store with this head. `at` is the time of the record, by the store's clock.
-    pub fn of(head: &StoreHead, at: Millis) -> HighWaterMark {
+    pub fn from_head(head: &StoreHead, at: Millis) -> HighWaterMark {
         let StoreHead { id, epoch, version, change, .. } = head.clone();
         HighWaterMark { store: id, epoch, version, change, at }
     }
 
     /// Returns whether the mark has the version, epoch and change of this head.
-    pub fn is_at(&self, head: &StoreHead) -> bool {
+    pub fn matches(&self, head: &StoreHead) -> bool {
         (&self.epoch, self.version, &self.change) == (&head.epoch, head.version, &head.change)
     }
 
@@ -150,15 +150,15 @@ impl HighWaterMark {
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
-    pub async fn is_kept_by(&self, store: &Store, head: &StoreHead) -> Result<bool, StoreUnavailable> {
-        if head.epoch != self.epoch && head.accepted.is_none_or(|at| at <= self.at) {
-            return Ok(head.accepted.is_some() && store.has(self.version, &self.change).await? == Some(true));
+    pub async fn is_satisfied_by(&self, store: &Store, head: &StoreHead) -> Result<bool, StoreUnavailable> {
+        if head.epoch != self.epoch && head.accepted_at.is_none_or(|at| at <= self.at) {
+            return Ok(head.accepted_at.is_some() && store.has_change(self.version, &self.change).await? == Some(true));
         }
-        Ok(head.epoch != self.epoch || store.has(self.version, &self.change).await? == Some(true))
+        Ok(head.epoch != self.epoch || store.has_change(self.version, &self.change).await? == Some(true))
     }
 
     /// Returns whether this mark is later than or equal to `other`, so `other` must not replace it.
-    fn is_beyond(&self, other: &HighWaterMark) -> bool {
+    fn is_at_least(&self, other: &HighWaterMark) -> bool {
         if self.epoch == other.epoch { self.version >= other.version } else { self.at > other.at }
     }
 }
@@ -179,14 +179,14 @@ impl RecordFile {
     /// # Errors
     /// Returns an error if the file cannot be read or is damaged.
     pub fn read(&self) -> Result<Option<HighWaterMark>, StoreUnavailable> {
-        let read = File::open(&self.path).and_then(|mut file| slots(&mut file));
+        let read = File::open(&self.path).and_then(|mut file| read_slots(&mut file));
         match read {
-            Ok([one, other]) => match newest(one, other) {
+            Ok([one, other]) => match newest_slot(one, other) {
                 Some(slot) => Ok(Some(slot.mark)),
-                None => Err(self.damaged()),
+                None => Err(self.damaged_error()),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.flaw("read", &error)),
+            Err(error) => Err(self.io_error("read", &error)),
         }
     }
 
@@ -196,8 +196,8 @@ impl RecordFile {
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub fn is_half_damaged(&self) -> io::Result<bool> {
-        let places = places(&mut File::open(&self.path)?)?;
-        Ok(places.iter().any(|bytes| !bytes.trim_ascii().is_empty() && parse(bytes).is_none()))
+        let places = read_slot_bytes(&mut File::open(&self.path)?)?;
+        Ok(places.iter().any(|bytes| !bytes.trim_ascii().is_empty() && parse_slot(bytes).is_none()))
     }
 
     /// Writes the mark, unless the file already has this mark or a later mark. Creates a missing file.
@@ -208,18 +208,18 @@ impl RecordFile {
         let opened = OpenOptions::new().read(true).write(true).open(&self.path);
         let opened = match opened {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                match self.begin(mark, |draft, path| fs::hard_link(draft, path)) {
+                match self.create(mark, |draft, path| fs::hard_link(draft, path)) {
                     // Another process created it first.
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                         OpenOptions::new().read(true).write(true).open(&self.path)
                     }
-                    Ok(()) => return Ok(RecordUpdate::Begun),
+                    Ok(()) => return Ok(RecordUpdate::Created),
                     Err(error) => Err(error),
                 }
             }
             opened => opened,
         };
-        let mut file = opened.map_err(|error| self.unwritten(&error))?;
+        let mut file = opened.map_err(|error| self.write_error(&error))?;
         self.update(&mut file, mark)
             .map(|is_written| if is_written { RecordUpdate::Updated(file) } else { RecordUpdate::Unchanged })
     }
@@ -229,22 +229,22 @@ impl RecordFile {
     /// # Errors
     /// Returns an error if the file cannot be written.
     pub fn replace(&self, mark: &HighWaterMark) -> Result<(), StoreUnavailable> {
-        self.begin(mark, |draft, path| fs::rename(draft, path)).map_err(|error| self.unwritten(&error))
+        self.create(mark, |draft, path| fs::rename(draft, path)).map_err(|error| self.write_error(&error))
     }
 
     /// Overwrites the older slot, unless the newer slot has this mark or a later mark. Returns whether it was written.
     fn update(&self, file: &mut File, mark: &HighWaterMark) -> Result<bool, StoreUnavailable> {
-        let flaw = |error: io::Error| self.unwritten(&error);
+        let flaw = |error: io::Error| self.write_error(&error);
         // Other processes can also write to the file. Closing the file releases the lock.
         file.lock().map_err(flaw)?;
-        let [one, other] = slots(file).map_err(flaw)?;
+        let [one, other] = read_slots(file).map_err(flaw)?;
         let place = usize::from(one.as_ref().map(|slot| slot.sequence) > other.as_ref().map(|slot| slot.sequence));
-        let Some(last) = newest(one, other) else { return Err(self.damaged()) };
-        let is_behind = !last.mark.is_beyond(mark);
+        let Some(last) = newest_slot(one, other) else { return Err(self.damaged_error()) };
+        let is_behind = !last.mark.is_at_least(mark);
         if is_behind {
             let slot = Slot { sequence: last.sequence.saturating_add(1), mark: mark.clone() };
-            let written = bytes(&slot).and_then(|bytes| {
-                file.seek(SeekFrom::Start((place * SLOT) as u64))?;
+            let written = format_slot(&slot).and_then(|bytes| {
+                file.seek(SeekFrom::Start((place * SLOT_SIZE) as u64))?;
                 file.write_all(&bytes)
             });
             written.map_err(flaw)?;
@@ -254,9 +254,9 @@ impl RecordFile {
     }
 
     /// Creates the file under a temporary name and moves it to its path. So the file is never there in part.
-    fn begin(&self, mark: &HighWaterMark, put: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
-        let draft = beside(&self.path, &fresh().map_err(io::Error::other)?);
-        let made = make(&draft, mark).and_then(|()| put(&draft, &self.path));
+    fn create(&self, mark: &HighWaterMark, put: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+        let draft = temporary_path(&self.path, &random_id().map_err(io::Error::other)?);
+        let made = create_draft(&draft, mark).and_then(|()| put(&draft, &self.path));
         // After a rename, the temporary name no longer exists.
         _ = fs::remove_file(&draft);
         made.and_then(|()| sync_directory(&self.path))
@@ -268,28 +268,28 @@ impl RecordFile {
     /// Returns an error if a mark could not be written.
     pub fn probe(&self) -> Result<(), StoreUnavailable> {
         let opened = OpenOptions::new().read(true).write(true).open(&self.path);
-        match opened.and_then(|mut file| slots(&mut file)) {
-            Ok([None, None]) => Err(self.damaged()),
+        match opened.and_then(|mut file| read_slots(&mut file)) {
+            Ok([None, None]) => Err(self.damaged_error()),
             Ok(_) => Ok(()),
             // The next change creates the file. Its directory must exist.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                directory(&self.path).metadata().map(drop).map_err(|error| self.unwritten(&error))
+                directory(&self.path).metadata().map(drop).map_err(|error| self.write_error(&error))
             }
-            Err(error) => Err(self.unwritten(&error)),
+            Err(error) => Err(self.write_error(&error)),
         }
     }
 
     /// Returns the error for a record file that cannot be written.
-    pub(crate) fn unwritten(&self, error: &io::Error) -> StoreUnavailable {
-        self.flaw("written", error)
+    pub(crate) fn write_error(&self, error: &io::Error) -> StoreUnavailable {
+        self.io_error("written", error)
     }
 
-    fn flaw(&self, done: &str, error: &io::Error) -> StoreUnavailable {
+    fn io_error(&self, done: &str, error: &io::Error) -> StoreUnavailable {
         let message = format!("its record {} can't be {done}: {error}", self.path.display());
-        StoreUnavailable::new(reason(error), message)
+        StoreUnavailable::new(io_failure_reason(error), message)
     }
 
-    fn damaged(&self) -> StoreUnavailable {
+    fn damaged_error(&self) -> StoreUnavailable {
         let message = format!(
             "its record {} is damaged, so lost changes cannot be detected. Restore the record, or accept the store as it \
              is with `chat-signer store accept`",
@@ -299,42 +299,42 @@ impl RecordFile {
     }
 }
 
-fn make(path: &Path, mark: &HighWaterMark) -> io::Result<()> {
+fn create_draft(path: &Path, mark: &HighWaterMark) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&bytes(&Slot { sequence: 1, mark: mark.clone() })?)?;
-    file.write_all(&[b' '; SLOT])?;
+    file.write_all(&format_slot(&Slot { sequence: 1, mark: mark.clone() })?)?;
+    file.write_all(&[b' '; SLOT_SIZE])?;
     file.sync_all()
 }
 
 /// Reads both slots. `None`: the slot was never written, or is damaged.
-fn slots(file: &mut File) -> io::Result<[Option<Slot>; 2]> {
-    Ok(places(file)?.map(|bytes| parse(&bytes)))
+fn read_slots(file: &mut File) -> io::Result<[Option<Slot>; 2]> {
+    Ok(read_slot_bytes(file)?.map(|bytes| parse_slot(&bytes)))
 }
 
 /// Reads the bytes of both slots.
-fn places(file: &mut File) -> io::Result<[Vec<u8>; 2]> {
-    let mut one = Vec::with_capacity(2 * SLOT);
+fn read_slot_bytes(file: &mut File) -> io::Result<[Vec<u8>; 2]> {
+    let mut one = Vec::with_capacity(2 * SLOT_SIZE);
     file.seek(SeekFrom::Start(0))?;
-    file.take(2 * SLOT as u64).read_to_end(&mut one)?;
-    let other = one.split_off(SLOT.min(one.len()));
+    file.take(2 * SLOT_SIZE as u64).read_to_end(&mut one)?;
+    let other = one.split_off(SLOT_SIZE.min(one.len()));
     Ok([one, other])
 }
 
-fn newest(one: Option<Slot>, other: Option<Slot>) -> Option<Slot> {
+fn newest_slot(one: Option<Slot>, other: Option<Slot>) -> Option<Slot> {
     [one, other].into_iter().flatten().max_by_key(|slot| slot.sequence)
 }
 
 /// Formats a slot as a line of text: a checksum, JSON, and spaces up to the size of the slot.
-fn bytes(slot: &Slot) -> io::Result<Vec<u8>> {
+fn format_slot(slot: &Slot) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(slot)?;
     let line = format!("{} {json}", checksum(&json));
-    if line.len() >= SLOT {
+    if line.len() >= SLOT_SIZE {
         return Err(io::Error::other("the ids in the store are too long"));
     }
-    Ok(format!("{line:<0$}\n", SLOT - 1).into_bytes())
+    Ok(format!("{line:<0$}\n", SLOT_SIZE - 1).into_bytes())
 }
 
-fn parse(bytes: &[u8]) -> Option<Slot> {
+fn parse_slot(bytes: &[u8]) -> Option<Slot> {
     let (sum, json) = str::from_utf8(bytes).ok()?.trim_end().split_once(' ')?;
     if sum != checksum(json) {
         return None;
@@ -344,7 +344,7 @@ fn parse(bytes: &[u8]) -> Option<Slot> {
 
 fn checksum(json: &str) -> String {
     let mut sum = hex(&sha256(json.as_bytes()));
-    sum.truncate(CHECKSUM);
+    sum.truncate(CHECKSUM_LENGTH);
     sum
 }
 
@@ -371,7 +371,7 @@ mod tests {
     fn a_record_holds_the_latest_mark() {
         let record = record("latest");
         assert_eq!(record.read().unwrap(), None);
-        assert!(matches!(record.write(&mark("a", 1, 10)).unwrap(), RecordUpdate::Begun));
+        assert!(matches!(record.write(&mark("a", 1, 10)).unwrap(), RecordUpdate::Created));
         for version in 2..6 {
             assert!(matches!(record.write(&mark("a", version, 10)).unwrap(), RecordUpdate::Updated(_)));
             assert_eq!(record.read().unwrap(), Some(mark("a", version, 10)));

@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::super::entry::{EntryKind, ModerationEntry};
 use super::super::index::ModerationIndex;
-use super::record;
+use super::any_entry;
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, RoleHierarchy,
     SigningRequest, Vendor,
@@ -25,22 +25,22 @@ fn app() -> BoxedStrategy<Option<Arc<str>>> {
     prop_oneof![Just(None), select(&APPS[..]).prop_map(|app| Some(Arc::from(app)))].boxed()
 }
 
-fn one() -> BoxedStrategy<ModerationEntry> {
+fn entry() -> BoxedStrategy<ModerationEntry> {
     let user = select(&USERS[..]).prop_map(str::to_owned).boxed();
     let place = select(&PLACES[..]).prop_map(|place| Pattern::parse(place).unwrap()).boxed();
     let id = select(&IDS[..]).prop_map(str::to_owned).boxed();
-    record(user, place, id, app())
+    any_entry(user, place, id, app())
 }
 
 /// Returns everything that an index can answer.
-fn all_of(index: &ModerationIndex) -> Vec<String> {
+fn describe(index: &ModerationIndex) -> Vec<String> {
     let mut found = vec![format!("{} entries, next ending {:?}", index.len(), index.next_ending())];
     found.push(format!("{:?}", index.ended(Millis(2), 100)));
     found.push(format!("for apps: {:?}", index.apps().collect::<Vec<_>>()));
     for table in EntryKind::ALL {
-        found.push(format!("{table:?}: {:?}", index.people(table, "").collect::<Vec<_>>()));
+        found.push(format!("{table:?}: {:?}", index.users(table, "").collect::<Vec<_>>()));
         for user in USERS {
-            found.push(format!("{user} {table:?}: {:?}", index.of(table, user)));
+            found.push(format!("{user} {table:?}: {:?}", index.entries_of_user(table, user)));
         }
     }
     for id in IDS {
@@ -48,9 +48,9 @@ fn all_of(index: &ModerationIndex) -> Vec<String> {
     }
     for place in PLACES.into_iter().chain(["room", "_tmp:y", "a:y"]).map(|place| Pattern::parse(place).unwrap()) {
         for app in APPS {
-            found.push(format!("{place} at {app}: {:?}", kinds(index, app, &place)));
+            found.push(format!("{place} at {app}: {:?}", conversation_kinds(index, app, &place)));
             for user in USERS {
-                let near = index.register().about(user, app, Some(&place));
+                let near = index.entries().entries_near(user, app, Some(&place));
                 let mut near: Vec<String> = near.map(|entry| format!("{entry:?}")).collect();
                 near.sort();
                 near.dedup();
@@ -62,7 +62,7 @@ fn all_of(index: &ModerationIndex) -> Vec<String> {
 }
 
 /// Returns the kinds of a conversation or pattern, as a policy sees them.
-fn kinds(index: &ModerationIndex, app: &str, place: &Pattern) -> Vec<ConversationKind> {
+fn conversation_kinds(index: &ModerationIndex, app: &str, place: &Pattern) -> Vec<ConversationKind> {
     ConversationKind::ALL.into_iter().filter(|kind| is_of_kind(index, app, place, *kind)).collect()
 }
 
@@ -72,7 +72,7 @@ fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: Convers
     rules[0].kinds = Some(vec![kind]);
     rules[1].client = Some(ClientCondition::Anyone);
     let ladder = RoleHierarchy::new(USERS.map(str::to_owned));
-    let policy = Policy::new(PolicyDocument { ladder, rules, ..PolicyDocument::default() });
+    let policy = Policy::new(PolicyDocument { role_hierarchy: ladder, rules, ..PolicyDocument::default() });
     let caller = Caller {
         kind: CallerKind::Service,
         subject: "orders".to_owned(),
@@ -88,11 +88,11 @@ fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: Convers
         client: String::new(),
         conversation: Some(place.clone()),
         members: Vec::new(),
-        needs: vec![need],
-        wants: Vec::new(),
+        required_actions: vec![need],
+        requested_grants: Vec::new(),
     };
-    let registers = [policy.register(), index.register()];
-    let decided = policy.decide(ask, &caller, DecisionData { registers: &registers, told: &[] }, Millis(0));
+    let registers = [policy.entries(), index.entries()];
+    let decided = policy.decide(ask, &caller, DecisionData { entries: &registers, facts: &[] }, Millis(0));
     decided.is_err_and(|refusal| refusal.denial.rule() == Some("of-kind"))
 }
 
@@ -100,8 +100,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn after_any_changes_it_is_as_if_it_were_built_anew(
-        changes in proptest::collection::vec((one(), 0..3_u8), 0..40),
+    fn changed_index_equals_rebuilt_index(
+        changes in proptest::collection::vec((entry(), 0..3_u8), 0..40),
     ) {
         let mut index = ModerationIndex::default();
         let mut kept: BTreeMap<String, String> = BTreeMap::new();
@@ -116,31 +116,31 @@ proptest! {
             }
         }
         let anew = ModerationIndex::new(kept.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap();
-        prop_assert_eq!(all_of(&index), all_of(&anew));
+        prop_assert_eq!(describe(&index), describe(&anew));
         prop_assert_eq!(index.len(), kept.len());
-        let for_one = kept.iter().filter(|(key, value)| ModerationEntry::read(key, value).unwrap().app().is_some());
+        let for_one = kept.iter().filter(|(key, value)| ModerationEntry::parse(key, value).unwrap().app().is_some());
         prop_assert_eq!(index.apps().map(|(_, entries)| entries).sum::<usize>(), for_one.count());
         for (key, value) in &kept {
-            let record = ModerationEntry::read(key, value).unwrap();
+            let record = ModerationEntry::parse(key, value).unwrap();
             prop_assert_eq!(index.find(&record.key()), Some(record));
         }
         for key in kept.keys() {
             index.apply(key, None).unwrap();
         }
-        prop_assert_eq!(all_of(&index), all_of(&ModerationIndex::default()));
+        prop_assert_eq!(describe(&index), describe(&ModerationIndex::default()));
     }
 }
 
 #[test]
-fn what_is_not_understood_changes_nothing() {
+fn malformed_entries_change_nothing() {
     let mut index = ModerationIndex::default();
     let key = "conversation/x//";
     let value = r#"{"id":"x","kind":"group","owner":"alice","by":{"kind":"service","subject":"orders"},"at":1}"#;
     index.apply(key, Some(value)).unwrap();
-    let before = all_of(&index);
+    let before = describe(&index);
     for (key, value) in [("ban/x//", None), ("block/x//", None), ("nothing", None), (key, Some("{}")), (key, Some(""))]
     {
         assert!(index.apply(key, value).is_err(), "{key}");
     }
-    assert_eq!(all_of(&index), before);
+    assert_eq!(describe(&index), before);
 }

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::entry::{EntryKey, ModerationEntry};
-use super::record;
+use super::any_entry;
 use crate::model::Pattern;
 
 /// Generates names that caused problems elsewhere, and random names.
 fn name() -> BoxedStrategy<String> {
-    const TROUBLE: [&str; 16] = [
+    const DIFFICULT_NAMES: [&str; 16] = [
         "/",
         "a/b",
         "%",
@@ -31,7 +31,7 @@ fn name() -> BoxedStrategy<String> {
         "a:b",
     ];
     let chars = proptest::collection::vec(any::<char>(), 1..6).prop_map(String::from_iter);
-    prop_oneof![select(&TROUBLE[..]).prop_map(str::to_owned), chars].boxed()
+    prop_oneof![select(&DIFFICULT_NAMES[..]).prop_map(str::to_owned), chars].boxed()
 }
 
 fn place() -> BoxedStrategy<Pattern> {
@@ -42,7 +42,7 @@ fn place() -> BoxedStrategy<Pattern> {
 
 fn any_record() -> BoxedStrategy<ModerationEntry> {
     let app = proptest::option::of(name().prop_map(Arc::from)).boxed();
-    record(name(), place(), name(), app)
+    any_entry(name(), place(), name(), app)
 }
 
 proptest! {
@@ -51,7 +51,7 @@ proptest! {
     #[test]
     fn an_entry_is_read_as_it_was_written(record in any_record()) {
         let (key, value) = (record.key().to_string(), record.value());
-        prop_assert_eq!(ModerationEntry::read(&key, &value).unwrap(), record);
+        prop_assert_eq!(ModerationEntry::parse(&key, &value).unwrap(), record);
     }
 
     #[test]
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_read_but_the_one_that_would_be_written(text in "[a-z]{0,3}(ban|role|conversation)?(/[%a-f0-9.+:*]{0,4}){0,6}") {
+    fn only_the_written_spelling_is_parsed(text in "[a-z]{0,3}(ban|role|conversation)?(/[%a-f0-9.+:*]{0,4}){0,6}") {
         if let Some(key) = EntryKey::parse(&text) {
             prop_assert_eq!(key.to_string(), text);
         }
@@ -113,13 +113,13 @@ fn a_key_has_one_spelling_and_all_its_parts() {
 }
 
 #[test]
-fn an_entry_under_another_key_is_none() {
+fn an_entry_under_another_key_is_rejected() {
     let value = r#"{"id":"tom","scope":"x","by":{"kind":"user","subject":"bob"},"at":1}"#;
-    assert!(ModerationEntry::read("ban/tom/x//user/bob", value).is_ok());
+    assert!(ModerationEntry::parse("ban/tom/x//user/bob", value).is_ok());
     for key in ["ban/eve/x//user/bob", "ban/tom/y//user/bob", "ban/tom/x/ably/user/bob", "ban/tom/x//service/bob"] {
-        assert!(ModerationEntry::read(key, value).is_err(), "{key}");
+        assert!(ModerationEntry::parse(key, value).is_err(), "{key}");
     }
     for value in ["", "{}", "null", r#"{"id":"tom","scope":"a*b","by":{"kind":"user","subject":"bob"},"at":1}"#] {
-        assert!(ModerationEntry::read("ban/tom/x//user/bob", value).is_err(), "{value}");
+        assert!(ModerationEntry::parse("ban/tom/x//user/bob", value).is_err(), "{value}");
     }
 }

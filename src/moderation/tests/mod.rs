@@ -14,7 +14,7 @@ use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 
 /// Generates entries about these users, scopes and apps.
-fn record(
+fn any_entry(
     user: BoxedStrategy<String>,
     place: BoxedStrategy<Pattern>,
     conversation: BoxedStrategy<String>,
@@ -32,10 +32,10 @@ fn record(
         origin,
     });
     let sanction = sanction.boxed();
-    let held = prop_oneof![Just(RoleGrant::Removed), user.clone().prop_map(|word| RoleGrant::Word(word.into()))];
+    let held = prop_oneof![Just(RoleGrant::Removed), user.clone().prop_map(|word| RoleGrant::RoleName(word.into()))];
     let role = (user.clone(), place.clone(), app.clone(), held, origin(user.clone()));
     let role = role.prop_map(|(user, scope, app, held, origin)| {
-        ModerationEntry::Role(user, RoleBinding { scope, app, held, listed: false, origin })
+        ModerationEntry::Role(user, RoleBinding { scope, app, grant: held, listed: false, origin })
     });
     let block = (user.clone(), place, app.clone(), origin(user.clone()));
     let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });

@@ -22,8 +22,8 @@ type MetricLabels<const N: usize> = [(&'static str, String); N];
 /// Returns all metrics in the text format of OpenMetrics (version 1.0.0).
 pub(super) fn openmetrics_text(runtime: &ServerState) -> Result<String, fmt::Error> {
     let mut text = String::new();
-    encode_registry(&mut text, &of_the_program(runtime))?;
-    encode_registry(&mut text, &of_the_process(runtime.started, &process::usage()))?;
+    encode_registry(&mut text, &program_registry(runtime))?;
+    encode_registry(&mut text, &process_registry(runtime.started, &process::usage()))?;
     encode_eof(&mut text)?;
     Ok(text)
 }
@@ -48,7 +48,7 @@ pub(super) fn to_prometheus_text(text: &str) -> String {
     classic
 }
 
-fn of_the_program(runtime: &ServerState) -> Registry {
+fn program_registry(runtime: &ServerState) -> Registry {
     let mut registry = Registry::with_prefix("chat_signer");
     runtime.metrics.register(&mut registry);
     let build = MetricLabels::from([("version", env!("CARGO_PKG_VERSION").to_owned())]);
@@ -61,7 +61,7 @@ fn of_the_program(runtime: &ServerState) -> Registry {
     limits(&mut registry, runtime);
     reloads(&mut registry, runtime);
     key_sets(&mut registry, runtime);
-    others(&mut registry, runtime);
+    upstream_requests(&mut registry, runtime);
     certificates(&mut registry, runtime);
     moderation(&mut registry, runtime);
     registry
@@ -72,10 +72,10 @@ fn limits(registry: &mut Registry, runtime: &ServerState) {
     let turned_away = limits.rejections().map(|(limit, count)| ([("limit", limit.to_owned())], count));
     counters(registry, "limited", "Requests and connections that a limit turned away", turned_away);
     let open = [(ListenerLabel::Main, &limits.connections), (ListenerLabel::Admin, &runtime.probe_connections)];
-    let open = open.map(|(listener, cap)| ([("listener", listener.as_str().to_owned())], float(cap.in_use())));
+    let open = open.map(|(listener, cap)| ([("listener", listener.as_str().to_owned())], as_f64(cap.in_use())));
     gauges(registry, "connections", "Open connections", open);
     let help = "Requests in progress, without those that wait for their body";
-    gauge(registry, "in_flight", help, float(limits.in_flight.in_use()));
+    gauge(registry, "in_flight", help, as_f64(limits.in_flight.in_use()));
 }
 
 fn reloads(registry: &mut Registry, runtime: &ServerState) {
@@ -94,25 +94,25 @@ fn key_sets(registry: &mut Registry, runtime: &ServerState) {
     let named = |set: &KeySetStatus| [("authenticator", set.authenticator.to_string())];
     let ages = sets.iter().filter_map(|set| Some((named(set), set.age.as_ref().map(Duration::as_secs_f64)?)));
     gauges(registry, "key_set_age_seconds", "Seconds since a key set was last fetched", ages);
-    let keys = sets.iter().map(|set| (named(set), float(set.keys)));
+    let keys = sets.iter().map(|set| (named(set), as_f64(set.keys)));
     gauges(registry, "key_set_keys", "Keys of a key set that are in use", keys);
     let fetches = sets.iter().flat_map(|set| {
         let outcomes = [("ok", set.fetched), ("failed", set.failed)];
         let name = &set.authenticator;
-        outcomes.map(|(outcome, count)| (by_outcome("authenticator", name, outcome), count))
+        outcomes.map(|(outcome, count)| (outcome_labels("authenticator", name, outcome), count))
     });
     counters(registry, "key_set_fetches", "Fetches of a key set", fetches);
 }
 
 /// Adds the requests to other servers: credential lookups and facts.
-fn others(registry: &mut Registry, runtime: &ServerState) {
+fn upstream_requests(registry: &mut Registry, runtime: &ServerState) {
     let remote = &runtime.snapshot().upstreams;
-    let lookups = remote.lookups().flat_map(|(name, outcomes)| {
-        outcomes.map(|(outcome, count)| (by_outcome("authenticator", name, outcome.as_str()), count))
+    let lookups = remote.lookup_counts().flat_map(|(name, outcomes)| {
+        outcomes.map(|(outcome, count)| (outcome_labels("authenticator", name, outcome.as_str()), count))
     });
     counters(registry, "lookups", "Requests to other servers to look up a credential", lookups);
-    let facts = remote.facts().into_iter().flat_map(|(source, outcomes)| {
-        outcomes.map(|(outcome, count)| (by_outcome("source", source, outcome.as_str()), count))
+    let facts = remote.facts_counts().into_iter().flat_map(|(source, outcomes)| {
+        outcomes.map(|(outcome, count)| (outcome_labels("source", source, outcome.as_str()), count))
     });
     counters(registry, "facts", "Requests to a facts server about conversations", facts);
 }
@@ -134,8 +134,8 @@ fn moderation(registry: &mut Registry, runtime: &ServerState) {
     if moderation.store().is_none() {
         return;
     }
-    let entries = moderation.look().len();
-    gauge(registry, "moderation_entries", "Known bans, mutes, roles, blocks and conversations", float(entries));
+    let entries = moderation.read_any_age().len();
+    gauge(registry, "moderation_entries", "Known bans, mutes, roles, blocks and conversations", as_f64(entries));
     let version = *moderation.version().borrow();
     gauge(registry, "moderation_version", "The number of the last change that is known", version);
     if let Some(age) = moderation.age() {
@@ -146,18 +146,18 @@ fn moderation(registry: &mut Registry, runtime: &ServerState) {
         let help = "Whether the store accepts changes, according to the last write";
         gauge(registry, "moderation_writable", help, u32::from(is_writable));
     }
-    if let Some(store) = moderation.head().label() {
+    if let Some(store) = moderation.head().metrics_label() {
         let help = "The store that this instance follows, always 1";
         gauges(registry, "moderation_store_info", help, [([("store", store.to_owned())], 1.0)]);
     }
     moderation.failed_changes.register(registry);
-    let streams = float(runtime.snapshot().limits.streams.in_use());
+    let streams = as_f64(runtime.snapshot().limits.streams.in_use());
     gauge(registry, "moderation_streams", "Open streams of events", streams);
 }
 
 /// Returns the metrics of the process, with the names that Prometheus' client libraries use. Values that the operating
 /// system does not report are left out.
-fn of_the_process(started: Millis, usage: &ProcessUsage) -> Registry {
+fn process_registry(started: Millis, usage: &ProcessUsage) -> Registry {
     let mut registry = Registry::with_prefix("process");
     gauge(&mut registry, "start_time_seconds", "When the process started, in seconds since 1970", timestamp(started));
     if let Some(cpu) = usage.cpu {
@@ -166,7 +166,7 @@ fn of_the_process(started: Millis, usage: &ProcessUsage) -> Registry {
     for (name, help, value) in [
         ("resident_memory_bytes", "Memory in use", usage.resident),
         ("open_fds", "Open files and connections", usage.open_files),
-        ("max_fds", "Maximum number of open files and connections", usage.most_files),
+        ("max_fds", "Maximum number of open files and connections", usage.open_files_limit),
     ] {
         if let Some(value) = value {
             gauge(&mut registry, name, help, value);
@@ -175,7 +175,7 @@ fn of_the_process(started: Millis, usage: &ProcessUsage) -> Registry {
     registry
 }
 
-fn by_outcome(label: &'static str, name: &str, outcome: &str) -> MetricLabels<2> {
+fn outcome_labels(label: &'static str, name: &str, outcome: &str) -> MetricLabels<2> {
     [(label, name.to_owned()), ("outcome", outcome.to_owned())]
 }
 
@@ -224,7 +224,7 @@ fn timestamp(time: Millis) -> f64 {
     Duration::from_millis(time.0).as_secs_f64()
 }
 
-fn float(count: usize) -> f64 {
+fn as_f64(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
 

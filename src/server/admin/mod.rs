@@ -25,50 +25,53 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 pub fn serve<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let began = Instant::now();
     let (route, mut answer) = match (ProbeKind::from_path(request.uri().path()), request.uri().path()) {
-        (Some(probe), _) => {
-            (RouteLabel::Fixed(probe.path()), answered(runtime, request, || probed(runtime, probe, request)))
+        (Some(probe), _) => (
+            RouteLabel::Fixed(probe.path()),
+            answer_read_request(runtime, request, || answer_probe(runtime, probe, request)),
+        ),
+        (None, METRICS) => {
+            (RouteLabel::Fixed(METRICS), answer_read_request(runtime, request, || answer_metrics(runtime, request)))
         }
-        (None, METRICS) => (RouteLabel::Fixed(METRICS), answered(runtime, request, || measured(runtime, request))),
-        (None, _) => (RouteLabel::Other, text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
+        (None, _) => (RouteLabel::Other, text_response(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
     };
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    runtime.metrics.answered(ListenerLabel::Admin, route, answer.status().as_u16(), began.elapsed());
+    runtime.metrics.count_answer(ListenerLabel::Admin, route, answer.status().as_u16(), began.elapsed());
     answer
 }
 
 /// Returns the answer to a request that only reads and that no page of another site made the browser send.
-fn answered<B>(
+fn answer_read_request<B>(
     runtime: &ServerState,
     request: &Request<B>,
     answer: impl FnOnce() -> Response<Full<Bytes>>,
 ) -> Response<Full<Bytes>> {
     let admin = &runtime.snapshot().settings.admin;
-    foreign(admin, request).or_else(|| only_read(request)).unwrap_or_else(answer)
+    reject_cross_site(admin, request).or_else(|| reject_other_methods(request)).unwrap_or_else(answer)
 }
 
 /// Returns the refusal if a page of another site sent the request, or if the request names a host that `[admin]` does
 /// not list.
-fn foreign<B>(admin: &AdminConfig, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+fn reject_cross_site<B>(admin: &AdminConfig, request: &Request<B>) -> Option<Response<Full<Bytes>>> {
     let target = RequestTarget { headers: request.headers(), uri: request.uri(), is_https: admin.tls.is_some() };
     let reason = match target.cross_site(&admin.hosts, &[])? {
         CrossSite::Page => "Requests from pages of other sites are refused.\n",
         CrossSite::Host(_) => "The request names a host that is not listed in [admin] hosts.\n",
     };
-    Some(text(StatusCode::FORBIDDEN, reason))
+    Some(text_response(StatusCode::FORBIDDEN, reason))
 }
 
-fn probed<B>(runtime: &ServerState, probe: ProbeKind, request: &Request<B>) -> Response<Full<Bytes>> {
+fn answer_probe<B>(runtime: &ServerState, probe: ProbeKind, request: &Request<B>) -> Response<Full<Bytes>> {
     if probe == ProbeKind::Ready && is_verbose(request) {
-        return verbose(&runtime.checks(), &runtime.snapshot().settings.known_secrets);
+        return verbose_answer(&runtime.checks(), &runtime.snapshot().settings.known_secrets);
     }
     runtime.probe(probe)
 }
 
 /// Returns the metrics: in the OpenMetrics format if the client accepts it, as Prometheus does, otherwise in the older
 /// text format of Prometheus.
-fn measured<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
+fn answer_metrics<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let Ok(metrics) = metrics::openmetrics_text(runtime) else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "The metrics cannot be encoded.\n");
+        return text_response(StatusCode::INTERNAL_SERVER_ERROR, "The metrics cannot be encoded.\n");
     };
     let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let (form, metrics) = if accepts.into_iter().any(|value| value.contains(OPENMETRICS)) {
@@ -76,7 +79,7 @@ fn measured<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Byt
     } else {
         ("text/plain; version=0.0.4; charset=utf-8", metrics::to_prometheus_text(&metrics))
     };
-    let mut answer = text(StatusCode::OK, metrics);
+    let mut answer = text_response(StatusCode::OK, metrics);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));
     answer
 }
@@ -88,7 +91,7 @@ fn is_verbose<B>(request: &Request<B>) -> bool {
         .is_some_and(|query| query.split('&').any(|name| matches!(name, "verbose" | "verbose=" | "verbose=1")))
 }
 
-fn verbose(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Bytes>> {
+fn verbose_answer(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Bytes>> {
     let mut lines = String::new();
     for ReadinessCheck { name, result: finding } in checks {
         let _ = match finding {
@@ -99,20 +102,20 @@ fn verbose(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Byt
     }
     let ready = checks.iter().all(ReadinessCheck::passes);
     let lines = known.redact(&lines).into_owned();
-    text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
+    text_response(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, lines)
 }
 
 /// Returns the refusal if the method is not GET or HEAD.
-fn only_read<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>> {
+fn reject_other_methods<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return None;
     }
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Use GET or HEAD for probes and metrics.\n");
+    let mut answer = text_response(StatusCode::METHOD_NOT_ALLOWED, "Use GET or HEAD for probes and metrics.\n");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     Some(answer)
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn text_response(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

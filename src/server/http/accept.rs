@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_nothing_is_refused() {
+    fn unacceptable_ranges_match_nothing() {
         assert_eq!(chosen("image/png"), None);
         assert_eq!(chosen("application/json;q=0"), None);
         assert_eq!(chosen("nonsense"), None);

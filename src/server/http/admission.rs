@@ -18,10 +18,10 @@ pub(super) fn enter(exchange: &RequestContext<'_>) -> Result<AdmissionPermit, Ap
 pub(super) async fn wait_for_client<T>(
     exchange: &RequestContext<'_>,
     place: AdmissionPermit,
-    coming: impl Future<Output = Result<T, ApiError>>,
+    data: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<(T, AdmissionPermit), ApiError> {
     let limits = &exchange.snapshot.limits;
-    let mut coming = pin!(coming);
+    let mut coming = pin!(data);
     tokio::select! {
         biased;
         here = &mut coming => return Ok((here?, place)),

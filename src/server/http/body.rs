@@ -45,7 +45,7 @@ pub fn drain(mut body: Incoming) {
 
 /// Collects the body. Most bodies arrive in one frame, which is not copied.
 async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
-    let Some(first) = data(body).await? else { return Ok(Bytes::new()) };
+    let Some(first) = next_data(body).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(too_large(limit));
     }
@@ -53,7 +53,7 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
         return Ok(first);
     }
     let mut whole = first.to_vec();
-    while let Some(more) = data(body).await? {
+    while let Some(more) = next_data(body).await? {
         if whole.len() + more.len() > limit {
             return Err(too_large(limit));
         }
@@ -63,7 +63,7 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, ApiError> {
 }
 
 /// Returns the next data frame. Trailers are skipped.
-async fn data(body: &mut Incoming) -> Result<Option<Bytes>, ApiError> {
+async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, ApiError> {
     while let Some(frame) = body.frame().await {
         let frame = frame
             .map_err(|error| ApiError::new(ErrorCode::Malformed, "The body ended too early.", error.to_string()))?;

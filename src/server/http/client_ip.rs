@@ -9,7 +9,7 @@ use crate::authn::{ConnectionPeer, PeerAddress, TrustedProxies};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address of all peers of the Unix socket, unless they are trusted and name another address.
-const LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const UNIX_PEER_IP: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Returns the nearest address that is not the address of a trusted proxy. This is the address of the peer or, if the
 /// peer is a proxy, an address that the proxies name.
@@ -21,14 +21,14 @@ const LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 pub(super) fn client_ip(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let own = match peer.address {
         PeerAddress::Address(address) => address,
-        PeerAddress::Unix(_) => LOCAL,
+        PeerAddress::Unix(_) => UNIX_PEER_IP,
     };
     if !trusted.contains(peer) {
         return own;
     }
     let named = (headers.contains_key(X_FORWARDED_FOR), headers.contains_key(FORWARDED));
-    let by_list = || last_stranger(x_forwarded_for(headers), own, trusted);
-    let by_forwarded = || last_stranger(forwarded(headers).into_iter().rev(), own, trusted);
+    let by_list = || nearest_untrusted(x_forwarded_for(headers), own, trusted);
+    let by_forwarded = || nearest_untrusted(forwarded(headers).into_iter().rev(), own, trusted);
     match named {
         (false, false) => own,
         (true, false) => by_list(),
@@ -39,7 +39,7 @@ pub(super) fn client_ip(peer: &ConnectionPeer, headers: &HeaderMap, trusted: &Tr
 
 /// Returns the first of these addresses, read from the nearest, that is not the address of a trusted proxy. If an
 /// address cannot be read, returns the address before it.
-fn last_stranger(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trusted: &TrustedProxies) -> IpAddr {
+fn nearest_untrusted(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trusted: &TrustedProxies) -> IpAddr {
     let mut last = own;
     for node in nodes {
         let Some(address) = node else { return last };
@@ -54,25 +54,25 @@ fn last_stranger(nodes: impl Iterator<Item = Option<IpAddr>>, own: IpAddr, trust
 /// Returns the addresses in `X-Forwarded-For`, from the right.
 fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(|node| parse(node.trim())))
+    lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(|node| parse_node(node.trim())))
 }
 
 /// Returns the addresses in `Forwarded` (RFC 7239), from the left.
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED).iter();
-    lines.flat_map(|line| split(line.to_str().unwrap_or_default(), ',').map(element)).collect()
+    lines.flat_map(|line| split_unquoted(line.to_str().unwrap_or_default(), ',').map(forwarded_for)).collect()
 }
 
 /// Returns the address in the only `for` parameter of an element.
-fn element(element: &str) -> Option<IpAddr> {
-    let pairs = split(element, ';').filter_map(|pair| pair.trim().split_once('='));
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let pairs = split_unquoted(element, ';').filter_map(|pair| pair.trim().split_once('='));
     let mut nodes = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, node)| node);
     let node = nodes.next().filter(|_| nodes.next().is_none())?;
-    parse(node.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(node))
+    parse_node(node.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(node))
 }
 
 /// Splits a text at separators that are not in quotes.
-fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
         let literal = escaped;
@@ -83,7 +83,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
 }
 
 /// Parses an address with or without a port. An IPv6 address can be in brackets, and must be if it has a port.
-fn parse(node: &str) -> Option<IpAddr> {
+fn parse_node(node: &str) -> Option<IpAddr> {
     let in_brackets = || node.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
     let address = node.parse().ok().or_else(|| in_brackets().map(IpAddr::V6));
     address.or_else(|| node.parse::<SocketAddr>().ok().map(|socket| socket.ip())).map(|address| address.to_canonical())
@@ -102,7 +102,7 @@ mod tests {
         TrustedProxies(networks.into_iter().chain([TrustedProxy::Unix]).collect())
     }
 
-    fn told(peer: &ConnectionPeer, trusted: &TrustedProxies, lines: &[&str]) -> String {
+    fn client_ip_of(peer: &ConnectionPeer, trusted: &TrustedProxies, lines: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for (name, value) in lines.iter().filter_map(|line| line.split_once(": ")) {
             headers.append(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
@@ -111,20 +111,23 @@ mod tests {
     }
 
     /// Returns the client address if a trusted proxy at 10.0.0.1 sends these headers.
-    fn by_proxy(lines: &[&str]) -> String {
-        told(&ConnectionPeer::from_address([10, 0, 0, 1].into()), &trusted(), lines)
+    fn through_proxy(lines: &[&str]) -> String {
+        client_ip_of(&ConnectionPeer::from_address([10, 0, 0, 1].into()), &trusted(), lines)
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
+    fn untrusted_peers_are_ignored() {
         let lines = ["x-forwarded-for: 192.0.2.1", "forwarded: for=192.0.2.1"];
-        assert_eq!(told(&ConnectionPeer::from_address([203, 0, 113, 9].into()), &trusted(), &lines), "203.0.113.9");
         assert_eq!(
-            told(&ConnectionPeer::from_address([10, 0, 0, 1].into()), &TrustedProxies::default(), &lines),
+            client_ip_of(&ConnectionPeer::from_address([203, 0, 113, 9].into()), &trusted(), &lines),
+            "203.0.113.9"
+        );
+        assert_eq!(
+            client_ip_of(&ConnectionPeer::from_address([10, 0, 0, 1].into()), &TrustedProxies::default(), &lines),
             "10.0.0.1"
         );
-        assert_eq!(told(&ConnectionPeer::from_unix_socket(None), &TrustedProxies::default(), &lines), "::");
-        assert_eq!(told(&ConnectionPeer::from_unix_socket(None), &trusted(), &lines), "192.0.2.1");
+        assert_eq!(client_ip_of(&ConnectionPeer::from_unix_socket(None), &TrustedProxies::default(), &lines), "::");
+        assert_eq!(client_ip_of(&ConnectionPeer::from_unix_socket(None), &trusted(), &lines), "192.0.2.1");
     }
 
     #[test]
@@ -141,7 +144,7 @@ mod tests {
             (&["x-forwarded-for: [2001:db8::1]:443"], "2001:db8::1"),
             (&["x-forwarded-for: ::ffff:192.0.2.1"], "192.0.2.1"),
         ] {
-            assert_eq!(by_proxy(lines), address, "{lines:?}");
+            assert_eq!(through_proxy(lines), address, "{lines:?}");
         }
     }
 
@@ -155,12 +158,12 @@ mod tests {
             (&["forwarded: for=1.1.1.1", "forwarded: for=\"192.0.2.1:80\""], "192.0.2.1"),
             (&["forwarded: ext=\"a,b;for=1.1.1.1\\\",\";for=192.0.2.1"], "192.0.2.1"),
         ] {
-            assert_eq!(by_proxy(lines), address, "{lines:?}");
+            assert_eq!(through_proxy(lines), address, "{lines:?}");
         }
     }
 
     #[test]
-    fn what_cannot_be_read_leaves_the_last_that_can() {
+    fn unreadable_addresses_stop_the_search() {
         for (line, address) in [
             ("x-forwarded-for: 1.1.1.1, unknown", "10.0.0.1"),
             ("x-forwarded-for: 1.1.1.1, , 10.2.2.2", "10.2.2.2"),
@@ -172,16 +175,16 @@ mod tests {
             // The quote of the client hides the element that the proxy appends.
             ("forwarded: for=\"1.1.1.1, for=192.0.2.1", "10.0.0.1"),
         ] {
-            assert_eq!(by_proxy(&[line]), address, "{line}");
+            assert_eq!(through_proxy(&[line]), address, "{line}");
         }
     }
 
     #[test]
     fn the_two_headers_must_agree() {
-        assert_eq!(by_proxy(&["x-forwarded-for: 192.0.2.1", "forwarded: for=192.0.2.1"]), "192.0.2.1");
-        assert_eq!(by_proxy(&["x-forwarded-for: 192.0.2.1", "forwarded: for=1.1.1.1"]), "10.0.0.1");
-        assert_eq!(by_proxy(&["x-forwarded-for: 1.1.1.1", "forwarded: for=192.0.2.1"]), "10.0.0.1");
+        assert_eq!(through_proxy(&["x-forwarded-for: 192.0.2.1", "forwarded: for=192.0.2.1"]), "192.0.2.1");
+        assert_eq!(through_proxy(&["x-forwarded-for: 192.0.2.1", "forwarded: for=1.1.1.1"]), "10.0.0.1");
+        assert_eq!(through_proxy(&["x-forwarded-for: 1.1.1.1", "forwarded: for=192.0.2.1"]), "10.0.0.1");
         let both = ["x-forwarded-for: 1.1.1.1", "forwarded: for=192.0.2.1"];
-        assert_eq!(told(&ConnectionPeer::from_unix_socket(None), &trusted(), &both), "::");
+        assert_eq!(client_ip_of(&ConnectionPeer::from_unix_socket(None), &trusted(), &both), "::");
     }
 }

@@ -20,8 +20,8 @@ pub(super) fn find_route<'a>(settings: &'a Settings, path: &str) -> Option<Resul
         None if path == SIGN2 => (Some(DemoRoute::Sign2), &[("application/json", AnswerForm::Compat)]),
         None => return None,
     };
-    let Some(compat) = compat else { return Some(Err(unknown())) };
-    Some(app(settings).map(|app| SigningRoute {
+    let Some(compat) = compat else { return Some(Err(unknown_function())) };
+    Some(configured_app(settings).map(|app| SigningRoute {
         app,
         operation: Operation::LeanCloudCompat(compat),
         supports_get: false,
@@ -30,7 +30,7 @@ pub(super) fn find_route<'a>(settings: &'a Settings, path: &str) -> Option<Resul
     }))
 }
 
-fn app(settings: &Settings) -> Result<&App, ApiError> {
+fn configured_app(settings: &Settings) -> Result<&App, ApiError> {
     let app = settings.server.leancloud_compat.as_deref().and_then(|name| settings.engine.app(name));
     app.ok_or_else(|| {
         let detail = "No app serves this path: the configuration has no LeanCloud app, or it has several and \
@@ -39,7 +39,7 @@ fn app(settings: &Settings) -> Result<&App, ApiError> {
     })
 }
 
-fn unknown() -> ApiError {
+fn unknown_function() -> ApiError {
     let known = DemoRoute::ALL.map(DemoRoute::as_str).join(", ");
     ApiError::with_same_message(
         ErrorCode::NotFound,

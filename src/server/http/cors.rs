@@ -16,7 +16,7 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Headers that LeanCloud's SDKs send with every request. Browsers ask for permission for all of them. They have no
 /// effect here.
-const LEANCLOUD: [HeaderName; 5] = [
+const LEANCLOUD_SDK_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("x-lc-id"),
     HeaderName::from_static("x-lc-key"),
     HeaderName::from_static("x-lc-prod"),
@@ -37,7 +37,10 @@ pub(super) fn layer(cors: &CorsConfig, authenticators: &Authenticators, methods:
         .allow_credentials(cors.credentials)
         .allow_methods(methods.to_vec())
         .allow_headers(
-            own.into_iter().chain(LEANCLOUD).chain(authenticators.page_headers().cloned()).collect::<Vec<_>>(),
+            own.into_iter()
+                .chain(LEANCLOUD_SDK_HEADERS)
+                .chain(authenticators.page_headers().cloned())
+                .collect::<Vec<_>>(),
         )
         .expose_headers(exposed)
         .max_age(MAX_AGE)

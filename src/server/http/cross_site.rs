@@ -14,15 +14,15 @@ pub(super) fn cross_site_reason<'a, B>(
 ) -> Option<CrossSite<'a>> {
     let server = &exchange.settings.server;
     let listed = server.cors.as_ref().map_or(&[][..], |cors| &cors.origins);
-    target(exchange, request).cross_site(&server.hosts, listed)
+    request_target(exchange, request).cross_site(&server.hosts, listed)
 }
 
 /// Returns true if a page of any other origin than our own made the browser send the request, even if that origin is
 /// listed. The configured host names are not used here.
 pub(super) fn is_foreign<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> bool {
-    target(exchange, request).cross_site(&OwnHosts::from_names(None), &[]).is_some()
+    request_target(exchange, request).cross_site(&OwnHosts::from_names(None), &[]).is_some()
 }
 
-fn target<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> RequestTarget<'a> {
+fn request_target<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> RequestTarget<'a> {
     RequestTarget { headers: request.headers(), uri: request.uri(), is_https: exchange.peer.tls.is_some() }
 }

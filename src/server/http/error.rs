@@ -239,11 +239,11 @@ impl From<&RejectReason> for ApiError {
     fn from(why: &RejectReason) -> ApiError {
         let code = match why {
             RejectReason::Denied(denial) => return ApiError::from(&**denial),
-            RejectReason::Unfit(_) => ErrorCode::Malformed,
-            RejectReason::NotThere | RejectReason::NotOutranked(_) => ErrorCode::Denied,
+            RejectReason::Invalid(_) => ErrorCode::Malformed,
+            RejectReason::NoRole | RejectReason::NotOutranked(_) => ErrorCode::Denied,
             RejectReason::File(..) | RejectReason::Conflict(_) => ErrorCode::Conflict,
         };
-        let mut failure = ApiError::new(code, why.public(), why.log());
+        let mut failure = ApiError::new(code, why.public_message(), why.log_message());
         failure.extensions.line = if let RejectReason::File(line, _) = why { Some(*line) } else { None };
         failure
     }
@@ -252,10 +252,10 @@ impl From<&RejectReason> for ApiError {
 impl From<&Denial> for ApiError {
     fn from(denial: &Denial) -> ApiError {
         let code = if denial.code() == "banned" { ErrorCode::Banned } else { ErrorCode::Denied };
-        let mut failure = ApiError::new(code, denial.public(), denial.log());
+        let mut failure = ApiError::new(code, denial.public_message(), denial.log_message());
         failure.extensions.rule = denial.rule().map(str::to_owned);
         failure.extensions.reason = denial.reason().map(str::to_owned);
-        if let DenyReason::Banned { user, scope, .. } = &denial.cause {
+        if let DenyReason::Banned { user, scope, .. } = &denial.reason {
             failure.extensions.ban = Some(BanDetails { user: user.clone(), conversation: scope.to_string() });
         }
         failure

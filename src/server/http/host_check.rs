@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_goes_by_few_names() {
+    fn only_loopback_names_are_loopback() {
         for host in ["localhost", "LOCALHOST:7480", "127.0.0.1", "127.8.9.1:80", "[::1]", "[::1]:7480"] {
             assert!(is_loopback(host), "{host}");
         }

@@ -13,13 +13,13 @@ use crate::vendor::App;
 
 /// Counts a successful authentication.
 pub(super) fn count_accepted(exchange: &RequestContext<'_>, caller: &Caller) {
-    exchange.runtime.metrics.identified(Some(&caller.authenticator), IdentityLabel::Accepted);
+    exchange.runtime.metrics.count_authentication(Some(&caller.authenticator), IdentityLabel::Accepted);
 }
 
 /// Counts a failed authentication.
 pub(super) fn count_refused(exchange: &RequestContext<'_>, refusal: &AuthnError) {
     let identity = if refusal.is_unavailable() { IdentityLabel::Unavailable } else { IdentityLabel::Refused };
-    exchange.runtime.metrics.identified(refusal.authenticator(), identity);
+    exchange.runtime.metrics.count_authentication(refusal.authenticator(), identity);
 }
 
 /// A decision that is counted after it is recorded.
@@ -38,7 +38,7 @@ impl CountedDecision {
 
     /// Returns a request that was denied for this reason.
     pub(super) fn denied(action: Action, cause: DenyReason) -> CountedDecision {
-        CountedDecision { action, decision: AuditDecision::Deny, rule: decisive(cause) }
+        CountedDecision { action, decision: AuditDecision::Deny, rule: deciding_rule(cause) }
     }
 
     /// Returns a command that was rejected because of existing entries or facts about the user. `word` names the
@@ -55,19 +55,21 @@ impl CountedDecision {
     /// Counts the decision for one app, or for all apps together.
     pub(super) fn count(self, exchange: &RequestContext<'_>, app: Option<&App>) {
         let app = app.map_or_else(|| Arc::from("*"), |app| Arc::clone(app.name()));
-        exchange.runtime.metrics.decided(app, self.action, self.decision, self.rule);
+        exchange.runtime.metrics.count_decision(app, self.action, self.decision, self.rule);
     }
 }
 
 /// Returns the id of the rule that decided, or the name of the other reason that decided.
-fn decisive(cause: DenyReason) -> Cow<'static, str> {
+fn deciding_rule(cause: DenyReason) -> Cow<'static, str> {
     Cow::Borrowed(match cause {
         DenyReason::Rule { id, .. } => return Cow::Owned(id),
-        DenyReason::NothingMatched { nearest: Some(nearest) } => return Cow::Owned(nearest.id),
-        DenyReason::NothingMatched { nearest: None } => "default",
+        DenyReason::NoRuleMatched { nearest: Some(nearest) } => return Cow::Owned(nearest.id),
+        DenyReason::NoRuleMatched { nearest: None } => "default",
         DenyReason::Banned { .. } | DenyReason::TargetBanned { .. } => "ban",
         DenyReason::Muted { .. } => "mute",
-        DenyReason::TargetBlocks { .. } | DenyReason::ShutOut { .. } | DenyReason::TargetShutOut { .. } => "block",
+        DenyReason::TargetBlocksConversation { .. }
+        | DenyReason::BlockedByConversation { .. }
+        | DenyReason::TargetBlockedByConversation { .. } => "block",
         DenyReason::UnknownConversation => "unknown-conversation",
     })
 }

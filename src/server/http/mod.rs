@@ -85,7 +85,7 @@ struct OwnedRequestContext {
 }
 
 impl RequestContext<'_> {
-    fn lasting(&self) -> OwnedRequestContext {
+    fn to_owned_context(&self) -> OwnedRequestContext {
         let (runtime, snapshot) = (Arc::clone(self.runtime), Arc::clone(self.snapshot));
         let (peer, id, trace) = (Arc::clone(self.peer), self.id.clone(), self.trace.cloned());
         OwnedRequestContext {
@@ -102,7 +102,7 @@ impl RequestContext<'_> {
 }
 
 impl OwnedRequestContext {
-    fn exchange(&self) -> RequestContext<'_> {
+    fn as_context(&self) -> RequestContext<'_> {
         RequestContext {
             runtime: &self.runtime,
             snapshot: &self.snapshot,
@@ -121,15 +121,15 @@ impl OwnedRequestContext {
 pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> HttpResponse {
     let snapshot = runtime.snapshot();
     let id = RequestId::from_headers(request.headers());
-    let trace = TraceContext::of(request.headers()).map(Arc::new);
+    let trace = TraceContext::from_headers(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
     let address = client_ip::client_ip(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
     let lasting = OwnedRequestContext { runtime, snapshot, peer, address, id, trace, began, now };
-    let exchange = lasting.exchange();
+    let exchange = lasting.as_context();
     let route = route_label::route_label(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
-    let mut answer = match catch::catch_panic(pin!(cross_origin(&exchange, request))).await {
+    let mut answer = match catch::catch_panic(pin!(serve_with_cors(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::render_error(
             &exchange,
@@ -137,14 +137,14 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
             &ApiError::internal("a panic; the log shows its location"),
         ),
     };
-    stamp(answer.headers_mut(), exchange.id);
+    set_common_headers(answer.headers_mut(), exchange.id);
     #[cfg(feature = "otlp")]
     span::record(&exchange, &method, &route, answer.status().as_u16());
-    exchange.runtime.metrics.answered(ListenerLabel::Main, route, answer.status().as_u16(), began.elapsed());
+    exchange.runtime.metrics.count_answer(ListenerLabel::Main, route, answer.status().as_u16(), began.elapsed());
     answer
 }
 
-async fn cross_origin(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
+async fn serve_with_cors(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
     let Some(cors) = &exchange.settings.server.cors else {
         return route::dispatch(exchange, request).await;
     };
@@ -157,7 +157,7 @@ async fn cross_origin(exchange: &RequestContext<'_>, request: Request<Incoming>)
 }
 
 /// Sets the headers that every answer has.
-fn stamp(headers: &mut HeaderMap, id: &RequestId) {
+fn set_common_headers(headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_REQUEST_ID, id.value().clone());

@@ -6,7 +6,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use super::{ApiError, ErrorCode};
-use crate::crypto::percent_decoded;
+use crate::crypto::percent_decode;
 use crate::model::json;
 use crate::vendor::Params;
 
@@ -49,7 +49,7 @@ pub(super) fn from_body(body: &[u8], encoding: Option<BodyEncoding>, forms: bool
         // curl declares every body as a form. JSON that is read as a form would be one unknown name, which is ignored.
         Some(BodyEncoding::Form) if body.trim_ascii_start().starts_with(b"{") => Err(json_as_form()),
         Some(BodyEncoding::Form) => match std::str::from_utf8(body) {
-            Ok(text) => from_pairs(text, "form", is_read),
+            Ok(text) => from_pairs(text, "form", is_signing_parameter),
             Err(_) => Err(ApiError::with_same_message(ErrorCode::Malformed, "The form is not UTF-8.")),
         },
         _ if body.is_empty() => Ok(Params { values: Map::new(), lenient: false }),
@@ -60,7 +60,7 @@ pub(super) fn from_body(body: &[u8], encoding: Option<BodyEncoding>, forms: bool
 
 /// Returns the parameters in a query of a signing route.
 pub(super) fn from_query(query: Option<&str>) -> Result<Params, ApiError> {
-    from_query_filtered(query, is_read)
+    from_query_filtered(query, is_signing_parameter)
 }
 
 /// Returns those parameters in a query for which `is_read` returns true.
@@ -94,7 +94,7 @@ fn is_utf8(parameters: &str) -> bool {
 
 /// The messages of `serde_json` are not passed on, because they can quote the body.
 fn from_json(body: &[u8]) -> Result<Params, ApiError> {
-    let values = json::object(body).map_err(|error| {
+    let values = json::parse_object(body).map_err(|error| {
         let wrong = match error.classify() {
             Category::Eof => "The JSON body ends too early",
             Category::Data => "The body must be a JSON object, and no object in it may have a duplicate member",
@@ -139,13 +139,13 @@ fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Res
 
 /// Returns true if any signing route that accepts queries or forms reads a parameter of this name. Other parameters can
 /// have any value and can be repeated.
-fn is_read(name: &str) -> bool {
+fn is_signing_parameter(name: &str) -> bool {
     matches!(name, "client_id" | "clientId" | "user_id" | "capability" | "ttl" | "timestamp" | "nonce" | "keyName")
 }
 
 /// Decodes form encoding strictly.
 fn decode(text: &str) -> Option<String> {
-    percent_decoded(&text.replace('+', " "))
+    percent_decode(&text.replace('+', " "))
 }
 
 #[cfg(test)]
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_json_is_said_without_quoting_it() {
+    fn json_errors_do_not_quote_the_body() {
         let detail = |body: &str| from_json(body.as_bytes()).err().unwrap().detail;
         assert_eq!(detail("{\"a\": canary}"), "The body is not JSON, at line 1, column 7.");
         assert_eq!(detail("{\n\"a\": \"canary"), "The JSON body ends too early, at line 2, column 12.");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types_are_told_apart() {
+    fn content_types_are_distinguished() {
         let read =
             |value: &str, forms| body_encoding(&HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]), forms);
         assert_eq!(read("application/json", false).unwrap(), Some(BodyEncoding::Json));

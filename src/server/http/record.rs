@@ -18,7 +18,7 @@ pub(super) fn refusal_line(
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log_message());
     audit_line(
         exchange,
-        &AuditRecord { authenticator, reason: Some(&reason), ..blank(exchange, app, AuditDecision::Refused) },
+        &AuditRecord { authenticator, reason: Some(&reason), ..base_record(exchange, app, AuditDecision::Refused) },
     )
 }
 
@@ -29,15 +29,17 @@ pub(super) fn decision_line(
     caller: &Caller,
     verdict: &SigningOutcome,
 ) -> Result<Vec<u8>, ApiError> {
-    let (ask, refused) = (&verdict.ask, verdict.outcome.as_ref().err());
+    let (ask, refused) = (&verdict.request, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
     let asked = request_record(exchange, Some(app), caller, ask, AuditDecision::Allow);
     let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let record = match refused {
         None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
-        Some(SigningRefusal::Denied(denial)) => AuditRecord { asked: &ask.wants, ..with_denial(denial, &record) },
+        Some(SigningRefusal::Denied(denial)) => {
+            AuditRecord { asked: &ask.requested_grants, ..with_denial(denial, &record) }
+        }
         Some(SigningRefusal::Invalid(_)) => {
-            AuditRecord { decision: AuditDecision::Invalid, asked: &ask.wants, ..record }
+            AuditRecord { decision: AuditDecision::Invalid, asked: &ask.requested_grants, ..record }
         }
     };
     audit_line(exchange, &record)
@@ -52,7 +54,7 @@ pub(super) fn undecided_record<'a>(
     reason: &'a str,
 ) -> AuditRecord<'a> {
     let record = request_record(exchange, app, caller, ask, AuditDecision::Unavailable);
-    AuditRecord { reason: Some(reason), asked: &ask.wants, ..record }
+    AuditRecord { reason: Some(reason), asked: &ask.requested_grants, ..record }
 }
 
 /// Returns the record of a request, with its caller and the requested action.
@@ -70,20 +72,20 @@ pub(super) fn request_record<'a>(
         client: Some(&ask.client).filter(|client| !client.is_empty()).map(String::as_str),
         conversation: ask.conversation.as_ref().map(AuditScope),
         targets: &ask.members,
-        ..blank(exchange, app, decision)
+        ..base_record(exchange, app, decision)
     }
 }
 
 fn reason(refused: &SigningRefusal) -> String {
     match refused {
-        SigningRefusal::Denied(denial) => denial.log(),
+        SigningRefusal::Denied(denial) => denial.log_message(),
         SigningRefusal::Invalid(invalid) => invalid.to_string(),
     }
 }
 
 /// Returns the record with the one action and conversation that was denied.
 pub(super) fn with_denial<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> AuditRecord<'a> {
-    let ban = match &denial.cause {
+    let ban = match &denial.reason {
         DenyReason::Banned { scope, .. } | DenyReason::TargetBanned { scope, .. } => Some(AuditScope(scope)),
         _ => None,
     };
@@ -92,7 +94,7 @@ pub(super) fn with_denial<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> A
 }
 
 /// Returns the fields that every line has. Without an app, the line is about all apps.
-fn blank<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
+fn base_record<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
     let policy = &exchange.settings.engine.policy.document().hash;
     AuditRecord {
         trace_id: exchange.trace.map(|trace| &*trace.trace_id),
@@ -114,7 +116,7 @@ pub(super) fn audit_line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>
     let (line, is_refused) = match record.decision {
         AuditDecision::Allow => (record.line(), false),
         AuditDecision::Deny | AuditDecision::Invalid | AuditDecision::Refused | AuditDecision::Unavailable => {
-            (record.shortened().line(), true)
+            (record.with_short_lists().line(), true)
         }
     };
     let line = line.map_err(|error| ApiError::internal(error.to_string()))?;

@@ -30,11 +30,11 @@ pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> Htt
 
 /// Returns the answer to an error, and logs the error.
 pub(super) fn render_error(exchange: &RequestContext<'_>, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
-    log(exchange, failure);
+    log_error(exchange, failure);
     let mut answer = match shape {
-        ErrorShape::Problem => problem(exchange, failure),
-        ErrorShape::Ably => ably(failure),
-        ErrorShape::LeanCloud => leancloud(failure),
+        ErrorShape::Problem => render_problem(exchange, failure),
+        ErrorShape::Ably => render_ably_error(failure),
+        ErrorShape::LeanCloud => render_leancloud_error(failure),
     };
     let headers = answer.headers_mut();
     match failure.status {
@@ -51,7 +51,7 @@ pub(super) fn render_error(exchange: &RequestContext<'_>, shape: ErrorShape, fai
     answer
 }
 
-fn log(exchange: &RequestContext<'_>, failure: &ApiError) {
+fn log_error(exchange: &RequestContext<'_>, failure: &ApiError) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
     let trace_id = exchange.trace.map(|trace| &*trace.trace_id);
     // The limits log a count of overloaded requests.
@@ -63,7 +63,7 @@ fn log(exchange: &RequestContext<'_>, failure: &ApiError) {
     }
 }
 
-fn problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResponse {
+fn render_problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
     struct ProblemJson<'a> {
         r#type: &'static str,
@@ -84,12 +84,12 @@ fn problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResponse {
         request_id: exchange.id.as_str(),
         more: &failure.extensions,
     };
-    json(failure.status, "application/problem+json", &body)
+    json_response(failure.status, "application/problem+json", &body)
 }
 
 /// Renders an error for ably-js. Only a 403 with all three members makes it stop. With any other answer it retries
 /// every 15 seconds. So every error that a retry cannot fix is a 403.
-fn ably(failure: &ApiError) -> HttpResponse {
+fn render_ably_error(failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
     struct AblyError<'a> {
         error: VendorError<'a>,
@@ -103,7 +103,7 @@ fn ably(failure: &ApiError) -> HttpResponse {
     }
     let (status, code) = ably_status(failure.status);
     let error = VendorError { message: &failure.detail, code, status_code: status.as_u16() };
-    let mut answer = json(status, "application/json", &AblyError { error });
+    let mut answer = json_response(status, "application/json", &AblyError { error });
     answer.headers_mut().insert(X_ABLY_ERRORCODE, HeaderValue::from(code));
     answer
 }
@@ -123,7 +123,7 @@ fn ably_status(status: StatusCode) -> (StatusCode, u32) {
 
 /// Renders an error for LeanCloud's SDKs. The codes are those of the REST interface. Code 1 is the error code of cloud
 /// functions.
-fn leancloud(failure: &ApiError) -> HttpResponse {
+fn render_leancloud_error(failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
     struct VendorError<'a> {
         code: u16,
@@ -133,10 +133,10 @@ fn leancloud(failure: &ApiError) -> HttpResponse {
         known @ (401 | 403 | 429) => known,
         _ => 1,
     };
-    json(failure.status, "application/json", &VendorError { code, error: &failure.detail })
+    json_response(failure.status, "application/json", &VendorError { code, error: &failure.detail })
 }
 
-fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
+fn json_response(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> HttpResponse {
     // Serializing strings and numbers cannot fail. If it did, the status would still report the error.
     let mut answer = success(content_type, serde_json::to_vec(body).unwrap_or_default());
     *answer.status_mut() = status;

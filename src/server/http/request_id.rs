@@ -8,7 +8,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 use crate::{clock, crypto, random};
 
 /// The maximum length of an id from the caller, in characters.
-const LONGEST: usize = 128;
+const MAX_LENGTH: usize = 128;
 
 /// The id of one request. It appears in the answer, in the audit log and in the program's log.
 #[derive(Clone)]
@@ -20,13 +20,13 @@ impl RequestId {
     pub(super) fn from_headers(headers: &HeaderMap) -> RequestId {
         let mut brought = headers.get_all(super::X_REQUEST_ID).iter();
         match (brought.next(), brought.next()) {
-            (Some(id), None) if is_sane(id.as_bytes()) => RequestId(id.clone()),
-            _ => RequestId::fresh(),
+            (Some(id), None) if is_valid(id.as_bytes()) => RequestId(id.clone()),
+            _ => RequestId::generate(),
         }
     }
 
     /// Returns a unique id that is not secret: the random prefix of this process and a counter.
-    fn fresh() -> RequestId {
+    fn generate() -> RequestId {
         static PREFIX: LazyLock<u64> = LazyLock::new(|| random::bytes().map_or(clock::now().0, u64::from_be_bytes));
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -43,8 +43,8 @@ impl RequestId {
     }
 }
 
-fn is_sane(id: &[u8]) -> bool {
-    (1..=LONGEST).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
+fn is_valid(id: &[u8]) -> bool {
+    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
 }
 
 #[cfg(test)]
@@ -62,16 +62,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sane_id_is_taken_over() {
+    fn a_valid_id_is_kept() {
         assert_eq!(id(&["Root=1-67.a_b"].map(|id| &id[5..])), "1-67.a_b");
     }
 
     #[test]
-    fn any_other_is_replaced_by_a_fresh_one() {
-        let long: &'static str = "a".repeat(LONGEST + 1).leak();
+    fn any_other_id_is_replaced() {
+        let long: &'static str = "a".repeat(MAX_LENGTH + 1).leak();
         for brought in [&[][..], &[""], &["a b"], &["{}"], &["é"], &[long], &["a", "b"]] {
             let fresh = id(brought);
-            assert!(is_sane(fresh.as_bytes()) && !brought.contains(&fresh.as_str()), "{fresh}");
+            assert!(is_valid(fresh.as_bytes()) && !brought.contains(&fresh.as_str()), "{fresh}");
         }
         assert_ne!(id(&[]), id(&[]));
     }

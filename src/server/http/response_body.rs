@@ -20,19 +20,19 @@ pub enum ResponseBody {
 pub struct StreamedBody {
     pieces: mpsc::Receiver<Bytes>,
     /// A guard that is dropped together with the body.
-    kept: Option<Box<dyn Send>>,
+    guard: Option<Box<dyn Send>>,
 }
 
 impl ResponseBody {
     /// Returns a body that consists of the pieces from this channel.
     pub fn streamed(pieces: mpsc::Receiver<Bytes>) -> ResponseBody {
-        ResponseBody::Streamed(StreamedBody { pieces, kept: None })
+        ResponseBody::Streamed(StreamedBody { pieces, guard: None })
     }
 
     /// Keeps a guard until the end of a streamed body. With a complete body, the guard is dropped at once.
     pub fn attach_guard(&mut self, guard: impl Send + 'static) {
         if let ResponseBody::Streamed(streamed) = self {
-            streamed.kept = Some(Box::new(guard));
+            streamed.guard = Some(Box::new(guard));
         }
     }
 }

@@ -16,9 +16,9 @@ use crate::vendor::{self, App};
 /// Answers a request to any path.
 pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request<Incoming>) -> HttpResponse {
     if let Some(probe) = ProbeKind::from_path(request.uri().path()) {
-        return probed(exchange, probe, request.method());
+        return answer_probe(exchange, probe, request.method());
     }
-    let (shape, route) = place(exchange, request.uri().path());
+    let (shape, route) = resolve(exchange, request.uri().path());
     let result = match playground::demo_caller_at(exchange, request.uri().path()) {
         // The future is boxed, so that the futures of all other requests stay small.
         Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
@@ -26,7 +26,7 @@ pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request
         None if request.uri().path().starts_with(moderation::PATH) => {
             Box::pin(moderation::answer(exchange, &mut request)).await
         }
-        None => limited(exchange, route, &mut request).await,
+        None => answer_signing(exchange, route, &mut request).await,
     };
     if result.is_err() {
         body::drain(request.into_body());
@@ -35,18 +35,18 @@ pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request
 }
 
 /// Returns the route of a path, and the shape of the errors there.
-fn place<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
+fn resolve<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
     if let Some(route) = compat::find_route(exchange.settings, path) {
         return (ErrorShape::LeanCloud, route);
     }
     match path.strip_prefix("/v1/").and_then(|below| split(exchange, below)) {
-        Some((app, name)) => (shape(app), signing_route(app, name).ok_or_else(|| unknown_operation(app))),
-        None => (ErrorShape::Problem, Err(nowhere())),
+        Some((app, name)) => (error_shape(app), signing_route(app, name).ok_or_else(|| unknown_operation(app))),
+        None => (ErrorShape::Problem, Err(not_found())),
     }
 }
 
 /// Answers a request to a signing route, if the limits admit it.
-async fn limited(
+async fn answer_signing(
     exchange: &RequestContext<'_>,
     route: Result<SigningRoute<'_>, ApiError>,
     request: &mut Request<Incoming>,
@@ -94,7 +94,7 @@ pub(super) fn signing_route<'a>(app: &'a App, name: &str) -> Option<SigningRoute
     })
 }
 
-fn nowhere() -> ApiError {
+fn not_found() -> ApiError {
     let detail = "There is nothing at this path. Signatures and tokens are at /v1/{app}/{operation}.";
     ApiError::with_same_message(ErrorCode::NotFound, detail)
 }
@@ -107,14 +107,14 @@ fn unknown_operation(app: &App) -> ApiError {
     )
 }
 
-fn shape(app: &App) -> ErrorShape {
+fn error_shape(app: &App) -> ErrorShape {
     match app.vendor() {
         Vendor::Ably => ErrorShape::Ably,
         Vendor::LeanCloud | Vendor::TalkJs => ErrorShape::Problem,
     }
 }
 
-fn probed(exchange: &RequestContext<'_>, probe: ProbeKind, method: &Method) -> HttpResponse {
+fn answer_probe(exchange: &RequestContext<'_>, probe: ProbeKind, method: &Method) -> HttpResponse {
     if method == Method::GET || method == Method::HEAD {
         return exchange.runtime.probe(probe).map(ResponseBody::from);
     }

@@ -16,7 +16,7 @@ pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLab
             .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.path_template()));
     }
     if let Some(below) = path.strip_prefix("/v1/") {
-        return operation(exchange, below).unwrap_or(RouteLabel::Other);
+        return operation_label(exchange, below).unwrap_or(RouteLabel::Other);
     }
     if let Some(name) = path.strip_prefix(compat::FUNCTIONS) {
         return DemoRoute::parse(name).map_or(RouteLabel::Other, |function| RouteLabel::Function(function.as_str()));
@@ -29,7 +29,7 @@ pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLab
     }
 }
 
-fn operation(exchange: &RequestContext<'_>, below: &str) -> Option<RouteLabel> {
+fn operation_label(exchange: &RequestContext<'_>, below: &str) -> Option<RouteLabel> {
     let (app, name) = route::split(exchange, below)?;
     let operation = vendor::operation(app, name)?;
     Some(RouteLabel::Operation(app.name().clone(), operation.as_str()))

@@ -55,7 +55,7 @@ pub(super) async fn handle_signing(
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
 ) -> Result<HttpResponse, ApiError> {
-    let is_query = method(route, request.method())?;
+    let is_query = parameters_in_query(route, request.method())?;
     host_check::demonstration(exchange, request)?;
     host_check::check_single_host(request)?;
     let caller = authenticate(exchange, Some(route.app), request).await?;
@@ -67,7 +67,7 @@ pub(super) async fn handle_signing(
         read_body_params(exchange, route.accepts_forms, request, place).await?
     };
     let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
-    let told = inquire(exchange, route, &asked.ask, &caller).await?;
+    let told = fetch_facts(exchange, route, &asked.ask, &caller).await?;
     let (line, decided, outcome) = decide(exchange, route, asked, &caller, &told)?;
     exchange.runtime.audit.write(&line).await?;
     decided.count(exchange, Some(route.app));
@@ -78,7 +78,7 @@ pub(super) async fn handle_signing(
 ///
 /// # Errors
 /// Returns an error if the route does not support the method.
-fn method(route: &SigningRoute<'_>, method: &Method) -> Result<bool, ApiError> {
+fn parameters_in_query(route: &SigningRoute<'_>, method: &Method) -> Result<bool, ApiError> {
     match *method {
         Method::POST => Ok(false),
         Method::GET if route.supports_get => Ok(true),
@@ -128,16 +128,16 @@ pub(super) async fn record_refusal(
 /// Authenticates the caller. If a credential must be looked up at another server, this is done at most once.
 async fn identify(
     exchange: &RequestContext<'_>,
-    presented: &RequestCredentials<'_>,
+    credentials: &RequestCredentials<'_>,
     app: Option<&str>,
 ) -> Result<Arc<Caller>, AuthnError> {
     let authenticators = &exchange.settings.engine.authenticators;
-    match authenticators.identify(presented, app, exchange.now) {
+    match authenticators.identify(credentials, app, exchange.now) {
         Ok(caller) => Ok(caller),
         Err(IdentifyError::Error(refusal)) => Err(refusal),
         Err(IdentifyError::Pending(lookup)) => {
             let found = exchange.snapshot.upstreams.look_up(lookup, exchange.trace).await;
-            authenticators.identify_with(found, presented, app, exchange.now)
+            authenticators.identify_with(found, credentials, app, exchange.now)
         }
     }
 }
@@ -161,41 +161,41 @@ pub(super) async fn read_body_params(
 }
 
 /// Asks other servers for the facts that the decision depends on. If that fails, this is recorded.
-async fn inquire(
+async fn fetch_facts(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
     ask: &SigningRequest,
     caller: &Caller,
 ) -> Result<Vec<ConversationFacts>, ApiError> {
-    let inquiries = match inquiries(exchange, ask, caller) {
+    let inquiries = match facts_queries(exchange, ask, caller) {
         Ok(inquiries) if inquiries.is_empty() => return Ok(Vec::new()),
         Ok(inquiries) => inquiries,
         Err(stale) => {
-            undecided(exchange, route, ask, caller, &stale.to_string()).await?;
+            record_undecided(exchange, route, ask, caller, &stale.to_string()).await?;
             return Err(ApiError::from(stale));
         }
     };
-    match Box::pin(exchange.snapshot.upstreams.inquire(inquiries, exchange.trace)).await {
+    match Box::pin(exchange.snapshot.upstreams.fetch_facts(inquiries, exchange.trace)).await {
         Ok(told) => Ok(told),
         Err(unavailable) => {
-            undecided(exchange, route, ask, caller, &unavailable.to_string()).await?;
+            record_undecided(exchange, route, ask, caller, &unavailable.to_string()).await?;
             Err(ApiError::from(unavailable))
         }
     }
 }
 
 /// Returns the facts queries that the decision needs, based on the current moderation entries.
-fn inquiries(
+fn facts_queries(
     exchange: &RequestContext<'_>,
     ask: &SigningRequest,
     caller: &Caller,
 ) -> Result<Vec<FactsQuery>, ReplicaStale> {
     let index = exchange.runtime.moderation.read()?;
-    Ok(exchange.settings.engine.inquiries(ask, caller, index.register(), exchange.now))
+    Ok(exchange.settings.engine.facts_queries(ask, caller, index.entries(), exchange.now))
 }
 
 /// Records that the request cannot be decided.
-async fn undecided(
+async fn record_undecided(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
     ask: &SigningRequest,
@@ -215,24 +215,24 @@ type RecordedDecision = (Vec<u8>, metrics::CountedDecision, Result<SignedResult,
 fn decide(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
-    asked: vendor::VendorRequest,
+    parsed: vendor::VendorRequest,
     caller: &Caller,
-    told: &[ConversationFacts],
+    facts: &[ConversationFacts],
 ) -> Result<RecordedDecision, ApiError> {
     let entropy = random::nonce().map_err(|error| ApiError::internal(error.to_string()))?;
     let index = exchange.runtime.moderation.read()?;
-    let world = RuntimeData { moderation: index.register(), told };
-    let verdict = exchange.settings.engine.answer(route.app, asked, caller, world, exchange.now, entropy);
+    let runtime_data = RuntimeData { moderation: index.entries(), facts };
+    let outcome = exchange.settings.engine.sign(route.app, parsed, caller, runtime_data, exchange.now, entropy);
     drop(index);
-    let line = record::decision_line(exchange, route.app, caller, &verdict)?;
-    let SigningOutcome { ask, rules, outcome, .. } = verdict;
+    let line = record::decision_line(exchange, route.app, caller, &outcome)?;
+    let SigningOutcome { request: ask, rules, outcome, .. } = outcome;
     let allowed = |decision| metrics::CountedDecision::allowed(ask.action, decision, rules);
     let (decided, outcome) = match outcome {
         Ok(signed) => (allowed(AuditDecision::Allow), Ok(signed)),
         Err(SigningRefusal::Invalid(invalid)) => (allowed(AuditDecision::Invalid), Err(ApiError::from(invalid))),
         Err(SigningRefusal::Denied(denial)) => {
             let failure = ApiError::from(&*denial);
-            (metrics::CountedDecision::denied(denial.action, denial.cause), Err(failure))
+            (metrics::CountedDecision::denied(denial.action, denial.reason), Err(failure))
         }
     };
     Ok((line, decided, outcome))

@@ -25,14 +25,14 @@ use crate::server::http::ResponseBody;
 const HEADER_LIMIT: u16 = 32 << 10;
 
 /// The maximum number of requests in progress on one HTTP/2 connection.
-const STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 32;
 
 /// How long a connection may wait for its next request. Proxies keep idle connections for 60 seconds, so the proxy
 /// closes first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long a connection may stay open after the request to end, if no request is in progress.
-const LINGER: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The phase of a listener. Its connections follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) enum ListenerPhase {
     /// Normal operation.
     Open,
     /// The listener will end soon. Clients are asked to open a new connection, if possible to another server.
-    Winding,
+    Draining,
     /// The listener accepts no more connections, and its connections end.
     Ending,
 }
@@ -66,27 +66,27 @@ pub(super) async fn serve<I, H, F>(
     let pulse = Arc::new(ConnectionActivity::new(*phase.borrow() != ListenerPhase::Open));
     let builder = builder();
     let io = TokioIo::new(TimeoutStream::new(io, Arc::clone(&pulse), patience));
-    let mut connection = pin!(builder.serve_connection(io, counted(handler, peer, Arc::clone(&pulse))));
+    let mut connection = pin!(builder.serve_connection(io, counting_service(handler, peer, Arc::clone(&pulse))));
     let mut timer = pin!(sleep(patience));
     let (mut ending, mut seen) = (false, 0);
     loop {
         let news = tokio::select! {
             biased;
-            result = connection.as_mut() => return log(result),
+            result = connection.as_mut() => return log_result(result),
             changed = phase.changed(), if !ending => Some(changed.is_err()),
             () = timer.as_mut() => None,
         };
-        let quiet = news.is_none() && pulse.is_quiet_since(&mut seen);
+        let quiet = news.is_none() && pulse.is_idle_since(&mut seen);
         if ending && quiet {
             return;
         }
         let phase = *phase.borrow_and_update();
-        if !ending && (quiet || pulse.ends(phase, news)) {
+        if !ending && (quiet || pulse.should_end(phase, news)) {
             ending = true;
             connection.as_mut().graceful_shutdown();
         }
         if ending || phase == ListenerPhase::Ending {
-            timer.as_mut().reset(Instant::now() + LINGER);
+            timer.as_mut().reset(Instant::now() + CLOSE_TIMEOUT);
         } else if news.is_none() {
             timer.as_mut().reset(Instant::now() + KEEP_ALIVE);
         }
@@ -98,12 +98,12 @@ fn builder() -> Builder<TokioExecutor> {
     // A client that closes its sending side after the request still gets its answer. So hyper does not watch for a
     // closed connection.
     builder.http1().max_buf_size(HEADER_LIMIT.into()).half_close(true);
-    builder.http2().max_header_list_size(HEADER_LIMIT.into()).max_concurrent_streams(STREAMS);
+    builder.http2().max_header_list_size(HEADER_LIMIT.into()).max_concurrent_streams(MAX_STREAMS);
     builder
 }
 
 /// Wraps the handler as a hyper service, and counts its requests.
-fn counted<H, F>(
+fn counting_service<H, F>(
     handler: H,
     peer: Arc<ConnectionPeer>,
     pulse: Arc<ConnectionActivity>,
@@ -126,14 +126,14 @@ where
             if beat.is_last() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            beat.goes_on(answer.body());
+            beat.record_streaming(answer.body());
             answer.body_mut().attach_guard(beat);
             Ok(answer)
         }
     })
 }
 
-fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+fn log_result(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
     if let Err(error) = result {
         tracing::debug!("a connection ended with an error: {error}");
     }
@@ -141,12 +141,12 @@ fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 
 /// The activity of a connection: how many requests began and ended.
 pub(super) struct ConnectionActivity {
-    begun: AtomicU64,
-    ended: AtomicU64,
+    requests_begun: AtomicU64,
+    requests_ended: AtomicU64,
     /// True in HTTP/2, where frames other than requests can arrive at any time.
-    framed: AtomicBool,
+    is_http2: AtomicBool,
     /// True if the client should continue on another connection.
-    winding: AtomicBool,
+    is_draining: AtomicBool,
     /// True if an HTTP/1.1 answer is an event stream that is still open.
     streaming: AtomicBool,
 }
@@ -155,7 +155,13 @@ impl ConnectionActivity {
     fn new(winding: bool) -> ConnectionActivity {
         let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
         let [framed, streaming] = [const { AtomicBool::new(false) }; 2];
-        ConnectionActivity { begun, ended, framed, winding: AtomicBool::new(winding), streaming }
+        ConnectionActivity {
+            requests_begun: begun,
+            requests_ended: ended,
+            is_http2: framed,
+            is_draining: AtomicBool::new(winding),
+            streaming,
+        }
     }
 
     /// Returns true if the connection should end in this phase. `news` is `None` if the timer fired. Otherwise the
@@ -163,29 +169,29 @@ impl ConnectionActivity {
     ///
     /// An HTTP/2 client is informed at once. An HTTP/1.1 client is informed with its next answer, because it may be
     /// about to send a request. For the same reason a new connection has a moment for its first request.
-    fn ends(&self, phase: ListenerPhase, news: Option<bool>) -> bool {
-        let has_begun = self.begun.load(Ordering::Acquire) > 0;
-        self.winding.store(phase != ListenerPhase::Open, Ordering::Relaxed);
+    fn should_end(&self, phase: ListenerPhase, news: Option<bool>) -> bool {
+        let has_begun = self.requests_begun.load(Ordering::Acquire) > 0;
+        self.is_draining.store(phase != ListenerPhase::Open, Ordering::Relaxed);
         match phase {
             _ if news == Some(true) => true,
             ListenerPhase::Open => false,
-            ListenerPhase::Winding => news.is_some() && self.framed.load(Ordering::Relaxed),
+            ListenerPhase::Draining => news.is_some() && self.is_http2.load(Ordering::Relaxed),
             ListenerPhase::Ending => news.is_none() || has_begun,
         }
     }
 
     /// Returns true if no request is in progress and none has begun since the count was `seen`. Updates `seen`.
-    fn is_quiet_since(&self, seen: &mut u64) -> bool {
-        let ended = self.ended.load(Ordering::Acquire);
-        let begun = self.begun.load(Ordering::Acquire);
+    fn is_idle_since(&self, seen: &mut u64) -> bool {
+        let ended = self.requests_ended.load(Ordering::Acquire);
+        let begun = self.requests_begun.load(Ordering::Acquire);
         std::mem::replace(seen, begun) == begun && begun == ended
     }
 
     /// Returns true if the next bytes can only be the header of a further request.
     pub(super) fn awaits_header(&self) -> bool {
-        let ended = self.ended.load(Ordering::Acquire);
-        let begun = self.begun.load(Ordering::Acquire);
-        begun > 0 && begun == ended && !self.framed.load(Ordering::Relaxed)
+        let ended = self.requests_ended.load(Ordering::Acquire);
+        let begun = self.requests_begun.load(Ordering::Acquire);
+        begun > 0 && begun == ended && !self.is_http2.load(Ordering::Relaxed)
     }
 
     /// Returns true if an answer without a known end is in progress. Its client may leave at any time.
@@ -199,8 +205,8 @@ struct RequestGuard(Arc<ConnectionActivity>);
 
 impl RequestGuard {
     fn new(pulse: &Arc<ConnectionActivity>, version: Version) -> RequestGuard {
-        pulse.framed.store(version == Version::HTTP_2, Ordering::Relaxed);
-        pulse.begun.fetch_add(1, Ordering::Release);
+        pulse.is_http2.store(version == Version::HTTP_2, Ordering::Relaxed);
+        pulse.requests_begun.fetch_add(1, Ordering::Release);
         RequestGuard(Arc::clone(pulse))
     }
 }
@@ -208,12 +214,12 @@ impl RequestGuard {
 impl RequestGuard {
     /// Returns true if the client should send no further request on this connection. HTTP/2 has no header for this.
     fn is_last(&self) -> bool {
-        self.0.winding.load(Ordering::Relaxed) && !self.0.framed.load(Ordering::Relaxed)
+        self.0.is_draining.load(Ordering::Relaxed) && !self.0.is_http2.load(Ordering::Relaxed)
     }
 
     /// Records whether the answer is a stream. In HTTP/2, hyper notices a client that leaves.
-    fn goes_on(&self, answer: &ResponseBody) {
-        let is_streamed = matches!(answer, ResponseBody::Streamed(_)) && !self.0.framed.load(Ordering::Relaxed);
+    fn record_streaming(&self, answer: &ResponseBody) {
+        let is_streamed = matches!(answer, ResponseBody::Streamed(_)) && !self.0.is_http2.load(Ordering::Relaxed);
         self.0.streaming.store(is_streamed, Ordering::Relaxed);
     }
 }
@@ -221,7 +227,7 @@ impl RequestGuard {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.streaming.store(false, Ordering::Relaxed);
-        self.0.ended.fetch_add(1, Ordering::Release);
+        self.0.requests_ended.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -236,7 +242,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     /// Writes `begun` and reads until the connection ends. Returns the received text and the elapsed time.
-    async fn until_end(begun: &[u8]) -> (String, Duration) {
+    async fn read_until_end(begun: &[u8]) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
@@ -251,16 +257,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_first_header_must_come_soon() {
         for begun in [&b""[..], b"GET / HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-            let (_, after) = until_end(begun).await;
-            assert!((PATIENCE..=PATIENCE + 2 * LINGER).contains(&after), "{after:?}");
+            let (_, after) = read_until_end(begun).await;
+            assert!((PATIENCE..=PATIENCE + 2 * CLOSE_TIMEOUT).contains(&after), "{after:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_kept_for_a_while() {
-        let (answer, after) = until_end(b"GET / HTTP/1.1\r\n\r\n").await;
+        let (answer, after) = read_until_end(b"GET / HTTP/1.1\r\n\r\n").await;
         assert!(answer.ends_with("answer"));
-        assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * LINGER).contains(&after), "{after:?}");
+        assert!((KEEP_ALIVE..=PATIENCE + KEEP_ALIVE + 2 * CLOSE_TIMEOUT).contains(&after), "{after:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -286,7 +292,7 @@ mod tests {
 
     /// Sends a request `wait` after the listener began to end. Returns the answer and the time until the connection
     /// ended.
-    async fn at_the_end(wait: Duration) -> (String, Duration) {
+    async fn request_while_ending(wait: Duration) -> (String, Duration) {
         let (mut client, server) = duplex(1 << 16);
         let (listener, phase) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
@@ -302,15 +308,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_new_at_the_end_has_a_moment_for_its_request() {
-        let (answer, after) = at_the_end(LINGER / 2).await;
+        let (answer, after) = request_while_ending(CLOSE_TIMEOUT / 2).await;
         assert!(answer.contains("connection: close") && answer.ends_with("answer"), "{answer}");
-        assert!(after < LINGER, "{after:?}");
-        let (answer, after) = at_the_end(2 * LINGER).await;
-        assert!(answer.is_empty() && after <= 2 * LINGER, "{answer} {after:?}");
+        assert!(after < CLOSE_TIMEOUT, "{after:?}");
+        let (answer, after) = request_while_ending(2 * CLOSE_TIMEOUT).await;
+        assert!(answer.is_empty() && after <= 2 * CLOSE_TIMEOUT, "{answer} {after:?}");
     }
 
     /// Writes `begun`, reads the answer and writes `further`. Returns the time from then until the connection ended.
-    async fn after_further(begun: &[u8], further: &[u8]) -> Duration {
+    async fn time_after_further_bytes(begun: &[u8], further: &[u8]) -> Duration {
         let (mut client, server) = duplex(1 << 16);
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("answer")));
@@ -329,10 +335,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_further_header_must_come_soon_once_it_is_begun() {
-        let after = after_further(b"GET / HTTP/1.1\r\n\r\n", b"GET / HT").await;
-        assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");
+        let after = time_after_further_bytes(b"GET / HTTP/1.1\r\n\r\n", b"GET / HT").await;
+        assert!((PATIENCE..=PATIENCE + CLOSE_TIMEOUT).contains(&after), "{after:?}");
         // A second request follows at once, and then nothing.
-        let after = after_further(b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n").await;
+        let after = time_after_further_bytes(b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n").await;
         assert!(after + PATIENCE >= KEEP_ALIVE, "{after:?}");
     }
 
@@ -341,12 +347,15 @@ mod tests {
         let settings = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"\0\0\0\x04\0\0\0\0\0"].concat();
         let get = b"\0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x84\x41\x06server";
         let window_update = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01";
-        let after = after_further(&[&settings[..], get].concat(), window_update).await;
+        let after = time_after_further_bytes(&[&settings[..], get].concat(), window_update).await;
         assert!(after + 4 * PATIENCE >= KEEP_ALIVE, "{after:?}");
     }
 
     /// Returns how long a connection over `io` waits for a client that reads almost nothing of the answer.
-    async fn untaken(mut client: DuplexStream, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Duration {
+    async fn time_with_slow_reader(
+        mut client: DuplexStream,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Duration {
         let (_go_on, stop) = watch::channel(ListenerPhase::Open);
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("long".repeat(1000))));
         let serving =
@@ -364,12 +373,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_not_taken_is_not_kept_for_long() {
         let (client, server) = duplex(64);
-        let after = untaken(client, server).await;
-        assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");
+        let after = time_with_slow_reader(client, server).await;
+        assert!((PATIENCE..=PATIENCE + CLOSE_TIMEOUT).contains(&after), "{after:?}");
         // TLS accepts the whole answer at once, but then cannot send it.
         let (client, server) = duplex(64);
-        let after = untaken(client, BufWriter::with_capacity(1 << 16, server)).await;
-        assert!((PATIENCE..=PATIENCE + LINGER).contains(&after), "{after:?}");
+        let after = time_with_slow_reader(client, BufWriter::with_capacity(1 << 16, server)).await;
+        assert!((PATIENCE..=PATIENCE + CLOSE_TIMEOUT).contains(&after), "{after:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    fn checked(target: &str, headers: &[(&str, &str)]) -> Result<(), FramingError> {
+    fn check_target(target: &str, headers: &[(&str, &str)]) -> Result<(), FramingError> {
         let request = headers.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
         check(&request.body(()).unwrap())
     }
@@ -77,7 +77,7 @@ mod tests {
     fn one_chunked_coding_is_the_only_one() {
         for codings in [&[][..], &["chunked"], &["Chunked"]] {
             let headers: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
-            assert_eq!(checked("/", &headers), Ok(()), "{codings:?}");
+            assert_eq!(check_target("/", &headers), Ok(()), "{codings:?}");
         }
         for codings in [
             &["chunked", "chunked"][..],
@@ -91,21 +91,21 @@ mod tests {
             &[""],
         ] {
             let headers: Vec<_> = codings.iter().map(|coding| ("transfer-encoding", *coding)).collect();
-            assert_eq!(checked("/", &headers), Err(FramingError::TransferEncoding), "{codings:?}");
+            assert_eq!(check_target("/", &headers), Err(FramingError::TransferEncoding), "{codings:?}");
         }
     }
 
     #[test]
     fn targets_name_a_host_and_a_scheme_that_are_served() {
         for target in ["/", "/a@b", "/?a=b@c", "*", "http://localhost/", "HTTPS://localhost:1/", "localhost:443"] {
-            assert_eq!(checked(target, &[("host", "localhost")]), Ok(()), "{target}");
+            assert_eq!(check_target(target, &[("host", "localhost")]), Ok(()), "{target}");
         }
         for target in ["http://user@localhost/", "http://user:word@localhost/", "http://a%40b@localhost/"] {
-            assert_eq!(checked(target, &[]), Err(FramingError::Userinfo), "{target}");
+            assert_eq!(check_target(target, &[]), Err(FramingError::Userinfo), "{target}");
         }
-        assert_eq!(checked("/", &[("host", "user@localhost")]), Err(FramingError::Userinfo));
+        assert_eq!(check_target("/", &[("host", "user@localhost")]), Err(FramingError::Userinfo));
         for target in ["ftp://localhost/", "ws://localhost/", "httpx://localhost/", "file://localhost/"] {
-            assert_eq!(checked(target, &[]), Err(FramingError::Scheme), "{target}");
+            assert_eq!(check_target(target, &[]), Err(FramingError::Scheme), "{target}");
         }
     }
 }

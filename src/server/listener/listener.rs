@@ -23,7 +23,7 @@ use crate::server::http::ResponseBody;
 use crate::server::limits::ConcurrencyLimit;
 
 /// The pause after a failure to accept a connection, for example because no file descriptors are left.
-const REST: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// A bound listener that does not serve yet.
 pub(super) struct BoundListener {
@@ -134,13 +134,13 @@ impl BoundListener {
                     (terms(), phase.clone(), handler.clone());
                 match (stream, tls) {
                     (AcceptedStream::Tcp(stream), Some(tls)) => {
-                        begin(&cap, secure(stream, peer, tls, phase, patience, handler));
+                        spawn_connection(&cap, serve_tls(stream, peer, tls, phase, patience, handler));
                     }
                     (AcceptedStream::Tcp(stream), None) => {
-                        begin(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
+                        spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
                     }
                     (AcceptedStream::Unix(stream), _) => {
-                        begin(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
+                        spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
                     }
                 }
             }
@@ -161,7 +161,7 @@ impl LocalAddress {
 impl Listener {
     /// Continues to serve, but asks clients to use other connections.
     pub(super) fn drain(&self) {
-        self.phase.send_replace(ListenerPhase::Winding);
+        self.phase.send_replace(ListenerPhase::Draining);
     }
 
     /// Accepts no more connections. Returns when the last connection has ended.
@@ -178,7 +178,7 @@ impl Listener {
 }
 
 /// Serves a connection in a new task, if the limit allows it.
-fn begin(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + Send + 'static) {
+fn spawn_connection(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + Send + 'static) {
     let Some(slot) = cap.try_acquire() else { return };
     tokio::spawn(async move {
         serving.await;
@@ -187,7 +187,7 @@ fn begin(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + Send + 'sta
 }
 
 /// Serves a connection with TLS to its end.
-async fn secure<H, F>(
+async fn serve_tls<H, F>(
     stream: TcpStream,
     peer: ConnectionPeer,
     tls: TlsConfig,
@@ -210,10 +210,10 @@ impl BoundSocket {
         loop {
             match self.accept().await {
                 Ok(accepted) => return accepted,
-                Err(error) if is_the_clients(&error) => {}
+                Err(error) if is_client_error(&error) => {}
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
-                    tokio::time::sleep(REST).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }
@@ -236,7 +236,7 @@ impl BoundSocket {
     }
 }
 
-fn is_the_clients(error: &io::Error) -> bool {
+fn is_client_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }

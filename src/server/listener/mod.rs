@@ -38,7 +38,7 @@ use tasks::Tasks;
 /// A time limit at the end of the program, after the last answer to a caller. It applies to calls to vendors and
 /// webhooks in progress, which the next start repeats if they are cut off. It applies separately to the removal of
 /// expired entries.
-const CARRYING: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The reason why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -79,9 +79,9 @@ pub enum StartError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitReason {
     /// All work in progress was finished.
-    Orderly,
+    Finished,
     /// Work was cut off, because the time was up or a second signal came.
-    Cut,
+    Interrupted,
     /// A background task failed.
     Failed,
 }
@@ -95,7 +95,7 @@ pub struct Application {
     /// The background tasks. They end when this is dropped.
     tasks: Tasks,
     /// Closed when the removal of expired entries has stopped.
-    swept: oneshot::Receiver<Infallible>,
+    expiry_stopped: oneshot::Receiver<Infallible>,
 }
 
 impl Application {
@@ -106,9 +106,9 @@ impl Application {
     pub async fn start(settings: Settings) -> Result<Application, StartError> {
         // Open the audit log first, while a signal still ends the process: on a network file system this can take a
         // long time.
-        let audit = open(&settings)?;
+        let audit = open_audit_log(&settings)?;
         let stop = StopSignal::new().map_err(StartError::Signals)?;
-        let moderation = moderation(settings.store.as_ref()).await?;
+        let moderation = open_moderation(settings.store.as_ref()).await?;
         let main = BoundListener::new("server.listen", &settings.server.listen).await?;
         let admin = BoundListener::new("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
         let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, moderation);
@@ -116,12 +116,14 @@ impl Application {
         let runtime = Arc::new(runtime);
         runtime.start_outbox()?;
         let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let main = main.serve(terms(&runtime), move |peer, request| http::serve(Arc::clone(&for_main), peer, request));
-        let admin = admin.serve(terms_of_probes(&runtime), move |_, request| {
+        let main = main.serve(main_connection_config(&runtime), move |peer, request| {
+            http::serve(Arc::clone(&for_main), peer, request)
+        });
+        let admin = admin.serve(admin_connection_config(&runtime), move |_, request| {
             std::future::ready(admin::serve(&for_admin, &request).map(http::ResponseBody::from))
         });
-        let (tasks, swept) = keeping(&runtime);
-        Ok(Application { runtime, main, admin, stop, tasks, swept })
+        let (tasks, swept) = spawn_tasks(&runtime);
+        Ok(Application { runtime, main, admin, stop, tasks, expiry_stopped: swept })
     }
 
     /// Reloads the settings when their files change.
@@ -146,9 +148,9 @@ impl Application {
     /// A background task fails only through a fault in the program or the system. Then the server shuts down as well,
     /// so its supervisor can restart it.
     pub async fn run(self) -> ExitReason {
-        let Application { runtime, main, admin, mut stop, mut tasks, swept } = self;
+        let Application { runtime, main, admin, mut stop, mut tasks, expiry_stopped: swept } = self;
         let failed = tokio::select! {
-            () = stop.signalled() => false,
+            () = stop.wait() => false,
             task = tasks.next_panic() => {
                 tracing::error!("a background task failed: {task}");
                 true
@@ -162,18 +164,18 @@ impl Application {
             main.drain();
             sleep(drain_delay).await;
             // Stop the outbox before the callers, so a slow caller does not cause a cut-off call to a vendor.
-            runtime.outbox.get().into_iter().for_each(Outbox::wind_up);
-            timeout(grace, main.stop()).await.map_or(ExitReason::Cut, |()| ExitReason::Orderly)
+            runtime.outbox.get().into_iter().for_each(Outbox::drain);
+            timeout(grace, main.stop()).await.map_or(ExitReason::Interrupted, |()| ExitReason::Finished)
         };
         let end = tokio::select! {
             end = orderly => end,
-            () = stop.signalled() => ExitReason::Cut,
+            () = stop.wait() => ExitReason::Interrupted,
         };
         admin.abort();
-        if let Some(outbox) = runtime.outbox.get().filter(|_| end == ExitReason::Orderly) {
-            outbox.stop(CARRYING).await;
+        if let Some(outbox) = runtime.outbox.get().filter(|_| end == ExitReason::Finished) {
+            outbox.stop(DRAIN_TIMEOUT).await;
         }
-        _ = timeout(CARRYING, swept).await;
+        _ = timeout(DRAIN_TIMEOUT, swept).await;
         runtime.refusal_summaries.close(&runtime.audit).await;
         runtime.audit.close().await;
         #[cfg(feature = "otlp")]
@@ -185,7 +187,7 @@ impl Application {
 }
 
 /// Returns a function that builds the configuration of connections to the main listener.
-fn terms(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
+fn main_connection_config(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, limits, .. } = &*runtime.snapshot();
@@ -195,7 +197,7 @@ fn terms(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + '
 }
 
 /// Returns a function that builds the configuration of connections to the admin listener.
-fn terms_of_probes(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
+fn admin_connection_config(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
     move || {
         let Snapshot { settings, .. } = &*runtime.snapshot();
@@ -207,23 +209,23 @@ fn terms_of_probes(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig 
     }
 }
 
-async fn moderation(settings: Option<&StoreSettings>) -> Result<ModerationReplica, StartError> {
-    let Some(settings) = settings else { return Ok(ModerationReplica::none()) };
+async fn open_moderation(settings: Option<&StoreSettings>) -> Result<ModerationReplica, StartError> {
+    let Some(settings) = settings else { return Ok(ModerationReplica::without_store()) };
     let (store, mark) = Store::open_recorded(settings).await.map_err(StartError::Store)?;
-    let is_own = store.begins_itself();
+    let is_own = store.can_initialize();
     let record = settings.record.clone().map(RecordFile::new);
-    let moderation = ModerationReplica::recorded(store, settings.max_staleness, record, mark);
+    let moderation = ModerationReplica::with_record(store, settings.max_staleness, record, mark);
     if is_own {
         // The store is local and available, so read it before the first request. Otherwise the first requests would be
         // refused.
-        moderation.catch_up().await;
+        moderation.sync().await;
     }
     Ok(moderation)
 }
 
 /// Starts the background tasks: they write the counts of refused requests, follow the moderation store, and remove
 /// expired entries. The receiver is closed when the removal has stopped at the end of the program.
-fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
+fn spawn_tasks(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
     let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
     let counting = Arc::clone(runtime);
     tasks.spawn("writing how many requests were refused", async move {
@@ -236,22 +238,22 @@ fn keeping(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>)
         tasks.spawn("probing whether the store takes changes", async move { probing.moderation.probe_writes().await });
         let sweeping = Arc::clone(runtime);
         tasks.spawn("removing expired entries", async move {
-            sweeping.moderation.sweep(&sweeping.audit, || sweeping.change_subscribers(), sweeping.drained()).await;
+            sweeping.moderation.run_expiry(&sweeping.audit, || sweeping.change_subscribers(), sweeping.drained()).await;
             drop(sweeps);
         });
         let warning = Arc::clone(runtime);
         tasks.spawn("warning about entries without effect", async move {
-            warning.moderation.been_read().await;
+            warning.moderation.wait_until_loaded().await;
             warning.warn_of_orphaned_entries();
         });
     }
     (tasks, swept)
 }
 
-fn open(settings: &Settings) -> Result<AuditLog, StartError> {
+fn open_audit_log(settings: &Settings) -> Result<AuditLog, StartError> {
     let (name, opened) = match &settings.audit {
         AuditOutput::Stdout => (PathBuf::from("stdout"), LineOutput::stdout()),
-        AuditOutput::File(path) => (path.clone(), LineOutput::at(path)),
+        AuditOutput::File(path) => (path.clone(), LineOutput::open(path)),
     };
     let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose()?;
     let started = opened.and_then(|destination| AuditLog::start(LineWriter::new(destination, chain)));
@@ -272,7 +274,7 @@ impl StopSignal {
         Ok(StopSignal { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn signalled(&mut self) {
+    async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

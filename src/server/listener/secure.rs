@@ -30,7 +30,7 @@ pub(super) async fn accept_tls(
     };
     match accepted {
         Ok(stream) => {
-            let tls = authn::TlsPeer { certificate: certificate(&stream, tls) };
+            let tls = authn::TlsPeer { certificate: client_certificate(&stream, tls) };
             Some((stream, ConnectionPeer { tls: Some(tls), ..peer }))
         }
         Err(error) => {
@@ -40,7 +40,7 @@ pub(super) async fn accept_tls(
     }
 }
 
-fn certificate(stream: &TlsStream<TcpStream>, tls: &TlsConfig) -> Option<VerifiedCertificate> {
+fn client_certificate(stream: &TlsStream<TcpStream>, tls: &TlsConfig) -> Option<VerifiedCertificate> {
     let chain = stream.get_ref().1.peer_certificates()?;
     Some(VerifiedCertificate::new(chain.iter().map(|der| der.to_vec()).collect(), tls.authorities_hash()))
 }

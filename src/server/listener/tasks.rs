@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_has_failed_is_told_by_name() {
+    async fn a_panicked_task_is_named() {
         let mut tasks = Tasks::default();
         tasks.spawn("going on", pending());
         tasks.spawn("ending", async {});

@@ -16,18 +16,18 @@ use super::connection::ConnectionActivity;
 /// the client does not accept all waiting bytes within `patience`.
 pub(super) struct TimeoutStream<I> {
     io: I,
-    pulse: Arc<ConnectionActivity>,
-    patience: Duration,
+    activity: Arc<ConnectionActivity>,
+    timeout: Duration,
     /// True if something was read since the last write of an answer.
-    begun: bool,
+    has_read: bool,
     header: IoTimeout,
     answer: IoTimeout,
     /// Bytes that were read ahead of a request for them.
-    ahead: Vec<u8>,
+    read_ahead: Vec<u8>,
 }
 
 /// The maximum number of bytes to read ahead.
-const AHEAD: usize = 256;
+const MAX_READ_AHEAD: usize = 256;
 
 /// A time limit. `None` if it does not run.
 #[derive(Default)]
@@ -36,25 +36,25 @@ struct IoTimeout(Option<Pin<Box<Sleep>>>);
 impl<I> TimeoutStream<I> {
     pub(super) fn new(io: I, pulse: Arc<ConnectionActivity>, patience: Duration) -> TimeoutStream<I> {
         let (header, answer, ahead) = (IoTimeout::default(), IoTimeout::default(), Vec::new());
-        TimeoutStream { io, pulse, patience, begun: false, header, answer, ahead }
+        TimeoutStream { io, activity: pulse, timeout: patience, has_read: false, header, answer, read_ahead: ahead }
     }
 
     /// Applies the time limit after a read. It runs only if the client has started a header.
     fn after_read(&mut self, context: &mut Context<'_>, read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
         if read.is_ready() {
-            self.begun = true;
+            self.has_read = true;
             return read;
         }
-        if self.begun && self.pulse.awaits_header() {
-            return self.header.poll(context, self.patience);
+        if self.has_read && self.activity.awaits_header() {
+            return self.header.poll(context, self.timeout);
         }
         self.header = IoTimeout::default();
         Poll::Pending
     }
 
     fn after_write(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.begun = false;
-        if written.is_ready() { written } else { self.answer.poll(context, self.patience).map_ok(|()| 0) }
+        self.has_read = false;
+        if written.is_ready() { written } else { self.answer.poll(context, self.timeout).map_ok(|()| 0) }
     }
 }
 
@@ -64,17 +64,17 @@ impl<I: AsyncRead + Unpin> TimeoutStream<I> {
     /// hyper reads nothing during an answer, so a client that only closes its sending side still gets its answer. But
     /// an event stream to a client that has left would never end. If bytes arrive, they are the next request: the
     /// client is still there, and the bytes are kept.
-    fn watch(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
+    fn watch_for_disconnect(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.read_ahead.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let mut bytes = [0; AHEAD];
+        let mut bytes = [0; MAX_READ_AHEAD];
         let mut buffer = ReadBuf::new(&mut bytes);
         match Pin::new(&mut self.io).poll_read(context, &mut buffer) {
             Poll::Pending => Poll::Ready(Ok(())),
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
             Poll::Ready(read) => {
-                self.ahead.extend_from_slice(buffer.filled());
+                self.read_ahead.extend_from_slice(buffer.filled());
                 Poll::Ready(read)
             }
         }
@@ -82,12 +82,12 @@ impl<I: AsyncRead + Unpin> TimeoutStream<I> {
 
     /// Returns the bytes that were read ahead. If there are none, reads from the connection.
     fn read(&mut self, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
+        if self.read_ahead.is_empty() {
             return Pin::new(&mut self.io).poll_read(context, to);
         }
-        let count = self.ahead.len().min(to.remaining());
-        to.put_slice(&self.ahead[..count]);
-        self.ahead.drain(..count);
+        let count = self.read_ahead.len().min(to.remaining());
+        to.put_slice(&self.read_ahead[..count]);
+        self.read_ahead.drain(..count);
         Poll::Ready(Ok(()))
     }
 }
@@ -135,11 +135,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<I> {
         let paced = self.get_mut();
         let flushed = Pin::new(&mut paced.io).poll_flush(context);
         if flushed.is_pending() {
-            return paced.answer.poll(context, paced.patience);
+            return paced.answer.poll(context, paced.timeout);
         }
         paced.answer = IoTimeout::default();
         ready!(flushed)?;
-        if paced.pulse.is_streaming() { paced.watch(context) } else { Poll::Ready(Ok(())) }
+        if paced.activity.is_streaming() { paced.watch_for_disconnect(context) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -31,9 +31,9 @@ impl UnixSocket {
     pub(super) fn bind(path: &Path, mode: u32) -> io::Result<UnixSocket> {
         // The draft name may be short enough although `path` is too long to connect to.
         SocketAddr::from_pathname(path)?;
-        make_way(path)?;
-        let draft = draft(path);
-        remove(&draft)?;
+        check_path_is_free(path)?;
+        let draft = draft_path(path);
+        remove_if_exists(&draft)?;
         let listener = UnixListener::bind(&draft)?;
         fs::set_permissions(&draft, fs::Permissions::from_mode(mode))?;
         fs::rename(&draft, path)?;
@@ -65,7 +65,7 @@ impl Drop for SocketFile {
 ///
 /// # Errors
 /// Returns an error if there is another file, or if another process listens there.
-fn make_way(path: &Path) -> io::Result<()> {
+fn check_path_is_free(path: &Path) -> io::Result<()> {
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -83,11 +83,11 @@ fn make_way(path: &Path) -> io::Result<()> {
 
 /// Returns a temporary name in the directory of `path`, for the time until the socket is ready. The name is short,
 /// because the paths of sockets have a small maximum length.
-fn draft(path: &Path) -> PathBuf {
+fn draft_path(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{}.sock", std::process::id()))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+fn remove_if_exists(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

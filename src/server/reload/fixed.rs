@@ -17,11 +17,11 @@ pub(super) fn restart_reasons(now: &Settings, next: &Settings) -> Vec<String> {
     {
         compare("server.socket_mode", format!("{now:04o}"), format!("{next:04o}"));
     }
-    compare("server.tls", presence(now.server.tls.as_ref()), presence(next.server.tls.as_ref()));
+    compare("server.tls", on_or_off(now.server.tls.as_ref()), on_or_off(next.server.tls.as_ref()));
     compare("admin.listen", now.admin.listen.to_string(), next.admin.listen.to_string());
-    compare("admin.tls", presence(now.admin.tls.as_ref()), presence(next.admin.tls.as_ref()));
+    compare("admin.tls", on_or_off(now.admin.tls.as_ref()), on_or_off(next.admin.tls.as_ref()));
     compare("audit.to", destination(&now.audit), destination(&next.audit));
-    compare("audit.chain", presence(now.audit_chain.as_ref()), presence(next.audit_chain.as_ref()));
+    compare("audit.chain", on_or_off(now.audit_chain.as_ref()), on_or_off(next.audit_chain.as_ref()));
     if now.audit_chain.is_some() && next.audit_chain.is_some() && chain_key(now) != chain_key(next) {
         changed.push("`audit.chain_key` can't be changed while the program runs: restart it".to_owned());
     }
@@ -32,7 +32,7 @@ pub(super) fn restart_reasons(now: &Settings, next: &Settings) -> Vec<String> {
 }
 
 /// Returns whether a setting is present, for example TLS. Its details, such as the certificates, can change.
-fn presence<T>(setting: Option<&T>) -> String {
+fn on_or_off<T>(setting: Option<&T>) -> String {
     if setting.is_some() { "on" } else { "off" }.to_owned()
 }
 

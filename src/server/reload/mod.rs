@@ -23,14 +23,14 @@ use crate::telemetry::log::UNLIMITED;
 use watch::FileWatcher;
 
 /// The interval between two checks of the files.
-const PERIOD: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Keeps the current settings up to date with the configuration files.
 pub struct Reloader {
     runtime: Arc<ServerState>,
     /// The main file of the configuration.
     path: PathBuf,
-    watch: FileWatcher,
+    watcher: FileWatcher,
     /// The warnings of the current settings.
     warnings: Vec<String>,
 }
@@ -38,7 +38,12 @@ pub struct Reloader {
 impl Reloader {
     /// Creates a reloader for a configuration that has just been loaded from `path`.
     pub fn new(runtime: Arc<ServerState>, path: PathBuf, sources: SourceFiles, report: &Report) -> Reloader {
-        Reloader { runtime, path, watch: FileWatcher::new(sources), warnings: lines(report, Severity::Warning) }
+        Reloader {
+            runtime,
+            path,
+            watcher: FileWatcher::new(sources),
+            warnings: problem_lines(report, Severity::Warning),
+        }
     }
 
     /// Checks the files without end. SIGHUP makes it read them at once, even if they have not changed, and reopen the
@@ -48,27 +53,27 @@ impl Reloader {
             tokio::select! {
                 _ = hangup.recv() => {
                     self.runtime.audit.reopen();
-                    self.watch.request_read();
+                    self.watcher.request_read();
                 }
-                () = sleep(PERIOD) => {}
+                () = sleep(CHECK_INTERVAL) => {}
             }
-            self.look().await;
+            self.check_files().await;
         }
     }
 
-    async fn look(&mut self) {
-        let seen = self.watch.last_seen().clone();
+    async fn check_files(&mut self) {
+        let seen = self.watcher.last_seen().clone();
         // The files can be on a network file system that hangs. This must not block anything else.
         let Ok(now) = spawn_blocking(move || seen.recheck()).await else { return };
-        if self.watch.is_due(now) {
-            self.read().await;
+        if self.watcher.is_due(now) {
+            self.reload().await;
         }
-        if self.watch.became_unstable() {
-            self.refuse(&["the files change all the time: stop changing them, or send SIGHUP".to_owned()]);
+        if self.watcher.became_unstable() {
+            self.reject(&["the files change all the time: stop changing them, or send SIGHUP".to_owned()]);
         }
     }
 
-    async fn read(&mut self) {
+    async fn reload(&mut self) {
         let path = self.path.clone();
         let reading = spawn_blocking(move || {
             let loaded = config::reload(&path);
@@ -76,14 +81,17 @@ impl Reloader {
             (loaded, after)
         });
         let Ok((loaded, after)) = reading.await else {
-            self.watch.ignore_until_changed();
-            return self.refuse(&["reading the files panicked, which is a bug: the log shows the location".to_owned()]);
+            self.watcher.ignore_until_changed();
+            return self.reject(&["reading the files panicked, which is a bug: the log shows the location".to_owned()]);
         };
         let LoadResult { settings, report, sources } = loaded;
-        if self.watch.record_read(sources, after) {
-            match settings.ok_or_else(|| lines(&report, Severity::Mistake)).and_then(|settings| self.apply(settings)) {
+        if self.watcher.record_read(sources, after) {
+            match settings
+                .ok_or_else(|| problem_lines(&report, Severity::Mistake))
+                .and_then(|settings| self.apply(settings))
+            {
                 Ok(()) => self.accept(&report),
-                Err(mistakes) => self.refuse(&mistakes),
+                Err(mistakes) => self.reject(&mistakes),
             }
         }
     }
@@ -101,7 +109,7 @@ impl Reloader {
     }
 
     fn accept(&mut self, report: &Report) {
-        let warnings = lines(report, Severity::Warning);
+        let warnings = problem_lines(report, Severity::Warning);
         for warning in warnings.iter().filter(|warning| !self.warnings.contains(warning)) {
             tracing::warn!(target: UNLIMITED, "{warning}");
         }
@@ -115,7 +123,7 @@ impl Reloader {
         );
     }
 
-    fn refuse(&self, mistakes: &[String]) {
+    fn reject(&self, mistakes: &[String]) {
         for mistake in mistakes {
             tracing::error!(target: UNLIMITED, "the changed configuration is not used: {mistake}");
         }
@@ -130,11 +138,11 @@ impl Reloader {
 }
 
 /// Returns the problems of this severity, each as one line.
-fn lines(report: &Report, severity: Severity) -> Vec<String> {
-    report.problems().iter().filter(|problem| problem.severity == severity).map(line).collect()
+fn problem_lines(report: &Report, severity: Severity) -> Vec<String> {
+    report.problems().iter().filter(|problem| problem.severity == severity).map(problem_line).collect()
 }
 
-fn line(problem: &ConfigProblem) -> String {
+fn problem_line(problem: &ConfigProblem) -> String {
     let ConfigProblem { file, place, message, help, .. } = problem;
     let place = place.map_or(String::new(), |(line, column)| format!("{line}:{column}:"));
     let help = if help.is_empty() { String::new() } else { format!("; {help}") };

@@ -3,29 +3,35 @@
 use crate::config::SourceFiles;
 
 /// How many checks in a row must find the files unchanged before they are read.
-const QUIET: u32 = 2;
+const STABLE_CHECKS: u32 = 2;
 
 /// How many checks can find changed files without a read before this is reported.
-const RESTLESS: u32 = 50;
+const MAX_UNSTABLE_CHECKS: u32 = 50;
 
 /// The state of the files.
 pub(super) struct FileWatcher {
     /// The files at the last read, unless they changed during the read.
-    read: Option<SourceFiles>,
+    last_read: Option<SourceFiles>,
     /// The files at the last check.
     seen: SourceFiles,
     /// How many checks in a row have found this state.
-    quiet: u32,
+    stable_checks: u32,
     /// The number of checks since the files began to differ from the last read.
-    restless: u32,
+    unstable_checks: u32,
     /// Whether a read is requested even if the files have not changed.
-    demanded: bool,
+    read_requested: bool,
 }
 
 impl FileWatcher {
     /// Creates a watcher for files that have just been read.
     pub(super) fn new(read: SourceFiles) -> FileWatcher {
-        FileWatcher { seen: read.clone(), read: Some(read), quiet: 0, restless: 0, demanded: false }
+        FileWatcher {
+            seen: read.clone(),
+            last_read: Some(read),
+            stable_checks: 0,
+            unstable_checks: 0,
+            read_requested: false,
+        }
     }
 
     /// Returns the files at the last check.
@@ -35,24 +41,24 @@ impl FileWatcher {
 
     /// Requests a read at the next check.
     pub(super) fn request_read(&mut self) {
-        self.demanded = true;
+        self.read_requested = true;
     }
 
     /// Returns true if the files must be read. `now` is their state at this check.
     pub(super) fn is_due(&mut self, now: SourceFiles) -> bool {
-        self.quiet = if now.has_same_content_as(&self.seen) { self.quiet.saturating_add(1) } else { 0 };
+        self.stable_checks = if now.has_same_content_as(&self.seen) { self.stable_checks.saturating_add(1) } else { 0 };
         self.seen = now;
-        let is_known = self.read.as_ref().is_some_and(|read| read.has_same_content_as(&self.seen));
-        self.restless = if is_known { 0 } else { self.restless.saturating_add(1) };
-        std::mem::take(&mut self.demanded) || !is_known && self.quiet >= QUIET
+        let is_known = self.last_read.as_ref().is_some_and(|read| read.has_same_content_as(&self.seen));
+        self.unstable_checks = if is_known { 0 } else { self.unstable_checks.saturating_add(1) };
+        std::mem::take(&mut self.read_requested) || !is_known && self.stable_checks >= STABLE_CHECKS
     }
 
     /// Returns true once when the files change too often to be read. This state ends with the next read, even if the
     /// files then have their earlier contents.
     pub(super) fn became_unstable(&mut self) -> bool {
-        let is_restless = self.restless == RESTLESS;
+        let is_restless = self.unstable_checks == MAX_UNSTABLE_CHECKS;
         if is_restless {
-            self.read = None;
+            self.last_read = None;
         }
         is_restless
     }
@@ -61,18 +67,18 @@ impl FileWatcher {
     /// parts of two states may have been read, so the files must be read again.
     pub(super) fn record_read(&mut self, sources: SourceFiles, after: SourceFiles) -> bool {
         let is_whole = sources.has_same_content_as(&after);
-        self.read = is_whole.then_some(sources);
+        self.last_read = is_whole.then_some(sources);
         self.seen = after;
-        self.quiet = 0;
+        self.stable_checks = 0;
         if is_whole {
-            self.restless = 0;
+            self.unstable_checks = 0;
         }
         is_whole
     }
 
     /// Ignores the files until they change again.
     pub(super) fn ignore_until_changed(&mut self) {
-        self.read = Some(self.seen.clone());
+        self.last_read = Some(self.seen.clone());
     }
 }
 

@@ -28,7 +28,7 @@ impl Chain {
     }
 
     /// Continues after the first `count` of these lines, as if [`Chain::append`] was called for these lines only.
-    pub fn skip(&mut self, lines: &[u8], count: usize) {
+    pub fn advance(&mut self, lines: &[u8], count: usize) {
         let mut discarded = Vec::new();
         for line in lines.split_inclusive(|byte| *byte == b'\n').take(count) {
             discarded.clear();

@@ -26,7 +26,7 @@ pub type Hash = [u8; 32];
 const PREFIX: &[u8] = br#","chain":"#;
 
 /// The maximum length of a link, in bytes.
-const LONGEST_LINK: usize = 320;
+const MAX_LINK_LENGTH: usize = 320;
 
 /// The message whose MAC is the id of a key. No line can be equal to it, because lines begin with `{`.
 const KEY_ID_MESSAGE: &[u8] = b"chat-signer audit chain key";
@@ -80,11 +80,11 @@ impl ChainLink {
     /// Splits a line without its newline into the bytes that its hash covers, and its link. Returns `None` if the line
     /// has no link, or if the link is not exactly as this program writes it.
     pub fn parse(text: &[u8]) -> Option<(&[u8], ChainLink)> {
-        let tail_at = text.len().saturating_sub(LONGEST_LINK);
+        let tail_at = text.len().saturating_sub(MAX_LINK_LENGTH);
         let at = tail_at + text.get(tail_at..)?.windows(PREFIX.len()).rposition(|window| window == PREFIX)?;
         let object = text.get(at + PREFIX.len()..)?.strip_suffix(b"}")?;
         let link = serde_json::from_slice::<Members<'_>>(object).ok()?.link()?;
-        let mut written = Vec::with_capacity(LONGEST_LINK);
+        let mut written = Vec::with_capacity(MAX_LINK_LENGTH);
         link.write_covered(&mut written);
         let covered = text.get(..at + written.len())?;
         link.write_hash(&mut written);
@@ -122,20 +122,26 @@ impl Members<'_> {
     fn link(&self) -> Option<ChainLink> {
         let (key, hash) = match (self.key, self.hash, self.mac) {
             (None, Some(hash), None) => (None, hash),
-            (Some(key), None, Some(mac)) => (Some(KeyId(bytes(key)?)), mac),
+            (Some(key), None, Some(mac)) => (Some(KeyId(parse_hex(key)?)), mac),
             _ => return None,
         };
         let prev = match self.prev {
-            Some(prev) => Some(bytes(prev)?),
+            Some(prev) => Some(parse_hex(prev)?),
             None => None,
         };
         let has_place = (self.seq == 0) == prev.is_none();
-        has_place.then_some(ChainLink { id: ChainId::parse(self.id)?, seq: self.seq, prev, key, hash: bytes(hash)? })
+        has_place.then_some(ChainLink {
+            id: ChainId::parse(self.id)?,
+            seq: self.seq,
+            prev,
+            key,
+            hash: parse_hex(hash)?,
+        })
     }
 }
 
 /// Parses `N` bytes in hex.
-pub(super) fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
+pub(super) fn parse_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(hex, &mut bytes).ok()?;
     Some(bytes)
@@ -144,7 +150,7 @@ pub(super) fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
 impl ChainId {
     /// Parses an id in hex.
     pub fn parse(hex: &str) -> Option<ChainId> {
-        bytes(hex).map(ChainId)
+        parse_hex(hex).map(ChainId)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct LinkedLines {
     /// The runs, in the order in which they were read.
     runs: Vec<LineRun>,
     /// The number of lines that match their hash.
-    pub(super) good: u64,
+    pub(super) verified_count: u64,
     unverified: Option<Unverified>,
 }
 
@@ -110,7 +110,7 @@ impl LinkedLines {
     pub(super) fn report(&self, id: ChainId, record: &ChainRecord, report: &mut ChainReport) {
         if let Some(unverified) = &self.unverified {
             unverified.report(id, report);
-        } else if self.good == 0 {
+        } else if self.verified_count == 0 {
             // Nothing proves that this chain existed. Each of its lines is already reported as changed.
             return;
         }
@@ -131,11 +131,11 @@ impl LinkedLines {
         let (mut last, mut next): (Option<&LineRun>, u64) = (None, 0);
         for run in sorted {
             if run.first < next {
-                let message = format!("{}: there a second time", numbers(id, run.first, run.last.min(next - 1)));
+                let message = format!("{}: there a second time", format_numbers(id, run.first, run.last.min(next - 1)));
                 report.add(ProblemKind::Duplicated, Some(run.first_at()), message);
             } else {
                 kept.push(run);
-                if let Some((kind, message)) = break_before(id, run, last, next, record) {
+                if let Some((kind, message)) = problem_before(id, run, last, next, record) {
                     report.add(kind, Some(run.first_at()), message);
                 }
             }
@@ -154,7 +154,7 @@ fn report_order(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) -> boo
     let mut found = false;
     for (before, run) in in_files.iter().zip(in_files.iter().skip(1)) {
         if before.number == run.number && run.first < before.first {
-            let message = format!("{}: after number {}", numbers(id, run.first, run.last), before.last);
+            let message = format!("{}: after number {}", format_numbers(id, run.first, run.last), before.last);
             report.add(ProblemKind::Reordered, Some(run.first_at()), message);
             found = true;
         }
@@ -172,7 +172,7 @@ fn report_returns(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) {
             if left.contains(&run.number) {
                 let message = format!(
                     "{}: continues {}, a line of another file",
-                    numbers(id, run.first, run.first),
+                    format_numbers(id, run.first, run.first),
                     before.last_at()
                 );
                 report.add(ProblemKind::Reordered, Some(run.first_at()), message);
@@ -182,14 +182,14 @@ fn report_returns(id: ChainId, kept: &[&LineRun], report: &mut ChainReport) {
 }
 
 /// Returns the problem between a run and the previous run. `next` is the expected sequence number.
-fn break_before(
+fn problem_before(
     id: ChainId,
     run: &LineRun,
     last: Option<&LineRun>,
     next: u64,
     record: &ChainRecord,
 ) -> Option<(ProblemKind, String)> {
-    let missing = || numbers(id, next, run.first.saturating_sub(1));
+    let missing = || format_numbers(id, next, run.first.saturating_sub(1));
     match last {
         None if run.first > 0 && !record.continues(id, run.first, run.prev) => {
             Some((ProblemKind::Missing, format!("{}: missing before this line", missing())))
@@ -199,7 +199,7 @@ fn break_before(
             Some((ProblemKind::Missing, message))
         }
         Some(last) if run.prev != Some(last.hash) => {
-            let (this, before, there) = (numbers(id, run.first, run.first), last.last, last.last_at());
+            let (this, before, there) = (format_numbers(id, run.first, run.first), last.last, last.last_at());
             let message = format!("{this}: does not continue number {before} at {there}; one of them was replaced");
             Some((ProblemKind::Changed, message))
         }
@@ -219,6 +219,6 @@ impl Unverified {
 }
 
 /// Formats a range of lines of a chain.
-fn numbers(id: ChainId, first: u64, last: u64) -> String {
+fn format_numbers(id: ChainId, first: u64, last: u64) -> String {
     if first == last { format!("chain {id}, number {first}") } else { format!("chain {id}, numbers {first} to {last}") }
 }

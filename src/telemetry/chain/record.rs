@@ -47,6 +47,6 @@ impl ChainRecord {
 fn entry(line: &str) -> Option<((ChainId, u64), Hash)> {
     let mut words = line.split_whitespace();
     let (id, seq, hash) = (words.next()?, words.next()?, words.next()?);
-    let entry = ((ChainId::parse(id)?, seq.parse().ok()?), link::bytes(hash)?);
+    let entry = ((ChainId::parse(id)?, seq.parse().ok()?), link::parse_hex(hash)?);
     words.next().is_none().then_some(entry)
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::link::{ChainId, Hash};
 
 /// The maximum number of problems that are kept. Further problems are only counted.
-const MOST: usize = 10_000;
+const MAX_PROBLEMS: usize = 10_000;
 
 /// The result of a verification.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl ChainReport {
         {
             return;
         }
-        if self.problems.len() < MOST {
+        if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(ChainProblem { kind, at, message });
         } else {
             self.more += 1;
@@ -114,7 +114,7 @@ impl ChainReport {
 
     /// Adds a torn line, up to a limit.
     pub(super) fn add_torn(&mut self, at: Lines) {
-        if self.torn.len() < MOST {
+        if self.torn.len() < MAX_PROBLEMS {
             self.torn.push(at);
         }
     }

@@ -228,7 +228,7 @@ fn a_record_shows_what_is_cut_off() {
 }
 
 #[test]
-fn a_record_that_is_none_is_refused() {
+fn malformed_records_are_refused() {
     let zeros = "0".repeat(64);
     let good = format!("{} 3 {zeros}", name(1));
     assert!(ChainRecord::parse(&format!("\n{good}\n\n{good}\n")).is_ok());
@@ -261,7 +261,7 @@ fn a_chain_goes_on_behind_the_lines_that_were_written() {
     let all: String = (0..5).map(raw).collect();
     for written in 0..=5 {
         let (mut expected, mut chain) = (Chain::new(id(1), None), Chain::new(id(1), None));
-        chain.skip(all.as_bytes(), written);
+        chain.advance(all.as_bytes(), written);
         let [mut before, mut expected_next, mut next] = [const { Vec::new() }; 3];
         expected.append((0..written).map(raw).collect::<String>().as_bytes(), &mut before);
         expected.append(raw(9).as_bytes(), &mut expected_next);
@@ -356,7 +356,7 @@ proptest! {
 }
 
 #[test]
-fn the_highest_number_is_no_trouble() {
+fn the_highest_number_does_not_overflow() {
     let mut text = Vec::new();
     for seq in [u64::MAX, u64::MAX - 1, u64::MAX] {
         let start = text.len();

@@ -12,10 +12,10 @@ use super::record::ChainRecord;
 use super::report::{ChainReport, Lines, ProblemKind};
 
 /// The maximum length of a line, in bytes. The audit log accepts at most 4 MiB at once.
-const LONGEST_LINE: u64 = 8 << 20;
+const MAX_LINE_LENGTH: u64 = 8 << 20;
 
 /// The maximum number of runs of all chains in memory. A run is a sequence of lines in the correct order in one file.
-const MOST_RUNS: usize = 1_000_000;
+const MAX_RUNS: usize = 1_000_000;
 
 /// The beginning of each audit line.
 const LINE_START: &[u8] = br#"{"time":""#;
@@ -60,17 +60,17 @@ impl ChainVerifier {
         let mut line = Vec::new();
         for place in 1.. {
             line.clear();
-            if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+            if input.by_ref().take(MAX_LINE_LENGTH).read_until(b'\n', &mut line)? == 0 {
                 break;
             }
             let at = LineAt { file: &file, number, line: place };
-            if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+            if line.len() as u64 == MAX_LINE_LENGTH && !line.ends_with(b"\n") {
                 input.skip_until(b'\n')?;
                 self.report.add(ProblemKind::Unchained, Some(at.lines()), "too long for an audit line".to_owned());
             } else {
-                self.line(at, line.strip_suffix(b"\n").unwrap_or(&line));
+                self.check_line(at, line.strip_suffix(b"\n").unwrap_or(&line));
             }
-            if self.runs > MOST_RUNS {
+            if self.runs > MAX_RUNS {
                 return Err(io::Error::other("its lines are too disordered to be verified"));
             }
         }
@@ -90,27 +90,27 @@ impl ChainVerifier {
         self.report
     }
 
-    fn line(&mut self, at: LineAt<'_>, text: &[u8]) {
+    fn check_line(&mut self, at: LineAt<'_>, text: &[u8]) {
         match ChainLink::parse(text) {
-            Some((covered, link)) => self.chained(at, covered, &link),
+            Some((covered, link)) => self.check_chained(at, covered, &link),
             // The writer ends a line that is possibly torn. If the line was complete, this leaves a blank line.
             None if text.is_empty() => {}
-            None => self.unchained(at, text),
+            None => self.report_unchained(at, text),
         }
     }
 
-    fn chained(&mut self, at: LineAt<'_>, covered: &[u8], link: &ChainLink) {
+    fn check_chained(&mut self, at: LineAt<'_>, covered: &[u8], link: &ChainLink) {
         let mut check = self.check(covered, link);
         if check == Check::Changed
             && let Some((torn, _)) = split_torn(covered).filter(|(_, whole)| self.check(whole, link) == Check::Good)
         {
-            self.unchained(at, torn);
+            self.report_unchained(at, torn);
             check = Check::Good;
         }
         self.report.lines += 1;
         let lines = self.chains.entry(link.id).or_default();
         match check {
-            Check::Good => lines.good += 1,
+            Check::Good => lines.verified_count += 1,
             Check::Changed => {
                 let message = format!("chain {}, number {}: does not match its own hash", link.id, link.seq);
                 self.report.add(ProblemKind::Changed, Some(at.lines()), message);
@@ -119,7 +119,7 @@ impl ChainVerifier {
             Check::NotKeyed => lines.unverified(at, None),
         }
         self.runs += usize::from(lines.add(at, link));
-        self.compare(at, link);
+        self.compare_with_record(at, link);
     }
 
     /// Checks the hash of a line. A keyed line needs its key. If keys are given, each line must be keyed.
@@ -132,12 +132,12 @@ impl ChainVerifier {
                 None => return Check::UnknownKey(id),
             },
         };
-        let is_same = crate::crypto::equal(&link::hash(covered, key), &link.hash);
+        let is_same = crate::crypto::constant_time_eq(&link::hash(covered, key), &link.hash);
         if is_same { Check::Good } else { Check::Changed }
     }
 
     /// Reports a line, or the beginning of a line, that has no link.
-    fn unchained(&mut self, at: LineAt<'_>, line: &[u8]) {
+    fn report_unchained(&mut self, at: LineAt<'_>, line: &[u8]) {
         let message = match serde_json::from_slice::<IgnoredAny>(line) {
             Err(error) if error.is_eof() && line.starts_with(b"{") => return self.report.add_torn(at.lines()),
             Ok(_) if line.starts_with(b"{") => "in no chain",
@@ -147,7 +147,7 @@ impl ChainVerifier {
     }
 
     /// Compares a line with the record.
-    fn compare(&mut self, at: LineAt<'_>, link: &ChainLink) {
+    fn compare_with_record(&mut self, at: LineAt<'_>, link: &ChainLink) {
         let place = (link.id, link.seq);
         let Some(hash) = self.record.0.get(&place) else { return };
         self.found.insert(place);

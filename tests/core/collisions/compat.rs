@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chat_signer::model::{Action, SigningRequest};
-use chat_signer::policy::operators_permit;
+use chat_signer::policy::for_operator;
 use chat_signer::vendor::leancloud::{DemoRoute, HistoryOrder};
 use chat_signer::vendor::{App, Operation, Params, parse};
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ fn accepted(app: &App, sent: &Sent) -> Option<SigningRequest> {
     let Value::Object(values) = sent.fields.clone() else { unreachable!("fields are an object") };
     let params = Params { values, lenient: false };
     let request = parse(app, Operation::LeanCloudCompat(sent.compat), &params, None).ok()?;
-    Some(operators_permit(request.ask).ask().clone())
+    Some(for_operator(request.ask).request().clone())
 }
 
 /// The one of our own requests that was understood.

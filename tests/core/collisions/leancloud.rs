@@ -93,7 +93,7 @@ impl Request {
         values.extend(self.conversation.iter().map(|id| ("conv_id".to_owned(), id.as_str().into())));
         values.extend(self.members.iter().map(|ids| ("members".to_owned(), ids.clone().into())));
         let (permit, _) = accept(app, self.action.as_str(), Value::Object(values)).ok()?;
-        Some(permit.ask().clone())
+        Some(permit.request().clone())
     }
 
     /// What would be asked if nothing were checked, where it can be put into a message at all.
@@ -109,8 +109,8 @@ impl Request {
             client: self.client.clone(),
             conversation: self.conversation.clone().map(Pattern::Exact),
             members: self.members.clone().unwrap_or_default(),
-            needs: Vec::new(),
-            wants: Vec::new(),
+            required_actions: Vec::new(),
+            requested_grants: Vec::new(),
         })
     }
 
@@ -161,7 +161,7 @@ pub(crate) type Needs = BTreeSet<(Action, Option<Pattern>, Vec<String>)>;
 
 pub(crate) fn needs(ask: &SigningRequest) -> Needs {
     let tuple = |need: &RequiredAction| (need.action, need.conversation.clone(), need.targets.clone());
-    ask.needs.iter().map(tuple).collect()
+    ask.required_actions.iter().map(tuple).collect()
 }
 
 /// The pairs of different meaning that share a message.

@@ -13,7 +13,7 @@ mod search;
 mod talkjs;
 mod ties;
 
-use chat_signer::policy::{Permit, operators_permit};
+use chat_signer::policy::{Permit, for_operator};
 use chat_signer::vendor::{App, InvalidRequest, Params, SigningJob, operation, parse};
 use serde_json::Value;
 
@@ -22,5 +22,5 @@ fn accept(app: &App, name: &str, values: Value) -> Result<(Permit, SigningJob), 
     let Value::Object(values) = values else { unreachable!("parameters are an object") };
     let operation = operation(app, name).expect("the app's vendor has this operation");
     let request = parse(app, operation, &Params { values, lenient: false }, None)?;
-    Ok((operators_permit(request.ask), request.product))
+    Ok((for_operator(request.ask), request.product))
 }

@@ -4,7 +4,7 @@
 //! every request they could be of, and each of those that is accepted and signs this very message must mean the same.
 
 use chat_signer::model::{Action, Millis, SigningRequest};
-use chat_signer::policy::operators_permit;
+use chat_signer::policy::for_operator;
 use chat_signer::vendor::leancloud::HistoryOrder;
 use chat_signer::vendor::{App, Nonce, SignedResult, SigningJob, sign};
 use proptest::prelude::*;
@@ -147,7 +147,7 @@ proptest! {
         let app = app(HistoryOrder::default());
         let Some(ask) = request.accepted(&app) else { return Ok(()) };
         let text = message(&app, &ask, time, nonce.as_str());
-        let signed = sign(&app, &operators_permit(ask), &SigningJob::LeanCloud, Millis(time), &nonce).unwrap();
+        let signed = sign(&app, &for_operator(ask), &SigningJob::LeanCloud, Millis(time), &nonce).unwrap();
         let SignedResult::Signature { signature, .. } = signed else { panic!("LeanCloud's answers are signatures") };
         prop_assert_eq!(app.verify(&text, &hex::decode(signature).unwrap()), Some(0));
     }

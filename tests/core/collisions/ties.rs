@@ -57,7 +57,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 fn entries() -> impl Strategy<Value = PolicyEntries> {
     let conversation = (name(), select(ConversationKind::ALL.to_vec()), vec((name(), of(role())), 0..2));
     let conversation =
-        conversation.prop_map(|(id, kind, people)| ConversationEntry { id, app: None, kind, people, line: 1 });
+        conversation.prop_map(|(id, kind, people)| ConversationEntry { id, app: None, kind, members: people, line: 1 });
     let binding = (name(), scope(), of(role()));
     let binding = binding.prop_map(|(user, scope, role)| BindingEntry { user, scope, app: None, role, line: 1 });
     let ban = (name(), scope());
@@ -80,7 +80,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             rule.id = format!("r{place}");
         }
         let ladder = RoleHierarchy::new(["guest", "owner"].map(str::to_owned));
-        Policy::new(PolicyDocument { ladder, default_role, rules, entries, hash: String::new() })
+        Policy::new(PolicyDocument { role_hierarchy: ladder, default_role, rules, entries, hash: String::new() })
     })
 }
 
@@ -97,7 +97,7 @@ fn caller() -> impl Strategy<Value = Caller> {
 
 fn allows(policy: &Policy, order: HistoryOrder, request: &Request, caller: &Caller) -> bool {
     let ask = request.accepted(&app(order)).unwrap();
-    policy.decide(ask, caller, DecisionData { registers: &[policy.register()], told: &[] }, Millis(1_000)).is_ok()
+    policy.decide(ask, caller, DecisionData { entries: &[policy.entries()], facts: &[] }, Millis(1_000)).is_ok()
 }
 
 /// A conversation with one other member can't be created under the name of a history where rules let one create alone only.

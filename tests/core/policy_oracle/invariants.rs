@@ -35,8 +35,8 @@ impl<'w> Ready<'w> {
 
     fn decide(&self, ask: SigningRequest) -> Option<Permit> {
         let moderation = self.world.moderation.register();
-        let registers = [self.policy.register(), &moderation];
-        let facts = DecisionData { registers: &registers, told: &self.told };
+        let registers = [self.policy.entries(), &moderation];
+        let facts = DecisionData { entries: &registers, facts: &self.told };
         self.policy.decide(ask, &self.world.caller, facts, super::NOW).ok()
     }
 
@@ -45,7 +45,11 @@ impl<'w> Ready<'w> {
         let operations = ActionSet::of(&OPERATIONS);
         let wants =
             resources.into_iter().map(|text| RequestedGrant { resource: Pattern::parse(text).unwrap(), operations });
-        let ask = SigningRequest { needs: Vec::new(), wants: wants.collect(), ..self.world.ask.clone() };
+        let ask = SigningRequest {
+            required_actions: Vec::new(),
+            requested_grants: wants.collect(),
+            ..self.world.ask.clone()
+        };
         self.decide(ask)
     }
 
@@ -60,7 +64,13 @@ impl<'w> Ready<'w> {
         let targets = vec![target.to_owned()];
         let conversation = Some(Pattern::parse(place).unwrap());
         let needs = vec![RequiredAction { action, conversation, targets: targets.clone() }];
-        self.decide(SigningRequest { needs, members: targets, wants: Vec::new(), ..self.world.ask.clone() }).is_some()
+        self.decide(SigningRequest {
+            required_actions: needs,
+            members: targets,
+            requested_grants: Vec::new(),
+            ..self.world.ask.clone()
+        })
+        .is_some()
     }
 }
 
@@ -156,7 +166,7 @@ fn role_by_oracle(world: &World, channel: &str) -> String {
         Some((.., Says::Removed)) => world.document.default_role,
         None => None,
     };
-    role.map(|role| world.document.ladder.word(role).to_owned()).unwrap_or_default()
+    role.map(|role| world.document.role_hierarchy.name(role).to_owned()).unwrap_or_default()
 }
 
 /// The same world, with a rule that lets the caller do everything as itself unless something else is in the way.

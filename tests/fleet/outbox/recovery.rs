@@ -72,8 +72,8 @@ async fn what_went_well_often_is_tried_again_as_soon_as_anything() {
     world.impose(Ban, "alice", Some("c1"), None).await;
     for _ in 0..10 {
         let job = world.claim("other", LONG).await.remove(0);
-        let renewed = AttemptResult::Again { due: clock::now(), error: None };
-        assert!(world.store().settle("other", &job, &renewed, clock::now()).await.unwrap());
+        let renewed = AttemptResult::Retry { due: clock::now(), error: None };
+        assert!(world.store().complete("other", &job, &renewed, clock::now()).await.unwrap());
     }
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
     let _worker =
@@ -139,7 +139,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     let lease = Duration::from_millis(50);
     let job = world.claim("ghost", lease).await.remove(0);
     let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
-    assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
+    assert!(world.store().set_checkpoint("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.lift(Ban, "alice", Some("c1")).await;
 
     let _worker = world.work();
@@ -150,7 +150,7 @@ async fn what_another_left_is_taken_over_and_done_twice() {
     world.settled().await;
     assert_eq!(world.vendor.access("c1", "alice").as_deref(), Some("ReadWrite"));
     assert_eq!(world.note("alice", "c1").await, None);
-    assert!(!world.store().settle("ghost", &job, &AttemptResult::Done, clock::now()).await.unwrap());
+    assert!(!world.store().complete("ghost", &job, &AttemptResult::Done, clock::now()).await.unwrap());
 }
 
 /// What was taken over must be done twice, but not later because of that.
@@ -160,7 +160,7 @@ async fn what_was_taken_over_and_fails_is_tried_again_soon() {
     world.impose(Ban, "alice", Some("c1"), None).await;
     let job = world.claim("ghost", Duration::from_millis(50)).await.remove(0);
     let before = r#"{"sent":1,"note":"{\"removed\":true,\"was\":{\"access\":\"ReadWrite\",\"notify\":true}}"}"#;
-    assert!(world.store().set_note("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
+    assert!(world.store().set_checkpoint("ghost", &job, &job.key, Some(before.to_owned())).await.unwrap());
     world.vendor.server.fail("DELETE", "/c1", 1, Fault::Answer(500, Vec::new()));
     let _worker = world.work_by(OutboxConfig { lease: Duration::from_secs(600), ..brisk() });
     until(async || world.vendor.access("c1", "alice").is_none()).await;
@@ -248,7 +248,7 @@ async fn whoever_stops_gives_back_at_once_what_waits_for_its_turn() {
     let patience = Duration::from_secs(300);
     let worker = world.work_by(OutboxConfig { lease: 2 * patience, patience, ..brisk() });
     until(async || world.vendor.server.total() == 1).await;
-    worker.wind_up();
+    worker.drain();
     until(async || world.claim("next", LONG).await.first().is_some_and(|job| !job.taken_over)).await;
     assert_eq!(world.vendor.server.total(), 1);
 }

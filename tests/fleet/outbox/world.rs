@@ -8,7 +8,7 @@ use chat_signer::clock;
 use chat_signer::config::{Enforcement, Webhook};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::moderation::outbox::{DeliveryTargets, Outbox, OutboxConfig};
-use chat_signer::moderation::store::{Job, JobState, NewChange, NewJob, Store, queue};
+use chat_signer::moderation::store::{Job, JobState, NewChange, NewJob, Store, queue_name};
 use chat_signer::moderation::{ModerationEntry, ModerationReplica};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
 use chat_signer::secret::Secret;
@@ -58,9 +58,9 @@ impl World {
     }
 
     pub(crate) async fn on(store: Store, app: &'static str) -> World {
-        let moderation = Arc::new(ModerationReplica::of(store, Duration::from_secs(600)));
-        moderation.catch_up().await;
-        moderation.check().unwrap();
+        let moderation = Arc::new(ModerationReplica::with_store(store, Duration::from_secs(600)));
+        moderation.sync().await;
+        moderation.check_fresh().unwrap();
         let policy = Arc::new(Policy::new(PolicyDocument::default()));
         World { moderation, vendor: Vendor::start().await, app, policy, webhooks: Vec::new() }
     }
@@ -181,13 +181,13 @@ impl World {
     }
 
     pub(crate) async fn jobs(&self, state: JobState) -> Vec<Job> {
-        self.store().jobs(state, "", "", 1000).await.unwrap()
+        self.store().list_jobs(state, "", "", 1000).await.unwrap()
     }
 
     /// Takes the first of the jobs that wait, as another worker does.
     pub(crate) async fn claim(&self, worker: &str, lease: Duration) -> Vec<Job> {
         let waiting = self.jobs(JobState::Pending).await;
-        for queue in waiting.iter().map(|job| queue(&job.key)) {
+        for queue in waiting.iter().map(|job| queue_name(&job.key)) {
             let claimed = self.store().claim(worker, Millis(clock::now().0 + 1), lease, &[(queue, 1)]).await.unwrap();
             if !claimed.is_empty() {
                 return claimed;
@@ -209,7 +209,7 @@ impl World {
 
     /// What is noted of a user somewhere.
     pub(crate) async fn note(&self, user: &str, place: &str) -> Option<Value> {
-        let note = self.store().note(&self.key(user, place)).await.unwrap()?;
+        let note = self.store().checkpoint(&self.key(user, place)).await.unwrap()?;
         serde_json::from_str(&note).unwrap()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
-use chat_signer::moderation::store::{KEPT, NewChange, Store};
+use chat_signer::moderation::store::{LOG_LIMIT, NewChange, Store};
 use tokio::runtime::Runtime;
 
 use crate::common::{Server, Setup, until};
@@ -227,7 +227,7 @@ fn outgrow_the_log(redis: &Redis) {
         let (kind, max_staleness) = (StoreKind::Redis(settings), Duration::from_secs(60));
         let store = Store::open(&StoreSettings { kind, max_staleness, record: None }).await.unwrap();
         let mut head = store.head().await.unwrap();
-        for _ in 0..KEPT + 2 {
+        for _ in 0..LOG_LIMIT + 2 {
             let change = store.commit(&head, NewChange::default(), clock::now()).await.unwrap();
             (head.version, head.change) = (change.version, change.id);
         }

@@ -153,7 +153,7 @@ fn an_author_whose_role_the_policy_lists_no_more_is_outranked_by_nobody() {
     world.done(&user("bob"), ban(), "tom", "chat:x");
     world.reload(|document| {
         let words = ["guest", "member", "moderator", "leader", "administrator", "owner"];
-        document.ladder = RoleHierarchy::new(words.map(str::to_owned));
+        document.role_hierarchy = RoleHierarchy::new(words.map(str::to_owned));
     });
     world.bind("bob", "chat:x", "guest");
     world.refused(&user("alice"), CommandKind::LiftBan, "tom", "chat:x", "not_outranked");

@@ -17,8 +17,8 @@ fn of_kind(kind: ConversationKind) -> CommandKind {
 /// Whether somebody is the owner of a conversation: nobody but an administrator or owner could ban a manager.
 fn is_owner(world: &World, name: &str, place: &str) -> bool {
     let owner = Some(world.role("owner"));
-    let facts = [world.engine.policy.register(), world.index.register()];
-    let facts = chat_signer::policy::DecisionData { registers: &facts, told: &[] };
+    let facts = [world.engine.policy.entries(), world.index.entries()];
+    let facts = chat_signer::policy::DecisionData { entries: &facts, facts: &[] };
     world.engine.policy.rank(name, "ably", &crate::rules::world::at(place), facts).weakest == owner
 }
 
@@ -117,7 +117,7 @@ fn an_owner_whom_the_policy_file_makes_something_else_is_none() {
 fn an_owner_needs_the_word() {
     let mut world = World::new();
     world.reload(|document| {
-        document.ladder = chat_signer::model::RoleHierarchy::new(["guest", "member"].map(str::to_owned));
+        document.role_hierarchy = chat_signer::model::RoleHierarchy::new(["guest", "member"].map(str::to_owned));
     });
     world.refused(&service("orders"), owned_by("alice"), "room", "room", "invalid");
 }
@@ -187,7 +187,7 @@ fn an_owner_is_told_from_what_else_is_kept_of_the_same_user() {
     world.done(&service("orders"), CommandKind::ForgetConversation, "room", "room");
     assert!(!is_owner(&world, "alice", "room"));
     assert!(matches!(
-        world.index.of(chat_signer::moderation::EntryKind::Roles, "alice").as_slice(),
+        world.index.entries_of_user(chat_signer::moderation::EntryKind::Roles, "alice").as_slice(),
         [ModerationEntry::Role(..)]
     ));
 }

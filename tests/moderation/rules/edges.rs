@@ -127,9 +127,9 @@ fn each_of_a_hundred_succeeds_or_fails_by_itself() {
     let given = world.carry_out(&bob, &World::wish(&bob, set_role("moderator"), &users, "room", None));
     let mut codes: Vec<(&str, usize)> = Vec::new();
     for failed in &given.failed {
-        match codes.iter_mut().find(|(code, _)| *code == failed.why.code()) {
+        match codes.iter_mut().find(|(code, _)| *code == failed.reason.code()) {
             Some((_, count)) => *count += 1,
-            None => codes.push((failed.why.code(), 1)),
+            None => codes.push((failed.reason.code(), 1)),
         }
     }
     codes.sort_unstable();
@@ -155,7 +155,7 @@ fn max_members_counts_all_who_are_named() {
 fn a_rule_for_ordinary_actions_lets_nobody_moderate() {
     let mut world = World::new();
     world.reload(|document| {
-        document.rules = vec![Rule::new("all", Effect::Allow, ActionSet::star())];
+        document.rules = vec![Rule::new("all", Effect::Allow, ActionSet::all_by_default())];
     });
     world.bind("bob", "*", "owner");
     world.bind("tom", "*", "guest");
@@ -187,15 +187,15 @@ fn names_of_every_shape_are_kept_apart() {
 async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     let world = World::new();
     let store = Store::memory();
-    let moderation = ModerationReplica::of(store, Duration::from_secs(60));
-    moderation.catch_up().await;
+    let moderation = ModerationReplica::with_store(store, Duration::from_secs(60));
+    moderation.sync().await;
     let actor = service("orders");
     let plan = ChangeSubscribers {
         enforced: vec![Arc::from("ably")],
         webhooks: vec!["https://app.example.com/hook".to_owned()],
     };
     let judge =
-        CommandAuthorizer { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
+        CommandAuthorizer { engine: &world.engine, caller: &actor.caller, facts: &HashMap::new(), now: world.now };
     let terms = SanctionTerms { until: Some(Millis(world.now.0 * 2)), reason: Some("spam".to_owned()) };
     let deeds = [
         CommandKind::Ban(terms.clone()),
@@ -212,7 +212,9 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
             assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (2, 0), "{wish:?}");
         }
     }
-    let ChangesSince::Changes(changes) = moderation.store().unwrap().since(0).await.unwrap() else { panic!("gone") };
+    let ChangesSince::Changes(changes) = moderation.store().unwrap().changes_since(0).await.unwrap() else {
+        panic!("gone")
+    };
     let (again, made): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.puts.is_empty());
     assert_eq!(made.len(), 6);
     assert!(made.iter().all(|change| change.events.len() == 2), "one for each user");
@@ -230,16 +232,16 @@ async fn carried_out(
     users: &[&str],
 ) -> Vec<String> {
     let store = Store::memory();
-    let moderation = ModerationReplica::of(store, Duration::from_secs(60));
-    moderation.catch_up().await;
+    let moderation = ModerationReplica::with_store(store, Duration::from_secs(60));
+    moderation.sync().await;
     let puts = || records.iter().map(|record| (record.key().to_string(), Some(record.value()))).collect();
     moderation.change(|_, _| (NewChange { puts: puts(), ..NewChange::default() }, ())).await.unwrap();
     let judge =
-        CommandAuthorizer { engine: &world.engine, caller: &actor.caller, told: &HashMap::new(), now: world.now };
+        CommandAuthorizer { engine: &world.engine, caller: &actor.caller, facts: &HashMap::new(), now: world.now };
     let plan = ChangeSubscribers { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
     let ruling = moderation.carry_out(&judge, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
     assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (users.len(), 0));
-    let jobs = moderation.store().unwrap().jobs(JobState::Pending, "", "", 100).await.unwrap();
+    let jobs = moderation.store().unwrap().list_jobs(JobState::Pending, "", "", 100).await.unwrap();
     jobs.into_iter().map(|job| job.key).collect()
 }
 

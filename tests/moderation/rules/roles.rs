@@ -111,7 +111,7 @@ fn what_is_left_is_weaker_than_who_takes() {
 #[test]
 fn what_is_left_counts_even_by_another_wider_word() {
     let mut world = with_manager();
-    world.reload(|document| document.default_role = document.ladder.role("manager"));
+    world.reload(|document| document.default_role = document.role_hierarchy.find("manager"));
     world.bind("eve", "chat:x", "member");
     world.refused(&user("bob"), remove_role("member"), "eve", "chat:x", "not_outranked");
 }
@@ -257,8 +257,8 @@ fn a_word_that_the_policy_lists_no_more_is_outranked_by_nobody() {
     world.bind("bob", "chat:x", "administrator");
     world.bind("sue", "chat:x", "moderator");
     world.reload(|document| {
-        let words = document.ladder.words().iter().map(|word| word.replace("moderator", "helper"));
-        document.ladder = chat_signer::model::RoleHierarchy::new(words.collect::<Vec<_>>());
+        let words = document.role_hierarchy.names().iter().map(|word| word.replace("moderator", "helper"));
+        document.role_hierarchy = chat_signer::model::RoleHierarchy::new(words.collect::<Vec<_>>());
     });
     world.refused(&user("bob"), set_role("guest"), "sue", "chat:x", "denied");
     world.refused(&user("bob"), remove_role("moderator"), "sue", "chat:x", "denied");

@@ -353,9 +353,9 @@ fn managers_and_services_read_the_moderation() {
             APPS.map(|app| {
                 let app = world.engine.app(app).unwrap();
                 let ask = read_request(app, &actor.client, &at(setting.place));
-                let registers = [world.engine.policy.register(), world.index.register()];
+                let registers = [world.engine.policy.entries(), world.index.entries()];
                 let told = world.told(&ask, &actor.caller);
-                let facts = DecisionData { registers: &registers, told: &told };
+                let facts = DecisionData { entries: &registers, facts: &told };
                 world.engine.policy.decide(ask, &actor.caller, facts, world.now).is_ok()
             })
         };

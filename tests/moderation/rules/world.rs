@@ -120,7 +120,7 @@ impl World {
     }
 
     pub(crate) fn role(&self, word: &str) -> Role {
-        self.engine.policy.document().ladder.role(word).unwrap()
+        self.engine.policy.document().role_hierarchy.find(word).unwrap()
     }
 
     /// Changes the policy file, as a reload does.
@@ -132,16 +132,16 @@ impl World {
 
     /// The policy file binds a user, in line 7.
     pub(crate) fn filed(&mut self, user: &str, scope: &str, word: &str) {
-        let role = self.engine.policy.document().ladder.role(word);
+        let role = self.engine.policy.document().role_hierarchy.find(word);
         let binding = BindingEntry { user: user.to_owned(), scope: at(scope), app: None, role, line: 7 };
         self.reload(|document| document.entries.bindings.push(binding));
     }
 
     /// The policy file knows a conversation, in line 9.
     pub(crate) fn filed_conversation(&mut self, id: &str, kind: ConversationKind, people: &[(&str, &str)]) {
-        let ladder = &self.engine.policy.document().ladder;
-        let people = people.iter().map(|(user, word)| ((*user).to_owned(), ladder.role(word))).collect();
-        let conversation = ConversationEntry { id: id.to_owned(), app: None, kind, people, line: 9 };
+        let ladder = &self.engine.policy.document().role_hierarchy;
+        let people = people.iter().map(|(user, word)| ((*user).to_owned(), ladder.find(word))).collect();
+        let conversation = ConversationEntry { id: id.to_owned(), app: None, kind, members: people, line: 9 };
         self.reload(|document| document.entries.conversations.push(conversation));
     }
 
@@ -186,11 +186,11 @@ impl World {
 
     /// What the other service answers before this is decided: only what it is asked, and only of whom it is asked about.
     pub(crate) fn told(&self, ask: &SigningRequest, caller: &Caller) -> Vec<ConversationFacts> {
-        let ladder = &self.engine.policy.document().ladder;
-        let inquiries = self.engine.inquiries(ask, caller, self.index.register(), self.now);
+        let ladder = &self.engine.policy.document().role_hierarchy;
+        let inquiries = self.engine.facts_queries(ask, caller, self.index.entries(), self.now);
         let answers = inquiries.iter().filter_map(|inquiry| {
             let people = self.people.get(inquiry.conversation())?;
-            let roles: HashMap<_, _> = people.iter().map(|(user, role)| (user, ladder.word(*role))).collect();
+            let roles: HashMap<_, _> = people.iter().map(|(user, role)| (user, ladder.name(*role))).collect();
             let body = json!({ "roles": roles }).to_string();
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
             inquiry.begin().read(StatusCode::OK, &headers, body.as_bytes()).unwrap()
@@ -218,8 +218,8 @@ impl World {
     pub(crate) fn ruling(&self, actor: &Actor, wish: &ModerationCommand) -> CommandOutcome {
         let told = |app: &App| (Arc::clone(app.name()), self.told(&wish.policy_request(app), &actor.caller));
         let told = wish.apps(&self.engine).map(told).collect();
-        let judge = CommandAuthorizer { engine: &self.engine, caller: &actor.caller, told: &told, now: self.now };
-        judge.rule(&self.index, wish)
+        let judge = CommandAuthorizer { engine: &self.engine, caller: &actor.caller, facts: &told, now: self.now };
+        judge.authorize(&self.index, wish)
     }
 
     /// Carries a wish out, through the form in which entries are kept.
@@ -228,7 +228,7 @@ impl World {
         for record in &ruling.set {
             self.index.apply(&record.key().to_string(), Some(&record.value())).unwrap();
         }
-        for record in &ruling.gone {
+        for record in &ruling.deleted {
             self.index.apply(&record.key().to_string(), None).unwrap();
         }
         ruling
@@ -294,12 +294,12 @@ impl World {
             client: actor.client.clone(),
             conversation,
             members: targets,
-            needs: vec![need],
-            wants: Vec::new(),
+            required_actions: vec![need],
+            requested_grants: Vec::new(),
         };
-        let registers = [self.engine.policy.register(), self.index.register()];
+        let registers = [self.engine.policy.entries(), self.index.entries()];
         let told = self.told(&ask, &actor.caller);
-        let facts = DecisionData { registers: &registers, told: &told };
+        let facts = DecisionData { entries: &registers, facts: &told };
         self.engine.policy.decide(ask, &actor.caller, facts, self.now).map_err(|refusal| refusal.denial)
     }
 
@@ -321,14 +321,14 @@ fn source(engine: &Engine) -> FactsProvider {
         endpoint: Endpoint { url, authorities: Vec::new(), bearer: None },
         protocol: FactsProtocol::Http,
         apps: None,
-        ladder: engine.policy.document().ladder.clone(),
-        cache: Duration::ZERO,
+        hierarchy: engine.policy.document().role_hierarchy.clone(),
+        ttl: Duration::ZERO,
     }
 }
 
 pub(crate) fn outcome(ruling: &CommandOutcome) -> Outcome {
-    let changes = (ruling.set.len(), ruling.gone.len());
-    let failed = ruling.failed.first().map(|failed| (failed.why.code().to_owned(), failed.why.public()));
+    let changes = (ruling.set.len(), ruling.deleted.len());
+    let failed = ruling.failed.first().map(|failed| (failed.reason.code().to_owned(), failed.reason.public_message()));
     let (code, sentence) = failed.unwrap_or_else(|| ("ok".to_owned(), String::new()));
     Outcome { code, sentence, changes }
 }
@@ -353,8 +353,9 @@ pub(crate) fn role_in(scope: &str, user: &str, word: &str) -> ModerationEntry {
 }
 
 fn role(user: &str, scope: &str, word: &str, app: Option<&str>) -> ModerationEntry {
-    let held = RoleGrant::Word(word.into());
-    let tenure = RoleBinding { scope: at(scope), app: app.map(Arc::from), held, listed: false, origin: origin() };
+    let held = RoleGrant::RoleName(word.into());
+    let tenure =
+        RoleBinding { scope: at(scope), app: app.map(Arc::from), grant: held, listed: false, origin: origin() };
     ModerationEntry::Role(user.to_owned(), tenure)
 }
 

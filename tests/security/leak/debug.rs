@@ -77,11 +77,11 @@ fn what_was_signed_is_not_shown() {
         let app = engine.app(name).unwrap();
         let operation = vendor::operation(app, operation).unwrap();
         let request = vendor::parse(app, operation, &params(body), Some(&caller)).unwrap();
-        let verdict = engine.answer(
+        let verdict = engine.sign(
             app,
             request,
             &caller,
-            RuntimeData { moderation: &EntryIndex::default(), told: &[] },
+            RuntimeData { moderation: &EntryIndex::default(), facts: &[] },
             Millis(1_800_000_000_000),
             [7; 16],
         );

@@ -98,20 +98,20 @@ impl Subject {
             }
             Deed::Settle { worker, which, how } => {
                 let Some(job) = self.claimed[usize::from(worker)].get(which) else { return String::new() };
-                format!("{:?}", self.store.settle(&name(worker), job, &attempt(how), now).await.unwrap())
+                format!("{:?}", self.store.complete(&name(worker), job, &attempt(how), now).await.unwrap())
             }
             Deed::Note { worker, which, key, value } => {
                 let Some(job) = self.claimed[usize::from(worker)].get(which) else { return String::new() };
                 let value = value.map(|value| value.to_string());
-                format!("{:?}", self.store.set_note(&name(worker), job, &key.to_string(), value).await.unwrap())
+                format!("{:?}", self.store.set_checkpoint(&name(worker), job, &key.to_string(), value).await.unwrap())
             }
             Deed::Since { back } => {
                 let version = self.heads.last().unwrap().version.saturating_sub(back);
-                match self.store.since(version).await.unwrap() {
+                match self.store.changes_since(version).await.unwrap() {
                     ChangesSince::Changes(changes) => {
                         format!("{:?}", changes.iter().map(without_id).collect::<Vec<_>>())
                     }
-                    ChangesSince::Gone => "gone".to_owned(),
+                    ChangesSince::NoLongerKept => "gone".to_owned(),
                 }
             }
         };
@@ -141,17 +141,17 @@ impl Subject {
 
     /// All that the store holds, without what is drawn at random.
     async fn state(&self) -> String {
-        let contents = self.store.contents().await.unwrap();
+        let contents = self.store.read_all().await.unwrap();
         assert_eq!(Some(&contents.head), self.heads.last());
         let entries: BTreeSet<_> = contents.entries.into_iter().collect();
-        let (version, accepted) = (contents.head.version, contents.head.accepted.is_some());
+        let (version, accepted) = (contents.head.version, contents.head.accepted_at.is_some());
         let mut jobs = Vec::new();
         for state in [JobState::Pending, JobState::Done, JobState::DeadLetter] {
-            jobs.extend(self.store.jobs(state, "", "", 100).await.unwrap().iter().map(timeless));
+            jobs.extend(self.store.list_jobs(state, "", "", 100).await.unwrap().iter().map(timeless));
         }
         let mut notes = Vec::new();
         for key in 0..3 {
-            notes.push(self.store.note(&key.to_string()).await.unwrap());
+            notes.push(self.store.checkpoint(&key.to_string()).await.unwrap());
         }
         format!("{version} {accepted} {entries:?} {jobs:?} {notes:?}")
     }
@@ -165,8 +165,8 @@ fn attempt(how: u8) -> AttemptResult {
     match how {
         0 => AttemptResult::Done,
         1 => AttemptResult::DeadLetter { error: "no".to_owned() },
-        2 => AttemptResult::Again { due: Millis(0), error: None },
-        _ => AttemptResult::Again { due: Millis(1 << 45), error: Some("later".to_owned()) },
+        2 => AttemptResult::Retry { due: Millis(0), error: None },
+        _ => AttemptResult::Retry { due: Millis(1 << 45), error: Some("later".to_owned()) },
     }
 }
 

@@ -10,7 +10,7 @@ use std::{fs, process};
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisServer, RedisSettings, StoreKind, StoreSettings};
 use chat_signer::moderation::store::{
-    ChangesSince, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange, queue,
+    ChangesSince, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange, queue_name,
 };
 
 use crate::redis::Redis;
@@ -29,7 +29,7 @@ impl Bed {
     /// Opens the store that stands here, and begins it if need be.
     pub async fn store(&self) -> Store {
         let store = Store::open(&self.settings()).await.unwrap();
-        store.begin().await.unwrap();
+        store.initialize().await.unwrap();
         store
     }
 
@@ -124,18 +124,18 @@ pub async fn since(store: &Store, version: u64) -> Vec<StoredChange> {
     let mut changes: Vec<StoredChange> = Vec::new();
     loop {
         let last = changes.last().map_or(version, |change| change.version);
-        match store.since(last).await.unwrap() {
+        match store.changes_since(last).await.unwrap() {
             ChangesSince::Changes(more) if more.is_empty() => return changes,
             ChangesSince::Changes(more) => changes.extend(more),
-            ChangesSince::Gone => panic!("what follows {last} is gone"),
+            ChangesSince::NoLongerKept => panic!("what follows {last} is gone"),
         }
     }
 }
 
 /// Claims all that can be.
 pub async fn claim(store: &Store, worker: &str, lease: Duration) -> Vec<Job> {
-    let waiting = store.jobs(JobState::Pending, "", "", 100).await.unwrap();
-    let queues: BTreeSet<_> = waiting.iter().map(|job| queue(&job.key)).collect();
+    let waiting = store.list_jobs(JobState::Pending, "", "", 100).await.unwrap();
+    let queues: BTreeSet<_> = waiting.iter().map(|job| queue_name(&job.key)).collect();
     let queues: Vec<_> = queues.into_iter().map(|queue| (queue, 100)).collect();
     store.claim(worker, clock::now(), lease, &queues).await.unwrap()
 }

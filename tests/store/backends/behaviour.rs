@@ -8,8 +8,8 @@ use std::time::Duration;
 use chat_signer::clock;
 use chat_signer::model::Millis;
 use chat_signer::moderation::store::{
-    AttemptResult, BYTES_AT_ONCE, CHANGES_AT_ONCE, ChangesSince, CommitError, Job, JobState, KEPT, KEPT_DONE,
-    NewChange, Store, StoreHead, queue,
+    AttemptResult, ChangesSince, CommitError, ENDED_JOBS_LIMIT, Job, JobState, LOG_LIMIT, NewChange, READ_LIMIT_BYTES,
+    READ_LIMIT_CHANGES, Store, StoreHead, queue_name,
 };
 
 use crate::backends::bed::{Bed, LONG, Scratch, ask, claim, claim_of, commit, eventually, put, since};
@@ -64,10 +64,10 @@ behaviours!(redis: Redis::start().map(Bed::Redis));
 
 async fn a_store_is_begun_once(store: Store) {
     let head = store.head().await.unwrap();
-    assert_eq!((head.epoch.len(), head.version, head.change.as_str(), head.accepted), (32, 0, "", None));
-    assert_eq!(store.since(0).await.unwrap(), ChangesSince::Changes(Vec::new()));
-    assert!(store.contents().await.unwrap().entries.is_empty());
-    store.begin().await.unwrap();
+    assert_eq!((head.epoch.len(), head.version, head.change.as_str(), head.accepted_at), (32, 0, "", None));
+    assert_eq!(store.changes_since(0).await.unwrap(), ChangesSince::Changes(Vec::new()));
+    assert!(store.read_all().await.unwrap().entries.is_empty());
+    store.initialize().await.unwrap();
     assert_eq!(store.head().await.unwrap(), head);
 }
 
@@ -77,8 +77,8 @@ async fn an_operator_draws_a_new_epoch(store: Store) {
     store.accept().await.unwrap();
     let after = store.head().await.unwrap();
     assert_ne!(after.epoch, before.epoch);
-    assert!(after.accepted.is_some_and(|at| (then..=clock::now()).contains(&at)), "{after:?}");
-    assert_eq!(after, StoreHead { epoch: after.epoch.clone(), accepted: after.accepted, ..before.clone() });
+    assert!(after.accepted_at.is_some_and(|at| (then..=clock::now()).contains(&at)), "{after:?}");
+    assert_eq!(after, StoreHead { epoch: after.epoch.clone(), accepted_at: after.accepted_at, ..before.clone() });
     let late = store.commit(&before, put("ban/tom", "2"), clock::now()).await;
     assert!(matches!(late, Err(CommitError::Behind)), "{late:?}");
     assert_eq!(entries(&store).await["ban/tom"], "1");
@@ -114,7 +114,7 @@ async fn entries_are_what_the_changes_left(store: Store) {
     let gone = vec![("ban/nobody".to_owned(), None)];
     let last = commit(&store, NewChange { puts: gone, ..NewChange::default() }).await;
     assert_eq!(last.version, head.version + 1);
-    let contents = store.contents().await.unwrap();
+    let contents = store.read_all().await.unwrap();
     assert_eq!(contents.head, last);
     let expected = [("ban/jerry", "2"), ("ban/spike", "4")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!(contents.entries.into_iter().collect::<BTreeMap<_, _>>(), BTreeMap::from(expected));
@@ -128,7 +128,7 @@ async fn a_change_on_another_head_is_not_made(store: Store) {
         StoreHead { version: 2, ..head.clone() },
         StoreHead { change: "another".to_owned(), ..head.clone() },
         StoreHead { epoch: "another".to_owned(), ..head.clone() },
-        StoreHead { accepted: Some(Millis(1)), ..head.clone() },
+        StoreHead { accepted_at: Some(Millis(1)), ..head.clone() },
     ];
     for other in others {
         let late =
@@ -143,34 +143,36 @@ async fn a_change_on_another_head_is_not_made(store: Store) {
 
 async fn what_is_no_longer_kept_is_gone(store: Store) {
     let mut head = store.head().await.unwrap();
-    for number in 0..KEPT + 3 {
+    for number in 0..LOG_LIMIT + 3 {
         let change = store.commit(&head, put("ban/tom", &number.to_string()), Millis(number)).await.unwrap();
         head = StoreHead { version: change.version, change: change.id, ..head };
     }
     for gone in [0, 2] {
-        assert_eq!(store.since(gone).await.unwrap(), ChangesSince::Gone);
+        assert_eq!(store.changes_since(gone).await.unwrap(), ChangesSince::NoLongerKept);
     }
     let kept = since(&store, 3).await;
-    assert_eq!(kept.len() as u64, KEPT);
+    assert_eq!(kept.len() as u64, LOG_LIMIT);
     assert!(kept.iter().zip(4..).all(|(change, number)| change.version == number));
 }
 
 async fn changes_are_read_in_parts(store: Store) {
-    let small = [1; CHANGES_AT_ONCE + 10];
-    let large = [BYTES_AT_ONCE / 2; 5];
-    let sizes = [&small[..], &large, &[2 * BYTES_AT_ONCE], &large].concat();
+    let small = [1; READ_LIMIT_CHANGES + 10];
+    let large = [READ_LIMIT_BYTES / 2; 5];
+    let sizes = [&small[..], &large, &[2 * READ_LIMIT_BYTES], &large].concat();
     let mut made = Vec::new();
     for size in &sizes {
         made.push(commit(&store, put("ban/tom", &"x".repeat(*size))).await.change);
     }
     let (mut read, mut parts) = (Vec::new(), 0);
     loop {
-        let ChangesSince::Changes(changes) = store.since(read.len() as u64).await.unwrap() else { panic!("gone") };
+        let ChangesSince::Changes(changes) = store.changes_since(read.len() as u64).await.unwrap() else {
+            panic!("gone")
+        };
         if changes.is_empty() {
             break;
         }
         let but_the_last = &sizes[read.len()..][..changes.len() - 1];
-        assert!(changes.len() <= CHANGES_AT_ONCE && but_the_last.iter().sum::<usize>() < BYTES_AT_ONCE);
+        assert!(changes.len() <= READ_LIMIT_CHANGES && but_the_last.iter().sum::<usize>() < READ_LIMIT_BYTES);
         read.extend(changes.into_iter().map(|change| change.id));
         parts += 1;
     }
@@ -207,7 +209,7 @@ async fn write(store: Arc<Store>, writer: u32) {
 }
 
 async fn a_change_is_hinted_at(store: Store) {
-    let mut hints = store.hints();
+    let mut hints = store.subscribe_hints();
     hints.borrow_and_update();
     commit(&store, put("ban/tom", "1")).await;
     tokio::time::timeout(LONG, hints.changed()).await.unwrap().unwrap();
@@ -224,11 +226,11 @@ async fn a_job_is_done_by_one(store: Store) {
     assert_eq!(keys(&claim(&store, "you", LONG).await), ["enforce:x:b"]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
 
-    assert!(store.settle("me", job, &AttemptResult::Done, clock::now()).await.unwrap());
-    let done = store.jobs(JobState::Done, "", "", 10).await.unwrap();
+    assert!(store.complete("me", job, &AttemptResult::Done, clock::now()).await.unwrap());
+    let done = store.list_jobs(JobState::Done, "", "", 10).await.unwrap();
     assert_eq!(done, [Job { state: JobState::Done, attempts: 1, ..job.clone() }]);
-    assert_eq!(keys(&store.jobs(JobState::Pending, "", "", 10).await.unwrap()), ["enforce:x:b"]);
-    assert!(!store.settle("me", job, &AttemptResult::Done, clock::now()).await.unwrap(), "it is no longer mine");
+    assert_eq!(keys(&store.list_jobs(JobState::Pending, "", "", 10).await.unwrap()), ["enforce:x:b"]);
+    assert!(!store.complete("me", job, &AttemptResult::Done, clock::now()).await.unwrap(), "it is no longer mine");
 }
 
 async fn each_queue_gives_what_has_been_due_for_longest(store: Store) {
@@ -249,18 +251,18 @@ async fn each_queue_gives_what_has_been_due_for_longest(store: Store) {
     let held = claim_of(&store, "you", &[("webhook:x", 1)]).await.remove(0);
     commit(&store, ask(&["webhook:x:2", "webhook:x:0"], "")).await;
     assert_eq!(of(&[("webhook:x", 9)]).await, "webhook:x:0");
-    assert!(!store.settle("you", &held, &AttemptResult::Done, clock::now()).await.unwrap());
+    assert!(!store.complete("you", &held, &AttemptResult::Done, clock::now()).await.unwrap());
     assert_eq!(of(&[("webhook:x", 9)]).await, "webhook:x:2");
 }
 
 async fn what_is_given_back_is_taken_again(store: Store) {
     commit(&store, ask(&["enforce:x:t:*"], "")).await;
-    let due = |error: Option<&str>| AttemptResult::Again { due: Millis(0), error: error.map(str::to_owned) };
+    let due = |error: Option<&str>| AttemptResult::Retry { due: Millis(0), error: error.map(str::to_owned) };
     let mut counted = Vec::new();
     for attempt in [due(Some("refused")), due(Some("refused")), due(None), due(Some("refused"))] {
         let job = claim_of(&store, "me", &[("enforce:x:*", 1)]).await.remove(0);
         counted.push((job.attempts, job.failures));
-        assert!(store.settle("me", &job, &attempt, clock::now()).await.unwrap());
+        assert!(store.complete("me", &job, &attempt, clock::now()).await.unwrap());
     }
     assert_eq!(counted, [(0, 0), (1, 1), (2, 2), (3, 0)], "what goes well is no failure");
     assert_eq!(keys(&claim_of(&store, "you", &[("enforce:x:*", 1)]).await), ["enforce:x:t:*"]);
@@ -270,10 +272,10 @@ async fn a_job_waits_until_it_is_due(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
     let due = Millis(clock::now().0 + 300);
-    let again = AttemptResult::Again { due, error: Some("refused".to_owned()) };
-    assert!(store.settle("me", &job, &again, clock::now()).await.unwrap());
+    let again = AttemptResult::Retry { due, error: Some("refused".to_owned()) };
+    assert!(store.complete("me", &job, &again, clock::now()).await.unwrap());
     let waiting = Job { due, attempts: 1, failures: 1, error: Some("refused".to_owned()), ..job };
-    assert_eq!(store.jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&waiting));
+    assert_eq!(store.list_jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&waiting));
     let claimed = eventually("the job's time", || async {
         let before = clock::now();
         let claimed = claim(&store, "you", LONG).await;
@@ -289,11 +291,11 @@ async fn a_job_that_was_not_given_back_is_taken_over(store: Store) {
     assert!(!mine.taken_over);
     let yours = eventually("a lease's end", || async { claim(&store, "you", LONG).await.pop() }).await;
     assert_eq!(yours, Job { taken_over: true, ..mine.clone() });
-    assert_eq!(store.jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&yours));
+    assert_eq!(store.list_jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&yours));
 
-    assert!(!store.settle("me", &mine, &AttemptResult::Done, clock::now()).await.unwrap());
-    let failed = AttemptResult::Again { due: Millis(0), error: None };
-    assert!(store.settle("you", &yours, &failed, clock::now()).await.unwrap());
+    assert!(!store.complete("me", &mine, &AttemptResult::Done, clock::now()).await.unwrap());
+    let failed = AttemptResult::Retry { due: Millis(0), error: None };
+    assert!(store.complete("you", &yours, &failed, clock::now()).await.unwrap());
     let again = claim(&store, "me", LONG).await.remove(0);
     assert_eq!((again.taken_over, again.attempts), (false, 1));
 }
@@ -304,15 +306,15 @@ async fn a_job_asked_for_again_begins_anew(store: Store) {
     let head = commit(&store, ask(&["enforce:a"], "new")).await;
     assert_eq!(claim(&store, "you", LONG).await, Vec::new(), "who has the old one has the new one");
     assert!(
-        !store.settle("me", &old, &AttemptResult::Done, clock::now()).await.unwrap(),
+        !store.complete("me", &old, &AttemptResult::Done, clock::now()).await.unwrap(),
         "the old one is of no account"
     );
     let new = claim(&store, "you", LONG).await.remove(0);
     assert_eq!((new.body.as_str(), new.revision, new.attempts, new.taken_over), ("new", head.version, 0, false));
 
-    assert!(store.settle("you", &new, &AttemptResult::Done, clock::now()).await.unwrap());
+    assert!(store.complete("you", &new, &AttemptResult::Done, clock::now()).await.unwrap());
     commit(&store, ask(&["enforce:a"], "third")).await;
-    assert_eq!(store.jobs(JobState::Done, "", "", 10).await.unwrap(), Vec::new());
+    assert_eq!(store.list_jobs(JobState::Done, "", "", 10).await.unwrap(), Vec::new());
     assert_eq!(claim(&store, "me", LONG).await[0].body, "third");
 }
 
@@ -325,11 +327,11 @@ async fn a_job_tells_when_it_was_asked_for(store: Store) {
         let job = claim(&store, "me", LONG).await.remove(0);
         assert!(job.asked.is_some_and(|at| asked.contains(&at)) && job.asked > last, "{job:?}, not {asked:?}");
         assert_eq!(job.body, body);
-        let tried = AttemptResult::Again { due: Millis(0), error: None };
-        assert!(store.settle("me", &job, &tried, clock::now()).await.unwrap());
+        let tried = AttemptResult::Retry { due: Millis(0), error: None };
+        assert!(store.complete("me", &job, &tried, clock::now()).await.unwrap());
         let again = claim(&store, "you", LONG).await.remove(0);
         assert_eq!(again, Job { attempts: 1, due: Millis(0), ..job.clone() });
-        assert!(store.settle("you", &again, &AttemptResult::Done, clock::now()).await.unwrap());
+        assert!(store.complete("you", &again, &AttemptResult::Done, clock::now()).await.unwrap());
         last = job.asked;
         eventually("a further millisecond", || async { (last < Some(clock::now())).then_some(()) }).await;
     }
@@ -339,15 +341,15 @@ async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
     let aside = AttemptResult::DeadLetter { error: "no such user".to_owned() };
-    assert!(!store.settle("you", &job, &aside, clock::now()).await.unwrap());
-    assert_eq!(store.jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), Vec::new());
-    assert!(store.settle("me", &job, &aside, clock::now()).await.unwrap());
+    assert!(!store.complete("you", &job, &aside, clock::now()).await.unwrap());
+    assert_eq!(store.list_jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), Vec::new());
+    assert!(store.complete("me", &job, &aside, clock::now()).await.unwrap());
     let expected =
         Job { state: JobState::DeadLetter, attempts: 1, error: Some("no such user".to_owned()), ..job.clone() };
-    assert_eq!(store.jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), [expected]);
+    assert_eq!(store.list_jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), [expected]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
     let unknown = Job { key: "enforce:unknown".to_owned(), ..job };
-    assert!(!store.settle("me", &unknown, &AttemptResult::Done, clock::now()).await.unwrap());
+    assert!(!store.complete("me", &unknown, &AttemptResult::Done, clock::now()).await.unwrap());
 }
 
 async fn jobs_are_listed_by_key(store: Store) {
@@ -371,62 +373,66 @@ async fn jobs_are_listed_by_key(store: Store) {
         ("enforce:", "webhook:a", 10, &[]),
         ("v", "", 10, &[]),
     ] {
-        let found = store.jobs(JobState::Pending, prefix, after, most).await.unwrap();
+        let found = store.list_jobs(JobState::Pending, prefix, after, most).await.unwrap();
         assert_eq!(keys(&found), expected, "{most} of {prefix} after {after}");
     }
-    assert_eq!(store.jobs(JobState::Done, "", "", 10).await.unwrap(), Vec::new());
+    assert_eq!(store.list_jobs(JobState::Done, "", "", 10).await.unwrap(), Vec::new());
 }
 
 async fn only_the_last_done_jobs_are_kept(store: Store) {
-    let keys: Vec<_> = (0..KEPT_DONE + 2).map(|number| format!("webhook:x:{number:04}")).collect();
+    let keys: Vec<_> = (0..ENDED_JOBS_LIMIT + 2).map(|number| format!("webhook:x:{number:04}")).collect();
     let asked: Vec<_> = keys.iter().map(String::as_str).collect();
     commit(&store, ask(&asked, "")).await;
     let jobs = claim_of(&store, "me", &[("webhook:x", keys.len())]).await;
     assert_eq!(jobs.len(), keys.len());
     for (job, time) in jobs.iter().rev().zip(1..) {
-        assert!(store.settle("me", job, &AttemptResult::Done, Millis(time)).await.unwrap());
+        assert!(store.complete("me", job, &AttemptResult::Done, Millis(time)).await.unwrap());
     }
-    let done = store.jobs(JobState::Done, "", "", keys.len()).await.unwrap();
-    assert_eq!(done.len(), KEPT_DONE);
-    assert_eq!(done.last().unwrap().key, format!("webhook:x:{:04}", KEPT_DONE - 1), "the first to be done are gone");
+    let done = store.list_jobs(JobState::Done, "", "", keys.len()).await.unwrap();
+    assert_eq!(done.len(), ENDED_JOBS_LIMIT);
+    assert_eq!(
+        done.last().unwrap().key,
+        format!("webhook:x:{:04}", ENDED_JOBS_LIMIT - 1),
+        "the first to be done are gone"
+    );
 }
 
 async fn only_the_last_messages_dead_letters_are_kept(store: Store) {
-    let messages = (0..KEPT_DONE + 2).map(|number| format!("webhook:x:{number:04}"));
+    let messages = (0..ENDED_JOBS_LIMIT + 2).map(|number| format!("webhook:x:{number:04}"));
     let all: Vec<_> = messages.chain((0..3).map(|number| format!("enforce:x:{number}"))).collect();
     commit(&store, ask(&all.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
     let jobs = claim_of(&store, "me", &[("enforce:x", 3), ("webhook:x", all.len())]).await;
     for (job, time) in jobs.iter().zip(1..) {
         let aside = AttemptResult::DeadLetter { error: "gone".to_owned() };
-        assert!(store.settle("me", job, &aside, Millis(time)).await.unwrap());
+        assert!(store.complete("me", job, &aside, Millis(time)).await.unwrap());
     }
-    let aside = store.jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap();
+    let aside = store.list_jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap();
     assert_eq!(keys(&aside[..4]), ["enforce:x:0", "enforce:x:1", "enforce:x:2", "webhook:x:0002"]);
-    assert_eq!(aside.len(), KEPT_DONE + 3, "one for each user and conversation, and the last messages");
+    assert_eq!(aside.len(), ENDED_JOBS_LIMIT + 3, "one for each user and conversation, and the last messages");
 
     // Whichever is asked for again is no longer among them.
     commit(&store, ask(&["webhook:x:0002"], "")).await;
     let again = claim(&store, "me", LONG).await.remove(0);
-    assert!(store.settle("me", &again, &AttemptResult::Done, Millis(1)).await.unwrap());
+    assert!(store.complete("me", &again, &AttemptResult::Done, Millis(1)).await.unwrap());
     commit(&store, ask(&["webhook:x"], "")).await;
     let new = claim(&store, "me", LONG).await.remove(0);
-    assert!(store.settle("me", &new, &AttemptResult::DeadLetter { error: String::new() }, Millis(1)).await.unwrap());
-    assert_eq!(store.jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap().len(), KEPT_DONE + 3);
-    assert_eq!(keys(&store.jobs(JobState::Done, "", "", 10).await.unwrap()), ["webhook:x:0002"]);
+    assert!(store.complete("me", &new, &AttemptResult::DeadLetter { error: String::new() }, Millis(1)).await.unwrap());
+    assert_eq!(store.list_jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap().len(), ENDED_JOBS_LIMIT + 3);
+    assert_eq!(keys(&store.list_jobs(JobState::Done, "", "", 10).await.unwrap()), ["webhook:x:0002"]);
 }
 
 async fn notes_are_made_by_who_has_the_job(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
-    assert_eq!(store.note("before").await.unwrap(), None);
-    assert!(store.set_note("me", &job, "before", Some("Read".to_owned())).await.unwrap());
-    assert!(!store.set_note("you", &job, "before", Some("ReadWrite".to_owned())).await.unwrap());
-    assert!(!store.set_note("you", &job, "before", None).await.unwrap());
-    assert_eq!(store.note("before").await.unwrap().as_deref(), Some("Read"));
-    assert!(store.set_note("me", &job, "before", None).await.unwrap());
-    assert_eq!(store.note("before").await.unwrap(), None);
-    store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap();
-    assert!(!store.set_note("me", &job, "before", Some(String::new())).await.unwrap());
+    assert_eq!(store.checkpoint("before").await.unwrap(), None);
+    assert!(store.set_checkpoint("me", &job, "before", Some("Read".to_owned())).await.unwrap());
+    assert!(!store.set_checkpoint("you", &job, "before", Some("ReadWrite".to_owned())).await.unwrap());
+    assert!(!store.set_checkpoint("you", &job, "before", None).await.unwrap());
+    assert_eq!(store.checkpoint("before").await.unwrap().as_deref(), Some("Read"));
+    assert!(store.set_checkpoint("me", &job, "before", None).await.unwrap());
+    assert_eq!(store.checkpoint("before").await.unwrap(), None);
+    store.complete("me", &job, &AttemptResult::Done, clock::now()).await.unwrap();
+    assert!(!store.set_checkpoint("me", &job, "before", Some(String::new())).await.unwrap());
 }
 
 async fn any_text_will_do(store: Store) {
@@ -439,26 +445,26 @@ async fn any_text_will_do(store: Store) {
         assert_eq!(entries(&store).await[key], text);
         let head = store.head().await.unwrap();
         assert_eq!(since(&store, head.version - 1).await[0].events, [text]);
-        let job = claim_of(&store, text, &[(&queue(key), 1)]).await.remove(0);
+        let job = claim_of(&store, text, &[(&queue_name(key), 1)]).await.remove(0);
         assert_eq!((job.key.as_str(), job.body.as_str()), (key, text));
-        assert!(store.set_note(text, &job, key, Some(text.to_owned())).await.unwrap());
-        assert_eq!(store.note(key).await.unwrap().as_deref(), Some(text));
+        assert!(store.set_checkpoint(text, &job, key, Some(text.to_owned())).await.unwrap());
+        assert_eq!(store.checkpoint(key).await.unwrap().as_deref(), Some(text));
         assert!(
             store
-                .settle(text, &job, &AttemptResult::DeadLetter { error: text.to_owned() }, clock::now())
+                .complete(text, &job, &AttemptResult::DeadLetter { error: text.to_owned() }, clock::now())
                 .await
                 .unwrap()
         );
     }
     assert_eq!(
-        store.jobs(JobState::DeadLetter, "", "", 100).await.unwrap().len(),
+        store.list_jobs(JobState::DeadLetter, "", "", 100).await.unwrap().len(),
         texts.len() - 1,
         "none comes after itself"
     );
 }
 
 async fn entries(store: &Store) -> BTreeMap<String, String> {
-    store.contents().await.unwrap().entries.into_iter().collect()
+    store.read_all().await.unwrap().entries.into_iter().collect()
 }
 
 fn keys(jobs: &[Job]) -> Vec<&str> {

@@ -28,11 +28,11 @@ async fn a_redis_that_may_forget_is_not_written_to() {
         redis.ask::<()>(&["CONFIG", "SET", setting, value]);
         let flaw = fails(&store, &nothing(), put("ban/tom", "1")).await;
         assert!(flaw.contains(HINT), "{setting} {value}: {flaw}");
-        assert!(store.begin().await.is_err() && store.accept().await.is_err());
+        assert!(store.initialize().await.is_err() && store.accept().await.is_err());
         assert_eq!(store.head().await.unwrap(), nothing(), "nothing was made");
     }
     redis.ask::<()>(&["CONFIG", "SET", "appendfsync", "always", "no-appendfsync-on-rewrite", "no"]);
-    store.begin().await.unwrap();
+    store.initialize().await.unwrap();
     commit(&store, put("ban/tom", "1")).await;
 }
 

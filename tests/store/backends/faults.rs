@@ -21,20 +21,20 @@ pub async fn open(redis: RedisSettings) -> Store {
 
 pub async fn begun(redis: RedisSettings) -> Store {
     let store = open(redis).await;
-    store.begin().await.unwrap();
+    store.initialize().await.unwrap();
     store
 }
 
 /// The hints of a store, which gives the first when it listens.
 pub async fn listening(store: &Store) -> watch::Receiver<u64> {
-    let hints = store.hints();
+    let hints = store.subscribe_hints();
     eventually("that it listens", || async { (*hints.borrow() > 0).then_some(()) }).await;
-    store.hints()
+    store.subscribe_hints()
 }
 
 /// Every key that the store holds.
 pub async fn keys(store: &Store) -> Vec<String> {
-    let mut keys: Vec<_> = store.contents().await.unwrap().entries.into_iter().map(|(key, _)| key).collect();
+    let mut keys: Vec<_> = store.read_all().await.unwrap().entries.into_iter().map(|(key, _)| key).collect();
     keys.sort();
     keys
 }
@@ -59,7 +59,7 @@ pub async fn fails(store: &Store, on: &StoreHead, commit: NewChange) -> String {
 async fn a_server_that_is_killed_has_all_that_was_acknowledged() {
     let Some(mut redis) = Redis::start() else { return };
     let store = begun(socket(&redis)).await;
-    let mut hints = store.hints();
+    let mut hints = store.subscribe_hints();
     let mut expected = Vec::new();
     for round in 0..3 {
         let mut last = head(&store).await;
@@ -146,7 +146,7 @@ async fn a_server_without_memory_makes_no_half_a_change() {
     assert!(flaw.contains("OOM"), "{flaw}");
     redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!((store.head().await.unwrap(), keys(&store).await), (last.clone(), vec!["ban/tom".to_owned()]));
-    assert_eq!(store.since(last.version).await.unwrap(), ChangesSince::Changes(Vec::new()));
+    assert_eq!(store.changes_since(last.version).await.unwrap(), ChangesSince::Changes(Vec::new()));
     commit(&store, put("ban/jerry", "1")).await;
 }
 
@@ -159,7 +159,7 @@ async fn a_server_that_stands_still_is_given_up_in_time() {
     let begin = Instant::now();
     let (head_flaw, flaw) = tokio::join!(store.head(), fails(&store, &last, put("ban/jerry", "1")));
     assert!(begin.elapsed() < BOUND, "{:?}", begin.elapsed());
-    for flaw in [head_flaw.unwrap_err().message, flaw, store.contents().await.unwrap_err().message] {
+    for flaw in [head_flaw.unwrap_err().message, flaw, store.read_all().await.unwrap_err().message] {
         assert!(flaw.contains("no answer within 3 s"), "{flaw}");
     }
     redis.go_on();
@@ -186,7 +186,7 @@ async fn a_flushed_server_is_an_empty_store() {
     assert!(matches!(late, Err(CommitError::Behind)), "{late:?}");
     store.accept().await.unwrap();
     let accepted = store.head().await.unwrap();
-    assert!(accepted.accepted.is_some() && accepted.epoch != last.epoch && accepted.version == 0, "{accepted:?}");
+    assert!(accepted.accepted_at.is_some() && accepted.epoch != last.epoch && accepted.version == 0, "{accepted:?}");
     assert_eq!(commit(&store, put("ban/jerry", "1")).await.version, 1);
 }
 
@@ -280,7 +280,7 @@ async fn what_became_of_a_change_that_was_cut_off_is_found_by_reading() {
         let key = format!("ban/{number}");
         fails(&store, &before, put(&key, "")).await;
         let after = head(&store).await;
-        let ChangesSince::Changes(changes) = store.since(before.version).await.unwrap() else { panic!("gone") };
+        let ChangesSince::Changes(changes) = store.changes_since(before.version).await.unwrap() else { panic!("gone") };
         assert_eq!(changes.len() as u64, after.version - before.version, "{fate:?}");
         match &changes[..] {
             [] => not_made += 1,
@@ -325,10 +325,12 @@ async fn many_entries_are_read_whole_while_they_change() {
             commit(&writer, NewChange { puts: vec![removed, added], ..NewChange::default() }).await;
         }
     };
-    let (contents, ()) = tokio::join!(store.contents(), changes);
+    let (contents, ()) = tokio::join!(store.read_all(), changes);
     let contents = contents.unwrap();
     let mut entries: std::collections::BTreeMap<_, _> = contents.entries.into_iter().collect();
-    let ChangesSince::Changes(changes) = store.since(contents.head.version).await.unwrap() else { panic!("gone") };
+    let ChangesSince::Changes(changes) = store.changes_since(contents.head.version).await.unwrap() else {
+        panic!("gone")
+    };
     for (key, value) in changes.into_iter().flat_map(|change| change.puts) {
         match value {
             Some(value) => drop(entries.insert(key, value)),

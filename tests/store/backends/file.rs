@@ -55,16 +55,16 @@ async fn a_file_that_is_opened_again_holds_all() {
     let head = commit(&store, put("ban/tom", "1")).await;
     commit(&store, NewChange { events: vec!["{}".to_owned()], ..ask(&["enforce:a", "enforce:b"], "{}") }).await;
     let job = claim_of(&store, "me", &[("enforce:a", 1)]).await.remove(0);
-    assert!(store.set_note("me", &job, "before", Some("Read".to_owned())).await.unwrap());
+    assert!(store.set_checkpoint("me", &job, "before", Some("Read".to_owned())).await.unwrap());
     store.accept().await.unwrap();
     let before = state(&store).await;
     drop(store);
 
     let store = open(&path).await.unwrap();
     assert_eq!(state(&store).await, before);
-    assert!(store.head().await.unwrap().accepted.is_some());
+    assert!(store.head().await.unwrap().accepted_at.is_some());
     assert_eq!(store.head().await.unwrap().version, head.version + 1);
-    assert!(store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
+    assert!(store.complete("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
     assert_eq!(claim(&store, "you", LONG).await.len(), 1, "the other one");
 }
 
@@ -83,7 +83,7 @@ async fn what_was_claimed_before_a_restart_need_not_wait_for_the_lease() {
     let claimed = claim(&store, "you", LONG).await;
     let taken_over: Vec<_> = claimed.iter().filter(|job| job.taken_over).map(|job| job.key.as_str()).collect();
     assert_eq!((claimed.len(), taken_over), (3, vec![job.key.as_str()]));
-    assert!(!store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
+    assert!(!store.complete("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
 }
 
 #[tokio::test]
@@ -93,17 +93,17 @@ async fn what_waits_for_its_time_still_does_after_a_restart() {
     let store = open(&path).await.unwrap();
     commit(&store, ask(&["enforce:a"], "{}")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
-    let again = AttemptResult::Again { due: clock::now().after(LONG), error: None };
-    assert!(store.settle("me", &job, &again, clock::now()).await.unwrap());
+    let again = AttemptResult::Retry { due: clock::now().after(LONG), error: None };
+    assert!(store.complete("me", &job, &again, clock::now()).await.unwrap());
     drop(store);
     assert_eq!(claim(&open(&path).await.unwrap(), "you", LONG).await, []);
 }
 
 async fn state(store: &Store) -> String {
-    let contents = store.contents().await.unwrap();
-    let pending = store.jobs(JobState::Pending, "", "", 10).await.unwrap();
-    let note = store.note("before").await.unwrap();
-    format!("{contents:?} {:?} {pending:?} {note:?}", store.since(0).await.unwrap())
+    let contents = store.read_all().await.unwrap();
+    let pending = store.list_jobs(JobState::Pending, "", "", 10).await.unwrap();
+    let note = store.checkpoint("before").await.unwrap();
+    format!("{contents:?} {:?} {pending:?} {note:?}", store.changes_since(0).await.unwrap())
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_file_that_was_deleted_can_be_copied_from_who_has_it_open() {
     assert!(flaw.contains("store.redb is another file than the one that was opened"), "{flaw}");
     drop(store);
     let store = open(&path).await.unwrap();
-    assert_eq!((store.head().await.unwrap(), store.contents().await.unwrap().entries.len()), (last, 1));
+    assert_eq!((store.head().await.unwrap(), store.read_all().await.unwrap().entries.len()), (last, 1));
 }
 
 #[tokio::test]
@@ -226,8 +226,8 @@ async fn what_was_acknowledged_survives_kill_9() {
         let changes = since(&store, 0).await;
         assert_eq!(changes.len() as u64, head.version);
         assert_eq!(changes.last().unwrap().id, head.change);
-        assert_eq!(store.contents().await.unwrap().entries.len() as u64, head.version);
-        assert_eq!(store.jobs(JobState::Pending, "", "", usize::MAX).await.unwrap().len() as u64, head.version);
+        assert_eq!(store.read_all().await.unwrap().entries.len() as u64, head.version);
+        assert_eq!(store.list_jobs(JobState::Pending, "", "", usize::MAX).await.unwrap().len() as u64, head.version);
         acknowledged = head.version;
     }
 }

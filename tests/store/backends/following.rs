@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisAddress, RedisSettings};
 use chat_signer::model::{CallerKind, Millis, Pattern};
-use chat_signer::moderation::store::{KEPT, NewChange, Store};
+use chat_signer::moderation::store::{LOG_LIMIT, NewChange, Store};
 use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, ModerationReplica, PendingAudit};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 
@@ -30,9 +30,9 @@ pub(crate) fn ban(user: &str, until: Option<Millis>, reason: &str) -> NewChange 
 
 /// A moderation that knows all that the store holds.
 pub(crate) async fn following(store: Store) -> ModerationReplica {
-    let moderation = ModerationReplica::of(store, LONG);
-    moderation.catch_up().await;
-    moderation.check().unwrap();
+    let moderation = ModerationReplica::with_store(store, LONG);
+    moderation.sync().await;
+    moderation.check_fresh().unwrap();
     moderation
 }
 
@@ -45,7 +45,7 @@ async fn is_caught_up(bed: Option<Bed>) {
     for number in 0..2_500 {
         commit(store, ban(&format!("user-{number}"), None, &reason)).await;
     }
-    moderation.catch_up().await;
+    moderation.sync().await;
     assert_eq!(*moderation.head(), store.head().await.unwrap());
     assert_eq!(moderation.read().unwrap().len(), 2_500);
 }
@@ -54,10 +54,10 @@ async fn is_caught_up(bed: Option<Bed>) {
 async fn who_is_behind_by_more_than_is_kept_reads_everything() {
     let moderation = following(Bed::Memory.store().await).await;
     let store = moderation.store().unwrap();
-    for number in 0..KEPT + 2 {
+    for number in 0..LOG_LIMIT + 2 {
         commit(store, ban(["tom", "jerry"][usize::from(number % 2 == 0)], None, "")).await;
     }
-    moderation.catch_up().await;
+    moderation.sync().await;
     assert_eq!(*moderation.head(), store.head().await.unwrap());
     assert_eq!(moderation.read().unwrap().len(), 2);
 }
@@ -80,18 +80,18 @@ async fn who_is_far_behind_a_redis_catches_up() {
 /// On one thread, so that who does nothing but wait is never seen to.
 #[tokio::test(flavor = "current_thread")]
 async fn others_go_on_while_all_is_read() {
-    let moderation = ModerationReplica::of(Store::memory(), LONG);
+    let moderation = ModerationReplica::with_store(Store::memory(), LONG);
     let store = moderation.store().unwrap();
-    store.begin().await.unwrap();
+    store.initialize().await.unwrap();
     commit(store, ban("tom", None, "")).await;
     let (is_read, was_read) = (AtomicBool::new(false), AtomicBool::new(true));
     let reading = async {
-        moderation.catch_up().await;
+        moderation.sync().await;
         is_read.store(true, Ordering::Relaxed);
     };
     let other = async { was_read.store(is_read.load(Ordering::Relaxed), Ordering::Relaxed) };
     tokio::join!(biased; reading, other);
-    assert!(!was_read.into_inner() && moderation.look().len() == 1);
+    assert!(!was_read.into_inner() && moderation.read_any_age().len() == 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,8 +102,8 @@ async fn what_is_so_already_is_said_when_it_is_durable() {
     let (last, other) = (writer.head().await.unwrap(), following(open(wanted()).await).await);
     replica.stall();
     fails(&writer, &last, ban("tom", None, "")).await;
-    other.catch_up().await;
-    assert_eq!(other.look().len(), 1, "it is known, and nobody knows whether it will be");
+    other.sync().await;
+    assert_eq!(other.read_any_age().len(), 1, "it is known, and nobody knows whether it will be");
     let same = || other.change(|_, _| (NewChange::default(), ()));
     let flaw = same().await.unwrap_err().to_string();
     assert!(flaw.contains("no replica has the change"), "{flaw}");
@@ -125,11 +125,11 @@ async fn what_has_ended_the_stores_clock_says() {
         moderation.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap(),
         Millis(1_000_000_000_000)
     );
-    assert_eq!((moderation.look().len(), moderation.head().version), (1, 1));
+    assert_eq!((moderation.read_any_age().len(), moderation.head().version), (1, 1));
 
     let moderation = following(open(socket(&redis)).await).await;
     moderation.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap();
-    assert_eq!((moderation.look().len(), moderation.head().version), (0, 2));
+    assert_eq!((moderation.read_any_age().len(), moderation.head().version), (0, 2));
 }
 
 /// What asks a Redis for the time, and what has it answer another one.

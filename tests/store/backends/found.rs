@@ -132,11 +132,11 @@ async fn the_rights_that_are_documented_are_enough() {
     tokio::time::timeout(crate::backends::faults::BOUND, hints.changed()).await.unwrap().unwrap();
     store.accept().await.unwrap();
     let job = claim(&store, "me", LONG).await.remove(0);
-    assert!(store.set_note("me", &job, "before", Some("Read".to_owned())).await.unwrap());
-    assert_eq!(store.note("before").await.unwrap().as_deref(), Some("Read"));
-    assert!(store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
+    assert!(store.set_checkpoint("me", &job, "before", Some("Read".to_owned())).await.unwrap());
+    assert_eq!(store.checkpoint("before").await.unwrap().as_deref(), Some("Read"));
+    assert!(store.complete("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
     assert_eq!(keys(&store).await, ["ban/tom"]);
-    store.since(0).await.unwrap();
+    store.changes_since(0).await.unwrap();
     assert_eq!(store.durable_head().await.unwrap().version, 1);
     store.now().await.unwrap();
 }
@@ -219,7 +219,7 @@ async fn any_node_of_a_cluster_leads_to_the_store() {
         assert_eq!(made.version, number as u64 + 1);
         tokio::time::timeout(crate::backends::faults::BOUND, hints.changed()).await.unwrap().unwrap();
         let job = claim(&store, "me", LONG).await.remove(0);
-        assert!(store.settle("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
+        assert!(store.complete("me", &job, &AttemptResult::Done, clock::now()).await.unwrap());
         assert_eq!(keys(&store).await.len(), number + 1);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisSettings};
-use chat_signer::moderation::store::{CommitError, KEPT, LostChange, NewChange, Store, StoreHead};
+use chat_signer::moderation::store::{CommitError, LOG_LIMIT, LostChange, NewChange, Store, StoreHead};
 use tokio::task::JoinSet;
 
 use crate::backends::bed::{Bed, Scratch, commit, put, socket};
@@ -22,13 +22,13 @@ async fn a_store_tells_which_changes_it_has() {
     beds.extend(Redis::start().map(Bed::Redis));
     for bed in beds {
         let store = bed.store().await;
-        assert_eq!(store.has(0, "").await.unwrap(), Some(true));
+        assert_eq!(store.has_change(0, "").await.unwrap(), Some(true));
         let first = commit(&store, put("ban/tom", "1")).await;
         let second = commit(&store, put("ban/tom", "2")).await;
         for (version, change, has) in
             [(1, &first.change, true), (2, &second.change, true), (1, &second.change, false), (3, &first.change, false)]
         {
-            assert_eq!(store.has(version, change).await.unwrap(), Some(has), "{version}");
+            assert_eq!(store.has_change(version, change).await.unwrap(), Some(has), "{version}");
         }
     }
 }
@@ -39,17 +39,17 @@ async fn redis_tells_which_changes_it_has_after_they_left_the_log() {
     let store = begun(RedisSettings { durability: Durability::None, ..socket(&redis) }).await;
     let first = commit(&store, NewChange::default()).await;
     let mut head = first.clone();
-    for _ in 0..=KEPT {
+    for _ in 0..=LOG_LIMIT {
         let change = store.commit(&head, NewChange::default(), clock::now()).await.unwrap();
         (head.version, head.change) = (change.version, change.id);
     }
-    assert_eq!(redis.ask::<u64>(&["XLEN", "{chat-signer:}log"]), KEPT);
-    assert_eq!(store.has(1, &first.change).await.unwrap(), Some(true));
-    assert_eq!(store.has(1, &head.change).await.unwrap(), Some(false));
+    assert_eq!(redis.ask::<u64>(&["XLEN", "{chat-signer:}log"]), LOG_LIMIT);
+    assert_eq!(store.has_change(1, &first.change).await.unwrap(), Some(true));
+    assert_eq!(store.has_change(1, &head.change).await.unwrap(), Some(false));
     // As an earlier version leaves it, which keeps nothing but the log.
     redis.ask::<()>(&["DEL", "{chat-signer:}lineage"]);
-    assert_eq!(store.has(1, &first.change).await.unwrap(), None);
-    assert_eq!(store.has(head.version, &head.change).await.unwrap(), Some(true));
+    assert_eq!(store.has_change(1, &first.change).await.unwrap(), None);
+    assert_eq!(store.has_change(head.version, &head.change).await.unwrap(), Some(true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,7 +87,7 @@ async fn a_marked_store_is_changed_by_nobody_who_has_not_seen_the_mark() {
     let tried = store.commit(&seen, put("ban/tom", "2"), clock::now()).await;
     assert!(matches!(tried, Err(CommitError::Behind)), "{tried:?}");
     let marked = store.head().await.unwrap();
-    assert!(marked.flaw().unwrap().contains("store accept"));
+    assert!(marked.unusable_reason().unwrap().contains("store accept"));
     // An import does, before the operator accepts.
     assert_eq!(
         commit(&store, put("ban/tom", "2")).await.rolled_back,
@@ -95,7 +95,7 @@ async fn a_marked_store_is_changed_by_nobody_who_has_not_seen_the_mark() {
     );
     store.accept().await.unwrap();
     let accepted = store.head().await.unwrap();
-    assert_eq!((accepted.flaw(), &accepted.id), (None, &seen.id), "it is the same store");
+    assert_eq!((accepted.unusable_reason(), &accepted.id), (None, &seen.id), "it is the same store");
     assert_ne!(accepted.epoch, seen.epoch);
 }
 

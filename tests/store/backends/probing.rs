@@ -10,8 +10,8 @@ use crate::redis::Redis;
 
 /// All that a change would alter.
 async fn state(store: &Store) -> String {
-    let ChangesSince::Changes(changes) = store.since(0).await.unwrap() else { panic!("the log is gone") };
-    let contents = store.contents().await.unwrap();
+    let ChangesSince::Changes(changes) = store.changes_since(0).await.unwrap() else { panic!("the log is gone") };
+    let contents = store.read_all().await.unwrap();
     format!("{:?} {:?} {changes:?}", contents.head, contents.entries)
 }
 

@@ -49,9 +49,9 @@ async fn a_change_that_can_not_be_made_whole_is_not_begun() {
         assert!(store.accept().await.is_err(), "{name}");
         redis.ask::<()>(&if is_there { vec!["RENAME", &aside, &name] } else { vec!["DEL", &name] });
         assert_eq!(store.head().await.unwrap(), last, "{name}");
-        let entries = store.contents().await.unwrap().entries;
+        let entries = store.read_all().await.unwrap().entries;
         assert!(!entries.contains(&("ban/tom".to_owned(), name.clone())), "{name}: {entries:?}");
-        assert_eq!(store.since(last.version).await.unwrap(), ChangesSince::Changes(Vec::new()), "{name}");
+        assert_eq!(store.changes_since(last.version).await.unwrap(), ChangesSince::Changes(Vec::new()), "{name}");
         last = commit(&store, change()).await;
     }
     assert_eq!(since(&store, 0).await.len(), NAMES.len() + 1);
@@ -67,12 +67,12 @@ async fn what_follows_the_head_was_never_made() {
         begin(&redis, 2);
         begin(&redis, 3);
         assert_eq!((since(&store, 0).await.len(), since(&store, 1).await.len()), (1, 0));
-        follower.catch_up().await;
+        follower.sync().await;
         assert_eq!(*follower.head(), first);
         if is_accepted {
             store.accept().await.unwrap();
-            follower.catch_up().await;
-            assert_eq!(follower.check(), Ok(()));
+            follower.sync().await;
+            assert_eq!(follower.check_fresh(), Ok(()));
         }
         let another = following(open(socket(&redis)).await).await;
         let made = commit(&store, ban("jerry", None, "")).await;
@@ -81,8 +81,11 @@ async fn what_follows_the_head_was_never_made() {
         assert_eq!(ids, [made.change.as_str()]);
         commit(&store, ban("spike", None, "")).await;
         for moderation in [&follower, &another, &following(open(socket(&redis)).await).await] {
-            moderation.catch_up().await;
-            assert_eq!((moderation.check(), moderation.look().len(), moderation.head().version), (Ok(()), 3, 3));
+            moderation.sync().await;
+            assert_eq!(
+                (moderation.check_fresh(), moderation.read_any_age().len(), moderation.head().version),
+                (Ok(()), 3, 3)
+            );
         }
     }
 }
@@ -96,8 +99,8 @@ async fn who_knows_more_than_the_head_refuses_until_it_is_accepted() {
     let follower = following(open(socket(&redis)).await).await;
     goes_back(&redis, &first);
     let refuses = async |follower: &ModerationReplica| {
-        follower.catch_up().await;
-        let why = follower.check().unwrap_err().0;
+        follower.sync().await;
+        let why = follower.check_fresh().unwrap_err().0;
         assert!(why.contains("has lost changes that it had acknowledged"), "{why}");
     };
     refuses(&follower).await;
@@ -107,8 +110,8 @@ async fn who_knows_more_than_the_head_refuses_until_it_is_accepted() {
     }
     store.accept().await.unwrap();
     for (user, follower) in [("jerry", &follower), ("spike", &following(open(socket(&redis)).await).await)] {
-        follower.catch_up().await;
-        assert_eq!(follower.check(), Ok(()));
+        follower.sync().await;
+        assert_eq!(follower.check_fresh(), Ok(()));
         let made = follower.change(|_, _| (ban(user, None, ""), ())).await;
         assert!(made.is_ok(), "{made:?}");
     }

@@ -38,17 +38,17 @@ pub(crate) async fn kept(directory: &Path) -> Kept {
         record: None,
     };
     let store = Store::open(&settings).await.unwrap();
-    let contents = store.contents().await.unwrap();
-    let entries = contents.entries.iter().map(|(key, value)| told(&ModerationEntry::read(key, value).unwrap()));
+    let contents = store.read_all().await.unwrap();
+    let entries = contents.entries.iter().map(|(key, value)| told(&ModerationEntry::parse(key, value).unwrap()));
     let mut changes = Vec::new();
     while changes.len() as u64 != contents.head.version {
-        match store.since(changes.len() as u64).await.unwrap() {
+        match store.changes_since(changes.len() as u64).await.unwrap() {
             ChangesSince::Changes(more) if !more.is_empty() => changes.extend(more),
             other => panic!("{other:?}"),
         }
     }
     let events = changes.iter().flat_map(|change| &change.events).map(|event| id(event)).collect();
-    let jobs = async |state| store.jobs(state, "", "", usize::MAX).await.unwrap();
+    let jobs = async |state| store.list_jobs(state, "", "", usize::MAX).await.unwrap();
     let kept = Kept {
         entries: entries.collect(),
         events,
@@ -70,7 +70,7 @@ pub(crate) async fn ahead_of_record(directory: &Path, file: &str) -> Option<u64>
     let store = Store::open(&settings).await.unwrap();
     let mark = RecordFile::new(directory.join("moderation.redb.record")).read().unwrap().unwrap();
     let head = store.head().await.unwrap();
-    let is_kept = mark.is_kept_by(&store, &head).await.unwrap();
+    let is_kept = mark.is_satisfied_by(&store, &head).await.unwrap();
     drop(store);
     fs::remove_file(path).unwrap();
     is_kept.then(|| head.version - mark.version)

@@ -20,7 +20,7 @@ pub struct ApiKey {
 impl ApiKey {
     /// Returns the id of the key with this hash. Compares all keys, so the time does not reveal which key matched.
     pub(super) fn find_id(&self, sha256: &[u8; 32]) -> Option<&str> {
-        let matching = self.keys.iter().filter(|(_, known)| crypto::equal(known, sha256));
+        let matching = self.keys.iter().filter(|(_, known)| crypto::constant_time_eq(known, sha256));
         matching.fold(None, |first, (id, _)| first.or(Some(id)))
     }
 

@@ -86,7 +86,7 @@ impl Forwarded {
         let Some((max, header)) = self.max_role.zip(self.roles_header.as_ref()) else { return Ok(Vec::new()) };
         let Some(value) = headers.get(header) else { return Ok(Vec::new()) };
         let words = header_text(header, value)?.split([',', ' ', '\t']);
-        let roles = words.filter_map(|word| self.role_hierarchy.role(word)).filter(|role| *role <= max);
+        let roles = words.filter_map(|word| self.role_hierarchy.find(word)).filter(|role| *role <= max);
         Ok(roles.map(|role| (Pattern::Everything, role)).collect())
     }
 }

@@ -32,7 +32,7 @@ impl RoleMapping<'_> {
         let Some(max) = self.max_role else {
             return Ok(Vec::new());
         };
-        let role = |word: &str| self.role_hierarchy.role(word).filter(|role| *role <= max);
+        let role = |word: &str| self.role_hierarchy.find(word).filter(|role| *role <= max);
         let everywhere = read_words(claims, self.roles)?.into_iter().filter_map(role);
         let scoped = read_scopes(claims, self.bindings)?
             .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
@@ -48,7 +48,7 @@ impl RoleMapping<'_> {
 pub fn strongest_roles(bindings: impl Iterator<Item = (Pattern, Role)>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
     let mut roles: BTreeMap<Pattern, Role> = BTreeMap::new();
     for (scope, role) in bindings {
-        let known = roles.entry(scope.home().into_owned()).or_insert(role);
+        let known = roles.entry(scope.home_conversation().into_owned()).or_insert(role);
         *known = role.max(*known);
     }
     if roles.len() > MAX_SCOPES {

@@ -8,7 +8,7 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
-use super::{equal, sha256};
+use super::{constant_time_eq, sha256};
 
 /// HMAC-SHA1 with one key.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub struct HmacSha1(Hmac<Sha1>);
 impl HmacSha1 {
     /// Sets up the key, which may have any length.
     pub fn new(key: &[u8]) -> HmacSha1 {
-        HmacSha1(Hmac::new((&*block::<Sha1, SHORT>(key)).into()))
+        HmacSha1(Hmac::new((&*key_block::<Sha1, SHORT_BLOCK_LENGTH>(key)).into()))
     }
 
     /// Returns the MAC of the message.
@@ -39,7 +39,7 @@ pub struct HmacSha256(Hmac<Sha256>);
 impl HmacSha256 {
     /// Sets up the key, which may have any length.
     pub fn new(key: &[u8]) -> HmacSha256 {
-        HmacSha256(Hmac::new((&*block::<Sha256, SHORT>(key)).into()))
+        HmacSha256(Hmac::new((&*key_block::<Sha256, SHORT_BLOCK_LENGTH>(key)).into()))
     }
 
     /// Returns the MAC of the message.
@@ -65,10 +65,10 @@ impl KeyBlocks {
     /// Computes the digests for this key.
     pub fn new(key: &[u8]) -> KeyBlocks {
         KeyBlocks([
-            sha256(&*block::<Sha1, SHORT>(key)),
-            sha256(&*block::<Sha256, SHORT>(key)),
-            sha256(&*block::<Sha384, LONG>(key)),
-            sha256(&*block::<Sha512, LONG>(key)),
+            sha256(&*key_block::<Sha1, SHORT_BLOCK_LENGTH>(key)),
+            sha256(&*key_block::<Sha256, SHORT_BLOCK_LENGTH>(key)),
+            sha256(&*key_block::<Sha384, LONG_BLOCK_LENGTH>(key)),
+            sha256(&*key_block::<Sha512, LONG_BLOCK_LENGTH>(key)),
         ])
     }
 
@@ -76,8 +76,8 @@ impl KeyBlocks {
     ///
     /// This matters even if the keys are used with a different hash: one key is then the hash or the padded form of the
     /// other key, so the owner of the other key knows both keys.
-    pub fn overlap(&self, other: &KeyBlocks) -> bool {
-        self.0.iter().zip(&other.0).fold(false, |overlap, (one, other)| overlap | equal(one, other))
+    pub fn overlaps(&self, other: &KeyBlocks) -> bool {
+        self.0.iter().zip(&other.0).fold(false, |overlap, (one, other)| overlap | constant_time_eq(one, other))
     }
 }
 
@@ -88,15 +88,15 @@ impl fmt::Debug for KeyBlocks {
 }
 
 /// The block length of SHA-1 and SHA-256, in bytes.
-const SHORT: usize = 64;
+const SHORT_BLOCK_LENGTH: usize = 64;
 
 /// The block length of SHA-384 and SHA-512, in bytes.
-const LONG: usize = 128;
+const LONG_BLOCK_LENGTH: usize = 128;
 
 /// Returns the key as one block, as RFC 2104 defines it: a key that is longer than a block is hashed, then the key is
 /// padded with zeros. The library's constructor for keys of any length returns a `Result`, so this function does the
 /// work.
-fn block<D: Digest, const LENGTH: usize>(key: &[u8]) -> Zeroizing<[u8; LENGTH]> {
+fn key_block<D: Digest, const LENGTH: usize>(key: &[u8]) -> Zeroizing<[u8; LENGTH]> {
     let mut block = Zeroizing::new([0; LENGTH]);
     if key.len() > LENGTH {
         block.iter_mut().zip(D::digest(key)).for_each(|(to, from)| *to = from);
@@ -180,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_sign_alike_are_found() {
-        let overlap = |one: &[u8], other: &[u8]| KeyBlocks::new(one).overlap(&KeyBlocks::new(other));
+    fn overlapping_keys_are_found() {
+        let overlap = |one: &[u8], other: &[u8]| KeyBlocks::new(one).overlaps(&KeyBlocks::new(other));
         let (key, long, longer) = ([7; 32], [7; 100], [7; 200]);
         assert!(overlap(&key, &key));
         assert!(overlap(&key, &[&key[..], &[0]].concat()) && overlap(&[&key[..], &[0; 32]].concat(), &key));

@@ -26,12 +26,12 @@ pub fn md5(parts: &[&[u8]]) -> [u8; 16] {
 }
 
 /// Returns whether both are equal. The time depends only on the lengths.
-pub fn equal(a: &[u8], b: &[u8]) -> bool {
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
 /// Joins the parts, each after its length, so different lists of parts never give the same bytes.
-pub fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+pub fn join_with_lengths<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {
         bytes.extend_from_slice(&part.len().to_be_bytes());
@@ -42,7 +42,7 @@ pub fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 
 /// Percent-encodes the bytes (RFC 3986, section 2.1), except for letters, digits, `-`, `.` and `_`. The result is valid
 /// in a segment of a path and in a form.
-pub fn percent_encoded(bytes: &[u8]) -> String {
+pub fn percent_encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         match byte {
@@ -54,7 +54,7 @@ pub fn percent_encoded(bytes: &[u8]) -> String {
 }
 
 /// Decodes percent-encoding. Returns `None` if a `%` is not followed by two hex digits, or if the result is not UTF-8.
-pub fn percent_decoded(text: &str) -> Option<String> {
+pub fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((plain, coded)) = rest.split_once('%') {
@@ -125,15 +125,15 @@ mod tests {
 
     #[test]
     fn equal_compares_all_of_both() {
-        assert!(equal(b"", b""));
-        assert!(equal(b"abc", b"abc"));
-        assert!(!equal(b"abc", b"abd"));
-        assert!(!equal(b"abc", b"ab"));
+        assert!(constant_time_eq(b"", b""));
+        assert!(constant_time_eq(b"abc", b"abc"));
+        assert!(!constant_time_eq(b"abc", b"abd"));
+        assert!(!constant_time_eq(b"abc", b"ab"));
     }
 
     #[test]
-    fn parts_are_told_apart() {
-        let join = |parts: &[&str]| joined(parts.iter().map(|part| part.as_bytes()));
+    fn different_parts_give_different_bytes() {
+        let join = |parts: &[&str]| join_with_lengths(parts.iter().map(|part| part.as_bytes()));
         assert_ne!(join(&["a", "bc"]), join(&["ab", "c"]));
         assert_ne!(join(&["a"]), join(&["a", ""]));
         assert_eq!(join(&["a", "b"]), join(&["a", "b"]));
@@ -141,16 +141,16 @@ mod tests {
 
     #[test]
     fn nothing_percent_encoded_leaves_its_segment() {
-        assert_eq!(percent_encoded("a/../b?c#d%2F é~".as_bytes()), "a%2F..%2Fb%3Fc%23d%252F%20%C3%A9%7E");
+        assert_eq!(percent_encode("a/../b?c#d%2F é~".as_bytes()), "a%2F..%2Fb%3Fc%23d%252F%20%C3%A9%7E");
     }
 
     #[test]
     fn only_what_is_percent_encoded_properly_is_decoded() {
         for (text, decoded) in [("", ""), ("a+b", "a+b"), ("%2f%2F%25", "//%"), ("caf%C3%A9é", "caféé")] {
-            assert_eq!(percent_decoded(text).as_deref(), Some(decoded));
+            assert_eq!(percent_decode(text).as_deref(), Some(decoded));
         }
         for text in ["%", "%2", "a%2", "%+5", "%-1", "%é", "%2é", "%ff", "%C3", "%%41"] {
-            assert_eq!(percent_decoded(text), None, "{text}");
+            assert_eq!(percent_decode(text), None, "{text}");
         }
     }
 

@@ -13,9 +13,9 @@ use crate::authn::Authenticators;
 use crate::model::{Caller, Millis, RequestedGrant, SigningRequest};
 use crate::policy::{ConversationFacts, DecisionData, Denial, EntryIndex, Explanation, Policy};
 use crate::vendor::{self, App, InvalidRequest, Nonce, SignedResult, VendorRequest};
-pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, details};
+pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, parse_details};
 
-pub use reasons::{DecidedRequest, why};
+pub use reasons::{DecidedRequest, describe_denial};
 
 /// Everything that is needed to answer requests: the apps with their secrets, the authenticators and the policy.
 #[derive(Debug)]
@@ -36,14 +36,14 @@ pub struct RuntimeData<'a> {
     /// The moderation entries, which are made at run time.
     pub moderation: &'a EntryIndex,
     /// The facts from the facts server.
-    pub told: &'a [ConversationFacts],
+    pub facts: &'a [ConversationFacts],
 }
 
 /// The answer to a request, with the data for the audit log.
 #[derive(Debug)]
 pub struct SigningOutcome {
     /// The request.
-    pub ask: SigningRequest,
+    pub request: SigningRequest,
     /// The granted part of the requested capability.
     pub granted: Vec<RequestedGrant>,
     /// The rules that allowed the request.
@@ -71,7 +71,7 @@ impl Engine {
 
     /// Returns the facts queries that are needed for the decision. Returns nothing if no answer can change the
     /// decision.
-    pub fn inquiries(
+    pub fn facts_queries(
         &self,
         ask: &SigningRequest,
         caller: &Caller,
@@ -79,31 +79,31 @@ impl Engine {
         now: Millis,
     ) -> Vec<FactsQuery> {
         let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
-        let bearing = source.bearing(self.app(&ask.app).is_some_and(App::tells_roles));
-        let facts = DecisionData { registers: &[self.policy.register(), moderation], told: &[] };
+        let bearing = source.relevance(self.app(&ask.app).is_some_and(App::contains_roles));
+        let facts = DecisionData { entries: &[self.policy.entries(), moderation], facts: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
-        if open.is_empty() { Vec::new() } else { source.inquiries(open, ask, caller, facts) }
+        if open.is_empty() { Vec::new() } else { source.queries(open, ask, caller, facts) }
     }
 
     /// Decides the request and, if the policy allows it, signs the result. `entropy` is 16 fresh random bytes for the
     /// nonce.
-    pub fn answer(
+    pub fn sign(
         &self,
         app: &App,
         request: VendorRequest,
         caller: &Caller,
-        RuntimeData { moderation, told }: RuntimeData<'_>,
+        RuntimeData { moderation, facts: told }: RuntimeData<'_>,
         now: Millis,
         entropy: [u8; 16],
     ) -> SigningOutcome {
         let VendorRequest { ask, product } = request;
-        let facts = DecisionData { registers: &[self.policy.register(), moderation], told };
+        let facts = DecisionData { entries: &[self.policy.entries(), moderation], facts: told };
         let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let outcome = Err(SigningRefusal::Denied(refusal.denial));
                 return SigningOutcome {
-                    ask: *refusal.ask,
+                    request: *refusal.ask,
                     granted: Vec::new(),
                     rules: Vec::new(),
                     nonce: None,
@@ -114,8 +114,8 @@ impl Engine {
         let nonce = Nonce::from_entropy(entropy);
         let outcome = vendor::sign(app, &permit, &product, now, &nonce).map_err(SigningRefusal::Invalid);
         let nonce = outcome.as_ref().ok().and_then(SignedResult::nonce).map(str::to_owned);
-        let (ask, granted, rules) = permit.spend();
-        SigningOutcome { ask, granted, rules, nonce, outcome }
+        let (ask, granted, rules) = permit.into_parts();
+        SigningOutcome { request: ask, granted, rules, nonce, outcome }
     }
 
     /// Decides in the same way as [`Engine::answer`], but signs nothing.
@@ -123,12 +123,12 @@ impl Engine {
         &self,
         ask: SigningRequest,
         caller: Caller,
-        RuntimeData { moderation, told }: RuntimeData<'_>,
+        RuntimeData { moderation, facts: told }: RuntimeData<'_>,
         at: Millis,
     ) -> DecidedRequest {
-        let facts = DecisionData { registers: &[self.policy.register(), moderation], told };
+        let facts = DecisionData { entries: &[self.policy.entries(), moderation], facts: told };
         let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
-        DecidedRequest { ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
+        DecidedRequest { request: ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
     /// Returns the reasons for the decision on a request.
@@ -136,9 +136,14 @@ impl Engine {
         &self,
         ask: &SigningRequest,
         caller: &Caller,
-        RuntimeData { moderation, told }: RuntimeData<'_>,
+        RuntimeData { moderation, facts: told }: RuntimeData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
-        self.policy.explain(ask, caller, DecisionData { registers: &[self.policy.register(), moderation], told }, now)
+        self.policy.explain(
+            ask,
+            caller,
+            DecisionData { entries: &[self.policy.entries(), moderation], facts: told },
+            now,
+        )
     }
 }

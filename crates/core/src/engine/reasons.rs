@@ -10,7 +10,7 @@ use crate::vendor::ably::Capability;
 #[derive(Debug)]
 pub struct DecidedRequest {
     /// The request.
-    pub ask: SigningRequest,
+    pub request: SigningRequest,
     /// The caller.
     pub caller: Caller,
     /// The time of the decision.
@@ -22,28 +22,32 @@ pub struct DecidedRequest {
 impl DecidedRequest {
     /// Returns the decision as a single sentence.
     pub fn sentence(&self) -> String {
-        let DecidedRequest { ask, caller, outcome, .. } = self;
+        let DecidedRequest { request: ask, caller, outcome, .. } = self;
         let actor = match caller.kind {
-            CallerKind::User if caller.is(&ask.client) => caller.subject.clone(),
+            CallerKind::User if caller.is_client(&ask.client) => caller.subject.clone(),
             kind if ask.client.is_empty() => format!("the {} {}", kind.as_str(), caller.subject),
             kind => format!("the {} {}, for {},", kind.as_str(), caller.subject, ask.client),
         };
         match outcome {
-            Ok(permit) => format!("allowed: {actor} may {} ({})", deed(ask, Some(permit)), by(permit.rules())),
-            Err(denial) => format!("denied: {actor} may not {}: {}", deed(ask, None), why(denial)),
+            Ok(permit) => {
+                format!("allowed: {actor} may {} ({})", describe_request(ask, Some(permit)), name_rules(permit.rules()))
+            }
+            Err(denial) => {
+                format!("denied: {actor} may not {}: {}", describe_request(ask, None), describe_denial(denial))
+            }
         }
     }
 
     /// Returns the decision as an object, with the `steps` that the policy explained.
     pub fn json(&self, steps: &[Explanation]) -> Value {
-        let DecidedRequest { ask, caller, at, outcome } = self;
+        let DecidedRequest { request: ask, caller, at, outcome } = self;
         let permit = outcome.as_ref().ok();
         let denial = outcome.as_ref().err();
         json!({
             "allowed": permit.is_some(),
             "decision": self.sentence(),
             "rules": permit.map(Permit::rules),
-            "granted": permit.filter(|_| !ask.wants.is_empty()).map(|permit| Capability::of(permit.granted()).as_str().to_owned()),
+            "granted": permit.filter(|_| !ask.requested_grants.is_empty()).map(|permit| Capability::from_grants(permit.granted()).as_str().to_owned()),
             "rule": denial.and_then(|denial| denial.rule()),
             "reason": denial.and_then(|denial| denial.reason()),
             "code": denial.map(|denial| denial.code()),
@@ -60,11 +64,11 @@ impl DecidedRequest {
 }
 
 /// Describes the request in words that follow "may": "invite carol to 5f3c…".
-fn deed(ask: &SigningRequest, permit: Option<&Permit>) -> String {
+fn describe_request(ask: &SigningRequest, permit: Option<&Permit>) -> String {
     let who = ask.members.join(", ");
     let place = ask.conversation.as_ref().map(Pattern::to_string).unwrap_or_default();
     match ask.action {
-        Action::Login => format!("log in{}", powers(ask, permit)),
+        Action::Login => format!("log in{}", describe_capability(ask, permit)),
         Action::AppToken => "have an app token".to_owned(),
         Action::Create if who.is_empty() => "create a conversation".to_owned(),
         Action::Create => format!("create a conversation with {who}"),
@@ -85,18 +89,18 @@ fn deed(ask: &SigningRequest, permit: Option<&Permit>) -> String {
 }
 
 /// Describes the capability of a token: the requested capability and, if less was granted, the granted capability.
-fn powers(ask: &SigningRequest, permit: Option<&Permit>) -> String {
-    if ask.wants.is_empty() {
+fn describe_capability(ask: &SigningRequest, permit: Option<&Permit>) -> String {
+    if ask.requested_grants.is_empty() {
         return String::new();
     }
-    let asked = Capability::of(&ask.wants);
-    match permit.map(|permit| Capability::of(permit.granted())) {
+    let asked = Capability::from_grants(&ask.requested_grants);
+    match permit.map(|permit| Capability::from_grants(permit.granted())) {
         Some(granted) if granted != asked => format!(" with {granted}, but not with all of {asked}"),
         _ => format!(" with {asked}"),
     }
 }
 
-fn by(rules: &[String]) -> String {
+fn name_rules(rules: &[String]) -> String {
     match rules {
         [one] => format!("rule {one}"),
         several => format!("rules {}", several.join(", ")),
@@ -104,20 +108,22 @@ fn by(rules: &[String]) -> String {
 }
 
 /// Describes why the request is denied, in words that follow "as".
-pub fn why(denial: &Denial) -> String {
+pub fn describe_denial(denial: &Denial) -> String {
     let reason = denial.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    match &denial.cause {
+    match &denial.reason {
         DenyReason::Banned { user, .. } => format!("{user} is banned{reason}"),
         DenyReason::Muted { user, .. } => format!("{user} is muted{reason}"),
         DenyReason::TargetBanned { user, .. } => format!("{user} is banned and cannot be added"),
-        DenyReason::TargetBlocks { user } => format!("{user} does not want to be added there"),
-        DenyReason::ShutOut { user } | DenyReason::TargetShutOut { user } => format!("{user} is blocked there"),
+        DenyReason::TargetBlocksConversation { user } => format!("{user} does not want to be added there"),
+        DenyReason::BlockedByConversation { user } | DenyReason::TargetBlockedByConversation { user } => {
+            format!("{user} is blocked there")
+        }
         DenyReason::UnknownConversation => "the facts do not contain this conversation".to_owned(),
         DenyReason::Rule { id, .. } => format!("rule {id} denies it{reason}"),
-        DenyReason::NothingMatched { nearest: Some(nearest) } => {
+        DenyReason::NoRuleMatched { nearest: Some(nearest) } => {
             format!("no rule allows {}; {} comes nearest{reason}", denial.action, nearest.id)
         }
-        DenyReason::NothingMatched { nearest: None } => format!("no rule allows {}", denial.action),
+        DenyReason::NoRuleMatched { nearest: None } => format!("no rule allows {}", denial.action),
     }
 }
 
@@ -128,15 +134,15 @@ fn step_json(step: &Explanation) -> Value {
         "required": step.required,
         "allowed": step.outcome.is_ok(),
         "rule": match &step.outcome { Ok(rules) => Some(rules.join(", ")), Err(denial) => denial.rule().map(str::to_owned) },
-        "why": step.outcome.as_ref().err().map(|denial| why(denial)),
+        "why": step.outcome.as_ref().err().map(|denial| describe_denial(denial)),
         "standings": step.standings,
-        "considered": step.considered.iter().map(|entry| json!({ "counts": entry.counts, "sentence": entry.sentence })).collect::<Value>(),
+        "considered": step.considered.iter().map(|entry| json!({ "counts": entry.denies, "sentence": entry.sentence })).collect::<Value>(),
         "rules": step.rules.iter().map(|rule| rule_json(rule, step.action)).collect::<Value>(),
     })
 }
 
 fn rule_json(rule: &RuleExplanation, action: Action) -> Value {
-    let misses = rule.misses.iter().map(|miss| {
+    let misses = rule.unmet_conditions.iter().map(|miss| {
         let spoiler = miss.spoiler.as_ref().map(Pattern::to_string);
         json!({ "condition": miss.condition, "needed": miss.needed, "spoiler": spoiler })
     });

@@ -159,7 +159,7 @@ impl ActionSet {
     ]);
 
     /// Returns the meaning of `"*"` in a rule's `actions`: all actions except those that a rule must name.
-    pub fn star() -> ActionSet {
+    pub fn all_by_default() -> ActionSet {
         Action::ALL
             .iter()
             .copied()
@@ -246,9 +246,9 @@ mod tests {
     fn a_star_leaves_out_what_must_be_named() {
         for word in ["app-token", "push-admin", "privileged-headers", "ban", "set-role", "read-moderation"] {
             let action = Action::parse(word).unwrap();
-            assert!(!ActionSet::star().contains(action), "{word}");
+            assert!(!ActionSet::all_by_default().contains(action), "{word}");
         }
-        assert!(ActionSet::star().contains(Action::MessageDeleteAny));
-        assert!(ActionSet::star().contains(Action::BlockConversation));
+        assert!(ActionSet::all_by_default().contains(Action::MessageDeleteAny));
+        assert!(ActionSet::all_by_default().contains(Action::BlockConversation));
     }
 }

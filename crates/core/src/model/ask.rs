@@ -51,9 +51,9 @@ pub struct SigningRequest {
     /// LeanCloud's members, exactly as they were sent.
     pub members: Vec<String>,
     /// The actions that must all be allowed before anything is signed. Never empty.
-    pub needs: Vec<RequiredAction>,
+    pub required_actions: Vec<RequiredAction>,
     /// An Ably capability, in canonical order. Each operation is decided separately, so a part of it may be granted.
-    pub wants: Vec<RequestedGrant>,
+    pub requested_grants: Vec<RequestedGrant>,
 }
 
 /// An action that must be allowed.

@@ -46,7 +46,7 @@ pub struct Caller {
 
 impl Caller {
     /// Returns whether the caller is this client: a user with exactly this name. A service is never a client.
-    pub fn is(&self, client: &str) -> bool {
+    pub fn is_client(&self, client: &str) -> bool {
         self.kind == CallerKind::User && self.subject == client
     }
 

@@ -1,6 +1,6 @@
 //! The checks of identifiers that all vendors share.
 
-use super::text::{is_invisible, is_unruly};
+use super::text::{is_disruptive, is_invisible};
 
 /// The error of an invalid identifier. The message completes "client_id …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +52,7 @@ pub fn check_identifier(id: &str, max: usize) -> Result<(), IdentifierError> {
     if id.trim() != id {
         return Err(IdentifierError::Padded);
     }
-    let hidden = |character: &char| is_unruly(*character) || is_invisible(*character);
+    let hidden = |character: &char| is_disruptive(*character) || is_invisible(*character);
     let first = id.chars().next().filter(hidden);
     let last = id.chars().next_back().filter(hidden).filter(|last| !ends_emoji(*last));
     first.or(last).map_or(Ok(()), |character| Err(IdentifierError::Hidden(character)))

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 /// Returns the problem and its position, but never a part of the input.
-pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     match serde_json::from_slice::<StrictValue>(bytes)?.0 {
         Value::Object(members) => Ok(members),
         _ => Err(Error::custom("expected an object")),
@@ -17,20 +17,20 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
 }
 
 /// Returns the approximate memory use of an object, in bytes. It is more likely too high than too low.
-pub fn weight(members: &Map<String, Value>) -> usize {
+pub fn memory_size(members: &Map<String, Value>) -> usize {
     // A map allocates its entries in nodes of eleven.
     const ENTRIES: usize = 11 * (size_of::<String>() + size_of::<Value>());
-    let own: usize = members.iter().map(|(name, value)| name.len() + weight_of(value)).sum();
+    let own: usize = members.iter().map(|(name, value)| name.len() + memory_size_of_value(value)).sum();
     own + ENTRIES * members.len().div_ceil(6)
 }
 
-fn weight_of(value: &Value) -> usize {
+fn memory_size_of_value(value: &Value) -> usize {
     // A list may have allocated twice the space that it uses, and the smallest allocation is 32 bytes.
     const EACH: usize = 2 * size_of::<Value>();
     match value {
         Value::String(text) => EACH + text.len().max(32),
-        Value::Array(items) => EACH + items.iter().map(weight_of).sum::<usize>(),
-        Value::Object(members) => EACH + weight(members),
+        Value::Array(items) => EACH + items.iter().map(memory_size_of_value).sum::<usize>(),
+        Value::Object(members) => EACH + memory_size(members),
         _ => EACH,
     }
 }
@@ -108,20 +108,20 @@ mod tests {
     fn reads_what_serde_json_reads() {
         let text = br#"{"a": [1, -2, 3.5, null, true, "x\u00e9"], "b": {"c": {}}}"#;
         let expected: Value = serde_json::from_slice(text).unwrap();
-        assert_eq!(Value::Object(object(text).unwrap()), expected);
+        assert_eq!(Value::Object(parse_object(text).unwrap()), expected);
     }
 
     #[test]
     fn refuses_duplicates_at_any_depth_and_endless_nesting() {
-        assert!(object(br#"{"a": 1, "a": 1}"#).is_err());
-        assert!(object(br#"{"a": [{"b": 1, "\u0062": 2}]}"#).is_err());
-        assert!(object(b"[]").is_err());
-        assert!(object("[".repeat(20_000).as_bytes()).is_err());
+        assert!(parse_object(br#"{"a": 1, "a": 1}"#).is_err());
+        assert!(parse_object(br#"{"a": [{"b": 1, "\u0062": 2}]}"#).is_err());
+        assert!(parse_object(b"[]").is_err());
+        assert!(parse_object("[".repeat(20_000).as_bytes()).is_err());
     }
 
     #[test]
     fn small_values_are_heavier_than_their_text() {
-        let weight = |text: &str| weight(&object(text.as_bytes()).unwrap_or_default());
+        let weight = |text: &str| memory_size(&parse_object(text.as_bytes()).unwrap_or_default());
         assert_eq!(weight("{}"), 0);
         assert!((600..2000).contains(&weight(r#"{"id": "tom"}"#)));
         let list = |item: &str| format!("{{\"list\": [{}]}}", vec![item; 1000].join(","));

@@ -18,5 +18,5 @@ pub use identifier::{IdentifierError, check_identifier};
 pub use network::IpNetwork;
 pub use pattern::{Pattern, PatternError, Template, room, unqualified};
 pub use role::{ConversationKind, Role, RoleHierarchy};
-pub use text::{ForbiddenCharacter, check_text, escape_json, is_unruly, needs_escape};
+pub use text::{ForbiddenCharacter, check_text, escape_json, is_disruptive, needs_escape};
 pub use time::{Millis, TimeError};

@@ -18,17 +18,18 @@ impl IpNetwork {
         let address: IpAddr = address.parse().ok().filter(|address: &IpAddr| address.to_canonical() == *address)?;
         let plain = bits.bytes().all(|byte| byte.is_ascii_digit());
         let network = IpNetwork { address, bits: bits.parse().ok().filter(|_| plain)? };
-        (network.bits <= width(address) && significant(address, network.bits) == number(address)).then_some(network)
+        (network.bits <= address_bits(address) && network_bits(address, network.bits) == to_bits(address))
+            .then_some(network)
     }
 
     /// Returns whether the network contains this address. An IPv4 address in IPv6 form counts as an IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4() && significant(address, self.bits) == number(self.address)
+        address.is_ipv4() == self.address.is_ipv4() && network_bits(address, self.bits) == to_bits(self.address)
     }
 
     /// Returns whether the network contains all addresses of IPv4 or of IPv6.
-    pub fn is_everyone(&self) -> bool {
+    pub fn contains_all(&self) -> bool {
         self.bits == 0
     }
 }
@@ -39,11 +40,11 @@ impl fmt::Display for IpNetwork {
     }
 }
 
-fn width(address: IpAddr) -> u8 {
+fn address_bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-fn number(address: IpAddr) -> u128 {
+fn to_bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits().into(),
         IpAddr::V6(address) => address.to_bits(),
@@ -51,10 +52,10 @@ fn number(address: IpAddr) -> u128 {
 }
 
 /// Returns the address with only its first `bits` bits. The other bits are zero.
-fn significant(address: IpAddr, bits: u8) -> u128 {
-    let rest = u32::from(width(address).saturating_sub(bits));
+fn network_bits(address: IpAddr, bits: u8) -> u128 {
+    let rest = u32::from(address_bits(address).saturating_sub(bits));
     let low = u128::MAX.checked_shr(128 - rest).unwrap_or(0);
-    number(address) & !low
+    to_bits(address) & !low
 }
 
 #[cfg(test)]
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_are_apart_but_for_ipv4_in_ipv6() {
+    fn families_differ_except_ipv4_in_ipv6_form() {
         assert!(holds("0.0.0.0/0", "255.255.255.255") && holds("::/0", "ffff::"));
         assert!(!holds("0.0.0.0/0", "::1") && !holds("::/0", "127.0.0.1"));
         assert!(holds("127.0.0.1/32", "::ffff:127.0.0.1"));
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn rejects_invalid_networks() {
         for text in [
             "",
             "10.0.0.0",

@@ -17,7 +17,7 @@ pub enum Pattern {
     /// One name.
     Exact(String),
     /// `ns:*`: all names that start with `ns:`. Contains `ns:`, with the colon.
-    Under(String),
+    Namespace(String),
     /// `*`.
     Everything,
 }
@@ -38,7 +38,7 @@ pub enum PatternError {
 
 impl Pattern {
     /// The text after a room's name in the name of its Ably Chat channel.
-    pub const CHAT: &str = "::$chat";
+    pub const CHAT_SUFFIX: &str = "::$chat";
 
     /// Reads a pattern.
     ///
@@ -55,7 +55,7 @@ impl Pattern {
         }
         match stem {
             Some("") => Err(PatternError::Nameless),
-            Some(_) => Ok(Pattern::Under(text[..text.len() - 1].to_owned())),
+            Some(_) => Ok(Pattern::Namespace(text[..text.len() - 1].to_owned())),
             None if text.is_empty() => Err(PatternError::Empty),
             None => Ok(Pattern::Exact(text.to_owned())),
         }
@@ -75,14 +75,14 @@ impl Pattern {
     pub fn specificity(&self) -> (u8, usize) {
         match self {
             Pattern::Everything => (0, 0),
-            Pattern::Under(prefix) => (1, prefix.len()),
+            Pattern::Namespace(prefix) => (1, prefix.len()),
             Pattern::Exact(_) => (2, 0),
         }
     }
 
     /// Returns the conversation that this pattern belongs to: the room `r` for `r::$chat…`, otherwise the pattern
     /// itself.
-    pub fn home(&self) -> Cow<'_, Pattern> {
+    pub fn home_conversation(&self) -> Cow<'_, Pattern> {
         match self.room() {
             Some(room) => Cow::Owned(Pattern::Exact(room.to_owned())),
             None => Cow::Borrowed(self),
@@ -92,7 +92,7 @@ impl Pattern {
     /// Returns the room, if all names of the pattern are channels of one room.
     pub fn room(&self) -> Option<&str> {
         match self {
-            Pattern::Exact(name) | Pattern::Under(name) => room(name).filter(|room| !room.is_empty()),
+            Pattern::Exact(name) | Pattern::Namespace(name) => room(name).filter(|room| !room.is_empty()),
             Pattern::Everything => None,
         }
     }
@@ -100,14 +100,14 @@ impl Pattern {
     /// Returns the channels in which Ably Chat keeps this room: `r::$chat` and `r::$chat:*`. All names in them have the
     /// same role and kind.
     pub fn channels_of(room: &str) -> [Pattern; 2] {
-        let own = format!("{room}{}", Self::CHAT);
-        [Pattern::Under(format!("{own}:")), Pattern::Exact(own)]
+        let own = format!("{room}{}", Self::CHAT_SUFFIX);
+        [Pattern::Namespace(format!("{own}:")), Pattern::Exact(own)]
     }
 
     /// Returns the patterns that an entry with this scope affects. For a room, this includes its channels, which have
     /// other names than the room.
-    pub fn affected(&self) -> Vec<Pattern> {
-        let home = self.home().into_owned();
+    pub fn affected_patterns(&self) -> Vec<Pattern> {
+        let home = self.home_conversation().into_owned();
         let channels = home.exact().map(Pattern::channels_of);
         std::iter::once(home).chain(channels.into_iter().flatten()).collect()
     }
@@ -123,9 +123,11 @@ impl Pattern {
     fn covers_by_name(&self, asked: &Pattern) -> bool {
         match asked {
             Pattern::Exact(name) => self.covers_name(name),
-            Pattern::Under(inner) => match self {
+            Pattern::Namespace(inner) => match self {
                 Pattern::Exact(_) => false,
-                Pattern::Under(outer) => inner == outer || inner.starts_with(outer.as_str()) && !is_bracketed(inner),
+                Pattern::Namespace(outer) => {
+                    inner == outer || inner.starts_with(outer.as_str()) && !is_bracketed(inner)
+                }
                 Pattern::Everything => !is_bracketed(inner),
             },
             Pattern::Everything => *self == Pattern::Everything,
@@ -135,7 +137,7 @@ impl Pattern {
     fn covers_name(&self, name: &str) -> bool {
         match self {
             Pattern::Exact(own) => own == name,
-            Pattern::Under(outer) => name.starts_with(outer.as_str()) && !is_bracketed(name),
+            Pattern::Namespace(outer) => name.starts_with(outer.as_str()) && !is_bracketed(name),
             Pattern::Everything => !is_bracketed(name),
         }
     }
@@ -146,13 +148,13 @@ impl Pattern {
     /// (`[?rewind=1]chat`) also counts as the name after the qualifier, and `*` overlaps everything.
     pub fn overlaps(&self, asked: &Pattern) -> bool {
         if let Some(conversation) = self.room().or(self.exact()) {
-            return asked.touches(conversation);
+            return asked.contains_part_of(conversation);
         }
         match (self, asked) {
-            (Pattern::Under(outer), Pattern::Exact(name)) => {
+            (Pattern::Namespace(outer), Pattern::Exact(name)) => {
                 name.starts_with(outer) || unqualified(name).starts_with(outer)
             }
-            (Pattern::Under(outer), Pattern::Under(inner)) => {
+            (Pattern::Namespace(outer), Pattern::Namespace(inner)) => {
                 outer.starts_with(inner) || inner.starts_with(outer) || unqualified(inner).starts_with(outer)
             }
             _ => true,
@@ -161,20 +163,24 @@ impl Pattern {
 
     /// Returns whether an entry with this scope applies to a name, or to all names of a pattern that no scope inside
     /// the pattern names.
-    pub fn holds_throughout(&self, place: &Pattern) -> bool {
-        if place.home().exact().is_some() { self.overlaps(place) } else { self.home().covers(place) }
+    pub fn applies_to_all(&self, place: &Pattern) -> bool {
+        if place.home_conversation().exact().is_some() {
+            self.overlaps(place)
+        } else {
+            self.home_conversation().covers(place)
+        }
     }
 
     /// Returns whether this pattern contains the conversation `name` or a name that belongs to it.
-    fn touches(&self, name: &str) -> bool {
+    fn contains_part_of(&self, name: &str) -> bool {
         let own = unqualified(name);
         match self {
             Pattern::Exact(asked) => [asked, unqualified(asked)]
                 .into_iter()
-                .any(|asked| asked == name || belongs(asked, name) || belongs(asked, own) || asked == own),
-            Pattern::Under(prefix) => {
+                .any(|asked| asked == name || is_channel_of(asked, name) || is_channel_of(asked, own) || asked == own),
+            Pattern::Namespace(prefix) => {
                 let prefix = unqualified(prefix);
-                let of_chat = |rest: &str| Self::CHAT.starts_with(rest) || is_chat(rest);
+                let of_chat = |rest: &str| Self::CHAT_SUFFIX.starts_with(rest) || is_channel_suffix(rest);
                 own.starts_with(prefix) || prefix.strip_prefix(own).is_some_and(of_chat)
             }
             Pattern::Everything => true,
@@ -184,20 +190,20 @@ impl Pattern {
     /// Returns the text that all names of the pattern start with.
     pub fn prefix(&self) -> &str {
         match self {
-            Pattern::Exact(name) | Pattern::Under(name) => name,
+            Pattern::Exact(name) | Pattern::Namespace(name) => name,
             Pattern::Everything => "",
         }
     }
 }
 
 /// Returns whether the channel `name` belongs to the room.
-fn belongs(name: &str, room: &str) -> bool {
-    name.strip_prefix(room).is_some_and(is_chat)
+fn is_channel_of(name: &str, room: &str) -> bool {
+    name.strip_prefix(room).is_some_and(is_channel_suffix)
 }
 
 /// Returns whether this text can follow a room's name in the name of one of its channels.
-fn is_chat(rest: &str) -> bool {
-    rest.strip_prefix(Pattern::CHAT).is_some_and(|tail| tail.is_empty() || tail.starts_with(':'))
+fn is_channel_suffix(rest: &str) -> bool {
+    rest.strip_prefix(Pattern::CHAT_SUFFIX).is_some_and(|tail| tail.is_empty() || tail.starts_with(':'))
 }
 
 /// Returns the room that the channel `name` belongs to: the text before Ably Chat's suffix. The search for `$` comes
@@ -206,8 +212,8 @@ pub fn room(name: &str) -> Option<&str> {
     if !name.contains('$') {
         return None;
     }
-    let mut ends = name.match_indices(Pattern::CHAT).map(|(end, _)| name.split_at(end));
-    ends.find(|(_, rest)| is_chat(rest)).map(|(room, _)| room)
+    let mut ends = name.match_indices(Pattern::CHAT_SUFFIX).map(|(end, _)| name.split_at(end));
+    ends.find(|(_, rest)| is_channel_suffix(rest)).map(|(room, _)| room)
 }
 
 fn is_bracketed(name: &str) -> bool {
@@ -226,7 +232,7 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Pattern::Exact(name) => f.write_str(name),
-            Pattern::Under(prefix) => write!(f, "{prefix}*"),
+            Pattern::Namespace(prefix) => write!(f, "{prefix}*"),
             Pattern::Everything => f.write_str("*"),
         }
     }
@@ -297,10 +303,10 @@ impl Template {
         if let Some(pattern) = &self.fixed {
             return Some(pattern.clone());
         }
-        let text = self.fill_or(client, claim, |before| Some(segment_behind(before, asked).unwrap_or(otherwise)))?;
+        let text = self.fill_or(client, claim, |before| Some(segment_after(before, asked).unwrap_or(otherwise)))?;
         // A segment of `asked` may make the text an invalid pattern, so the text is not parsed.
         Some(match text.strip_suffix('*').filter(|_| self.source.ends_with(":*")) {
-            Some(prefix) => Pattern::Under(prefix.to_owned()),
+            Some(prefix) => Pattern::Namespace(prefix.to_owned()),
             None => Pattern::Exact(text),
         })
     }
@@ -316,8 +322,8 @@ impl Template {
         for piece in &self.pieces {
             let value = match piece {
                 TemplateSegment::Text(fixed) => Some(fixed.as_str()),
-                TemplateSegment::Client => segment(client),
-                TemplateSegment::Claim(name) => claim(name).and_then(segment),
+                TemplateSegment::Client => usable_value(client),
+                TemplateSegment::Claim(name) => claim(name).and_then(usable_value),
             };
             let value = value.or_else(|| otherwise(&text))?;
             text.push_str(value);
@@ -346,7 +352,7 @@ impl Template {
 
 /// Returns the value if it can replace a placeholder. A value that starts with `[` cannot, because a rule must name
 /// such names.
-fn segment(value: &str) -> Option<&str> {
+fn usable_value(value: &str) -> Option<&str> {
     (!value.is_empty() && !is_bracketed(value) && !value.contains([':', '*'])).then_some(value)
 }
 
@@ -355,7 +361,7 @@ fn segment(value: &str) -> Option<&str> {
 const CHAT_SEGMENT: &str = "$chat";
 
 /// Returns the segment of the pattern at the position where `before` ends. Ignores Ably's qualifier in both.
-fn segment_behind<'a>(before: &str, asked: &'a Pattern) -> Option<&'a str> {
+fn segment_after<'a>(before: &str, asked: &'a Pattern) -> Option<&'a str> {
     let place = unqualified(before).matches(':').count();
     unqualified(asked.prefix()).split(':').nth(place).filter(|own| !own.is_empty())
 }
@@ -376,7 +382,7 @@ fn pieces(text: &str) -> Result<Vec<TemplateSegment>, String> {
         if !before.is_empty() {
             pieces.push(TemplateSegment::Text(before.to_owned()));
         }
-        pieces.push(placeholder(&after[1..end])?);
+        pieces.push(parse_placeholder(&after[1..end])?);
         rest = &after[end + 1..];
     }
     if rest.contains('}') {
@@ -388,7 +394,7 @@ fn pieces(text: &str) -> Result<Vec<TemplateSegment>, String> {
     Ok(pieces)
 }
 
-fn placeholder(name: &str) -> Result<TemplateSegment, String> {
+fn parse_placeholder(name: &str) -> Result<TemplateSegment, String> {
     match (name, name.strip_prefix("claim:")) {
         ("client", _) => Ok(TemplateSegment::Client),
         (_, Some(claim)) if !claim.is_empty() => Ok(TemplateSegment::Claim(claim.to_owned())),

@@ -26,18 +26,18 @@ impl RoleHierarchy {
     }
 
     /// Returns the role with this name, if the policy lists it.
-    pub fn role(&self, word: &str) -> Option<Role> {
+    pub fn find(&self, word: &str) -> Option<Role> {
         let rank = self.words.iter().position(|known| known == word)?;
         u8::try_from(rank).ok().map(Role)
     }
 
     /// Returns the name of this role.
-    pub fn word(&self, role: Role) -> &str {
+    pub fn name(&self, role: Role) -> &str {
         self.words.get(usize::from(role.0)).map_or("", String::as_str)
     }
 
     /// Returns the names of all roles, the weakest first.
-    pub fn words(&self) -> &[String] {
+    pub fn names(&self) -> &[String] {
         &self.words
     }
 }
@@ -65,7 +65,7 @@ impl ConversationKind {
     pub const TEMPORARY_PREFIX: &str = "_tmp:";
 
     /// Returns the kind of a conversation of which only the id is known.
-    pub fn by_id(id: &str) -> ConversationKind {
+    pub fn from_id(id: &str) -> ConversationKind {
         if id.starts_with(Self::TEMPORARY_PREFIX) { ConversationKind::Temporary } else { ConversationKind::Group }
     }
 

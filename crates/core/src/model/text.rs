@@ -18,7 +18,7 @@ pub struct ForbiddenCharacter {
 /// Returns whether a character breaks a line, controls a terminal, or changes the writing direction of the text after
 /// it (Unicode's `Bidi_Control`). With such a character, a text could look like a different text, or like the text
 /// after it.
-pub fn is_unruly(character: char) -> bool {
+pub fn is_disruptive(character: char) -> bool {
     let hidden =
         matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     hidden || character.is_control()
@@ -54,7 +54,7 @@ pub(super) fn is_invisible(character: char) -> bool {
 /// Returns whether a log must show a character as an escape. Unescaped, the character would break the line, change how
 /// the line looks, or be invisible.
 pub fn needs_escape(character: char) -> bool {
-    is_unruly(character) || is_invisible(character)
+    is_disruptive(character) || is_invisible(character)
 }
 
 /// Returns a character as JSON's `\uXXXX`. A character above U+FFFF gives two of them.
@@ -72,7 +72,7 @@ pub fn escape_json(character: char) -> String {
 /// # Errors
 /// Returns the first forbidden character and its position.
 pub fn check_text(text: &str) -> Result<(), ForbiddenCharacter> {
-    match text.chars().enumerate().find(|(_, character)| is_unruly(*character)) {
+    match text.chars().enumerate().find(|(_, character)| is_disruptive(*character)) {
         Some((position, character)) => Err(ForbiddenCharacter { character, position }),
         None => Ok(()),
     }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_read_otherwise_than_it_is_written_is_named() {
+    fn check_text_names_the_forbidden_character() {
         for fine in ["", "spam", "é 汤 🙂", "سبام", "שלום", "a\u{200d}b"] {
             assert_eq!(check_text(fine), Ok(()), "{fine:?}");
         }

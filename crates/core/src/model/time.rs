@@ -14,9 +14,9 @@ pub struct Millis(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeError {
     /// The text is not a date and time with an offset.
-    Unreadable,
+    Invalid,
     /// The time is after [`Millis::LAST`].
-    Beyond,
+    TooLate,
 }
 
 impl Millis {
@@ -34,10 +34,10 @@ impl Millis {
             // If the text is valid with the year 2000 in place of its own year, only the year is too late.
             let late = text.split_once('-').filter(|(year, _)| *year == "9999" || year.len() > 4);
             let is_late = late.is_some_and(|(_, rest)| read(&format!("2000-{rest}")).is_some());
-            return Err(if is_late { TimeError::Beyond } else { TimeError::Unreadable });
+            return Err(if is_late { TimeError::TooLate } else { TimeError::Invalid });
         };
         let time = Millis(u64::try_from(time.as_millisecond()).unwrap_or(0));
-        if time <= Millis::LAST { Ok(time) } else { Err(TimeError::Beyond) }
+        if time <= Millis::LAST { Ok(time) } else { Err(TimeError::TooLate) }
     }
 
     /// Returns the whole seconds since the Unix epoch, rounded down.
@@ -86,19 +86,19 @@ mod tests {
             ("9999-12-30T22:00:00Z", Ok(Millis::LAST.0)),
             ("9999-12-31T05:00:00+08:00", Ok(253_402_203_600_000)),
             ("1969-12-31T23:59:59Z", Ok(0)),
-            ("9999-12-30T22:00:00.001Z", Err(TimeError::Beyond)),
-            ("9999-12-31T23:59:59Z", Err(TimeError::Beyond)),
-            ("10000-01-01T00:00:00Z", Err(TimeError::Beyond)),
-            ("123456-02-29T00:00:00+01:00", Err(TimeError::Beyond)),
-            ("9999-13-01T00:00:00Z", Err(TimeError::Unreadable)),
-            ("2027-13-01T00:00:00Z", Err(TimeError::Unreadable)),
-            ("2027-01-01T00:00:00", Err(TimeError::Unreadable)),
-            ("2027-01-01", Err(TimeError::Unreadable)),
-            ("2027-01-01 00:00:00Z", Err(TimeError::Unreadable)),
-            ("2027-01-01T00:00:00Z[UTC]", Err(TimeError::Unreadable)),
-            ("10000-01-01T00:00:00Z[UTC]", Err(TimeError::Unreadable)),
-            ("1798761600", Err(TimeError::Unreadable)),
-            ("", Err(TimeError::Unreadable)),
+            ("9999-12-30T22:00:00.001Z", Err(TimeError::TooLate)),
+            ("9999-12-31T23:59:59Z", Err(TimeError::TooLate)),
+            ("10000-01-01T00:00:00Z", Err(TimeError::TooLate)),
+            ("123456-02-29T00:00:00+01:00", Err(TimeError::TooLate)),
+            ("9999-13-01T00:00:00Z", Err(TimeError::Invalid)),
+            ("2027-13-01T00:00:00Z", Err(TimeError::Invalid)),
+            ("2027-01-01T00:00:00", Err(TimeError::Invalid)),
+            ("2027-01-01", Err(TimeError::Invalid)),
+            ("2027-01-01 00:00:00Z", Err(TimeError::Invalid)),
+            ("2027-01-01T00:00:00Z[UTC]", Err(TimeError::Invalid)),
+            ("10000-01-01T00:00:00Z[UTC]", Err(TimeError::Invalid)),
+            ("1798761600", Err(TimeError::Invalid)),
+            ("", Err(TimeError::Invalid)),
         ] {
             assert_eq!(Millis::parse(text), millis.map(Millis), "{text}");
         }

@@ -20,30 +20,31 @@ pub(super) fn user_claims(case: EvalContext<'_>, granted: &[RequestedGrant]) -> 
     let mut claims = RoleNamesByScope::new();
     for RequestedGrant { resource, .. } in granted {
         let roles = case.facts.roles_within(case.client(), resource);
-        let ladder = &case.policy.document().ladder;
+        let ladder = &case.policy.document().role_hierarchy;
         claims.extend(
-            roles.into_iter().map(|(scope, role)| (scope, role.map_or("", |role| ladder.word(role)).to_owned())),
+            roles.into_iter().map(|(scope, role)| (scope, role.map_or("", |role| ladder.name(role)).to_owned())),
         );
     }
-    let mut channels: Vec<Pattern> = granted.iter().flat_map(|grant| channels_in(&grant.resource, &claims)).collect();
+    let mut channels: Vec<Pattern> =
+        granted.iter().flat_map(|grant| granted_channels(&grant.resource, &claims)).collect();
     channels.sort_by_key(Pattern::specificity);
-    leave_out_needless(&mut claims);
+    remove_redundant_claims(&mut claims);
     for channel in channels {
-        let needed = claim(case, channel, &claims);
+        let needed = channel_claim(case, channel, &claims);
         claims.extend(needed);
     }
     claims.into_iter().collect()
 }
 
 /// Removes claims without a role, unless the role of a wider scope would count in their place.
-fn leave_out_needless(claims: &mut RoleNamesByScope) {
+fn remove_redundant_claims(claims: &mut RoleNamesByScope) {
     let wider: Vec<Pattern> =
         claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
     claims.retain(|scope, word| !word.is_empty() || wider.iter().any(|wide| wide.covers(scope)));
 }
 
 /// Returns the granted channels of those rooms that have a binding.
-fn channels_in(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern> {
+fn granted_channels(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern> {
     if granted.room().is_some() {
         return vec![unqualified_pattern(granted)];
     }
@@ -55,10 +56,10 @@ fn channels_in(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern> {
 }
 
 /// Returns the claim that a room's channel needs, or `None` if the other claims already give its role.
-fn claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> Option<(Pattern, String)> {
+fn channel_claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> Option<(Pattern, String)> {
     let held = case.facts.role(case.client(), &channel);
-    let word = held.role.map_or("", |role| case.policy.document().ladder.word(role));
-    let is_needed = match told(claims, &channel) {
+    let word = held.role.map_or("", |role| case.policy.document().role_hierarchy.name(role));
+    let is_needed = match claimed_role(claims, &channel) {
         Some(told) => told != word,
         None => !word.is_empty() && held.basis != RoleSource::Default,
     };
@@ -67,9 +68,9 @@ fn claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> 
 }
 
 /// Returns the role that the claims give in a channel: the claim with the most specific scope that matches the name.
-fn told<'c>(claims: &'c RoleNamesByScope, channel: &Pattern) -> Option<&'c str> {
+fn claimed_role<'c>(claims: &'c RoleNamesByScope, channel: &Pattern) -> Option<&'c str> {
     let name = channel.prefix();
-    let mut around = name.rmatch_indices(':').map(|(colon, _)| Pattern::Under(name[..=colon].to_owned()));
+    let mut around = name.rmatch_indices(':').map(|(colon, _)| Pattern::Namespace(name[..=colon].to_owned()));
     let near = claims.get(channel).or_else(|| around.find_map(|wide| claims.get(&wide)));
     near.or_else(|| claims.get(&Pattern::Everything)).map(String::as_str)
 }
@@ -78,7 +79,7 @@ fn told<'c>(claims: &'c RoleNamesByScope, channel: &Pattern) -> Option<&'c str> 
 fn unqualified_pattern(channel: &Pattern) -> Pattern {
     match channel {
         Pattern::Exact(name) => Pattern::Exact(unqualified(name).to_owned()),
-        Pattern::Under(prefix) => Pattern::Under(unqualified(prefix).to_owned()),
+        Pattern::Namespace(prefix) => Pattern::Namespace(unqualified(prefix).to_owned()),
         Pattern::Everything => Pattern::Everything,
     }
 }
@@ -139,17 +140,17 @@ mod tests {
 
     /// Returns the role that Ably finds for a channel: the claim of the channel, of the longest namespace around it, or
     /// of `*`.
-    fn heard<'a>(claims: &'a [(Pattern, String)], channel: &str) -> Option<&'a str> {
+    fn role_at_ably<'a>(claims: &'a [(Pattern, String)], channel: &str) -> Option<&'a str> {
         let matches = |scope: &Pattern| match scope {
             Pattern::Exact(name) => name == channel,
-            Pattern::Under(prefix) => channel.starts_with(prefix.as_str()),
+            Pattern::Namespace(prefix) => channel.starts_with(prefix.as_str()),
             Pattern::Everything => true,
         };
         let near = claims.iter().filter(|(scope, _)| matches(scope));
         near.max_by_key(|(scope, _)| scope.specificity()).map(|(_, word)| word.as_str())
     }
 
-    struct World {
+    struct TestPolicy {
         policy: Policy,
         moderation: EntryIndex,
         tom: Caller,
@@ -157,7 +158,12 @@ mod tests {
 
     type Bindings = Vec<(&'static str, u8)>;
 
-    fn world(filed: &Bindings, kept: &[(&'static str, Option<u8>)], token: &Bindings, has_default: bool) -> World {
+    fn test_policy(
+        filed: &Bindings,
+        kept: &[(&'static str, Option<u8>)],
+        token: &Bindings,
+        has_default: bool,
+    ) -> TestPolicy {
         let rule = Rule::new("own", Effect::Allow, ActionSet::of(&[Action::Publish]));
         let bound = |(scope, role): &(&str, u8)| BindingEntry {
             user: "tom".to_owned(),
@@ -167,7 +173,7 @@ mod tests {
             line: 1,
         };
         let policy = Policy::new(PolicyDocument {
-            ladder: RoleHierarchy::new(WORDS.map(str::to_owned)),
+            role_hierarchy: RoleHierarchy::new(WORDS.map(str::to_owned)),
             default_role: has_default.then_some(Role(0)),
             rules: vec![rule],
             entries: PolicyEntries { bindings: filed.iter().map(bound).collect(), ..PolicyEntries::default() },
@@ -178,7 +184,7 @@ mod tests {
         for (scope, role) in kept {
             let held = role.map_or(RoleGrant::Removed, |role| RoleGrant::Role(Some(Role(role))));
             let origin = EntryOrigin::Runtime { author: Arc::clone(&author), at: Millis(1) };
-            let tenure = RoleBinding { scope: pattern(scope), app: None, held, listed: false, origin };
+            let tenure = RoleBinding { scope: pattern(scope), app: None, grant: held, listed: false, origin };
             moderation.add(&Arc::from("tom"), UserEntry::Role(tenure));
         }
         let tom = Caller {
@@ -188,10 +194,10 @@ mod tests {
             claims: serde_json::Map::new(),
             bindings: token.iter().map(|(scope, role)| (pattern(scope), Role(*role))).collect(),
         };
-        World { policy, moderation, tom }
+        TestPolicy { policy, moderation, tom }
     }
 
-    impl World {
+    impl TestPolicy {
         fn claims(&self, resources: &[&str]) -> Vec<(Pattern, String)> {
             let operations = ActionSet::of(&[Action::Publish]);
             let wants = resources.iter().map(|name| RequestedGrant { resource: pattern(name), operations }).collect();
@@ -202,86 +208,91 @@ mod tests {
                 client: "tom".to_owned(),
                 conversation: None,
                 members: Vec::new(),
-                needs: Vec::new(),
-                wants,
+                required_actions: Vec::new(),
+                requested_grants: wants,
             };
-            let registers = [self.policy.register(), &self.moderation];
-            let facts = DecisionData { registers: &registers, told: &[] };
+            let registers = [self.policy.entries(), &self.moderation];
+            let facts = DecisionData { entries: &registers, facts: &[] };
             self.policy.decide(ask, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()
         }
 
         /// Returns the role that the decision uses for a name, and whether it is not the default role.
         fn role(&self, name: &str) -> (&str, bool) {
-            let registers = [self.policy.register(), &self.moderation];
-            let facts = DecisionData { registers: &registers, told: &[] };
+            let registers = [self.policy.entries(), &self.moderation];
+            let facts = DecisionData { entries: &registers, facts: &[] };
             let document = self.policy.document();
-            let (default_role, ladder) = (document.default_role, &document.ladder);
+            let (default_role, ladder) = (document.default_role, &document.role_hierarchy);
             let token = self.tom.bindings.as_slice();
-            let person =
-                super::super::effective_role::RoleQuery { name: "tom", app: "ably", token, default_role, ladder };
+            let person = super::super::effective_role::RoleQuery {
+                name: "tom",
+                app: "ably",
+                token,
+                default_role,
+                role_hierarchy: ladder,
+            };
             let held = facts.role(person, &pattern(name));
-            (held.role.map_or("", |role| ladder.word(role)), held.basis != RoleSource::Default)
+            (held.role.map_or("", |role| ladder.name(role)), held.basis != RoleSource::Default)
         }
     }
 
-    fn said(claims: &[(Pattern, String)]) -> Vec<String> {
+    fn format_claims(claims: &[(Pattern, String)]) -> Vec<String> {
         claims.iter().map(|(scope, word)| format!("{scope}={word}")).collect()
     }
 
     #[test]
-    fn a_role_that_was_taken_away_is_not_told_in_the_rooms_channels() {
-        let world = world(&vec![], &[("chat:lobby", None)], &vec![("*", 1), ("chat:lobby::*", 2)], true);
+    fn claims_omit_a_removed_role_in_the_rooms_channels() {
+        let world = test_policy(&vec![], &[("chat:lobby", None)], &vec![("*", 1), ("chat:lobby::*", 2)], true);
         let named = world.claims(&["chat:lobby::$chat"]);
         let expected = ["chat:lobby=guest", "chat:lobby::$chat=guest", "chat:lobby::*=owner", "*=moderator"];
-        assert_eq!(said(&named), expected);
+        assert_eq!(format_claims(&named), expected);
         for asked in ["*", "chat:*", "chat:lobby:*", "chat:lobby::*"] {
             for channel in ["chat:lobby::$chat", "chat:lobby::$chat::$typing"] {
-                assert_eq!(heard(&world.claims(&[asked]), channel), Some("guest"), "{asked} {channel}");
+                assert_eq!(role_at_ably(&world.claims(&[asked]), channel), Some("guest"), "{asked} {channel}");
             }
         }
-        assert_eq!(heard(&world.claims(&["*"]), "chat:other"), Some("moderator"));
+        assert_eq!(role_at_ably(&world.claims(&["*"]), "chat:other"), Some("moderator"));
     }
 
     #[test]
-    fn a_role_that_is_given_is_told_in_the_rooms_channels() {
-        let world = world(&vec![], &[("chat:lobby", Some(1))], &vec![], true);
-        assert_eq!(said(&world.claims(&["chat:lobby"])), ["chat:lobby=moderator"]);
+    fn claims_contain_a_given_role_in_the_rooms_channels() {
+        let world = test_policy(&vec![], &[("chat:lobby", Some(1))], &vec![], true);
+        assert_eq!(format_claims(&world.claims(&["chat:lobby"])), ["chat:lobby=moderator"]);
         let named = world.claims(&["chat:lobby::$chat", "chat:lobby::$chat:x"]);
         let expected = ["chat:lobby=moderator", "chat:lobby::$chat=moderator", "chat:lobby::$chat:x=moderator"];
-        assert_eq!(said(&named), expected);
+        assert_eq!(format_claims(&named), expected);
     }
 
     #[test]
-    fn a_binding_to_the_namespace_of_a_room_is_told_in_its_channels_without_a_claim_for_each() {
-        let world = world(&vec![("hall:*", 2)], &[], &vec![], false);
+    fn a_namespace_binding_needs_no_claim_for_each_channel() {
+        let world = test_policy(&vec![("hall:*", 2)], &[], &vec![], false);
         for asked in ["hall::$chat", "hall:*", "hall:x"] {
-            assert_eq!(said(&world.claims(&[asked])), ["hall:*=owner"], "{asked}");
+            assert_eq!(format_claims(&world.claims(&[asked])), ["hall:*=owner"], "{asked}");
         }
-        assert_eq!(said(&world.claims(&["hall"])), Vec::<String>::new());
+        assert_eq!(format_claims(&world.claims(&["hall"])), Vec::<String>::new());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn claims_tell_what_the_decision_goes_by(
+        fn claims_agree_with_the_decided_roles(
             filed in prop::collection::vec((select(SCOPES.to_vec()), 0..3_u8), 0..3),
             kept in prop::collection::vec((select(SCOPES.to_vec()), prop::option::of(0..3_u8)), 0..3),
             token in prop::collection::vec((select(SCOPES.to_vec()), 0..3_u8), 0..4),
             asked in subsequence([&SCOPES[..], &NAMES[..]].concat(), 1..4),
             has_default: bool,
         ) {
-            let world = world(&filed, &kept, &token, has_default);
+            let world = test_policy(&filed, &kept, &token, has_default);
             let claims = world.claims(&asked);
             let is_granted = |name: &&str| asked.iter().any(|asked| match pattern(asked) {
                 Pattern::Exact(exact) => exact == *name,
-                Pattern::Under(prefix) => name.starts_with(&prefix),
+                Pattern::Namespace(prefix) => name.starts_with(&prefix),
                 Pattern::Everything => true,
             });
             for name in NAMES.into_iter().filter(is_granted) {
                 let (role, is_bound) = world.role(name);
-                let is_fine = heard(&claims, name).map_or(!is_bound || role.is_empty(), |told| told == role);
-                prop_assert!(is_fine, "{name}: {:?}, not {role}, by {:?}", heard(&claims, name), said(&claims));
+                let is_fine = role_at_ably(&claims, name).map_or(!is_bound || role.is_empty(), |told| told == role);
+                prop_assert!(is_fine, "{name}: {:?}, not {role}, by {:?}", role_at_ably(&claims, name), format_claims(&claims));
             }
         }
     }

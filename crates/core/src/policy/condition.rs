@@ -89,23 +89,23 @@ fn enough<T>(effect: Effect, found: impl IntoIterator<Item = T>, fits: impl FnMu
 }
 
 fn apps(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.apps.as_deref(), |apps| apps.iter().any(|app| **app == *question.case().ask.app))
+    given(rule.apps.as_deref(), |apps| apps.iter().any(|app| **app == *question.context().request.app))
 }
 
 fn apps_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), question.case().ask.app)
+    format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), question.context().request.app)
 }
 
 /// Returns whether the rule is for this kind of caller. An app token gives access to the whole app, so no rule gives it
 /// to a user.
 fn callers(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let kind = question.case().caller.kind;
+    let kind = question.context().caller.kind;
     let may_have = rule.effect == Effect::Deny || question.action != Action::AppToken || kind == CallerKind::Service;
     may_have && given(rule.callers.as_deref(), |callers| callers.contains(&kind))
 }
 
 fn callers_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let caller = question.case().caller;
+    let caller = question.context().caller;
     if question.action == Action::AppToken {
         return format!("only services may get an app token; {} is a {}", caller.subject, caller.kind.as_str());
     }
@@ -114,24 +114,24 @@ fn callers_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
 }
 
 fn services(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let caller = question.case().caller;
+    let caller = question.context().caller;
     given(rule.services.as_deref(), |services| caller.kind == CallerKind::Service && services.contains(&caller.subject))
 }
 
 fn services_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let caller = question.case().caller;
+    let caller = question.context().caller;
     let needed = alternatives(rule.services.iter().flatten());
     format!("needs service {needed}; the caller is the {} {}", caller.kind.as_str(), caller.subject)
 }
 
 fn authenticators(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let own = &question.case().caller.authenticator;
+    let own = &question.context().caller.authenticator;
     given(rule.authenticators.as_deref(), |names| names.iter().any(|name| **name == **own))
 }
 
 fn authenticators_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let needed = alternatives(rule.authenticators.iter().flatten());
-    format!("needs authenticator {needed}; the caller's authenticator is {}", question.case().caller.authenticator)
+    format!("needs authenticator {needed}; the caller's authenticator is {}", question.context().caller.authenticator)
 }
 
 /// Returns whether the rule allows this combination of caller and client.
@@ -140,9 +140,9 @@ fn authenticators_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
 /// matches a user, even if the configuration check did not reject the rule. If `callers` excludes users, this condition
 /// is met, so the message is about `callers`.
 fn client(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let case = question.case();
+    let case = question.context();
     match rule.client() {
-        ClientCondition::Itself => case.caller.is(&case.ask.client),
+        ClientCondition::Itself => case.caller.is_client(&case.request.client),
         ClientCondition::Anyone => {
             let keeps_users_out = rule.callers.as_deref().is_some_and(|callers| !callers.contains(&CallerKind::User));
             let is_service = case.caller.kind == CallerKind::Service;
@@ -152,7 +152,7 @@ fn client(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
 }
 
 fn client_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let (caller, client) = (question.case().caller, &question.case().ask.client);
+    let (caller, client) = (question.context().caller, &question.context().request.client);
     match (rule.client(), caller.kind) {
         (ClientCondition::Anyone, _) => {
             "lets a user act for any client only with `caller_roles`, which the rule does not have".to_owned()
@@ -167,28 +167,28 @@ fn client_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
 }
 
 fn claims(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    rule.claims.iter().all(|(name, value)| question.case().caller.claim(name) == Some(value))
+    rule.claims.iter().all(|(name, value)| question.context().caller.claim(name) == Some(value))
 }
 
 fn claims_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let failing = rule.claims.iter().filter(|(name, value)| question.case().caller.claim(name) != Some(value));
+    let failing = rule.claims.iter().filter(|(name, value)| question.context().caller.claim(name) != Some(value));
     let needed: Vec<_> = failing.map(|(name, value)| format!("{name} = {value}")).collect();
     format!("needs the caller's token to contain {}; it does not", needed.join(" and "))
 }
 
 fn max_members(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    rule.max_members.is_none_or(|max| question.members() <= max)
+    rule.max_members.is_none_or(|max| question.count_members() <= max)
 }
 
 fn max_members_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let max = rule.max_members.unwrap_or_default();
-    format!("needs at most {max} members; this has {}", question.members())
+    format!("needs at most {max} members; this has {}", question.count_members())
 }
 
 /// Returns whether the rule is about the conversation. An allow rule without `conversations` is about everything that
 /// `*` covers. So it is not about names that start with `[`, which a rule must name.
 fn conversations(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let (case, place) = (question.case(), question.scene.conversation);
+    let (case, place) = (question.context(), question.scope.conversation);
     let Some(templates) = rule.conversations.as_deref() else {
         return rule.effect == Effect::Deny || place.is_none_or(|place| Pattern::Everything.covers(place));
     };
@@ -196,11 +196,11 @@ fn conversations(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
         templates.iter().any(|template| {
             let fits = |pattern: &Pattern| match rule.effect {
                 Effect::Allow => pattern.covers(place),
-                Effect::Deny => pattern.holds_throughout(place),
+                Effect::Deny => pattern.applies_to_all(place),
             };
             match template.fixed() {
                 Some(pattern) => fits(pattern),
-                None => case.filled(rule.effect, template, place).as_ref().is_some_and(fits),
+                None => case.fill_template(rule.effect, template, place).as_ref().is_some_and(fits),
             }
         })
     })
@@ -209,7 +209,7 @@ fn conversations(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
 fn conversations_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let sources = rule.conversations.iter().flatten().map(Template::source);
     let needed = alternatives(sources);
-    match question.scene.conversation {
+    match question.scope.conversation {
         Some(place) if rule.conversations.is_none() => format!("needs `conversations` that name {place}"),
         Some(place) => format!("needs a conversation in {needed}; this is {place}"),
         None => format!("needs a conversation in {needed}; {} has none", question.action),
@@ -217,21 +217,21 @@ fn conversations_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
 }
 
 fn roles(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.roles.as_deref(), |roles| role_fits(roles, question.scene.client()))
+    given(rule.roles.as_deref(), |roles| role_fits(roles, question.scope.client()))
 }
 
 fn roles_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let case = question.case();
-    role_miss(rule.roles.as_deref(), &case.ask.client, case.client(), question)
+    let case = question.context();
+    role_miss(rule.roles.as_deref(), &case.request.client, case.client(), question)
 }
 
 fn caller_roles(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.caller_roles.as_deref(), |roles| role_fits(roles, question.scene.caller()))
+    given(rule.caller_roles.as_deref(), |roles| role_fits(roles, question.scope.caller()))
 }
 
 fn caller_roles_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let case = question.case();
-    let needed = role_miss(rule.caller_roles.as_deref(), &case.caller.subject, case.calling(), question);
+    let case = question.context();
+    let needed = role_miss(rule.caller_roles.as_deref(), &case.caller.subject, case.caller_query(), question);
     format!("{needed}, as the caller")
 }
 
@@ -240,25 +240,25 @@ fn role_fits(roles: &[Role], held: &EffectiveRole) -> bool {
 }
 
 fn role_miss(roles: Option<&[Role]>, name: &str, person: RoleQuery<'_>, question: &AccessQuery<'_, '_>) -> String {
-    let ladder = &question.case().policy.document().ladder;
-    let needed = alternatives(roles.iter().copied().flatten().map(|role| ladder.word(*role)));
-    let place = match question.scene.conversation {
+    let ladder = &question.context().policy.document().role_hierarchy;
+    let needed = alternatives(roles.iter().copied().flatten().map(|role| ladder.name(*role)));
+    let place = match question.scope.conversation {
         Some(place) if place.exact().is_none() => format!(" throughout {place}"),
         _ => String::new(),
     };
     if name.is_empty() {
         return format!("needs role {needed}{place}; there is no client");
     }
-    format!("needs role {needed}{place}; {name} {}", question.scene.standing(person).describe(ladder))
+    format!("needs role {needed}{place}; {name} {}", question.scope.roles_in_scope(person).describe(ladder))
 }
 
 fn kinds(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.kinds.as_deref(), |kinds| question.scene.kind().is_some_and(|kind| kinds.contains(&kind)))
+    given(rule.kinds.as_deref(), |kinds| question.scope.kind().is_some_and(|kind| kinds.contains(&kind)))
 }
 
 fn kinds_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     let needed = alternatives(rule.kinds.iter().flatten().map(|kind| kind.as_str()));
-    match (question.scene.kind(), question.scene.conversation) {
+    match (question.scope.kind(), question.scope.conversation) {
         (Some(kind), Some(place)) => format!("needs kind {needed}; {place} is of kind {kind}"),
         _ => format!("needs kind {needed}; {} has no conversation", question.action),
     }
@@ -270,7 +270,7 @@ fn targets(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
 }
 
 fn target_fits(rule: &Rule, are: TargetCondition, target: &str, question: &AccessQuery<'_, '_>) -> bool {
-    let client = &question.case().ask.client;
+    let client = &question.context().request.client;
     match are {
         TargetCondition::Itself => target == client,
         TargetCondition::Others => target != client,
@@ -284,9 +284,9 @@ fn target_fits(rule: &Rule, are: TargetCondition, target: &str, question: &Acces
 /// target. In a deny rule, the target counts as a user without a role. The same applies to the remembered owner of a
 /// conversation that was forgotten.
 fn outranks(effect: Effect, question: &AccessQuery<'_, '_>, target: &str) -> bool {
-    let held = question.scene.target(target);
-    let is_protected = || effect == Effect::Allow && question.scene.is_protected(target, &held);
-    held.role < question.scene.untokened_client().role && !is_protected()
+    let held = question.scope.target(target);
+    let is_protected = || effect == Effect::Allow && question.scope.is_protected(target, &held);
+    held.role < question.scope.client_without_token().role && !is_protected()
 }
 
 fn targets_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
@@ -294,7 +294,7 @@ fn targets_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
         return String::new();
     };
     let failing = question.targets.iter().find(|target| !target_fits(rule, are, target, question));
-    let client = &question.case().ask.client;
+    let client = &question.context().request.client;
     match (failing, are) {
         (None, _) => format!("needs targets; {} here has none", question.action),
         (Some(target), TargetCondition::Itself) => {
@@ -305,8 +305,8 @@ fn targets_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
             "needs targets whom the client outranks; there is no client".to_owned()
         }
         (Some(target), TargetCondition::Outranked) => {
-            let (case, ladder) = (question.case(), &question.case().policy.document().ladder);
-            let describe = |name| question.scene.standing(case.person(name, &[])).describe(ladder);
+            let (case, ladder) = (question.context(), &question.context().policy.document().role_hierarchy);
+            let describe = |name| question.scope.roles_in_scope(case.role_query(name, &[])).describe(ladder);
             format!(
                 "needs targets whom the client outranks; {target} {}, {client} {} (a token's roles do not count for this)",
                 describe(target),

@@ -25,17 +25,17 @@ pub struct ConversationDetails {
     /// The users and their roles. If a user has several roles, the strongest counts.
     pub roles: Vec<(String, Role)>,
     /// The users that the conversation has blocked. They cannot join and cannot be invited.
-    pub shut_out: Vec<String>,
+    pub blocked: Vec<String>,
 }
 
 impl ConversationFacts {
     /// Makes facts about a conversation that exists.
-    pub fn known(conversation: impl Into<String>, details: ConversationDetails) -> ConversationFacts {
+    pub fn existing(conversation: impl Into<String>, details: ConversationDetails) -> ConversationFacts {
         ConversationFacts { scope: Pattern::Exact(conversation.into()), details: Some(details), about: None }
     }
 
     /// Makes facts about a conversation that does not exist.
-    pub fn unknown(conversation: impl Into<String>) -> ConversationFacts {
+    pub fn missing(conversation: impl Into<String>) -> ConversationFacts {
         ConversationFacts { scope: Pattern::Exact(conversation.into()), details: None, about: None }
     }
 
@@ -51,15 +51,15 @@ impl ConversationFacts {
     }
 
     /// Returns whether the conversation exists.
-    pub fn is_known(&self) -> bool {
+    pub fn exists(&self) -> bool {
         self.details.is_some()
     }
 
     /// Returns the approximate memory use of the facts, in bytes: the names, and a fixed amount for each name.
-    pub fn size(&self) -> usize {
+    pub fn memory_size(&self) -> usize {
         let own = size_of::<ConversationFacts>() + self.conversation().len();
         let details = self.details.iter();
-        let told = details.flat_map(|details| details.roles.iter().map(|(name, _)| name).chain(&details.shut_out));
+        let told = details.flat_map(|details| details.roles.iter().map(|(name, _)| name).chain(&details.blocked));
         let names = told.chain(self.about.iter().flat_map(|about| about.iter()));
         own + names.map(|name| size_of::<(String, Role)>() + name.len()).sum::<usize>()
     }
@@ -69,13 +69,13 @@ impl ConversationFacts {
     }
 
     /// Returns whether the facts include this user, even if the user has no role.
-    pub(super) fn is_about(&self, user: &str) -> bool {
+    pub(super) fn includes_user(&self, user: &str) -> bool {
         self.about.as_ref().is_none_or(|about| about.iter().any(|one| one == user))
     }
 
     /// Returns whether the conversation has blocked this user.
-    pub(super) fn shuts_out(&self, user: &str) -> bool {
-        self.details.as_ref().is_some_and(|details| details.shut_out.iter().any(|one| one == user))
+    pub(super) fn has_blocked(&self, user: &str) -> bool {
+        self.details.as_ref().is_some_and(|details| details.blocked.iter().any(|one| one == user))
     }
 }
 

@@ -13,12 +13,12 @@ pub struct Permit {
     pub(super) granted: Vec<RequestedGrant>,
     pub(super) user_claims: Vec<(Pattern, String)>,
     pub(super) rules: Vec<String>,
-    pub(super) operator: bool,
+    pub(super) is_for_operator: bool,
 }
 
 impl Permit {
     /// Returns the request that may be signed. Nothing else may be signed with this permit.
-    pub fn ask(&self) -> &SigningRequest {
+    pub fn request(&self) -> &SigningRequest {
         &self.ask
     }
 
@@ -40,21 +40,27 @@ impl Permit {
 
     /// Returns whether this permit was made for an operator. An operator has the secrets and signs on the command line
     /// without a policy.
-    pub fn is_operators(&self) -> bool {
-        self.operator
+    pub fn is_for_operator(&self) -> bool {
+        self.is_for_operator
     }
 
     /// Consumes the permit. Returns the request, the granted part of the capability, and the ids of the rules that
     /// allowed it.
-    pub fn spend(self) -> (SigningRequest, Vec<RequestedGrant>, Vec<String>) {
+    pub fn into_parts(self) -> (SigningRequest, Vec<RequestedGrant>, Vec<String>) {
         (self.ask, self.granted, self.rules)
     }
 }
 
 /// Makes a permit for an operator without asking the policy, because the operator has the secrets. The permit grants
 /// everything that is requested. Only the command line may call this function.
-pub fn operators_permit(ask: SigningRequest) -> Permit {
-    Permit { granted: ask.wants.clone(), ask, user_claims: Vec::new(), rules: Vec::new(), operator: true }
+pub fn for_operator(ask: SigningRequest) -> Permit {
+    Permit {
+        granted: ask.requested_grants.clone(),
+        ask,
+        user_claims: Vec::new(),
+        rules: Vec::new(),
+        is_for_operator: true,
+    }
 }
 
 /// The reason for a denial.
@@ -94,17 +100,17 @@ pub enum DenyReason {
         origin: EntryOrigin,
     },
     /// A target has blocked the conversation, so it cannot be invited.
-    TargetBlocks {
+    TargetBlocksConversation {
         /// The target.
         user: String,
     },
     /// The conversation has blocked the client, so the client cannot join.
-    ShutOut {
+    BlockedByConversation {
         /// The client.
         user: String,
     },
     /// The conversation has blocked a target, so the target cannot be invited.
-    TargetShutOut {
+    TargetBlockedByConversation {
         /// The target.
         user: String,
     },
@@ -121,7 +127,7 @@ pub enum DenyReason {
         spoiler: Option<String>,
     },
     /// No allow rule matched.
-    NothingMatched {
+    NoRuleMatched {
         /// The allow rule for this action that was closest to a match: the rule with the fewest unmet conditions.
         /// `None` if there is no allow rule for this action.
         nearest: Option<NearestRule>,
@@ -136,7 +142,7 @@ pub struct NearestRule {
     /// The rule's `reason`, which the denied caller gets.
     pub reason: Option<String>,
     /// The unmet conditions, one sentence each. They may contain facts about a target, so they are only for the log.
-    pub misses: Vec<String>,
+    pub unmet_conditions: Vec<String>,
     /// If a pattern is denied: the part of the pattern where the rule does not match.
     pub spoiler: Option<String>,
 }
@@ -145,7 +151,7 @@ pub struct NearestRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// The reason.
-    pub cause: DenyReason,
+    pub reason: DenyReason,
     /// The denied action.
     pub action: Action,
     /// The conversation or pattern, if the action has one.
@@ -153,12 +159,12 @@ pub struct Denial {
 }
 
 /// The message for a caller if the denial is about a target. It must not disclose anything about the target.
-const TARGET: &str = "a target can't be added";
+const TARGET_NOT_ADDED: &str = "a target can't be added";
 
 impl Denial {
     /// Returns the machine-readable code: `banned` or `denied`.
     pub fn code(&self) -> &'static str {
-        match self.cause {
+        match self.reason {
             DenyReason::Banned { .. } => "banned",
             _ => "denied",
         }
@@ -167,74 +173,82 @@ impl Denial {
     /// Returns the id of the rule that decided, if a rule decided: the deny rule that matched, or the allow rule that
     /// was closest to a match.
     pub fn rule(&self) -> Option<&str> {
-        match &self.cause {
+        match &self.reason {
             DenyReason::Rule { id, .. } => Some(id),
-            DenyReason::NothingMatched { nearest } => nearest.as_ref().map(|nearest| nearest.id.as_str()),
+            DenyReason::NoRuleMatched { nearest } => nearest.as_ref().map(|nearest| nearest.id.as_str()),
             _ => None,
         }
     }
 
     /// Returns the `reason` from the policy file, if the denied caller may get it.
     pub fn reason(&self) -> Option<&str> {
-        match &self.cause {
+        match &self.reason {
             DenyReason::Banned { reason, .. } | DenyReason::Muted { reason, .. } | DenyReason::Rule { reason, .. } => {
                 reason.as_deref()
             }
-            DenyReason::NothingMatched { nearest } => nearest.as_ref()?.reason.as_deref(),
+            DenyReason::NoRuleMatched { nearest } => nearest.as_ref()?.reason.as_deref(),
             DenyReason::TargetBanned { .. }
-            | DenyReason::TargetBlocks { .. }
-            | DenyReason::ShutOut { .. }
-            | DenyReason::TargetShutOut { .. }
+            | DenyReason::TargetBlocksConversation { .. }
+            | DenyReason::BlockedByConversation { .. }
+            | DenyReason::TargetBlockedByConversation { .. }
             | DenyReason::UnknownConversation => None,
         }
     }
 
     /// Returns the message for the caller. It contains nothing about targets that the caller does not know already.
-    pub fn public(&self) -> String {
-        let what = self.what();
-        match &self.cause {
+    pub fn public_message(&self) -> String {
+        let what = self.denied_action();
+        match &self.reason {
             DenyReason::Banned { user, scope, .. } => {
-                self.with_reason(format!("{user} is banned{}{}", somewhere(scope), self.elsewhere(scope)))
+                self.with_reason(format!("{user} is banned{}{}", describe_scope(scope), self.advice_for_pattern(scope)))
             }
             DenyReason::Muted { user, scope, .. } => {
-                self.with_reason(format!("{user} is muted{}{}", somewhere(scope), self.elsewhere(scope)))
+                self.with_reason(format!("{user} is muted{}{}", describe_scope(scope), self.advice_for_pattern(scope)))
             }
-            DenyReason::TargetBanned { .. } | DenyReason::TargetBlocks { .. } | DenyReason::TargetShutOut { .. } => {
-                format!("{what}: {TARGET}")
+            DenyReason::TargetBanned { .. }
+            | DenyReason::TargetBlocksConversation { .. }
+            | DenyReason::TargetBlockedByConversation { .. } => {
+                format!("{what}: {TARGET_NOT_ADDED}")
             }
-            DenyReason::ShutOut { user } => format!("{what}: {user} is blocked there"),
+            DenyReason::BlockedByConversation { user } => format!("{what}: {user} is blocked there"),
             DenyReason::UnknownConversation => format!("{what}: there is no such conversation"),
-            DenyReason::NothingMatched { nearest: None } => format!("{what}: no rule allows it"),
+            DenyReason::NoRuleMatched { nearest: None } => format!("{what}: no rule allows it"),
             DenyReason::Rule { spoiler: Some(spoiler), .. }
-            | DenyReason::NothingMatched { nearest: Some(NearestRule { spoiler: Some(spoiler), .. }) } => {
+            | DenyReason::NoRuleMatched { nearest: Some(NearestRule { spoiler: Some(spoiler), .. }) } => {
                 self.with_reason(format!("{what} as a whole, because of {spoiler}; ask for conversations by name"))
             }
-            DenyReason::Rule { .. } | DenyReason::NothingMatched { .. } => self.with_reason(what),
+            DenyReason::Rule { .. } | DenyReason::NoRuleMatched { .. } => self.with_reason(what),
         }
     }
 
     /// Returns the message for the operator's log, with all details.
-    pub fn log(&self) -> String {
-        let what = self.what();
-        match &self.cause {
+    pub fn log_message(&self) -> String {
+        let what = self.denied_action();
+        match &self.reason {
             DenyReason::TargetBanned { user, scope, reason, origin } => {
                 let reason = reason.as_deref().unwrap_or("no reason given");
-                format!("{what}: the target {user} is banned{} ({reason}){}", somewhere(scope), at_run_time(origin))
+                format!(
+                    "{what}: the target {user} is banned{} ({reason}){}",
+                    describe_scope(scope),
+                    describe_author(origin)
+                )
             }
             DenyReason::Banned { origin, .. } | DenyReason::Muted { origin, .. } => {
-                format!("{}{}", self.public(), at_run_time(origin))
+                format!("{}{}", self.public_message(), describe_author(origin))
             }
-            DenyReason::TargetBlocks { user } => format!("{what}: the target {user} does not want to be added there"),
-            DenyReason::TargetShutOut { user } => format!("{what}: the target {user} is blocked there"),
-            DenyReason::Rule { id, .. } => format!("{} (rule {id})", self.public()),
-            DenyReason::NothingMatched { nearest: Some(nearest) } => {
-                format!("{what}: the nearest rule {} {}", nearest.id, nearest.misses.join("; "))
+            DenyReason::TargetBlocksConversation { user } => {
+                format!("{what}: the target {user} does not want to be added there")
             }
-            _ => self.public(),
+            DenyReason::TargetBlockedByConversation { user } => format!("{what}: the target {user} is blocked there"),
+            DenyReason::Rule { id, .. } => format!("{} (rule {id})", self.public_message()),
+            DenyReason::NoRuleMatched { nearest: Some(nearest) } => {
+                format!("{what}: the nearest rule {} {}", nearest.id, nearest.unmet_conditions.join("; "))
+            }
+            _ => self.public_message(),
         }
     }
 
-    fn what(&self) -> String {
+    fn denied_action(&self) -> String {
         match &self.conversation {
             Some(conversation) => format!("{} is not allowed in {conversation}", self.action),
             None => format!("{} is not allowed", self.action),
@@ -243,7 +257,7 @@ impl Denial {
 
     /// Returns the advice for a caller that requested a pattern if the ban or mute is about only a part of the pattern.
     /// Otherwise returns an empty text.
-    fn elsewhere(&self, scope: &Pattern) -> &'static str {
+    fn advice_for_pattern(&self, scope: &Pattern) -> &'static str {
         let in_part = self.conversation.as_ref().is_some_and(|asked| !scope.covers(asked) && asked.exact().is_none());
         if in_part { "; ask for other conversations by name" } else { "" }
     }
@@ -257,14 +271,14 @@ impl Denial {
 }
 
 /// Describes who made an entry at run time. Returns an empty text for an entry of the policy file.
-pub(super) fn at_run_time(origin: &EntryOrigin) -> String {
+pub(super) fn describe_author(origin: &EntryOrigin) -> String {
     match origin {
         EntryOrigin::File { .. } => String::new(),
         EntryOrigin::Runtime { .. } => format!(", {origin}"),
     }
 }
 
-fn somewhere(scope: &Pattern) -> String {
+fn describe_scope(scope: &Pattern) -> String {
     match scope {
         Pattern::Everything => String::new(),
         scope => format!(" in {scope}"),

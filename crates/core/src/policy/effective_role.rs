@@ -19,10 +19,10 @@ use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionData<'a> {
     /// The entries about users and conversations, in order of precedence: the entries of the policy file first.
-    pub registers: &'a [&'a EntryIndex],
+    pub entries: &'a [&'a EntryIndex],
     /// The facts about conversations, at most one for each conversation. They come after the entries and before the
     /// token.
-    pub told: &'a [ConversationFacts],
+    pub facts: &'a [ConversationFacts],
 }
 
 /// A user's role in a conversation, or in those names of a pattern that no scope inside the pattern names.
@@ -52,7 +52,7 @@ pub(super) enum RoleSource {
     /// A binding with this scope to a role that the policy does not list.
     Unlisted(Pattern),
     /// The facts about the conversation, even if they do not name the user.
-    Told,
+    Facts,
     /// The caller's token, with this scope.
     Token(Pattern),
     /// The policy's `default_role`.
@@ -60,7 +60,7 @@ pub(super) enum RoleSource {
     /// The role there was removed. So the policy's `default_role` counts, or no role.
     Removed,
     /// No source gives a role.
-    Nothing,
+    None,
 }
 
 /// The user and the app of a role lookup.
@@ -73,7 +73,7 @@ pub(super) struct RoleQuery<'a> {
     /// The role of a user without a binding.
     pub(super) default_role: Option<Role>,
     /// The roles of the policy.
-    pub(super) ladder: &'a RoleHierarchy,
+    pub(super) role_hierarchy: &'a RoleHierarchy,
 }
 
 /// A binding that was found, with the data that the decision needs.
@@ -92,13 +92,13 @@ struct MatchedBinding<'a> {
 impl<'a> DecisionData<'a> {
     /// Returns the role in a conversation, or in those names of a pattern that no scope inside the pattern names.
     pub(super) fn role(&self, person: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
-        self.covering(person, &self.bindings(person, Some(place)), place)
+        self.covering_role(person, &self.bindings(person, Some(place)), place)
     }
 
     /// Returns the roles in a conversation or in all parts of a pattern. They agree with the roles of the single names.
-    pub(super) fn standing(&self, person: RoleQuery<'_>, asked: &Pattern) -> RolesInScope {
+    pub(super) fn roles_in_scope(&self, person: RoleQuery<'_>, asked: &Pattern) -> RolesInScope {
         let found = self.bindings(person, Some(asked));
-        let whole = self.covering(person, &found, asked);
+        let whole = self.covering_role(person, &found, asked);
         if asked.exact().is_some() {
             return RolesInScope { whole, parts: Vec::new() };
         }
@@ -108,25 +108,27 @@ impl<'a> DecisionData<'a> {
 
     /// Returns the user's roles in everything that an entry with this scope affects. For a room, this includes its
     /// channels.
-    pub(super) fn standing_in_affected(&self, person: RoleQuery<'_>, scope: &Pattern) -> RolesInScope {
-        let mut standing = self.standing(person, &scope.home());
-        let channels = scope.affected().into_iter().skip(1);
+    pub(super) fn roles_in_affected(&self, person: RoleQuery<'_>, scope: &Pattern) -> RolesInScope {
+        let mut standing = self.roles_in_scope(person, &scope.home_conversation());
+        let channels = scope.affected_patterns().into_iter().skip(1);
         standing.parts.extend(channels.map(|part| (part.clone(), self.role(person, &part))));
         standing
     }
 
     /// Returns whether the user is the remembered owner of a conversation that was forgotten and that matches `here`.
-    pub(super) fn is_remembered(
+    pub(super) fn is_remembered_owner(
         &self,
         person: RoleQuery<'_>,
         place: &Pattern,
         here: fn(&Pattern, &Pattern) -> bool,
     ) -> bool {
-        self.registers.iter().enumerate().any(|(source, register)| {
-            register.about(person.name, person.app, Some(place)).any(|entry| match entry {
+        self.entries.iter().enumerate().any(|(source, register)| {
+            register.entries_near(person.name, person.app, Some(place)).any(|entry| match entry {
                 UserEntry::Role(tenure) => {
                     let is_here = here(&tenure.scope, place);
-                    tenure.held == RoleGrant::Remembered && is_here && !self.is_told_before(source, tenure, person.app)
+                    tenure.grant == RoleGrant::Remembered
+                        && is_here
+                        && !self.is_overridden_by_earlier_list(source, tenure, person.app)
                 }
                 _ => false,
             })
@@ -135,7 +137,7 @@ impl<'a> DecisionData<'a> {
 
     /// Returns the role for actions without a conversation: the role at scope `*`.
     pub(super) fn role_everywhere(&self, person: RoleQuery<'_>) -> EffectiveRole {
-        self.covering(person, &self.bindings(person, None), &Pattern::Everything)
+        self.covering_role(person, &self.bindings(person, None), &Pattern::Everything)
     }
 
     /// Returns the role that each scope of a person's bindings gives, after precedence. Scopes that a stronger source
@@ -153,7 +155,7 @@ impl<'a> DecisionData<'a> {
                 |other: &&MatchedBinding<'_>| other.source == binding.source && other.scope == binding.scope;
             let mut same = near.iter().filter(same_scope);
             let role = if same.all(|other| other.removed) {
-                self.covering(person, &near, &binding.scope).role
+                self.covering_role(person, &near, &binding.scope).role
             } else {
                 near.iter().filter(same_scope).map(|other| other.role).max().flatten()
             };
@@ -171,49 +173,49 @@ impl<'a> DecisionData<'a> {
     /// Returns the kind of a conversation if its id, an entry or the facts give it. A room's channels have the kind of
     /// the room. A name with Ably's qualifier has the kind of the name after the qualifier.
     pub(super) fn known_kind(&self, place: &Pattern, app: &str) -> Option<ConversationKind> {
-        if ConversationKind::by_id(unqualified(place.prefix())) == ConversationKind::Temporary {
+        if ConversationKind::from_id(unqualified(place.prefix())) == ConversationKind::Temporary {
             return Some(ConversationKind::Temporary);
         }
-        let home = place.home();
+        let home = place.home_conversation();
         let name = home.exact()?;
-        let told = |name: &str| self.told.iter().find(|told| told.conversation() == name)?.kind();
-        let filed = |name: &str| self.registers.iter().find_map(|register| register.kind(name, app));
+        let told = |name: &str| self.facts.iter().find(|told| told.conversation() == name)?.kind();
+        let filed = |name: &str| self.entries.iter().find_map(|register| register.kind(name, app));
         let known = |name: &str| filed(name).or_else(|| told(name));
         known(name).or_else(|| known(unqualified(name)))
     }
 
     /// Returns whether an entry gives the kind of the conversation.
     pub(super) fn is_registered(&self, place: &Pattern, app: &str) -> bool {
-        let home = place.home();
-        home.exact().is_some_and(|name| self.registers.iter().any(|register| register.kind(name, app).is_some()))
+        let home = place.home_conversation();
+        home.exact().is_some_and(|name| self.entries.iter().any(|register| register.kind(name, app).is_some()))
     }
 
     /// Returns the first conversation, sorted by name, that has an entry with this kind, whose name starts with
     /// `prefix` and does not sort before `from`.
     pub(super) fn next_of_kind(&self, kind: ConversationKind, app: &str, prefix: &str, from: &str) -> Option<&str> {
-        self.registers.iter().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
+        self.entries.iter().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
     }
 
     /// Returns the facts about exactly this conversation.
-    pub(super) fn told_of(self, conversation: &Pattern) -> Option<&'a ConversationFacts> {
-        self.told.iter().find(|told| told.scope == *conversation.home())
+    pub(super) fn facts_about(self, conversation: &Pattern) -> Option<&'a ConversationFacts> {
+        self.facts.iter().find(|told| told.scope == *conversation.home_conversation())
     }
 
     /// Returns all bindings that may overlap a conversation or pattern, in order of precedence. Without a place,
     /// returns the bindings for everywhere.
     fn bindings<'b>(&'b self, person: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
         let mut found = Vec::new();
-        for (source, register) in self.registers.iter().enumerate() {
-            for entry in register.about(person.name, person.app, place) {
+        for (source, register) in self.entries.iter().enumerate() {
+            for entry in register.entries_near(person.name, person.app, place) {
                 if let UserEntry::Role(tenure) = entry
-                    && tenure.held != RoleGrant::Remembered
-                    && !self.is_told_before(source, tenure, person.app)
+                    && tenure.grant != RoleGrant::Remembered
+                    && !self.is_overridden_by_earlier_list(source, tenure, person.app)
                 {
                     found.push(MatchedBinding {
-                        scope: tenure.scope.home(),
-                        role: tenure.role(person.ladder),
+                        scope: tenure.scope.home_conversation(),
+                        role: tenure.role(person.role_hierarchy),
                         listed: tenure.listed,
-                        removed: tenure.held == RoleGrant::Removed,
+                        removed: tenure.grant == RoleGrant::Removed,
                         source,
                     });
                 }
@@ -221,16 +223,16 @@ impl<'a> DecisionData<'a> {
         }
         // An empty name is a service that acts as itself. Services are not in conversations, so the facts do not apply
         // to them.
-        let told = self.told.iter().filter(|_| !person.name.is_empty());
+        let told = self.facts.iter().filter(|_| !person.name.is_empty());
         let near = told.filter(|told| place.is_some_and(|place| told.scope.overlaps(place)));
-        let source = self.registers.len();
+        let source = self.entries.len();
         found.extend(near.filter_map(|told| {
             let role = told.details.as_ref()?.role(person.name);
             Some(MatchedBinding { scope: Cow::Borrowed(&told.scope), role, listed: false, removed: false, source })
         }));
         let source = source + 1;
         found.extend(person.token.iter().map(|(scope, role)| MatchedBinding {
-            scope: scope.home(),
+            scope: scope.home_conversation(),
             role: Some(*role),
             listed: false,
             removed: false,
@@ -242,33 +244,33 @@ impl<'a> DecisionData<'a> {
     /// Returns whether this role comes from a conversation's list, and an earlier source has its own entry for the
     /// conversation. Then only the list of the earlier source counts. For example, the policy file may later name a
     /// different owner than the one that was set at run time.
-    fn is_told_before(&self, source: usize, tenure: &RoleBinding, app: &str) -> bool {
-        let home = tenure.scope.home();
-        tenure.listed && self.registers.iter().take(source).any(|register| register.kind(home.prefix(), app).is_some())
+    fn is_overridden_by_earlier_list(&self, source: usize, tenure: &RoleBinding, app: &str) -> bool {
+        let home = tenure.scope.home_conversation();
+        tenure.listed && self.entries.iter().take(source).any(|register| register.kind(home.prefix(), app).is_some())
     }
 
     /// Returns the role of the first source that covers `asked`: the most specific scope counts, and among equal scopes
     /// the strongest role. If this source only says that a role was removed, returns the default role.
-    fn covering(&self, person: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
+    fn covering_role(&self, person: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
         let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
         let by_default = |basis: RoleSource| EffectiveRole { role: person.default_role, basis };
         let Some(source) = covering().map(|binding| binding.source).min() else {
-            return by_default(if person.default_role.is_some() { RoleSource::Default } else { RoleSource::Nothing });
+            return by_default(if person.default_role.is_some() { RoleSource::Default } else { RoleSource::None });
         };
         let best = covering()
             .filter(|binding| binding.source == source && !binding.removed)
             .max_by_key(|binding| (binding.scope.specificity(), binding.role));
         best.map_or_else(
             || by_default(RoleSource::Removed),
-            |best| EffectiveRole { role: best.role, basis: self.basis(best) },
+            |best| EffectiveRole { role: best.role, basis: self.source(best) },
         )
     }
 
-    fn basis(&self, binding: &MatchedBinding<'_>) -> RoleSource {
+    fn source(&self, binding: &MatchedBinding<'_>) -> RoleSource {
         let scope = || binding.scope.clone().into_owned();
         match binding.role {
-            _ if binding.source > self.registers.len() => RoleSource::Token(scope()),
-            _ if binding.source == self.registers.len() => RoleSource::Told,
+            _ if binding.source > self.entries.len() => RoleSource::Token(scope()),
+            _ if binding.source == self.entries.len() => RoleSource::Facts,
             None => RoleSource::Unlisted(scope()),
             Some(_) if binding.listed => RoleSource::List,
             Some(_) => RoleSource::Binding(scope()),
@@ -278,7 +280,7 @@ impl<'a> DecisionData<'a> {
 
 impl EffectiveRole {
     /// Returns whether an entry decided the role. Then facts and tokens do not count.
-    pub(super) fn is_filed(&self) -> bool {
+    pub(super) fn is_from_entries(&self) -> bool {
         matches!(self.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Unlisted(_) | RoleSource::Removed)
     }
 
@@ -293,10 +295,10 @@ impl EffectiveRole {
             (None, RoleSource::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
             }
-            (None, RoleSource::Told) => "has no role by the facts".to_owned(),
+            (None, RoleSource::Facts) => "has no role by the facts".to_owned(),
             (None, RoleSource::Removed) => "has no role (the role there was removed)".to_owned(),
             (None, _) => "has no role".to_owned(),
-            (Some(role), basis) => format!("is {}{basis}", ladder.word(role)),
+            (Some(role), basis) => format!("is {}{basis}", ladder.name(role)),
         }
     }
 }
@@ -312,7 +314,7 @@ impl RolesInScope {
         let here = self.whole.describe(ladder);
         match self.parts.iter().find(|(_, part)| part.role != self.whole.role) {
             Some((place, EffectiveRole { role: Some(role), .. })) => {
-                format!("{here}, but {} in {place}", ladder.word(*role))
+                format!("{here}, but {} in {place}", ladder.name(*role))
             }
             Some((place, _)) => format!("{here}, but has no role in {place}"),
             None => here,
@@ -325,11 +327,11 @@ impl fmt::Display for RoleSource {
         match self {
             RoleSource::List => f.write_str(" by the conversation's list"),
             RoleSource::Binding(scope) => write!(f, " by a binding to {scope}"),
-            RoleSource::Told => f.write_str(" by the facts"),
+            RoleSource::Facts => f.write_str(" by the facts"),
             RoleSource::Token(scope) => write!(f, " by the caller's token for {scope}"),
             RoleSource::Default => f.write_str(" by default"),
             RoleSource::Removed => f.write_str(" by default (the role there was removed)"),
-            RoleSource::Unlisted(_) | RoleSource::Nothing => Ok(()),
+            RoleSource::Unlisted(_) | RoleSource::None => Ok(()),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, room, unquali
 /// The entries about users, by user name, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
 pub struct EntryIndex {
-    people: HashMap<Arc<str>, UserEntries>,
+    users: HashMap<Arc<str>, UserEntries>,
     kinds: HashMap<String, Vec<(AppScope, ConversationKind)>>,
     /// The conversations of each kind, sorted by id, to find those inside a pattern.
     by_kind: HashMap<ConversationKind, BTreeSet<(String, AppScope)>>,
@@ -39,7 +39,7 @@ pub struct RoleBinding {
     /// The app that the role is for, or `None` for all apps.
     pub app: Option<Arc<str>>,
     /// The role.
-    pub held: RoleGrant,
+    pub grant: RoleGrant,
     /// Whether the role comes from the conversation's list of owner, managers and members, not from a binding.
     pub listed: bool,
     /// Where the entry comes from.
@@ -52,7 +52,7 @@ pub enum RoleGrant {
     /// This role. `None` means that the policy does not list the role.
     Role(Option<Role>),
     /// The role that has this name in the current policy.
-    Word(Arc<str>),
+    RoleName(Arc<str>),
     /// The role in this scope was removed. The role of a wider scope counts here, or the default role. Later sources do
     /// not count.
     Removed,
@@ -93,9 +93,9 @@ impl UserEntry {
 impl RoleBinding {
     /// Returns the role in the hierarchy of the current policy, or `None` if there is no such role.
     pub(super) fn role(&self, ladder: &RoleHierarchy) -> Option<Role> {
-        match &self.held {
+        match &self.grant {
             RoleGrant::Role(role) => *role,
-            RoleGrant::Word(word) => ladder.role(word),
+            RoleGrant::RoleName(word) => ladder.find(word),
             RoleGrant::Removed | RoleGrant::Remembered => None,
         }
     }
@@ -106,78 +106,79 @@ impl EntryIndex {
     pub fn new(entries: &PolicyEntries) -> EntryIndex {
         let mut register = EntryIndex::default();
         for ban in &entries.bans {
-            register.file(&ban.user, UserEntry::Ban(ban.clone()));
+            register.push_entry(&ban.user, UserEntry::Ban(ban.clone()));
         }
         for mute in &entries.mutes {
-            register.file(&mute.user, UserEntry::Mute(mute.clone()));
+            register.push_entry(&mute.user, UserEntry::Mute(mute.clone()));
         }
         for block in &entries.blocks {
-            register.file(&block.user, UserEntry::Block(block.clone()));
+            register.push_entry(&block.user, UserEntry::Block(block.clone()));
         }
         for BindingEntry { user, scope, app, role, line } in &entries.bindings {
             let origin = EntryOrigin::File { line: *line };
             let (scope, app, held) = (scope.clone(), app.clone(), RoleGrant::Role(*role));
-            register.file(user, UserEntry::Role(RoleBinding { scope, app, held, listed: false, origin }));
+            register.push_entry(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: false, origin }));
         }
         for conversation in &entries.conversations {
             let scope = Pattern::Exact(conversation.id.clone());
-            for (user, role) in &conversation.people {
+            for (user, role) in &conversation.members {
                 let origin = EntryOrigin::File { line: conversation.line };
                 let (scope, app, held) = (scope.clone(), conversation.app.clone(), RoleGrant::Role(*role));
-                register.file(user, UserEntry::Role(RoleBinding { scope, app, held, listed: true, origin }));
+                register
+                    .push_entry(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: true, origin }));
             }
             register.set_kind(&conversation.id, conversation.app.clone(), conversation.kind);
         }
-        register.people.values_mut().for_each(UserEntries::sort);
+        register.users.values_mut().for_each(UserEntries::sort);
         register
     }
 
     /// Adds an entry about a user, in sort order.
     pub fn add(&mut self, user: &Arc<str>, entry: UserEntry) {
-        self.dossier(user).insert(entry);
+        self.user_entries(user).insert(entry);
     }
 
     /// Removes the entries about a user in this scope for which `is` returns true. Returns whether any entry was
     /// removed.
     pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(&UserEntry) -> bool) -> bool {
-        let Some(dossier) = self.people.get_mut(user) else { return false };
+        let Some(dossier) = self.users.get_mut(user) else { return false };
         let before = dossier.len();
-        dossier.list(scope).retain(|entry| entry.scope() != scope || !is(entry));
+        dossier.list_for_mut(scope).retain(|entry| entry.scope() != scope || !is(entry));
         let (after, gone) = (dossier.len(), dossier.len() < before);
         if after == 0 {
-            self.people.remove(user);
+            self.users.remove(user);
         }
         gone
     }
 
     /// Returns the shared name of the user, if there are entries about the user.
     pub fn name(&self, user: &str) -> Option<Arc<str>> {
-        self.people.get_key_value(user).map(|(name, _)| Arc::clone(name))
+        self.users.get_key_value(user).map(|(name, _)| Arc::clone(name))
     }
 
     /// Returns all entries about a user.
     pub fn all_about(&self, user: &str) -> impl Iterator<Item = &UserEntry> {
-        self.people.get(user).into_iter().flat_map(UserEntries::all)
+        self.users.get(user).into_iter().flat_map(UserEntries::all)
     }
 
     /// Returns the entries about a user that have exactly this scope.
-    pub fn filed_at<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = &'a UserEntry> + use<'a> {
-        let list = self.people.get(user).map_or(&[][..], |dossier| dossier.listed(scope));
+    pub fn with_scope<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = &'a UserEntry> + use<'a> {
+        let list = self.users.get(user).map_or(&[][..], |dossier| dossier.is_from_list(scope));
         let scope = scope.clone();
-        list.named(filed_under(&scope)).iter().filter(move |entry| *entry.scope() == scope)
+        list.named(sort_name(&scope)).iter().filter(move |entry| *entry.scope() == scope)
     }
 
     /// Sets the kind of a conversation. Replaces the kind that was set for the same `app`.
     pub fn set_kind(&mut self, id: &str, app: Option<Arc<str>>, kind: ConversationKind) {
         self.forget_kind(id, app.as_ref());
-        let home = home(id);
+        let home = home_of(id);
         self.kinds.entry(home.clone()).or_default().push((app.clone(), kind));
         self.by_kind.entry(kind).or_default().insert((home, app));
     }
 
     /// Removes the kind of a conversation.
     pub fn forget_kind(&mut self, id: &str, app: Option<&Arc<str>>) {
-        let home = home(id);
+        let home = home_of(id);
         let Some(known) = self.kinds.get_mut(&home) else { return };
         for (own, kind) in known.extract_if(.., |(own, _)| own.as_ref() == app) {
             self.by_kind.entry(kind).or_default().remove(&(home.clone(), own));
@@ -187,26 +188,26 @@ impl EntryIndex {
         }
     }
 
-    fn file(&mut self, user: &str, entry: UserEntry) {
-        match self.people.get_mut(user) {
+    fn push_entry(&mut self, user: &str, entry: UserEntry) {
+        match self.users.get_mut(user) {
             Some(dossier) => dossier.push(entry),
-            None => self.dossier(&Arc::from(user)).push(entry),
+            None => self.user_entries(&Arc::from(user)).push(entry),
         }
     }
 
-    fn dossier(&mut self, user: &Arc<str>) -> &mut UserEntries {
-        self.people.entry(Arc::clone(user)).or_default()
+    fn user_entries(&mut self, user: &Arc<str>) -> &mut UserEntries {
+        self.users.entry(Arc::clone(user)).or_default()
     }
 
     /// Returns the entries about a user in an app whose scope may overlap `place`. The result contains all that do, and
     /// perhaps some that do not. If `place` is `None`, returns the entries for everywhere.
-    pub fn about<'a, 'p>(
+    pub fn entries_near<'a, 'p>(
         &'a self,
         user: &str,
         app: &'a str,
         place: Option<&'p Pattern>,
     ) -> impl Iterator<Item = &'a UserEntry> + use<'a, 'p> {
-        let near = self.people.get(user).into_iter().flat_map(move |dossier| dossier.near(place));
+        let near = self.users.get(user).into_iter().flat_map(move |dossier| dossier.entries_near(place));
         near.filter(move |entry| entry.app().is_none_or(|own| **own == *app))
     }
 
@@ -235,12 +236,12 @@ struct UserEntries {
 
 impl UserEntries {
     fn push(&mut self, entry: UserEntry) {
-        self.list(entry.scope()).push(entry);
+        self.list_for_mut(entry.scope()).push(entry);
     }
 
     /// Inserts an entry in sort order. Most users have one or two entries, so the list grows in small steps.
     fn insert(&mut self, entry: UserEntry) {
-        let list = self.list(entry.scope());
+        let list = self.list_for_mut(entry.scope());
         if list.len() == list.capacity() {
             list.reserve_exact(1 + list.len() / 2);
         }
@@ -248,19 +249,19 @@ impl UserEntries {
         list.insert(place, entry);
     }
 
-    fn listed(&self, scope: &Pattern) -> &[UserEntry] {
+    fn is_from_list(&self, scope: &Pattern) -> &[UserEntry] {
         match scope {
             Pattern::Everything => &self.everywhere,
-            Pattern::Under(_) if scope.room().is_none() => &self.under,
+            Pattern::Namespace(_) if scope.room().is_none() => &self.under,
             _ => &self.exact,
         }
     }
 
     /// Returns the list for entries of this scope.
-    fn list(&mut self, scope: &Pattern) -> &mut Vec<UserEntry> {
+    fn list_for_mut(&mut self, scope: &Pattern) -> &mut Vec<UserEntry> {
         match scope {
             Pattern::Everything => &mut self.everywhere,
-            Pattern::Under(_) if scope.room().is_none() => &mut self.under,
+            Pattern::Namespace(_) if scope.room().is_none() => &mut self.under,
             _ => &mut self.exact,
         }
     }
@@ -280,12 +281,12 @@ impl UserEntries {
 
     /// Returns the entries whose scope may overlap `place`: the entries for everywhere, for the namespaces around it,
     /// for the place itself, and for scopes inside it.
-    fn near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &UserEntry> + use<'_, 'p> {
+    fn entries_near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &UserEntry> + use<'_, 'p> {
         let name = place.map_or("", |asked| unqualified(asked.prefix()));
         let (own, inside) = match place {
             None => ([None; 3], None),
             Some(asked @ Pattern::Exact(_)) => ([Some(asked.room().map_or(name, unqualified)), None, None], None),
-            Some(Pattern::Under(_)) => (homes(name), Some(name)),
+            Some(Pattern::Namespace(_)) => (rooms_outside(name), Some(name)),
             Some(Pattern::Everything) => ([None; 3], Some("")),
         };
         let around = name.match_indices(':').map(|(colon, _)| self.under.named(&name[..=colon]));
@@ -297,8 +298,8 @@ impl UserEntries {
 }
 
 /// Returns the room if `id` is one of its channels, otherwise `id`.
-fn home(id: &str) -> String {
-    Pattern::Exact(id.to_owned()).home().prefix().to_owned()
+fn home_of(id: &str) -> String {
+    Pattern::Exact(id.to_owned()).home_conversation().prefix().to_owned()
 }
 
 /// An item of a list that is sorted by name.
@@ -308,12 +309,12 @@ trait Named {
 
 impl Named for UserEntry {
     fn name(&self) -> &str {
-        filed_under(self.scope())
+        sort_name(self.scope())
     }
 }
 
 /// Returns the name by which entries of this scope are sorted.
-fn filed_under(scope: &Pattern) -> &str {
+fn sort_name(scope: &Pattern) -> &str {
     unqualified(scope.room().unwrap_or(scope.prefix()))
 }
 
@@ -339,7 +340,7 @@ impl<T: Named> SortedByName<T> for [T] {
 
 /// Returns the rooms outside the namespace `prefix` whose channels are inside it: `room` for `room:*`, `room::*` and
 /// `room::$chat:*`.
-pub(super) fn homes(prefix: &str) -> [Option<&str>; 3] {
+pub(super) fn rooms_outside(prefix: &str) -> [Option<&str>; 3] {
     let before = prefix.strip_suffix(':');
     [before, before.and_then(|name| name.strip_suffix(':')), room(prefix)]
 }

@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// The actions that add a user to a conversation. They are denied if the target is banned.
-pub(super) const ADDING: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
+pub(super) const ADDING_ACTIONS: ActionSet = ActionSet::of(&[Action::Create, Action::Invite, Action::UnblockClients]);
 
 impl Policy {
     /// Returns a permit for the request, or the reason for the denial.
@@ -33,10 +33,10 @@ impl Policy {
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Result<Permit, Denied> {
-        let case = EvalContext { policy: self, facts, caller, ask: &ask, now };
+        let case = EvalContext { policy: self, facts, caller, request: &ask, now };
         match decide_all(case) {
             Ok(AllowedBy { granted, user_claims, rules }) => {
-                Ok(Permit { ask, granted, user_claims, rules, operator: false })
+                Ok(Permit { ask, granted, user_claims, rules, is_for_operator: false })
             }
             Err(denial) => Err(Denied { ask: Box::new(ask), denial }),
         }
@@ -60,27 +60,30 @@ struct AllowedBy {
 
 fn decide_all(case: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
     let mut rules = Vec::new();
-    for RequiredAction { action, conversation, targets } in &case.ask.needs {
+    for RequiredAction { action, conversation, targets } in &case.request.required_actions {
         let scene = ScopeContext::new(case, conversation.as_ref());
-        let question = AccessQuery { scene: &scene, parts: &scene.split(), action: *action, targets };
-        decide_one(&question, &mut rules).map_err(|obstacle| obstacle.denial(&question))?;
+        let question = AccessQuery { scope: &scene, parts: &scene.split(), action: *action, targets };
+        decide_query(&question, &mut rules).map_err(|obstacle| obstacle.into_denial(&question))?;
     }
-    let granted = decide_wants(case, &mut rules)?;
+    let granted = decide_requested_grants(case, &mut rules)?;
     let user_claims = user_claims(case, &granted);
     Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
 }
 
 /// Returns the allowed operations. If no operation is allowed, returns the most informative reason; among equally
 /// informative reasons, the first.
-fn decide_wants<'a>(case: EvalContext<'a>, rules: &mut Vec<&'a Rule>) -> Result<Vec<RequestedGrant>, Box<Denial>> {
+fn decide_requested_grants<'a>(
+    case: EvalContext<'a>,
+    rules: &mut Vec<&'a Rule>,
+) -> Result<Vec<RequestedGrant>, Box<Denial>> {
     let mut granted = Vec::new();
     let mut refused = Vec::new();
-    for RequestedGrant { resource, operations } in &case.ask.wants {
+    for RequestedGrant { resource, operations } in &case.request.requested_grants {
         let scene = ScopeContext::new(case, Some(resource));
         let parts = scene.split();
         let mut allowed = ActionSet::EMPTY;
         for action in operations.iter() {
-            match decide_one(&AccessQuery { scene: &scene, parts: &parts, action, targets: &[] }, rules) {
+            match decide_query(&AccessQuery { scope: &scene, parts: &parts, action, targets: &[] }, rules) {
                 Ok(()) => allowed.insert(action),
                 Err(obstacle) => refused.push((resource, action, obstacle)),
             }
@@ -89,17 +92,17 @@ fn decide_wants<'a>(case: EvalContext<'a>, rules: &mut Vec<&'a Rule>) -> Result<
             granted.push(RequestedGrant { resource: resource.clone(), operations: allowed });
         }
     }
-    let telling = refused.into_iter().rev().max_by_key(|(.., obstacle)| obstacle.weight());
+    let telling = refused.into_iter().rev().max_by_key(|(.., obstacle)| obstacle.informativeness());
     match telling {
         Some((resource, action, obstacle)) if granted.is_empty() => {
             let scene = ScopeContext::new(case, Some(resource));
-            Err(obstacle.denial(&AccessQuery { scene: &scene, parts: &scene.split(), action, targets: &[] }))
+            Err(obstacle.into_denial(&AccessQuery { scope: &scene, parts: &scene.split(), action, targets: &[] }))
         }
         _ => Ok(granted),
     }
 }
 
-fn note<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
+fn add_rule<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
     if !rules.iter().any(|noted| std::ptr::eq(*noted, rule)) {
         rules.push(rule);
     }
@@ -121,7 +124,7 @@ pub(super) enum DenyReasonRef<'a> {
 
 impl DenyReasonRef<'_> {
     /// Returns how informative the reason is. A greater number is preferred.
-    fn weight(&self) -> u8 {
+    fn informativeness(&self) -> u8 {
         match self {
             DenyReasonRef::Banned(_) | DenyReasonRef::ShutOut(_) => 5,
             DenyReasonRef::Rule(..) => 4,
@@ -133,7 +136,7 @@ impl DenyReasonRef<'_> {
 
     /// Returns whether the caller may always get this reason: a service gets every reason, and a user gets the reasons
     /// about itself.
-    pub(super) fn is_told_to(&self, caller: &Caller) -> bool {
+    pub(super) fn may_be_disclosed_to(&self, caller: &Caller) -> bool {
         let is_own = match self {
             DenyReasonRef::Banned(sanction) | DenyReasonRef::Muted(sanction) => sanction.user == caller.subject,
             DenyReasonRef::ShutOut(user) => *user == caller.subject,
@@ -143,7 +146,7 @@ impl DenyReasonRef<'_> {
     }
 
     /// Returns the part of the requested pattern that the reason is about, or `None` if it is about the whole.
-    pub(super) fn part(&self) -> Option<&Pattern> {
+    pub(super) fn denied_part(&self) -> Option<&Pattern> {
         match self {
             DenyReasonRef::UnknownConversation(part)
             | DenyReasonRef::Rule(_, part)
@@ -158,7 +161,7 @@ impl DenyReasonRef<'_> {
     }
 
     /// Makes the denial for the query that has this reason.
-    pub(super) fn denial(self, question: &AccessQuery<'_, '_>) -> Box<Denial> {
+    pub(super) fn into_denial(self, question: &AccessQuery<'_, '_>) -> Box<Denial> {
         let copy = |Sanction { user, scope, reason, origin, .. }: &Sanction| {
             (user.clone(), scope.clone(), reason.clone(), origin.clone())
         };
@@ -175,33 +178,35 @@ impl DenyReasonRef<'_> {
                 let (user, scope, reason, origin) = copy(mute);
                 DenyReason::Muted { user, scope, reason, origin }
             }
-            DenyReasonRef::TargetBlocks(user) => DenyReason::TargetBlocks { user },
-            DenyReasonRef::ShutOut(user) => DenyReason::ShutOut { user: user.to_owned() },
-            DenyReasonRef::TargetShutOut(user) => DenyReason::TargetShutOut { user },
+            DenyReasonRef::TargetBlocks(user) => DenyReason::TargetBlocksConversation { user },
+            DenyReasonRef::ShutOut(user) => DenyReason::BlockedByConversation { user: user.to_owned() },
+            DenyReasonRef::TargetShutOut(user) => DenyReason::TargetBlockedByConversation { user },
             DenyReasonRef::UnknownConversation(part) => {
-                let conversation = part.or_else(|| question.scene.conversation.cloned());
+                let conversation = part.or_else(|| question.scope.conversation.cloned());
                 return Box::new(Denial {
-                    cause: DenyReason::UnknownConversation,
+                    reason: DenyReason::UnknownConversation,
                     action: question.action,
                     conversation,
                 });
             }
             DenyReasonRef::Rule(rule, part) => {
-                let spoiler = part.filter(|part| is_named(question.case(), rule, part)).map(|part| part.to_string());
+                let spoiler =
+                    part.filter(|part| names_part(question.context(), rule, part)).map(|part| part.to_string());
                 DenyReason::Rule { id: rule.id.clone(), reason: rule.reason.clone(), spoiler }
             }
             DenyReasonRef::NothingMatched(part) => {
-                DenyReason::NothingMatched { nearest: nearest(question, part.as_ref()) }
+                DenyReason::NoRuleMatched { nearest: nearest_rule(question, part.as_ref()) }
             }
         };
-        Box::new(Denial { cause, action: question.action, conversation: question.scene.conversation.cloned() })
+        Box::new(Denial { reason: cause, action: question.action, conversation: question.scope.conversation.cloned() })
     }
 }
 
 /// Returns whether the rule names the part. If not, the part is only an example of what a placeholder without a value
 /// matches.
-fn is_named(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
-    let names = |template| case.filled(Effect::Allow, template, part).is_some_and(|named| named.holds_throughout(part));
+fn names_part(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
+    let names =
+        |template| case.fill_template(Effect::Allow, template, part).is_some_and(|named| named.applies_to_all(part));
     rule.conversations.as_deref().is_none_or(|templates| templates.iter().any(names))
 }
 
@@ -209,29 +214,29 @@ fn is_named(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
 ///
 /// A user gets a reason about another user only if nothing else denies the query. So a user who could not act for
 /// another user anyway learns nothing about that user.
-pub(super) fn decide_one<'a>(
+pub(super) fn decide_query<'a>(
     question: &AccessQuery<'_, 'a>,
     rules: &mut Vec<&'a Rule>,
 ) -> Result<(), DenyReasonRef<'a>> {
-    let caller = question.case().caller;
-    match standing_in_the_way(question) {
-        Some(obstacle) if obstacle.is_told_to(caller) => Err(obstacle),
-        Some(obstacle) => by_rules(question, &mut Vec::new()).and(Err(obstacle)),
-        None => by_rules(question, rules),
+    let caller = question.context().caller;
+    match find_denying_entry(question) {
+        Some(obstacle) if obstacle.may_be_disclosed_to(caller) => Err(obstacle),
+        Some(obstacle) => decide_by_rules(question, &mut Vec::new()).and(Err(obstacle)),
+        None => decide_by_rules(question, rules),
     }
 }
 
 /// Decides a query by the rules, in every part. Deny rules are evaluated before allow rules. Rules never allow a part
 /// whose conversation does not exist.
-fn by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
-    let policy = question.case().policy;
-    let is_unknown = |part: &AccessQuery<'_, '_>| part.scene.told().is_some_and(|told| !told.is_known());
+fn decide_by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
+    let policy = question.context().policy;
+    let is_unknown = |part: &AccessQuery<'_, '_>| part.scope.facts().is_some_and(|told| !told.exists());
     if let Some(part) = question.in_parts().find(is_unknown) {
-        return Err(DenyReasonRef::UnknownConversation(spoiler(question, &part)));
+        return Err(DenyReasonRef::UnknownConversation(part_if_not_whole(question, &part)));
     }
     for rule in policy.rules(Effect::Deny, question.action) {
         if let Some(part) = question.in_parts().find(|part| all_hold(rule, part)) {
-            return Err(DenyReasonRef::Rule(rule, spoiler(question, &part)));
+            return Err(DenyReasonRef::Rule(rule, part_if_not_whole(question, &part)));
         }
     }
     let noted = rules.len();
@@ -239,57 +244,57 @@ fn by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Re
         let mut allowing = policy.rules(Effect::Allow, question.action);
         let Some(rule) = allowing.find(|rule| all_hold(rule, &part)) else {
             rules.truncate(noted);
-            return Err(DenyReasonRef::NothingMatched(spoiler(question, &part)));
+            return Err(DenyReasonRef::NothingMatched(part_if_not_whole(question, &part)));
         };
-        note(rules, rule);
+        add_rule(rules, rule);
     }
     Ok(())
 }
 
 /// Returns the part, or `None` if the part is the whole pattern.
-fn spoiler(question: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) -> Option<Pattern> {
-    part.scene.conversation.filter(|place| Some(*place) != question.scene.conversation).cloned()
+fn part_if_not_whole(question: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) -> Option<Pattern> {
+    part.scope.conversation.filter(|place| Some(*place) != question.scope.conversation).cloned()
 }
 
 /// Returns the reason if an entry denies the query. Rules cannot override this. The order is: bans, mutes, blocks by
 /// the conversation, blocks by a target.
-pub(super) fn standing_in_the_way<'a>(question: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
-    let (case, place) = (question.case(), question.scene.conversation);
-    if let Some(ban) = question.scene.ban() {
+pub(super) fn find_denying_entry<'a>(question: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
+    let (case, place) = (question.context(), question.scope.conversation);
+    if let Some(ban) = question.scope.ban() {
         return Some(DenyReasonRef::Banned(ban));
     }
     let mut targets = question.targets.iter();
-    if ADDING.contains(question.action)
+    if ADDING_ACTIONS.contains(question.action)
         && let Some(ban) = targets.clone().find_map(|target| case.ban(target, place))
     {
         return Some(DenyReasonRef::TargetBanned(ban));
     }
     if ActionSet::SENDING.contains(question.action)
-        && let Some(mute) = question.scene.mute()
+        && let Some(mute) = question.scope.find_mute()
     {
         return Some(DenyReasonRef::Muted(mute));
     }
-    let told = question.scene.told();
-    let client = &case.ask.client;
-    if question.action == Action::Join && told.is_some_and(|told| told.shuts_out(client)) {
+    let told = question.scope.facts();
+    let client = &case.request.client;
+    if question.action == Action::Join && told.is_some_and(|told| told.has_blocked(client)) {
         return Some(DenyReasonRef::ShutOut(client));
     }
     let place = place.filter(|_| question.action == Action::Invite)?;
-    if let Some(target) = targets.clone().find(|target| told.is_some_and(|told| told.shuts_out(target))) {
+    if let Some(target) = targets.clone().find(|target| told.is_some_and(|told| told.has_blocked(target))) {
         return Some(DenyReasonRef::TargetShutOut(target.clone()));
     }
-    targets.find(|target| blocks(case, target, place)).map(|target| DenyReasonRef::TargetBlocks(target.clone()))
+    targets.find(|target| has_blocked(case, target, place)).map(|target| DenyReasonRef::TargetBlocks(target.clone()))
 }
 
-fn blocks(case: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
-    case.entries(target, Some(place))
+fn has_blocked(case: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
+    case.entries_about(target, Some(place))
         .any(|entry| matches!(entry, UserEntry::Block(block) if block.conversation.overlaps(place)))
 }
 
 /// Returns the allow rule that was closest to a match. Rules for this caller and app come before other rules. Among
 /// them, the rule with the fewest unmet conditions wins, then the first by id.
-fn nearest(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
-    let rules = question.case().policy.rules(Effect::Allow, question.action);
+fn nearest_rule(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
+    let rules = question.context().policy.rules(Effect::Allow, question.action);
     let near = rules.map(|rule| (rule, condition::misses(rule, question, part)));
     let (rule, misses) = near.min_by_key(|(rule, misses)| {
         let for_others = misses.iter().any(|miss| condition::FOR_WHOM.contains(&miss.condition));
@@ -299,6 +304,6 @@ fn nearest(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<Nea
         id: rule.id.clone(),
         reason: rule.reason.clone(),
         spoiler: part.map(ToString::to_string),
-        misses: misses.into_iter().map(|miss| miss.needed).collect(),
+        unmet_conditions: misses.into_iter().map(|miss| miss.needed).collect(),
     })
 }

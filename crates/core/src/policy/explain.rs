@@ -2,10 +2,10 @@
 
 use super::access_query::{AccessQuery, EvalContext, ScopeContext};
 use super::condition::{self, UnmetCondition};
-use super::decision::{Denial, at_run_time};
+use super::decision::{Denial, describe_author};
 use super::effective_role::DecisionData;
 use super::entry_index::UserEntry;
-use super::evaluate::{ADDING, DenyReasonRef, decide_one};
+use super::evaluate::{ADDING_ACTIONS, DenyReasonRef, decide_query};
 use super::rule::{Effect, Sanction};
 use super::{Policy, Rule};
 use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
@@ -35,7 +35,7 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsideredEntry {
     /// Whether the entry denies the action.
-    pub counts: bool,
+    pub denies: bool,
     /// The user and the scope. If the entry does not deny the action, also the reason why not.
     pub sentence: String,
 }
@@ -50,13 +50,13 @@ pub struct RuleExplanation {
     /// Whether the rule is about this action. If not, its conditions are not evaluated.
     pub applies: bool,
     /// The unmet conditions. If there are none and the rule is about the action, the rule matches.
-    pub misses: Vec<UnmetCondition>,
+    pub unmet_conditions: Vec<UnmetCondition>,
 }
 
 impl RuleExplanation {
     /// Returns whether the rule matches.
     pub fn matches(&self) -> bool {
-        self.applies && self.misses.is_empty()
+        self.applies && self.unmet_conditions.is_empty()
     }
 }
 
@@ -70,15 +70,15 @@ impl Policy {
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
-        let case = EvalContext { policy: self, facts, caller, ask, now };
-        let needs = ask.needs.iter().map(|RequiredAction { action, conversation, targets }| {
+        let case = EvalContext { policy: self, facts, caller, request: ask, now };
+        let needs = ask.required_actions.iter().map(|RequiredAction { action, conversation, targets }| {
             let scene = ScopeContext::new(case, conversation.as_ref());
-            explain_one(&AccessQuery { scene: &scene, parts: &scene.split(), action: *action, targets }, true)
+            explain_one(&AccessQuery { scope: &scene, parts: &scene.split(), action: *action, targets }, true)
         });
-        let wants = ask.wants.iter().flat_map(|RequestedGrant { resource, operations }| {
+        let wants = ask.requested_grants.iter().flat_map(|RequestedGrant { resource, operations }| {
             operations.iter().map(move |action| {
                 let scene = ScopeContext::new(case, Some(resource));
-                explain_one(&AccessQuery { scene: &scene, parts: &scene.split(), action, targets: &[] }, false)
+                explain_one(&AccessQuery { scope: &scene, parts: &scene.split(), action, targets: &[] }, false)
             })
         });
         needs.chain(wants).collect()
@@ -87,19 +87,19 @@ impl Policy {
 
 fn explain_one(question: &AccessQuery<'_, '_>, required: bool) -> Explanation {
     let mut allowing = Vec::new();
-    let outcome = decide_one(question, &mut allowing);
-    let part = outcome.as_ref().err().and_then(DenyReasonRef::part).cloned();
-    let rules = question.case().policy.document().rules.iter();
+    let outcome = decide_query(question, &mut allowing);
+    let part = outcome.as_ref().err().and_then(DenyReasonRef::denied_part).cloned();
+    let rules = question.context().policy.document().rules.iter();
     Explanation {
         action: question.action,
-        conversation: question.scene.conversation.cloned(),
+        conversation: question.scope.conversation.cloned(),
         required,
-        standings: standings(question),
-        considered: considered(question),
+        standings: roles(question),
+        considered: entries(question),
         rules: rules.map(|rule| explain_rule(rule, question, part.as_ref())).collect(),
         outcome: match outcome {
             Ok(()) => Ok(allowing.iter().map(|rule| rule.id.clone()).collect()),
-            Err(obstacle) => Err(obstacle.denial(question)),
+            Err(obstacle) => Err(obstacle.into_denial(question)),
         },
     }
 }
@@ -107,114 +107,120 @@ fn explain_one(question: &AccessQuery<'_, '_>, required: bool) -> Explanation {
 fn explain_rule(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> RuleExplanation {
     let applies = rule.actions.contains(question.action);
     let misses = if applies { condition::misses(rule, question, part) } else { Vec::new() };
-    RuleExplanation { id: rule.id.clone(), effect: rule.effect, applies, misses }
+    RuleExplanation { id: rule.id.clone(), effect: rule.effect, applies, unmet_conditions: misses }
 }
 
-fn standings(question: &AccessQuery<'_, '_>) -> Vec<String> {
-    let (case, scene) = (question.case(), question.scene);
-    let ladder = &case.policy.document().ladder;
-    let (caller, client) = (case.caller, &case.ask.client);
-    let describe = |person| scene.standing(person).describe(ladder);
+fn roles(question: &AccessQuery<'_, '_>) -> Vec<String> {
+    let (case, scene) = (question.context(), question.scope);
+    let ladder = &case.policy.document().role_hierarchy;
+    let (caller, client) = (case.caller, &case.request.client);
+    let describe = |person| scene.roles_in_scope(person).describe(ladder);
     let mut lines = Vec::new();
     if !client.is_empty() {
         lines.push(format!("{client} {}", describe(case.client())));
     }
-    if !caller.is(client) {
+    if !caller.is_client(client) {
         let kind = caller.kind.as_str();
-        lines.push(format!("{} (the calling {kind}) {}", caller.subject, describe(case.calling())));
+        lines.push(format!("{} (the calling {kind}) {}", caller.subject, describe(case.caller_query())));
     }
     let targets = question.targets.iter();
-    lines.extend(targets.map(|target| format!("{target} {}", describe(case.person(target, &[])))));
+    lines.extend(targets.map(|target| format!("{target} {}", describe(case.role_query(target, &[])))));
     lines
 }
 
 /// Returns the bans, mutes and blocks of the caller, the client and the targets, and whether each denies the action.
-fn considered(question: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
-    let case = question.case();
-    let place = question.scene.conversation;
+fn entries(question: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
+    let case = question.context();
+    let place = question.scope.conversation;
     let targets = question.targets.iter().map(String::as_str);
-    let people = question.scene.actors().map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
-    let entries = people.flat_map(|(name, target)| case.entries(name, place).map(move |entry| (name, target, entry)));
+    let people = question.scope.actors().map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
+    let entries =
+        people.flat_map(|(name, target)| case.entries_about(name, place).map(move |entry| (name, target, entry)));
     let mut considered: Vec<ConsideredEntry> = Vec::new();
-    for entry in entries.filter_map(|(name, target, entry)| consider(question, name, target, entry)) {
+    for entry in entries.filter_map(|(name, target, entry)| explain_entry(question, name, target, entry)) {
         // For a pattern, the lookup may return an entry more than once.
         if !considered.contains(&entry) {
             considered.push(entry);
         }
     }
-    considered.extend(shut_out(question));
+    considered.extend(blocked_by_conversation(question));
     considered
 }
 
 /// Returns the client and the targets if the conversation has blocked them.
-fn shut_out(question: &AccessQuery<'_, '_>) -> impl Iterator<Item = ConsideredEntry> {
-    let client = &question.case().ask.client;
-    let told = question.scene.told();
+fn blocked_by_conversation(question: &AccessQuery<'_, '_>) -> impl Iterator<Item = ConsideredEntry> {
+    let client = &question.context().request.client;
+    let told = question.scope.facts();
     let parts = std::iter::once((client, Action::Join)).chain(question.targets.iter().map(|one| (one, Action::Invite)));
-    let shut_out = parts.filter(move |(user, _)| told.is_some_and(|told| told.shuts_out(user)));
+    let shut_out = parts.filter(move |(user, _)| told.is_some_and(|told| told.has_blocked(user)));
     shut_out.map(|(user, entry)| {
         let counts = question.action == entry;
-        let flaw = if counts { String::new() } else { format!("; {}", beside(question.action)) };
-        ConsideredEntry { counts, sentence: format!("{user} is blocked there by the facts{flaw}") }
+        let flaw = if counts { String::new() } else { format!("; {}", not_affected(question.action)) };
+        ConsideredEntry { denies: counts, sentence: format!("{user} is blocked there by the facts{flaw}") }
     })
 }
 
-fn consider(question: &AccessQuery<'_, '_>, name: &str, target: bool, entry: &UserEntry) -> Option<ConsideredEntry> {
+fn explain_entry(
+    question: &AccessQuery<'_, '_>,
+    name: &str,
+    target: bool,
+    entry: &UserEntry,
+) -> Option<ConsideredEntry> {
     let action = question.action;
     let (sentence, flaw) = match entry {
         UserEntry::Ban(ban) => {
-            let bears = !target || ADDING.contains(action);
-            (sanctioned(name, "banned", ban), flaw(question, ban, target, bears))
+            let can_deny = !target || ADDING_ACTIONS.contains(action);
+            (describe_sanction(name, "banned", ban), why_not_effective(question, ban, target, can_deny))
         }
         UserEntry::Mute(mute) => {
             let bears = !target && ActionSet::SENDING.contains(action);
-            (sanctioned(name, "muted", mute), flaw(question, mute, target, bears))
+            (describe_sanction(name, "muted", mute), why_not_effective(question, mute, target, bears))
         }
         UserEntry::Block(block) => {
-            let here = question.scene.conversation.is_some_and(|place| block.conversation.overlaps(place));
+            let here = question.scope.conversation.is_some_and(|place| block.conversation.overlaps(place));
             let bears = target && action == Action::Invite;
             let flaw = if !bears {
-                Some(beside(action))
+                Some(not_affected(action))
             } else if here {
                 None
             } else {
-                Some(ELSEWHERE.to_owned())
+                Some(OTHER_CONVERSATION.to_owned())
             };
-            let by = at_run_time(&block.origin);
+            let by = describe_author(&block.origin);
             (format!("{name} does not want to be added to {}{by}", block.conversation), flaw)
         }
         UserEntry::Role(_) => return None,
     };
     let counts = flaw.is_none();
     let sentence = flaw.map_or_else(|| sentence.clone(), |flaw| format!("{sentence}; {flaw}"));
-    Some(ConsideredEntry { counts, sentence })
+    Some(ConsideredEntry { denies: counts, sentence })
 }
 
-const ELSEWHERE: &str = "this is about other conversations";
+const OTHER_CONVERSATION: &str = "this is about other conversations";
 
-fn beside(action: Action) -> String {
+fn not_affected(action: Action) -> String {
     format!("this does not affect {action}")
 }
 
 /// Returns the reason why a ban or mute does not deny the action, or `None` if it denies the action. `bears` says
 /// whether this type of sanction can deny the action for a person in this position (actor or target).
-fn flaw(question: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
-    let case = question.case();
+fn why_not_effective(question: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
+    let case = question.context();
     if sanction.until.is_some_and(|until| until <= case.now) {
         return Some("this has ended".to_owned());
     }
     if !bears {
-        return Some(beside(question.action));
+        return Some(not_affected(question.action));
     }
-    if !target && !question.scene.is_meant(&sanction.user, sanction) {
+    if !target && !question.scope.applies_to_actor(&sanction.user, sanction) {
         return Some("this is about a user with this name, not about the service".to_owned());
     }
-    (!case.counts(sanction, question.scene.conversation)).then(|| ELSEWHERE.to_owned())
+    (!case.is_in_force(sanction, question.scope.conversation)).then(|| OTHER_CONVERSATION.to_owned())
 }
 
-fn sanctioned(name: &str, word: &str, Sanction { scope, until, reason, origin, .. }: &Sanction) -> String {
+fn describe_sanction(name: &str, word: &str, Sanction { scope, until, reason, origin, .. }: &Sanction) -> String {
     let place = if *scope == Pattern::Everything { String::new() } else { format!(" in {scope}") };
     let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
     let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    format!("{name} is {word}{place}{until}{reason}{}", at_run_time(origin))
+    format!("{name} is {word}{place}{until}{reason}{}", describe_author(origin))
 }

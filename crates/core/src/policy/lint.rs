@@ -40,7 +40,7 @@ pub enum LintLocation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LintWarning {
     /// The part of the policy that the warning is about.
-    pub about: LintLocation,
+    pub location: LintLocation,
     /// The mistake, and how to correct it.
     pub message: String,
 }
@@ -48,17 +48,17 @@ pub struct LintWarning {
 /// Returns all warnings about a policy for these apps at this time, in the order of the file's sections.
 pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<LintWarning> {
     let mut warnings = Vec::new();
-    let mut warn = |about, message: String| warnings.push(LintWarning { about, message });
+    let mut warn = |about, message: String| warnings.push(LintWarning { location: about, message });
     for (index, rule) in document.rules.iter().enumerate() {
         let never = never_matches(rule, apps);
-        let pointless = || pointless(document, index);
+        let pointless = || redundant_rule(document, index);
         if let Some(message) = never.or_else(pointless) {
             warn(LintLocation::Rule(index), message);
         }
-        if let Some(message) = moderators::misjudged(rule) {
+        if let Some(message) = moderators::lint_moderation_rule(rule) {
             warn(LintLocation::Rule(index), message);
         }
-        if let Some(message) = placeholders::may_lack_a_value(rule) {
+        if let Some(message) = placeholders::lint_placeholders(rule) {
             warn(LintLocation::Rule(index), message);
         }
     }
@@ -72,15 +72,15 @@ pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<Lin
 }
 
 /// Returns the vendors that the rule can apply to.
-fn vendors(named: Option<&[String]>, apps: &[LintApp]) -> Vec<Vendor> {
+fn possible_vendors(named: Option<&[String]>, apps: &[LintApp]) -> Vec<Vendor> {
     let meant = apps.iter().filter(|app| named.is_none_or(|names| names.contains(&app.name)));
     meant.map(|app| app.vendor).collect()
 }
 
 fn never_matches(rule: &Rule, apps: &[LintApp]) -> Option<String> {
-    let vendors = vendors(rule.apps.as_deref(), apps);
+    let vendors = possible_vendors(rule.apps.as_deref(), apps);
     let possible: ActionSet =
-        rule.actions.iter().filter(|action| vendors.iter().any(|vendor| has(*vendor, *action))).collect();
+        rule.actions.iter().filter(|action| vendors.iter().any(|vendor| vendor_has_action(*vendor, *action))).collect();
     let never = |why: String| Some(format!("this rule can never match: {why}"));
     if possible.is_empty() {
         let words: Vec<_> = rule.actions.iter().map(Action::as_str).collect();
@@ -97,11 +97,11 @@ fn never_matches(rule: &Rule, apps: &[LintApp]) -> Option<String> {
     if rule.targets.is_some() && possible.iter().all(|action| !has_targets(action)) {
         return never(format!("it has `targets`, but {} has no targets", words()));
     }
-    never_by_people(rule).and_then(never)
+    conflicting_conditions(rule).and_then(never)
 }
 
 /// Returns the reason why conditions on the caller, the client and the targets exclude each other.
-fn never_by_people(rule: &Rule) -> Option<String> {
+fn conflicting_conditions(rule: &Rule) -> Option<String> {
     let only = |kind| rule.callers.as_deref().is_some_and(|callers| callers == [kind]);
     if rule.client() == ClientCondition::Itself && (only(CallerKind::Service) || rule.services.is_some()) {
         return Some("a service is never the client; write `client = \"any\"`".to_owned());
@@ -120,7 +120,7 @@ fn never_by_people(rule: &Rule) -> Option<String> {
 }
 
 /// Returns a warning if another rule already decides everything that this rule decides.
-fn pointless(document: &PolicyDocument, index: usize) -> Option<String> {
+fn redundant_rule(document: &PolicyDocument, index: usize) -> Option<String> {
     let rule = &document.rules[index];
     let mut others = document.rules.iter().enumerate().filter(|(other, _)| *other != index);
     others.find_map(|(other_index, other)| {
@@ -145,22 +145,22 @@ fn pointless(document: &PolicyDocument, index: usize) -> Option<String> {
 fn includes(other: &Rule, rule: &Rule) -> bool {
     let anyone = other.effect == Effect::Deny || other.caller_roles.is_some();
     other.actions.contains_all(rule.actions)
-        && subset(rule.callers.as_deref(), other.callers.as_deref())
-        && subset(rule.services.as_deref(), other.services.as_deref())
-        && subset(rule.authenticators.as_deref(), other.authenticators.as_deref())
-        && subset(rule.apps.as_deref(), other.apps.as_deref())
-        && subset(rule.roles.as_deref(), other.roles.as_deref())
-        && subset(rule.caller_roles.as_deref(), other.caller_roles.as_deref())
-        && subset(rule.kinds.as_deref(), other.kinds.as_deref())
+        && is_subset(rule.callers.as_deref(), other.callers.as_deref())
+        && is_subset(rule.services.as_deref(), other.services.as_deref())
+        && is_subset(rule.authenticators.as_deref(), other.authenticators.as_deref())
+        && is_subset(rule.apps.as_deref(), other.apps.as_deref())
+        && is_subset(rule.roles.as_deref(), other.roles.as_deref())
+        && is_subset(rule.caller_roles.as_deref(), other.caller_roles.as_deref())
+        && is_subset(rule.kinds.as_deref(), other.kinds.as_deref())
         && (other.client() == rule.client() || other.client() == ClientCondition::Anyone && anyone)
-        && (other.targets.is_none() || other.targets == rule.targets || both_others(other, rule))
+        && (other.targets.is_none() || other.targets == rule.targets || is_outranked_within_others(other, rule))
         && other.max_members.is_none_or(|max| rule.max_members.is_some_and(|own| own <= max))
         && other.claims.iter().all(|claim| rule.claims.contains(claim))
         && conversations_included(other, rule)
 }
 
 /// Returns whether `other` is for other users and `rule` for outranked users, who are always other users.
-fn both_others(other: &Rule, rule: &Rule) -> bool {
+fn is_outranked_within_others(other: &Rule, rule: &Rule) -> bool {
     other.targets == Some(TargetCondition::Others) && rule.targets == Some(TargetCondition::Outranked)
 }
 
@@ -180,7 +180,7 @@ fn conversations_included(other: &Rule, rule: &Rule) -> bool {
 }
 
 /// Returns whether `inner` is a subset of `outer`. A missing condition includes everything.
-fn subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
+fn is_subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
     match (inner, outer) {
         (_, None) => true,
         (None, Some(_)) => false,
@@ -220,42 +220,42 @@ fn login_without_create(document: &PolicyDocument, app: &LintApp) -> Option<Stri
 fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: &mut impl FnMut(LintLocation, String)) {
     let entries = &document.entries;
     for (index, conversation) in entries.conversations.iter().enumerate() {
-        if conversation.people.is_empty() && conversation.kind == ConversationKind::by_id(&conversation.id) {
+        if conversation.members.is_empty() && conversation.kind == ConversationKind::from_id(&conversation.id) {
             let kind = conversation.kind;
             warn(
                 LintLocation::Conversation(index),
                 format!("this entry has no effect: it names no users, and the kind is {kind} without it too"),
             );
         } else if let Some(why) =
-            out_of_reach(&Pattern::Exact(conversation.id.clone()), conversation.app.as_deref(), apps)
+            unreachable_scope(&Pattern::Exact(conversation.id.clone()), conversation.app.as_deref(), apps)
         {
             warn(LintLocation::Conversation(index), why);
         }
     }
-    for index in outdone(&entries.bindings) {
+    for index in weaker_bindings(&entries.bindings) {
         let message = "this binding has no effect: another binding gives this user a stronger role in the same scope";
         warn(LintLocation::Binding(index), message.to_owned());
     }
     for (index, binding) in entries.bindings.iter().enumerate() {
-        if let Some(why) = out_of_reach(&binding.scope, binding.app.as_deref(), apps) {
+        if let Some(why) = unreachable_scope(&binding.scope, binding.app.as_deref(), apps) {
             warn(LintLocation::Binding(index), why);
         }
     }
     lint_sanctions(&entries.bans, apps, now, &mut |index, message| warn(LintLocation::Ban(index), message));
     lint_sanctions(&entries.mutes, apps, now, &mut |index, message| warn(LintLocation::Mute(index), message));
     for (index, mute) in entries.mutes.iter().enumerate() {
-        if !at(Vendor::Ably, mute.app.as_deref(), apps) {
+        if !is_for_vendor(Vendor::Ably, mute.app.as_deref(), apps) {
             let message =
                 "this mute has no effect: mutes only deny Ably's sending operations, but it is for no Ably app";
             warn(LintLocation::Mute(index), message.to_owned());
         }
     }
     for (index, block) in entries.blocks.iter().enumerate() {
-        if !at(Vendor::LeanCloud, block.app.as_deref(), apps) {
+        if !is_for_vendor(Vendor::LeanCloud, block.app.as_deref(), apps) {
             let message =
                 "this block has no effect: blocks only deny LeanCloud invites, but it is for no LeanCloud app";
             warn(LintLocation::Block(index), message.to_owned());
-        } else if let Some(why) = out_of_reach(&block.conversation, block.app.as_deref(), apps) {
+        } else if let Some(why) = unreachable_scope(&block.conversation, block.app.as_deref(), apps) {
             warn(LintLocation::Block(index), why);
         }
     }
@@ -265,17 +265,17 @@ fn lint_sanctions(sanctions: &[Sanction], apps: &[LintApp], now: Millis, warn: &
     for (index, sanction) in sanctions.iter().enumerate() {
         if let Some(until) = sanction.until.filter(|until| *until <= now) {
             warn(index, format!("this entry ended at {until} and has no effect; remove it or give it a later `until`"));
-        } else if let Some(why) = out_of_reach(&sanction.scope, sanction.app.as_deref(), apps) {
+        } else if let Some(why) = unreachable_scope(&sanction.scope, sanction.app.as_deref(), apps) {
             warn(index, why);
         }
     }
-    for index in repeated(sanctions) {
+    for index in included_sanctions(sanctions) {
         warn(index, "this entry has no effect: another entry for this user includes its scope and its time".to_owned());
     }
 }
 
 /// Returns the bindings whose user has a stronger binding in the same scope.
-fn outdone(bindings: &[BindingEntry]) -> Vec<usize> {
+fn weaker_bindings(bindings: &[BindingEntry]) -> Vec<usize> {
     let place = |binding: &'_ BindingEntry| (binding.user.clone(), binding.scope.clone(), binding.app.clone());
     let mut strongest = HashMap::new();
     for binding in bindings {
@@ -287,7 +287,7 @@ fn outdone(bindings: &[BindingEntry]) -> Vec<usize> {
 }
 
 /// Returns the sanctions that another sanction of the same user includes. Users with many sanctions are skipped.
-fn repeated(sanctions: &[Sanction]) -> Vec<usize> {
+fn included_sanctions(sanctions: &[Sanction]) -> Vec<usize> {
     let mut of_user: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, sanction) in sanctions.iter().enumerate() {
         of_user.entry(&sanction.user).or_default().push(index);
@@ -314,22 +314,22 @@ fn repeated(sanctions: &[Sanction]) -> Vec<usize> {
 }
 
 /// Returns whether an entry is for an app of this vendor.
-fn at(vendor: Vendor, named: Option<&str>, apps: &[LintApp]) -> bool {
+fn is_for_vendor(vendor: Vendor, named: Option<&str>, apps: &[LintApp]) -> bool {
     apps.iter().any(|app| app.vendor == vendor && named.is_none_or(|name| *name == *app.name))
 }
 
 /// Returns the reason why no request of the entry's apps can be about this scope.
-fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Option<String> {
+fn unreachable_scope(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Option<String> {
     let leancloud = match scope {
-        Pattern::Under(prefix) => prefix == "_tmp:",
+        Pattern::Namespace(prefix) => prefix == "_tmp:",
         Pattern::Exact(name) => !name.strip_prefix("_tmp:").unwrap_or(name).contains(':'),
         Pattern::Everything => true,
     };
     let reached = *scope == Pattern::Everything
-        || at(Vendor::Ably, named, apps)
-        || leancloud && at(Vendor::LeanCloud, named, apps);
+        || is_for_vendor(Vendor::Ably, named, apps)
+        || leancloud && is_for_vendor(Vendor::LeanCloud, named, apps);
     (!reached).then(|| {
-        let which = if at(Vendor::LeanCloud, named, apps) {
+        let which = if is_for_vendor(Vendor::LeanCloud, named, apps) {
             "a LeanCloud conversation's id has no `:`, except in `_tmp:`"
         } else {
             "TalkJS requests have no conversation"
@@ -338,7 +338,7 @@ fn out_of_reach(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Optio
     })
 }
 
-fn has(vendor: Vendor, action: Action) -> bool {
+fn vendor_has_action(vendor: Vendor, action: Action) -> bool {
     match action {
         // Moderation keeps blocks by users for every vendor, even if the vendor does not use them.
         Action::Login | Action::BlockConversation | Action::UnblockConversation => true,

@@ -23,7 +23,7 @@ mod tests;
 
 pub use condition::UnmetCondition;
 pub use conversation_facts::{ConversationDetails, ConversationFacts};
-pub use decision::{Denial, DenyReason, NearestRule, Permit, operators_permit};
+pub use decision::{Denial, DenyReason, NearestRule, Permit, for_operator};
 pub use effective_role::DecisionData;
 pub use entry_index::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
 pub use evaluate::Denied;
@@ -51,7 +51,7 @@ impl Policy {
     /// Prepares a policy file for decisions.
     pub fn new(document: PolicyDocument) -> Policy {
         let register = EntryIndex::new(&document.entries);
-        let by_action = [Effect::Allow, Effect::Deny].map(|effect| index(&document.rules, effect));
+        let by_action = [Effect::Allow, Effect::Deny].map(|effect| rules_by_action(&document.rules, effect));
         Policy { document, register, by_action }
     }
 
@@ -61,7 +61,7 @@ impl Policy {
     }
 
     /// Returns the index of the policy file's entries about users and conversations.
-    pub fn register(&self) -> &EntryIndex {
+    pub fn entries(&self) -> &EntryIndex {
         &self.register
     }
 
@@ -73,7 +73,7 @@ impl Policy {
     }
 }
 
-fn index(rules: &[Rule], effect: Effect) -> Vec<Vec<usize>> {
+fn rules_by_action(rules: &[Rule], effect: Effect) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..rules.len()).filter(|index| rules[*index].effect == effect).collect();
     order.sort_by_key(|index| &rules[*index].id);
     let about =

@@ -10,7 +10,7 @@ use super::Policy;
 use super::access_query::{AccessQuery, EvalContext, ScopeContext};
 use super::condition::CONDITIONS;
 use super::effective_role::{DecisionData, EffectiveRole};
-use super::evaluate::{decide_one, standing_in_the_way};
+use super::evaluate::{decide_query, find_denying_entry};
 use super::rule::{Effect, Rule, TargetCondition};
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
@@ -43,22 +43,22 @@ impl Policy {
         now: Millis,
         bearing: FactsRelevance,
     ) -> BTreeSet<String> {
-        let case = EvalContext { policy: self, facts, caller, ask, now };
+        let case = EvalContext { policy: self, facts, caller, request: ask, now };
         let mut open = BTreeSet::new();
-        for RequiredAction { action, conversation, targets } in &ask.needs {
+        for RequiredAction { action, conversation, targets } in &ask.required_actions {
             let scene = ScopeContext::new(case, conversation.as_ref());
             let parts = scene.split();
-            let question = |targets| AccessQuery { scene: &scene, parts: &parts, action: *action, targets };
+            let question = |targets| AccessQuery { scope: &scene, parts: &parts, action: *action, targets };
             match apart(*action, targets).map(|targets| prospect(&question(targets), bearing)).max() {
                 None | Some(PartialDecision::Denied) => return BTreeSet::new(),
                 Some(PartialDecision::Allowed) => {}
                 Some(PartialDecision::Open) => open.extend(conversation.as_ref().and_then(name)),
             }
         }
-        for RequestedGrant { resource, operations } in &ask.wants {
+        for RequestedGrant { resource, operations } in &ask.requested_grants {
             let scene = ScopeContext::new(case, Some(resource));
             let parts = scene.split();
-            let question = |action| AccessQuery { scene: &scene, parts: &parts, action, targets: &[] };
+            let question = |action| AccessQuery { scope: &scene, parts: &parts, action, targets: &[] };
             if operations.iter().any(|action| prospect(&question(action), bearing) == PartialDecision::Open) {
                 open.extend(name(resource));
             }
@@ -77,18 +77,18 @@ fn apart(action: Action, targets: &[String]) -> impl Iterator<Item = &[String]> 
 
 /// Returns the name of the one conversation that `place` is or belongs to.
 fn name(place: &Pattern) -> Option<String> {
-    place.home().exact().map(str::to_owned)
+    place.home_conversation().exact().map(str::to_owned)
 }
 
 /// Returns whether `place` is or belongs to exactly one conversation. The facts server knows only single conversations.
 fn is_one(place: &Pattern) -> bool {
-    place.home().exact().is_some()
+    place.home_conversation().exact().is_some()
 }
 
 /// Evaluates a query without further facts.
 fn prospect(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> PartialDecision {
-    let caller = question.case().caller;
-    if standing_in_the_way(question).is_some_and(|obstacle| obstacle.is_told_to(caller)) {
+    let caller = question.context().caller;
+    if find_denying_entry(question).is_some_and(|obstacle| obstacle.may_be_disclosed_to(caller)) {
         return PartialDecision::Denied;
     }
     match in_all_parts(question) {
@@ -100,8 +100,8 @@ fn prospect(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> PartialD
 /// Evaluates the rules in every part. The facts server is never asked about a pattern that may contain several
 /// conversations, even if some of its parts are single conversations.
 fn in_all_parts(question: &AccessQuery<'_, '_>) -> PartialDecision {
-    if !question.scene.conversation.is_none_or(is_one) {
-        let is_allowed = decide_one(question, &mut Vec::new()).is_ok();
+    if !question.scope.conversation.is_none_or(is_one) {
+        let is_allowed = decide_query(question, &mut Vec::new()).is_ok();
         return if is_allowed { PartialDecision::Allowed } else { PartialDecision::Denied };
     }
     let mut parts: Vec<PartialDecision> = question.in_parts().map(|part| by_rules(&part)).collect();
@@ -114,7 +114,7 @@ fn in_all_parts(question: &AccessQuery<'_, '_>) -> PartialDecision {
 
 /// Evaluates the rules. Deny rules are evaluated before allow rules.
 fn by_rules(question: &AccessQuery<'_, '_>) -> PartialDecision {
-    let policy = question.case().policy;
+    let policy = question.context().policy;
     let denied = policy.rules(Effect::Deny, question.action).map(|rule| chance(rule, question)).max();
     let allowed = policy.rules(Effect::Allow, question.action).map(|rule| chance(rule, question)).max();
     match (denied.unwrap_or(Ternary::None), allowed.unwrap_or(Ternary::None)) {
@@ -147,18 +147,18 @@ fn chance(rule: &Rule, question: &AccessQuery<'_, '_>) -> Ternary {
 
 /// Returns whether facts could change the result of this condition.
 fn is_open(condition: &str, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let (scene, case) = (question.scene, question.case());
+    let (scene, case) = (question.scope, question.context());
     let Some(place) = scene.conversation.filter(|place| is_one(place)) else { return false };
     let is_user = case.caller.kind == CallerKind::User;
-    let open = |role: &EffectiveRole| !role.is_filed();
+    let open = |role: &EffectiveRole| !role.is_from_entries();
     match condition {
         "roles" => rule.roles.is_some() && open(scene.client()),
         "caller_roles" => rule.caller_roles.is_some() && is_user && open(scene.caller()),
-        "kinds" => rule.kinds.is_some() && case.facts.known_kind(place, &case.ask.app).is_none(),
+        "kinds" => rule.kinds.is_some() && case.facts.known_kind(place, &case.request.app).is_none(),
         "targets" => {
             let any = || question.targets.iter().any(|target| open(&scene.target(target)));
             let ranked = rule.targets == Some(TargetCondition::Outranked) && !question.targets.is_empty();
-            ranked && (open(scene.untokened_client()) || any())
+            ranked && (open(scene.client_without_token()) || any())
         }
         _ => false,
     }
@@ -166,7 +166,7 @@ fn is_open(condition: &str, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool
 
 /// Returns whether facts matter even if the rules allow the query.
 fn bears(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> bool {
-    if !question.scene.conversation.is_some_and(is_one) {
+    if !question.scope.conversation.is_some_and(is_one) {
         return false;
     }
     let enters = matches!(question.action, Action::Join | Action::Invite);
@@ -176,17 +176,18 @@ fn bears(question: &AccessQuery<'_, '_>, bearing: FactsRelevance) -> bool {
 
 /// Returns whether facts could change the client's role in the place or in its room. A token contains both roles.
 fn is_client_open(question: &AccessQuery<'_, '_>) -> bool {
-    let case = question.case();
-    let at_home = |place: &Pattern| case.facts.role(case.client(), &place.home());
-    !question.scene.client().is_filed() || question.scene.conversation.is_some_and(|place| !at_home(place).is_filed())
+    let case = question.context();
+    let at_home = |place: &Pattern| case.facts.role(case.client(), &place.home_conversation());
+    !question.scope.client().is_from_entries()
+        || question.scope.conversation.is_some_and(|place| !at_home(place).is_from_entries())
 }
 
 /// Returns whether facts could change the ranks that the limits on moderators compare, whatever the rules say. This
 /// includes the ranks of the authors of lifted bans and mutes. For a service that acts as itself, only the role that
 /// would be removed matters.
 fn ranks(question: &AccessQuery<'_, '_>) -> bool {
-    let (scene, client) = (question.scene, &question.case().ask.client);
-    let open = |user: &str| !scene.target(user).is_filed();
+    let (scene, client) = (question.scope, &question.context().request.client);
+    let open = |user: &str| !scene.target(user).is_from_entries();
     let of_targets = || question.targets.iter().any(|target| open(target));
     let of_authors = || authors(question).into_iter().any(open);
     match question.action {
@@ -197,9 +198,9 @@ fn ranks(question: &AccessQuery<'_, '_>) -> bool {
 }
 
 fn authors<'a>(question: &AccessQuery<'_, 'a>) -> BTreeSet<&'a str> {
-    let (case, conversation) = (question.case(), question.scene.conversation.cloned());
-    case.facts.authors(
-        &case.ask.app,
+    let (case, conversation) = (question.context(), question.scope.conversation.cloned());
+    case.facts.sanction_authors(
+        &case.request.app,
         &RequiredAction { action: question.action, conversation, targets: question.targets.to_vec() },
     )
 }

@@ -9,40 +9,40 @@ use std::collections::BTreeSet;
 
 use super::access_query::EvalContext;
 use super::effective_role::DecisionData;
-use super::entry_index::{UserEntry, homes};
+use super::entry_index::{UserEntry, rooms_outside};
 use super::rule::Effect;
 use crate::model::{ConversationKind, Pattern, Template, unqualified};
 
 /// Returns the parts of a pattern that these scopes make, without the pattern itself. Each part represents those of its
 /// names that no smaller part contains.
 pub(super) fn split<'s>(asked: &Pattern, scopes: impl IntoIterator<Item = &'s Pattern>) -> BTreeSet<Pattern> {
-    let named = scopes.into_iter().flat_map(named_by);
+    let named = scopes.into_iter().flat_map(scopes_named_by);
     named.filter(|part| part != asked && asked.covers(part)).collect()
 }
 
 /// Returns the scope, its conversation, and the channels of the conversation. For a scope with Ably's qualifier, also
 /// returns the name after the qualifier.
-fn named_by(scope: &Pattern) -> impl Iterator<Item = Pattern> + use<> {
+fn scopes_named_by(scope: &Pattern) -> impl Iterator<Item = Pattern> + use<> {
     let conversation = scope.room().or(scope.exact());
     let names = conversation.into_iter().flat_map(|name| BTreeSet::from([name, unqualified(name)]));
-    let parts = names.flat_map(|name| Pattern::Exact(name.to_owned()).affected());
+    let parts = names.flat_map(|name| Pattern::Exact(name.to_owned()).affected_patterns());
     let parts: Vec<Pattern> = parts.chain([scope.clone()]).collect();
     parts.into_iter()
 }
 
 /// Returns the parts of a pattern where the decision may differ from the rest of the pattern. A single name has no parts.
-pub(super) fn parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
+pub(super) fn find_parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
     if asked.exact().is_some() {
         return BTreeSet::new();
     }
     let rules = case.policy.document().rules.iter();
-    let rules: Vec<_> = rules.filter(|rule| rule.is_for_app(&case.ask.app)).collect();
+    let rules: Vec<_> = rules.filter(|rule| rule.is_for_app(&case.request.app)).collect();
     let has_kinds = rules.iter().any(|rule| rule.kinds.is_some());
     let mut scopes = role_scopes(case, asked);
     let mut open = Vec::new();
     for rule in rules {
         for template in rule.conversations.iter().flatten() {
-            match (rule.effect, case.filled(Effect::Allow, template, asked)) {
+            match (rule.effect, case.fill_template(Effect::Allow, template, asked)) {
                 // If no rule has `kinds`, an allow rule that covers the remaining names of a part covers the whole part.
                 // So allow rules make parts only if a rule has `kinds`.
                 (Effect::Allow, scope) => scopes.extend(scope.filter(|_| has_kinds)),
@@ -52,13 +52,13 @@ pub(super) fn parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern>
         }
     }
     if has_kinds {
-        scopes.push(Pattern::Under(ConversationKind::TEMPORARY_PREFIX.to_owned()));
+        scopes.push(Pattern::Namespace(ConversationKind::TEMPORARY_PREFIX.to_owned()));
     }
     let mut parts = split(asked, &scopes);
-    let open = OpenPattern { case, templates: &open, segment: &unnamed_segment(case, &scopes, &open) };
+    let open = OpenPattern { case, templates: &open, unnamed_segment: &unnamed_segment(case, &scopes, &open) };
     open.add_parts(asked, &mut parts);
     if has_kinds {
-        let kinds = PatternKinds { facts: case.facts, app: &case.ask.app, parts: &parts, open: &open };
+        let kinds = PatternKinds { facts: case.facts, app: &case.request.app, parts: &parts, open_templates: &open };
         let known = std::iter::once(asked).chain(&parts).flat_map(|part| kinds.examples(part));
         let known: Vec<Pattern> = known.collect();
         parts.extend(split(asked, &known));
@@ -71,7 +71,7 @@ struct OpenPattern<'a> {
     case: EvalContext<'a>,
     templates: &'a [&'a Template],
     /// A segment that no scope contains. It represents all such segments.
-    segment: &'a str,
+    unnamed_segment: &'a str,
 }
 
 impl OpenPattern<'_> {
@@ -79,7 +79,7 @@ impl OpenPattern<'_> {
     fn add_parts(&self, asked: &Pattern, parts: &mut BTreeSet<Pattern>) {
         loop {
             let wide = std::iter::once(asked).chain(&*parts).filter(|part| part.exact().is_none());
-            let scopes: Vec<Pattern> = wide.flat_map(|part| self.around(part)).collect();
+            let scopes: Vec<Pattern> = wide.flat_map(|part| self.patterns_around(part)).collect();
             let before = parts.len();
             parts.extend(split(asked, &scopes));
             if parts.len() == before {
@@ -90,16 +90,16 @@ impl OpenPattern<'_> {
 
     /// Returns the patterns that the templates match around a part: once with a segment that no scope contains, and
     /// once with the segment of a room's channels.
-    fn around(&self, part: &Pattern) -> impl Iterator<Item = Pattern> {
+    fn patterns_around(&self, part: &Pattern) -> impl Iterator<Item = Pattern> {
         self.templates.iter().flat_map(|template| {
-            let named_nowhere = self.case.filled_around(template, part, self.segment);
-            named_nowhere.into_iter().chain(self.case.filled(Effect::Deny, template, part))
+            let named_nowhere = self.case.fill_template_around(template, part, self.unnamed_segment);
+            named_nowhere.into_iter().chain(self.case.fill_template(Effect::Deny, template, part))
         })
     }
 
     /// Returns whether one of the templates overlaps a name.
-    fn touches(&self, template: &Template, name: &Pattern) -> bool {
-        self.case.filled(Effect::Deny, template, name).is_some_and(|scope| scope.overlaps(name))
+    fn overlaps_template(&self, template: &Template, name: &Pattern) -> bool {
+        self.case.fill_template(Effect::Deny, template, name).is_some_and(|scope| scope.overlaps(name))
     }
 }
 
@@ -107,8 +107,9 @@ impl OpenPattern<'_> {
 fn unnamed_segment(case: EvalContext<'_>, scopes: &[Pattern], templates: &[&Template]) -> String {
     let texts = || scopes.iter().map(Pattern::prefix).chain(templates.iter().map(|template| template.source()));
     let is_registered = |segment: &str| {
-        let mut places = templates.iter().filter_map(|one| case.filled_around(one, &Pattern::Everything, segment));
-        places.any(|place| case.facts.is_registered(&place, &case.ask.app))
+        let mut places =
+            templates.iter().filter_map(|one| case.fill_template_around(one, &Pattern::Everything, segment));
+        places.any(|place| case.facts.is_registered(&place, &case.request.app))
     };
     let mut segment = "any".to_owned();
     while texts().any(|text| text.split(':').any(|other| other == segment)) || is_registered(&segment) {
@@ -119,11 +120,11 @@ fn unnamed_segment(case: EvalContext<'_>, scopes: &[Pattern], templates: &[&Temp
 
 /// Returns the scopes of the roles of the caller, the client and the targets.
 fn role_scopes(case: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
-    let targets = case.ask.needs.iter().flat_map(|need| &need.targets).map(String::as_str);
-    let people: BTreeSet<&str> = targets.chain([case.caller.subject.as_str(), case.ask.client.as_str()]).collect();
-    let entries = people.into_iter().flat_map(|person| case.entries(person, Some(asked)));
+    let targets = case.request.required_actions.iter().flat_map(|need| &need.targets).map(String::as_str);
+    let people: BTreeSet<&str> = targets.chain([case.caller.subject.as_str(), case.request.client.as_str()]).collect();
+    let entries = people.into_iter().flat_map(|person| case.entries_about(person, Some(asked)));
     let filed = entries.filter(|entry| matches!(entry, UserEntry::Role(_))).map(UserEntry::scope);
-    let told = case.facts.told.iter().map(|told| &told.scope);
+    let told = case.facts.facts.iter().map(|told| &told.scope);
     let claimed = case.caller.bindings.iter().map(|(scope, _)| scope);
     filed.chain(told).chain(claimed).cloned().collect()
 }
@@ -133,26 +134,24 @@ struct PatternKinds<'a> {
     facts: DecisionData<'a>,
     app: &'a str,
     parts: &'a BTreeSet<Pattern>,
-    open: &'a OpenPattern<'a>,
+    open_templates: &'a OpenPattern<'a>,
 }
 
 impl PatternKinds<'_> {
     /// Returns, for each other kind, one known conversation that no smaller part contains, and one known conversation
     /// that each open template overlaps. Also returns the rooms outside the part whose channels are inside it.
     fn examples(&self, part: &Pattern) -> Vec<Pattern> {
-        if part.home().exact().is_some() {
+        if part.home_conversation().exact().is_some() {
             return Vec::new();
         }
-        let rooms = homes(part.prefix()).into_iter().flatten().map(|room| Pattern::Exact(room.to_owned()));
+        let rooms = rooms_outside(part.prefix()).into_iter().flatten().map(|room| Pattern::Exact(room.to_owned()));
         let rooms = rooms.filter(|room| self.facts.known_kind(room, self.app).is_some());
         let others = ConversationKind::ALL.into_iter().filter(|kind| *kind != self.facts.kind(part, self.app));
         let examples = others.flat_map(|kind| {
             let any = self.example(kind, part, |_| true);
-            let touched = self
-                .open
-                .templates
-                .iter()
-                .filter_map(move |template| self.example(kind, part, |name| self.open.touches(template, name)));
+            let touched = self.open_templates.templates.iter().filter_map(move |template| {
+                self.example(kind, part, |name| self.open_templates.overlaps_template(template, name))
+            });
             any.into_iter().chain(touched)
         });
         rooms.chain(examples).collect()
@@ -164,8 +163,8 @@ impl PatternKinds<'_> {
             let name = self.facts.next_of_kind(kind, self.app, part.prefix(), &from)?;
             let found = Pattern::Exact(name.to_owned());
             let is_other = self.parts.contains(&found) || !part.covers(&found);
-            from = match self.smaller(part, name) {
-                Some(inner) => after_all_in(inner),
+            from = match self.widest_inner_namespace(part, name) {
+                Some(inner) => end_of_prefix(inner),
                 None if is_other || !is_wanted(&found) => format!("{name}\0"),
                 None if self.facts.known_kind(&found, self.app) != Some(kind) => format!("{name}\0"),
                 None => return Some(found),
@@ -174,14 +173,14 @@ impl PatternKinds<'_> {
     }
 
     /// Returns the prefix of the widest namespace that is inside `part`, contains `name`, and is itself a part.
-    fn smaller<'n>(&self, part: &Pattern, name: &'n str) -> Option<&'n str> {
+    fn widest_inner_namespace<'n>(&self, part: &Pattern, name: &'n str) -> Option<&'n str> {
         let around = name.match_indices(':').filter_map(|(colon, _)| name.get(..=colon));
         let mut inside = around.filter(|prefix| prefix.len() > part.prefix().len());
-        inside.find(|prefix| self.parts.contains(&Pattern::Under((*prefix).to_owned())))
+        inside.find(|prefix| self.parts.contains(&Pattern::Namespace((*prefix).to_owned())))
     }
 }
 
 /// Returns the smallest text that sorts after all names that begin with `prefix`. The prefix must end with a colon.
-fn after_all_in(prefix: &str) -> String {
+fn end_of_prefix(prefix: &str) -> String {
     format!("{};", prefix.strip_suffix(':').unwrap_or(prefix))
 }

@@ -33,7 +33,7 @@ pub enum RankUncertainty {
     /// A binding that applies there has a role that the policy does not list.
     Unlisted,
     /// The facts decide the roles there, but the facts server was not asked about this user.
-    Unasked,
+    NotInFacts,
 }
 
 impl Rank {
@@ -48,13 +48,13 @@ impl Policy {
     /// Returns the rank of a user in a scope of an app.
     pub fn rank(&self, user: &str, app: &str, place: &Pattern, facts: DecisionData<'_>) -> Rank {
         let document = self.document();
-        let (default_role, ladder) = (document.default_role, &document.ladder);
-        let person = RoleQuery { name: user, app, token: &[], default_role, ladder };
-        let standing = facts.standing_in_affected(person, place);
+        let (default_role, ladder) = (document.default_role, &document.role_hierarchy);
+        let person = RoleQuery { name: user, app, token: &[], default_role, role_hierarchy: ladder };
+        let standing = facts.roles_in_affected(person, place);
         let whole = &standing.whole;
-        let is_given = matches!(whole.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Told);
-        let told = facts.told_of(place).filter(|_| whole.basis == RoleSource::Told);
-        let is_unasked = told.is_some_and(|told| !told.is_about(user));
+        let is_given = matches!(whole.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Facts);
+        let told = facts.facts_about(place).filter(|_| whole.basis == RoleSource::Facts);
+        let is_unasked = told.is_some_and(|told| !told.includes_user(user));
         let is_unlisted = standing.roles().any(EffectiveRole::is_unlisted);
         let weakest = standing.roles().map(|part| part.role).min().flatten();
         Rank {
@@ -62,45 +62,48 @@ impl Policy {
             scope: if let RoleSource::Binding(scope) = &whole.basis { Some(scope.clone()) } else { None },
             weakest,
             strongest: standing.roles().map(|part| part.role).max().flatten(),
-            is_bound: standing.roles().all(is_bound),
-            is_everywhere: everywhere(facts, person).is_some_and(|everywhere| Some(everywhere) <= weakest),
-            is_remembered: facts.is_remembered(person, place, |scope, place| scope.home().overlaps(&place.home())),
+            is_bound: standing.roles().all(is_defined),
+            is_everywhere: role_everywhere(facts, person).is_some_and(|everywhere| Some(everywhere) <= weakest),
+            is_remembered: facts.is_remembered_owner(person, place, |scope, place| {
+                scope.home_conversation().overlaps(&place.home_conversation())
+            }),
             doubt: if is_unlisted {
                 Some(RankUncertainty::Unlisted)
             } else {
-                is_unasked.then_some(RankUncertainty::Unasked)
+                is_unasked.then_some(RankUncertainty::NotInFacts)
             },
         }
     }
 
     /// Returns the line of the policy file that defines the user's role in a scope of an app, if there is one. Then no
     /// other source counts.
-    pub fn filed_role(&self, user: &str, app: &str, place: &Pattern) -> Option<usize> {
-        let affected = place.affected();
+    pub fn line_of_role(&self, user: &str, app: &str, place: &Pattern) -> Option<usize> {
+        let affected = place.affected_patterns();
         let near = affected
             .iter()
-            .flat_map(|part| self.register().about(user, app, Some(part)).map(move |entry| (part, entry)));
-        let covering =
-            near.filter(|(part, entry)| matches!(entry, UserEntry::Role(_)) && entry.scope().home().covers(part));
+            .flat_map(|part| self.entries().entries_near(user, app, Some(part)).map(move |entry| (part, entry)));
+        let covering = near.filter(|(part, entry)| {
+            matches!(entry, UserEntry::Role(_)) && entry.scope().home_conversation().covers(part)
+        });
         covering.filter_map(|(_, entry)| entry.origin().line()).min()
     }
 }
 
 /// Returns whether a source defines the role: a binding, a token or a list, or the facts if they give a role.
-fn is_bound(part: &EffectiveRole) -> bool {
+fn is_defined(part: &EffectiveRole) -> bool {
     match part.basis {
         RoleSource::List
         | RoleSource::Binding(_)
         | RoleSource::Unlisted(_)
         | RoleSource::Token(_)
         | RoleSource::Removed => true,
-        RoleSource::Told => part.role.is_some(),
-        RoleSource::Default | RoleSource::Nothing => false,
+        RoleSource::Facts => part.role.is_some(),
+        RoleSource::Default | RoleSource::None => false,
     }
 }
 
 /// Returns the role that the person has from a binding to `*`.
-fn everywhere(facts: DecisionData<'_>, person: RoleQuery<'_>) -> Option<Role> {
+fn role_everywhere(facts: DecisionData<'_>, person: RoleQuery<'_>) -> Option<Role> {
     let EffectiveRole { role, basis } = facts.role_everywhere(person);
     role.filter(|_| basis == RoleSource::Binding(Pattern::Everything))
 }

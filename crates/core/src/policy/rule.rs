@@ -212,7 +212,7 @@ pub struct ConversationEntry {
     pub kind: ConversationKind,
     /// The users with their roles: the owner, the managers and the members. `None` if the policy does not list the
     /// role.
-    pub people: Vec<(String, Option<Role>)>,
+    pub members: Vec<(String, Option<Role>)>,
     /// The line of the policy file.
     pub line: usize,
 }
@@ -300,7 +300,7 @@ pub struct PolicyEntries {
 #[derive(Clone, Debug, Default)]
 pub struct PolicyDocument {
     /// The roles, the weakest first.
-    pub ladder: RoleHierarchy,
+    pub role_hierarchy: RoleHierarchy,
     /// The role of users that have no binding.
     pub default_role: Option<Role>,
     /// The rules, in the order of the file.

@@ -61,7 +61,7 @@ impl App {
     }
 
     /// Returns whether the signed text contains the client's roles, where other clients can read them.
-    pub fn tells_roles(&self) -> bool {
+    pub fn contains_roles(&self) -> bool {
         matches!(self, App::Ably(app) if app.tells_roles())
     }
 
@@ -216,40 +216,40 @@ pub fn sign(
     app: &App,
     permit: &Permit,
     product: &SigningJob,
-    at: Millis,
+    now: Millis,
     nonce: &Nonce,
 ) -> Result<SignedResult, InvalidRequest> {
-    if permit.ask().vendor != app.vendor() || permit.ask().app != *app.name() {
-        return Err(misfit("this app"));
+    if permit.request().vendor != app.vendor() || permit.request().app != *app.name() {
+        return Err(wrong_permit_error("this app"));
     }
     match (app, product) {
-        (App::LeanCloud(app), SigningJob::LeanCloud) => app.sign(permit, at, nonce),
-        (App::TalkJs(app), SigningJob::TalkJs(product)) => app.sign(permit, product, at),
-        (App::Ably(app), SigningJob::Ably(product)) => app.sign(permit, product, at, nonce),
-        _ => Err(misfit("this kind of answer")),
+        (App::LeanCloud(app), SigningJob::LeanCloud) => app.sign(permit, now, nonce),
+        (App::TalkJs(app), SigningJob::TalkJs(product)) => app.sign(permit, product, now),
+        (App::Ably(app), SigningJob::Ably(product)) => app.sign(permit, product, now, nonce),
+        _ => Err(wrong_permit_error("this kind of answer")),
     }
 }
 
 /// Checks that the permit covers the job: `action` must be the requested action and one of the decided actions.
-fn must_permit(permit: &Permit, action: Action) -> Result<(), InvalidRequest> {
-    let ask = permit.ask();
-    if ask.action != action || !ask.needs.iter().any(|need| need.action == action) {
-        return Err(misfit(action.as_str()));
+fn check_permit(permit: &Permit, action: Action) -> Result<(), InvalidRequest> {
+    let ask = permit.request();
+    if ask.action != action || !ask.required_actions.iter().any(|need| need.action == action) {
+        return Err(wrong_permit_error(action.as_str()));
     }
     Ok(())
 }
 
-fn misfit(what: &str) -> InvalidRequest {
+fn wrong_permit_error(what: &str) -> InvalidRequest {
     InvalidRequest::new("action", format!("is not permitted: the permit is not for {what}"))
 }
 
 /// The error for an app that was set up without a key.
-fn keyless() -> InvalidRequest {
+fn missing_key_error() -> InvalidRequest {
     InvalidRequest::new("app", "has no key to sign with")
 }
 
 /// Formats `text` for an error message: in quotes, with control characters escaped, and cut after 64 characters.
-fn shown(text: &str) -> String {
+fn quote_for_error(text: &str) -> String {
     const MOST: usize = 64;
     let mut short: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
     if text.chars().nth(MOST).is_some() {

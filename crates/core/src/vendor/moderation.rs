@@ -42,22 +42,22 @@ pub struct VendorCall {
     /// The index (from 0) of the app's key that the request uses.
     pub key: usize,
     /// Whether the request may fail permanently without harm, because the key may be out of use.
-    pub is_spare: bool,
+    pub is_optional: bool,
 }
 
 /// The steps of a moderation job, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModerationPlan {
     /// The checkpoint to save before anything is sent. `None` means that there is no checkpoint.
-    pub before: Option<String>,
+    pub checkpoint_before: Option<String>,
     /// The requests to send.
     pub calls: Vec<VendorCall>,
     /// The checkpoint to save after all requests were answered.
-    pub after: Option<String>,
+    pub checkpoint_after: Option<String>,
     /// The time of the next run, if something must be renewed.
-    pub again: Option<Millis>,
+    pub renew_at: Option<Millis>,
     /// What this vendor cannot do, if the plan is incomplete.
-    pub lacking: Option<&'static str>,
+    pub unsupported: Option<&'static str>,
 }
 
 /// The reason why a request can never succeed: a sentence without secrets.
@@ -71,11 +71,11 @@ pub enum ResponseClass {
     /// The request succeeded, or the answer contains the requested data.
     Done,
     /// The vendor has nothing of that name.
-    Absent,
+    NotFound,
     /// The request failed for now: the reason, and the seconds to wait if the vendor named them.
-    Later(String, Option<u64>),
+    Retry(String, Option<u64>),
     /// The request can never succeed: the reason.
-    Never(String),
+    Permanent(String),
 }
 
 /// The credentials of an app for the vendor's moderation API.
@@ -123,21 +123,27 @@ impl ModerationApi {
     }
 
     /// Classifies an answer.
-    pub fn hear(&self, call: &VendorCall, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
-        let heard = match (self, heard(status, headers, body)) {
-            (ModerationApi::Ably(_), ResponseClass::Done) => ably::hear(body),
-            (ModerationApi::Ably(_), ResponseClass::Absent) => {
-                ResponseClass::Never("it does not know the API key".to_owned())
+    pub fn classify_response(
+        &self,
+        call: &VendorCall,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> ResponseClass {
+        let heard = match (self, classify_status(status, headers, body)) {
+            (ModerationApi::Ably(_), ResponseClass::Done) => ably::classify_revocation(body),
+            (ModerationApi::Ably(_), ResponseClass::NotFound) => {
+                ResponseClass::Permanent("it does not know the API key".to_owned())
             }
             (_, heard) => heard,
         };
-        if call.is_spare && matches!(heard, ResponseClass::Never(_)) { ResponseClass::Absent } else { heard }
+        if call.is_optional && matches!(heard, ResponseClass::Permanent(_)) { ResponseClass::NotFound } else { heard }
     }
 }
 
 impl VendorCall {
     pub(super) fn new(method: Method, path: String) -> VendorCall {
-        VendorCall { method, path, body: None, key: 0, is_spare: false }
+        VendorCall { method, path, body: None, key: 0, is_optional: false }
     }
 
     pub(super) fn json(self, body: &serde_json::Value) -> VendorCall {
@@ -147,17 +153,17 @@ impl VendorCall {
 
 /// Classifies an answer by its status. A 404 with a JSON object means that the vendor does not have the thing. Any
 /// other 404 comes from another server, so the address is wrong.
-fn heard(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
+fn classify_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
     match status.as_u16() {
         200..=299 => ResponseClass::Done,
         404 if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok() => {
-            ResponseClass::Absent
+            ResponseClass::NotFound
         }
-        404 => ResponseClass::Never("it answers 404 without JSON: is the address right?".to_owned()),
+        404 => ResponseClass::Permanent("it answers 404 without JSON: is the address right?".to_owned()),
         408 | 425 | 429 | 500..=599 => {
-            ResponseClass::Later(format!("it answers {}", status.as_u16()), retry_after(headers))
+            ResponseClass::Retry(format!("it answers {}", status.as_u16()), retry_after(headers))
         }
-        _ => ResponseClass::Never(format!("it answers {}{}", status.as_u16(), code(body))),
+        _ => ResponseClass::Permanent(format!("it answers {}{}", status.as_u16(), error_code(body))),
     }
 }
 
@@ -167,14 +173,14 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Returns the vendor's error number for the log. The vendor's error text may repeat sent data, so it is not used.
-fn code(body: &[u8]) -> String {
+fn error_code(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
     let code = body.get("code").or_else(|| body.get("error")?.get("code")).and_then(serde_json::Value::as_u64);
     code.map(|code| format!(" with the code {code}")).unwrap_or_default()
 }
 
 /// Makes a header value that is marked as sensitive.
-pub(super) fn secret(value: &[u8]) -> Result<HeaderValue, PermanentFailure> {
+pub(super) fn secret_header_value(value: &[u8]) -> Result<HeaderValue, PermanentFailure> {
     let flaw =
         || PermanentFailure("a configured id or key holds characters that an HTTP header cannot hold".to_owned());
     let mut value = HeaderValue::from_bytes(value).map_err(|_| flaw())?;
@@ -183,13 +189,13 @@ pub(super) fn secret(value: &[u8]) -> Result<HeaderValue, PermanentFailure> {
 }
 
 /// Makes a header map with one header.
-pub(super) fn only(name: HeaderName, value: HeaderValue) -> HeaderMap {
+pub(super) fn single_header(name: HeaderName, value: HeaderValue) -> HeaderMap {
     HeaderMap::from_iter([(name, value)])
 }
 
 /// Makes a header map with the `Authorization` header.
 pub(super) fn authorization(scheme: &str, credentials: &str) -> Result<HeaderMap, PermanentFailure> {
-    Ok(only(AUTHORIZATION, secret(format!("{scheme} {credentials}").as_bytes())?))
+    Ok(single_header(AUTHORIZATION, secret_header_value(format!("{scheme} {credentials}").as_bytes())?))
 }
 
 #[cfg(test)]
@@ -202,18 +208,18 @@ mod tests {
     fn answers_are_told_apart() {
         let mut headers = HeaderMap::new();
         let hear = |status: u16, headers: &HeaderMap, body: &str| {
-            heard(StatusCode::from_u16(status).unwrap(), headers, body.as_bytes())
+            classify_status(StatusCode::from_u16(status).unwrap(), headers, body.as_bytes())
         };
         assert_eq!(hear(204, &headers, ""), ResponseClass::Done);
-        assert_eq!(hear(404, &headers, "{\"code\": 1}"), ResponseClass::Absent);
-        assert!(matches!(hear(404, &headers, "<html>"), ResponseClass::Never(_)));
-        assert!(matches!(hear(301, &headers, ""), ResponseClass::Never(_)));
+        assert_eq!(hear(404, &headers, "{\"code\": 1}"), ResponseClass::NotFound);
+        assert!(matches!(hear(404, &headers, "<html>"), ResponseClass::Permanent(_)));
+        assert!(matches!(hear(301, &headers, ""), ResponseClass::Permanent(_)));
         assert_eq!(
             hear(401, &headers, "{\"code\":9,\"error\":\"k\"}"),
-            ResponseClass::Never("it answers 401 with the code 9".into())
+            ResponseClass::Permanent("it answers 401 with the code 9".into())
         );
-        assert_eq!(hear(503, &headers, ""), ResponseClass::Later("it answers 503".into(), None));
+        assert_eq!(hear(503, &headers, ""), ResponseClass::Retry("it answers 503".into(), None));
         headers.insert(RETRY_AFTER, HeaderValue::from_static("7"));
-        assert_eq!(hear(429, &headers, ""), ResponseClass::Later("it answers 429".into(), Some(7)));
+        assert_eq!(hear(429, &headers, ""), ResponseClass::Retry("it answers 429".into(), Some(7)));
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{InvalidRequest, is_wordlike, nearest, shown};
+use super::{InvalidRequest, is_wordlike, nearest, quote_for_error};
 use crate::model::{Caller, CallerKind, check_identifier};
 
 /// The parameters of a request.
@@ -26,7 +26,7 @@ impl Params {
     ///
     /// # Errors
     /// Returns an error that names an unknown parameter.
-    pub fn only(&self, known: &[&str]) -> Result<(), InvalidRequest> {
+    pub fn reject_unknown(&self, known: &[&str]) -> Result<(), InvalidRequest> {
         let unknown = self.values.keys().find(|name| !known.contains(&name.as_str()));
         match unknown {
             Some(name) if !self.lenient => Err(unknown_field(name, known)),
@@ -47,7 +47,7 @@ impl Params {
         match self.value(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(InvalidRequest::new(field, format!("must be a string, not {}", kind(other)))),
+            Some(other) => Err(InvalidRequest::new(field, format!("must be a string, not {}", json_type_name(other)))),
         }
     }
 
@@ -60,14 +60,18 @@ impl Params {
             None => return Ok(None),
             Some(Value::Array(items)) => items,
             Some(other) => {
-                return Err(InvalidRequest::new(field, format!("must be a list of strings, not {}", kind(other))));
+                return Err(InvalidRequest::new(
+                    field,
+                    format!("must be a list of strings, not {}", json_type_name(other)),
+                ));
             }
         };
         let text = |(place, item): (usize, &Value)| match item {
             Value::String(text) => Ok(text.clone()),
-            other => {
-                Err(InvalidRequest::new(format!("{field}[{place}]"), format!("must be a string, not {}", kind(other))))
-            }
+            other => Err(InvalidRequest::new(
+                format!("{field}[{place}]"),
+                format!("must be a string, not {}", json_type_name(other)),
+            )),
         };
         items.iter().enumerate().map(text).collect::<Result<_, _>>().map(Some)
     }
@@ -75,7 +79,7 @@ impl Params {
     /// Returns a duration in milliseconds. The field holds a whole number of seconds or a text with a unit.
     pub(super) fn seconds(&self, field: &str) -> Result<Option<u64>, InvalidRequest> {
         let seconds = |value: &Value| match value {
-            Value::String(text) if self.lenient => digits(text),
+            Value::String(text) if self.lenient => parse_digits(text),
             other => other.as_u64(),
         };
         let to_milliseconds = |value: &Value| seconds(value).map(|seconds| seconds.saturating_mul(1000));
@@ -134,7 +138,7 @@ fn unknown_field(name: &str, known: &[&str]) -> InvalidRequest {
 }
 
 /// Returns the named client. If no client is named and the caller is a user, returns the caller.
-pub(super) fn client<'a>(
+pub(super) fn client_or_caller<'a>(
     field: &str,
     named: Option<&'a str>,
     caller: Option<&'a Caller>,
@@ -148,19 +152,19 @@ pub(super) fn client<'a>(
 }
 
 /// Checks an identifier against the rules that all vendors share.
-pub(super) fn identifier(field: &str, id: &str, max: usize) -> Result<(), InvalidRequest> {
+pub(super) fn check_identifier_of(field: &str, id: &str, max: usize) -> Result<(), InvalidRequest> {
     check_identifier(id, max).map_err(|flaw| InvalidRequest::new(field, flaw.to_string()))
 }
 
 /// Rejects `*` as the name of a client or member, because no client has this name.
-pub(super) fn not_a_star(field: &str, id: &str) -> Result<(), InvalidRequest> {
+pub(super) fn reject_star(field: &str, id: &str) -> Result<(), InvalidRequest> {
     if id == "*" {
-        return Err(InvalidRequest::new(field, format!("must name one client, not {}", shown(id))));
+        return Err(InvalidRequest::new(field, format!("must name one client, not {}", quote_for_error(id))));
     }
     Ok(())
 }
 
-fn digits(text: &str) -> Option<u64> {
+fn parse_digits(text: &str) -> Option<u64> {
     let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     all.then(|| text.parse().unwrap_or(u64::MAX))
 }
@@ -168,8 +172,8 @@ fn digits(text: &str) -> Option<u64> {
 /// Returns the part of a number before its decimals, if the text is a number.
 fn whole_part(text: &str) -> Option<u64> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    digits(decimals)?;
-    digits(whole)
+    parse_digits(decimals)?;
+    parse_digits(whole)
 }
 
 /// Reads `"500ms"`, `"30s"`, `"10m"`, `"1h"` or `"1d"` as milliseconds.
@@ -183,10 +187,10 @@ fn with_unit(text: &str) -> Option<u64> {
         "d" => 24 * 60 * MINUTE,
         _ => return None,
     };
-    digits(number).map(|number| number.saturating_mul(unit))
+    parse_digits(number).map(|number| number.saturating_mul(unit))
 }
 
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(super) fn json_type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -212,17 +216,17 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused_with_the_nearest_or_ignored() {
-        let error = params(json!({"clientid": "tom"}), false).only(&["client_id", "conv_id"]).unwrap_err();
+        let error = params(json!({"clientid": "tom"}), false).reject_unknown(&["client_id", "conv_id"]).unwrap_err();
         assert_eq!(error.to_string(), "clientid is not known here; the nearest known field is `client_id`");
-        assert_eq!(params(json!({"rnd": "1"}), true).only(&["client_id"]), Ok(()));
-        let error = params(json!({"rn": "1"}), false).only(&[]).unwrap_err();
+        assert_eq!(params(json!({"rnd": "1"}), true).reject_unknown(&["client_id"]), Ok(()));
+        let error = params(json!({"rn": "1"}), false).reject_unknown(&[]).unwrap_err();
         assert_eq!(error.to_string(), "rn is not known here: the request takes no fields");
     }
 
     #[test]
     fn a_name_that_may_be_a_secret_is_not_repeated() {
         for name in ["x".repeat(33), "Zephyr7Quokka3".to_owned(), "a.b".to_owned(), "a b".to_owned(), "é".to_owned()] {
-            let error = params(json!({name: 1}), false).only(&["client_id", "conv_id"]).unwrap_err();
+            let error = params(json!({name: 1}), false).reject_unknown(&["client_id", "conv_id"]).unwrap_err();
             assert_eq!(error.to_string(), "body has a field that is not known here; known fields: client_id, conv_id");
         }
     }

@@ -5,19 +5,19 @@
 //! identifier is never sent in a path if any of these decodings turns it into a dot segment.
 
 use super::moderation::PermanentFailure;
-use crate::crypto::percent_encoded;
+use crate::crypto::percent_encode;
 
 /// Percent-encodes an identifier as a single segment of a path.
 ///
 /// # Errors
 /// Returns an error if the identifier is empty or if a server may read a part of it as `.` or `..`.
-pub(super) fn segment(id: &str) -> Result<String, PermanentFailure> {
+pub(super) fn encode_segment(id: &str) -> Result<String, PermanentFailure> {
     if id.is_empty() || has_dot_segment(id) {
         return Err(PermanentFailure(
             "its id cannot be part of a URL path: it is empty or can be read as `.` or `..`".to_owned(),
         ));
     }
-    Ok(percent_encoded(id.as_bytes()))
+    Ok(percent_encode(id.as_bytes()))
 }
 
 /// Returns whether a server may read a part of the identifier as `.` or `..`, before or after any number of decodings.
@@ -101,7 +101,7 @@ fn decode_escapes(text: &[u8]) -> Vec<u8> {
     let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some((first, tail)) = rest.split_first() {
         rest = tail;
-        match escape(*first, tail) {
+        match decode_escape(*first, tail) {
             Some((bytes, behind)) => {
                 decoded.extend(bytes);
                 rest = behind;
@@ -113,7 +113,7 @@ fn decode_escapes(text: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the bytes of an escape and the text after it.
-fn escape(first: u8, tail: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+fn decode_escape(first: u8, tail: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     if first != b'%' {
         return None;
     }
@@ -135,7 +135,7 @@ fn hex_number(digits: &[u8]) -> Option<u32> {
 fn decode_overlong(text: &[u8]) -> Vec<u8> {
     let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some((first, tail)) = rest.split_first() {
-        let (byte, behind) = overlong(*first, tail).unwrap_or((*first, tail));
+        let (byte, behind) = decode_overlong_character(*first, tail).unwrap_or((*first, tail));
         decoded.push(byte);
         rest = behind;
     }
@@ -144,7 +144,7 @@ fn decode_overlong(text: &[u8]) -> Vec<u8> {
 
 /// Returns the ASCII character that begins with this byte, and the text after it. In valid UTF-8, a character that
 /// begins with one of these bytes is never ASCII.
-fn overlong(first: u8, tail: &[u8]) -> Option<(u8, &[u8])> {
+fn decode_overlong_character(first: u8, tail: &[u8]) -> Option<(u8, &[u8])> {
     let (more, high) = match first {
         0xc0 | 0xc1 => (1, first & 1),
         0xe0 => (2, 0),
@@ -183,9 +183,9 @@ mod tests {
             ("\u{2026}", "%E2%80%A6"),
             ("é ", "%C3%A9%20"),
         ] {
-            assert_eq!(segment(id).unwrap(), written, "{id}");
+            assert_eq!(encode_segment(id).unwrap(), written, "{id}");
         }
-        assert!(segment("").is_err());
+        assert!(encode_segment("").is_err());
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
             "\u{ff05}2e.",
             "\u{fe6a}\u{ff12}\u{ff45}",
         ] {
-            assert!(segment(id).is_err(), "{id}");
+            assert!(encode_segment(id).is_err(), "{id}");
         }
     }
 
@@ -263,7 +263,7 @@ mod tests {
 
         #[test]
         fn ordinary_ids_are_sent(id in "[\\PC&&[^./\\\\%\u{2024}\u{2025}\u{fe30}\u{fe52}\u{ff05}\u{ff0e}\u{fe6a}]]{1,20}") {
-            prop_assert!(segment(&id).is_ok(), "{}", id);
+            prop_assert!(encode_segment(&id).is_ok(), "{}", id);
         }
     }
 }

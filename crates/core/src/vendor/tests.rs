@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::Pattern;
-use crate::policy::operators_permit;
+use crate::policy::for_operator;
 use crate::secret::Secret;
 use crate::vendor::testing::{params, user};
 
@@ -29,16 +29,16 @@ fn ably() -> App {
     App::Ably(ably::App::new("ably".into(), vec![key], TTL, false, Vec::new(), claims, vec!["name".to_owned()]))
 }
 
-fn asked(app: &App, name: &str, values: Value) -> VendorRequest {
+fn parse_request(app: &App, name: &str, values: Value) -> VendorRequest {
     parse(app, operation(app, name).unwrap(), &params(values), Some(&user("tom"))).unwrap()
 }
 
-fn signed(app: &App, ask: SigningRequest, product: &SigningJob) -> Result<SignedResult, InvalidRequest> {
-    sign(app, &operators_permit(ask), product, AT, &Nonce::from_entropy([7; 16]))
+fn sign_request(app: &App, ask: SigningRequest, product: &SigningJob) -> Result<SignedResult, InvalidRequest> {
+    sign(app, &for_operator(ask), product, AT, &Nonce::from_entropy([7; 16]))
 }
 
 fn error(app: &App, ask: SigningRequest, product: &SigningJob) -> String {
-    signed(app, ask, product).unwrap_err().to_string()
+    sign_request(app, ask, product).unwrap_err().to_string()
 }
 
 fn one_channel() -> Value {
@@ -66,8 +66,8 @@ fn every_name_is_an_operation_of_its_vendor_alone() {
 
 #[test]
 fn a_permit_signs_for_its_own_app_alone() {
-    let VendorRequest { ask, product } = asked(&talkjs(true), "token", json!({}));
-    assert!(signed(&talkjs(true), ask.clone(), &product).is_ok());
+    let VendorRequest { ask, product } = parse_request(&talkjs(true), "token", json!({}));
+    assert!(sign_request(&talkjs(true), ask.clone(), &product).is_ok());
     assert!(error(&leancloud(), ask.clone(), &SigningJob::LeanCloud).contains("not for this app"));
     let renamed = SigningRequest { app: "other".into(), ..ask };
     assert!(error(&talkjs(true), renamed, &product).contains("not for this app"));
@@ -76,13 +76,13 @@ fn a_permit_signs_for_its_own_app_alone() {
 #[test]
 fn a_permit_signs_what_was_decided_alone() {
     let app = talkjs(true);
-    let login = asked(&app, "token", json!({})).ask;
+    let login = parse_request(&app, "token", json!({})).ask;
     let power = SigningJob::TalkJs(talkjs::SigningJob::AppToken);
     assert_eq!(error(&app, login.clone(), &power), "action is not permitted: the permit is not for app-token");
     let undecided = SigningRequest { action: Action::AppToken, ..login };
     assert!(error(&app, undecided, &power).contains("not for app-token"));
-    let VendorRequest { ask, product } = asked(&app, "app-token", json!({}));
-    assert!(signed(&app, ask.clone(), &product).is_ok());
+    let VendorRequest { ask, product } = parse_request(&app, "app-token", json!({}));
+    assert!(sign_request(&app, ask.clone(), &product).is_ok());
     assert!(error(&app, ask.clone(), &SigningJob::TalkJs(talkjs::SigningJob::Signature)).contains("not for login"));
     assert!(error(&app, ask, &SigningJob::LeanCloud).contains("not for this kind of answer"));
 }
@@ -90,16 +90,17 @@ fn a_permit_signs_what_was_decided_alone() {
 #[test]
 fn a_permit_for_a_token_is_none_for_a_signature() {
     let signature = SigningJob::TalkJs(talkjs::SigningJob::Signature);
-    let forged = asked(&talkjs(true), "token", json!({"user_id": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlblR5cGUiOiJhcHAifQ"}));
+    let forged =
+        parse_request(&talkjs(true), "token", json!({"user_id": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlblR5cGUiOiJhcHAifQ"}));
     assert!(error(&talkjs(true), forged.ask, &signature).starts_with("user_id must not look like"));
-    let honest = asked(&talkjs(false), "token", json!({})).ask;
+    let honest = parse_request(&talkjs(false), "token", json!({})).ask;
     assert!(error(&talkjs(false), honest, &signature).contains("turned off"));
 }
 
 #[test]
 fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
     let app = leancloud();
-    let join = asked(&app, "join", json!({"conv_id": "room"})).ask;
+    let join = parse_request(&app, "join", json!({"conv_id": "room"})).ask;
     let undecided = SigningRequest { action: Action::Kick, ..join.clone() };
     assert!(error(&app, undecided, &SigningJob::LeanCloud).contains("not for kick"));
     let nowhere = SigningRequest { conversation: None, ..join.clone() };
@@ -111,8 +112,8 @@ fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
 #[test]
 fn every_key_verifies_and_the_first_signs() {
     let app = leancloud();
-    let VendorRequest { ask, product } = asked(&app, "login", json!({}));
-    let SignedResult::Signature { signature, timestamp, nonce, .. } = signed(&app, ask, &product).unwrap() else {
+    let VendorRequest { ask, product } = parse_request(&app, "login", json!({}));
+    let SignedResult::Signature { signature, timestamp, nonce, .. } = sign_request(&app, ask, &product).unwrap() else {
         unreachable!()
     };
     let message = format!("id:tom::{timestamp}:{nonce}");
@@ -125,15 +126,15 @@ fn every_key_verifies_and_the_first_signs() {
 #[test]
 fn without_a_key_nothing_is_signed() {
     let app = App::TalkJs(talkjs::App::new("talk".into(), "id".to_owned(), &[], TTL, false));
-    let VendorRequest { ask, product } = asked(&app, "token", json!({}));
+    let VendorRequest { ask, product } = parse_request(&app, "token", json!({}));
     assert_eq!(error(&app, ask, &product), "app has no key to sign with");
 }
 
 #[test]
 fn ably_never_signs_without_a_capability() {
     for name in ["token", "token-request"] {
-        let VendorRequest { ask, product } = asked(&ably(), name, one_channel());
-        let nothing = SigningRequest { wants: Vec::new(), ..ask };
+        let VendorRequest { ask, product } = parse_request(&ably(), name, one_channel());
+        let nothing = SigningRequest { requested_grants: Vec::new(), ..ask };
         assert_eq!(error(&ably(), nothing, &product), "capability must be granted at least in part");
     }
 }
@@ -142,8 +143,8 @@ fn ably_never_signs_without_a_capability() {
 fn ably_takes_no_token_over_six_kilobytes() {
     let channels = |count: usize| -> Value { (0..count).map(|i| (format!("{i:0>100}"), json!(["publish"]))).collect() };
     let answer = |count| {
-        let VendorRequest { ask, product } = asked(&ably(), "token", json!({"capability": channels(count)}));
-        signed(&ably(), ask, &product)
+        let VendorRequest { ask, product } = parse_request(&ably(), "token", json!({"capability": channels(count)}));
+        sign_request(&ably(), ask, &product)
     };
     assert!(answer(30).unwrap().token().unwrap().len() <= 6144);
     assert!(answer(50).unwrap_err().to_string().starts_with("capability makes a token of"));
@@ -157,7 +158,7 @@ fn ably_tokens_live_whole_seconds_and_carry_the_callers_claims() {
     let app = ably();
     let VendorRequest { ask, product } =
         parse(&app, operation(&app, "token").unwrap(), &params(values), Some(&tom)).unwrap();
-    let answer = signed(&app, ask, &product).unwrap();
+    let answer = sign_request(&app, ask, &product).unwrap();
     let payload = answer.token().unwrap().split('.').nth(1).unwrap();
     let payload = String::from_utf8(crate::crypto::base64url_decode(payload).unwrap()).unwrap();
     let expected = r#"{"iat":1700000000,"exp":1700000061,"x-ably-capability":"{\"a\":[\"publish\"]}","x-ably-clientId":"tom","name":{"first":"Tom"}}"#;
@@ -174,8 +175,8 @@ fn nothing_signed_and_no_key_is_shown() {
         (ably(), "token-request", one_channel()),
     ];
     for (app, name, values) in cases {
-        let VendorRequest { ask, product } = asked(&app, name, values);
-        let answer = signed(&app, ask, &product).unwrap();
+        let VendorRequest { ask, product } = parse_request(&app, name, values);
+        let answer = sign_request(&app, ask, &product).unwrap();
         let json: Value = serde_json::from_str(&answer.to_json()).unwrap();
         let secret = ["signature", "token", "mac"].into_iter().find_map(|member| json[member].as_str()).unwrap();
         let shown = format!("{answer:?} {app:?} {product:?}");

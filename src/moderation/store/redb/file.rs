@@ -13,19 +13,19 @@ use crate::moderation::store::{FailureReason, StoreUnavailable};
 
 /// The size of the cache for the file, in bytes. The moderation entries are in memory already, as an index, so the file
 /// is rarely read.
-const CACHE: usize = 16 << 20;
+const CACHE_SIZE: usize = 16 << 20;
 
 /// The path and the identity of the opened file.
 pub(super) struct OpenedFile {
     path: PathBuf,
     /// The device number and inode number of the file. They stay the same when the file is renamed.
-    file: (u64, u64),
+    identity: (u64, u64),
 }
 
 impl OpenedFile {
-    fn of(path: &Path) -> io::Result<OpenedFile> {
+    fn identify(path: &Path) -> io::Result<OpenedFile> {
         let file = fs::metadata(path)?;
-        Ok(OpenedFile { path: path.to_owned(), file: (file.dev(), file.ino()) })
+        Ok(OpenedFile { path: path.to_owned(), identity: (file.dev(), file.ino()) })
     }
 
     /// Checks that the opened file is still at its path. Otherwise the next process that opens the path would not find
@@ -33,8 +33,8 @@ impl OpenedFile {
     pub(super) fn check(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
         let missing = |message| Err(StoreUnavailable::new(FailureReason::Missing, message));
-        match OpenedFile::of(&self.path) {
-            Ok(now) if now.file == self.file => Ok(()),
+        match OpenedFile::identify(&self.path) {
+            Ok(now) if now.identity == self.identity => Ok(()),
             Ok(_) => missing(format!(
                 "{path} is another file than the one that was opened: restore that file. To use this file, stop the program, run \
                  `chat-signer store accept`, and start the program"
@@ -46,21 +46,22 @@ impl OpenedFile {
     /// Tests whether the file can be written and can grow.
     pub(super) fn probe(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
-        probe::probe(&self.path)
-            .map_err(|error| StoreUnavailable::new(probe::reason(&error), format!("{path} can't be written: {error}")))
+        probe::probe(&self.path).map_err(|error| {
+            StoreUnavailable::new(probe::io_failure_reason(&error), format!("{path} can't be written: {error}"))
+        })
     }
 }
 
 /// Opens the file. If the file does not exist, creates it with this epoch.
 pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), StoreUnavailable> {
-    let opened = match there(path) {
-        Err(redb::Error::Io(error)) if error.kind() == ErrorKind::NotFound => begin(path, epoch),
+    let opened = match open_existing(path) {
+        Err(redb::Error::Io(error)) if error.kind() == ErrorKind::NotFound => create(path, epoch),
         opened => opened,
     };
-    let (database, place) = opened.map_err(|error| flaw(path, &error))?;
+    let (database, place) = opened.map_err(|error| open_error(path, &error))?;
     match tables::layout(&database) {
         Ok(Some(layout)) if layout == tables::LAYOUT => {
-            tables::release(&database).map_err(|error| flaw(path, &error))?;
+            tables::end_all_leases(&database).map_err(|error| open_error(path, &error))?;
             Ok((database, place))
         }
         Ok(Some(layout)) => {
@@ -74,31 +75,31 @@ pub(super) fn open(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), S
             ))
         }
         Ok(None) => {
-            let flaw = format!("{} is a redb file, but not chat-signer's: {OTHER}", path.display());
+            let flaw = format!("{} is a redb file, but not chat-signer's: {RESTORE_HINT}", path.display());
             Err(StoreUnavailable::new(FailureReason::Damaged, flaw))
         }
-        Err(error) => Err(flaw(path, &error)),
+        Err(error) => Err(open_error(path, &error)),
     }
 }
 
 /// Opens the existing file. Opening can take long. If another file takes its place meanwhile, a later check detects it.
-fn there(path: &Path) -> Result<(Database, OpenedFile), redb::Error> {
-    let place = OpenedFile::of(path)?;
+fn open_existing(path: &Path) -> Result<(Database, OpenedFile), redb::Error> {
+    let place = OpenedFile::identify(path)?;
     Ok((builder().open(path)?, place))
 }
 
 fn builder() -> Builder {
     let mut builder = Builder::new();
-    builder.set_cache_size(CACHE);
+    builder.set_cache_size(CACHE_SIZE);
     builder
 }
 
 /// Creates the file under a temporary name and links it to its path. So the file is either complete or absent.
-fn begin(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), redb::Error> {
-    let beginning = beside(path, epoch);
-    let begun = make(&beginning, epoch).and_then(|database| match fs::hard_link(&beginning, path) {
+fn create(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), redb::Error> {
+    let beginning = temporary_path(path, epoch);
+    let begun = create_database(&beginning, epoch).and_then(|database| match fs::hard_link(&beginning, path) {
         Ok(()) => {
-            let place = OpenedFile { path: path.to_owned(), ..OpenedFile::of(&beginning)? };
+            let place = OpenedFile { path: path.to_owned(), ..OpenedFile::identify(&beginning)? };
             let path = path.display();
             tracing::warn!(
                 "created an empty store in {path}; if there was a store before, stop the program and restore it"
@@ -106,7 +107,7 @@ fn begin(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), redb::Error
             Ok((database, place))
         }
         // Another process created it first.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => there(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => open_existing(path),
         Err(error) => Err(error.into()),
     });
     match fs::remove_file(&beginning) {
@@ -116,14 +117,14 @@ fn begin(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), redb::Error
     begun
 }
 
-fn make(path: &Path, epoch: &str) -> Result<Database, redb::Error> {
+fn create_database(path: &Path, epoch: &str) -> Result<Database, redb::Error> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     let database = builder().create_with_backend(FileBackend::new(file)?)?;
-    tables::begin(&database, epoch)?;
+    tables::create_tables(&database, epoch)?;
     Ok(database)
 }
 
-pub(in crate::moderation::store) fn beside(path: &Path, epoch: &str) -> PathBuf {
+pub(in crate::moderation::store) fn temporary_path(path: &Path, epoch: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{epoch}.new"));
     PathBuf::from(name)
@@ -139,20 +140,20 @@ pub(in crate::moderation::store) fn directory(path: &Path) -> &Path {
 }
 
 /// Converts an error of redb into an error with a message for the operator.
-fn flaw(path: &Path, error: &redb::Error) -> StoreUnavailable {
-    StoreUnavailable::new(reason(error), sentence(path, error))
+fn open_error(path: &Path, error: &redb::Error) -> StoreUnavailable {
+    StoreUnavailable::new(failure_reason(error), error_message(path, error))
 }
 
 /// Returns the reason for an error of redb.
-pub(super) fn reason(error: &redb::Error) -> FailureReason {
+pub(super) fn failure_reason(error: &redb::Error) -> FailureReason {
     match error {
-        redb::Error::Io(error) => probe::reason(error),
+        redb::Error::Io(error) => probe::io_failure_reason(error),
         redb::Error::PreviousIo => FailureReason::RestartNeeded,
         _ => FailureReason::Damaged,
     }
 }
 
-fn sentence(path: &Path, error: &redb::Error) -> String {
+fn error_message(path: &Path, error: &redb::Error) -> String {
     let is_empty = fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let path = path.display();
     match error {
@@ -160,12 +161,12 @@ fn sentence(path: &Path, error: &redb::Error) -> String {
             format!("{path} is in use by another process: give each process its own file, or let them share a Redis")
         }
         redb::Error::Io(error) if error.kind() != ErrorKind::InvalidData => format!("{path}: {error}"),
-        redb::Error::UpgradeRequired(_) => format!("{path} has a redb format that is too old: {OTHER}"),
+        redb::Error::UpgradeRequired(_) => format!("{path} has a redb format that is too old: {RESTORE_HINT}"),
         _ if is_empty => {
             format!("{path} is empty. To use it as the moderation store, delete it: a missing file is created")
         }
-        error => format!("{path} is not a redb file, or is damaged ({error}): {OTHER}"),
+        error => format!("{path} is not a redb file, or is damaged ({error}): {RESTORE_HINT}"),
     }
 }
 
-const OTHER: &str = "put the file of the moderation store back in its place, or set another `path` in [store]";
+const RESTORE_HINT: &str = "put the file of the moderation store back in its place, or set another `path` in [store]";

@@ -19,7 +19,7 @@ use self::file::OpenedFile;
 use self::tables::{ReadTables, WriteTables};
 use super::{
     AttemptResult, ChangesSince, CommitError, FailureReason, Job, JobState, NewChange, StoreContents, StoreHead,
-    StoreUnavailable, StoredChange, fresh,
+    StoreUnavailable, StoredChange, random_id,
 };
 use crate::clock;
 use crate::model::Millis;
@@ -33,22 +33,28 @@ pub struct RedbStore {
 struct OpenDatabase {
     /// The path of the file, for error messages.
     name: String,
-    place: OpenedFile,
+    opened: OpenedFile,
     database: Database,
     /// The error after which the file must not be used, if there was one.
     broken: OnceLock<String>,
     /// The lock that a probe holds until the disk has answered.
-    probing: Mutex<()>,
+    probe_lock: Mutex<()>,
 }
 
 impl RedbStore {
     /// Opens the file, or creates it.
     pub(super) async fn open(path: &Path) -> Result<RedbStore, StoreUnavailable> {
         let name = path.display().to_string();
-        let (path, epoch) = (path.to_owned(), fresh()?);
+        let (path, epoch) = (path.to_owned(), random_id()?);
         let opening = spawn_blocking(move || file::open(&path, &epoch));
-        let (database, place) = opening.await.map_err(|_| damaged(&name))??;
-        let file = Arc::new(OpenDatabase { name, place, database, broken: OnceLock::new(), probing: Mutex::new(()) });
+        let (database, place) = opening.await.map_err(|_| damaged_error(&name))??;
+        let file = Arc::new(OpenDatabase {
+            name,
+            opened: place,
+            database,
+            broken: OnceLock::new(),
+            probe_lock: Mutex::new(()),
+        });
         Ok(RedbStore { file, hint: watch::channel(0).0 })
     }
 
@@ -65,7 +71,7 @@ impl RedbStore {
     }
 
     pub(super) async fn begin(&self) -> Result<(), StoreUnavailable> {
-        let epoch = fresh()?;
+        let epoch = random_id()?;
         let begun = |writing: &WriteTables| {
             let head = writing.head()?;
             if !head.epoch.is_empty() {
@@ -77,10 +83,10 @@ impl RedbStore {
     }
 
     pub(super) async fn accept(&self) -> Result<(), StoreUnavailable> {
-        let (epoch, accepted) = (fresh()?, Some(clock::now()));
+        let (epoch, accepted) = (random_id()?, Some(clock::now()));
         let accept = move |writing: &WriteTables| {
             let head = writing.head()?;
-            writing.set_head(&StoreHead { epoch, accepted, ..head }).map(Some)
+            writing.set_head(&StoreHead { epoch, accepted_at: accepted, ..head }).map(Some)
         };
         self.write(accept).await?;
         self.hint.send_modify(|hint| *hint += 1);
@@ -110,7 +116,7 @@ impl RedbStore {
         if self.is_recorded().await? {
             return Ok(());
         }
-        self.write(|writing| writing.note_record().map(Some)).await.map(drop)
+        self.write(|writing| writing.set_has_record().map(Some)).await.map(drop)
     }
 
     pub(super) async fn commit(
@@ -119,7 +125,7 @@ impl RedbStore {
         commit: NewChange,
         at: Millis,
     ) -> Result<StoredChange, CommitError> {
-        let (on, id) = (on.clone(), fresh()?);
+        let (on, id) = (on.clone(), random_id()?);
         let made = move |writing: &WriteTables| {
             if writing.head()? != on {
                 return Ok(None);
@@ -144,7 +150,7 @@ impl RedbStore {
     ) -> Result<Vec<Job>, StoreUnavailable> {
         let (worker, queues) = (worker.to_owned(), queues.to_vec());
         // Usually no job is ready. This check needs no write.
-        let ready = self.read(move |reading| reading.ready(now, &queues)).await?;
+        let ready = self.read(move |reading| reading.claimable_keys(now, &queues)).await?;
         if ready.is_empty() {
             return Ok(Vec::new());
         }
@@ -177,7 +183,7 @@ impl RedbStore {
 
     pub(super) async fn note(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
         let key = key.to_owned();
-        self.read(move |reading| reading.note(&key)).await
+        self.read(move |reading| reading.checkpoint(&key)).await
     }
 
     pub(super) async fn set_note(
@@ -188,7 +194,7 @@ impl RedbStore {
         value: Option<String>,
     ) -> Result<bool, StoreUnavailable> {
         let (worker, job, key) = (worker.to_owned(), job.clone(), key.to_owned());
-        let noted = move |writing: &WriteTables| writing.set_note(&worker, &job, &key, value.as_deref());
+        let noted = move |writing: &WriteTables| writing.set_checkpoint(&worker, &job, &key, value.as_deref());
         Ok(self.write(noted).await?.is_some())
     }
 
@@ -197,7 +203,7 @@ impl RedbStore {
         work: impl FnOnce(&ReadTables) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreUnavailable> {
         let read = move |file: &OpenDatabase| work(&ReadTables(file.database.begin_read()?));
-        self.run(move |file| read(file).map_err(|error| file.flaw(&error))).await
+        self.run(move |file| read(file).map_err(|error| file.read_error(&error))).await
     }
 
     /// Runs the work in a transaction and writes it to the disk. If the work returns `None`, nothing is written.
@@ -205,7 +211,7 @@ impl RedbStore {
         &self,
         work: impl FnOnce(&WriteTables) -> Result<Option<T>, redb::Error> + Send + 'static,
     ) -> Result<Option<T>, StoreUnavailable> {
-        self.run(move |file| file.write(work).map_err(|error| file.broken_by(&error))).await
+        self.run(move |file| file.write(work).map_err(|error| file.mark_broken(&error))).await
     }
 
     async fn run<T: Send + 'static>(
@@ -217,10 +223,10 @@ impl RedbStore {
             file.check()?;
             let done = work(&file)?;
             // If the file was moved or deleted meanwhile, a restart does not find this write.
-            file.place.check()?;
+            file.opened.check()?;
             Ok(done)
         });
-        done.await.unwrap_or_else(|_| Err(damaged(&self.file.name)))
+        done.await.unwrap_or_else(|_| Err(damaged_error(&self.file.name)))
     }
 }
 
@@ -228,29 +234,29 @@ impl OpenDatabase {
     /// Checks that the file can be used.
     fn check(&self) -> Result<(), StoreUnavailable> {
         match self.broken.get() {
-            Some(error) => Err(StoreUnavailable::new(FailureReason::RestartNeeded, self.restart(error))),
-            None => self.place.check(),
+            Some(error) => Err(StoreUnavailable::new(FailureReason::RestartNeeded, self.restart_message(error))),
+            None => self.opened.check(),
         }
     }
 
     /// Marks the file as unusable because of this error.
-    fn broken_by(&self, error: &redb::Error) -> StoreUnavailable {
+    fn mark_broken(&self, error: &redb::Error) -> StoreUnavailable {
         let text = self.broken.get_or_init(|| error.to_string());
-        StoreUnavailable::new(file::reason(error), self.restart(text))
+        StoreUnavailable::new(file::failure_reason(error), self.restart_message(text))
     }
 
-    fn restart(&self, error: &str) -> String {
+    fn restart_message(&self, error: &str) -> String {
         format!("{} could not be written: {error}; restart to use it again", self.name)
     }
 
-    fn flaw(&self, error: &redb::Error) -> StoreUnavailable {
-        StoreUnavailable::new(file::reason(error), format!("{}: {error}", self.name))
+    fn read_error(&self, error: &redb::Error) -> StoreUnavailable {
+        StoreUnavailable::new(file::failure_reason(error), format!("{}: {error}", self.name))
     }
 
     /// Tests whether the file can be written. Only one probe runs at a time. So, if the disk hangs, only one thread
     /// waits for it.
     fn probe(&self) -> Result<(), StoreUnavailable> {
-        let _alone = match self.probing.try_lock() {
+        let _alone = match self.probe_lock.try_lock() {
             Ok(alone) => alone,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
@@ -258,7 +264,7 @@ impl OpenDatabase {
                 return Err(StoreUnavailable::new(FailureReason::Unreachable, message));
             }
         };
-        self.place.probe()
+        self.opened.probe()
     }
 
     fn write<T>(
@@ -275,6 +281,6 @@ impl OpenDatabase {
     }
 }
 
-fn damaged(name: &str) -> StoreUnavailable {
+fn damaged_error(name: &str) -> StoreUnavailable {
     StoreUnavailable::new(FailureReason::Damaged, format!("{name} is damaged"))
 }

@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use crate::moderation::store::FailureReason;
 
 /// The size of the test write, in bytes. A change takes less.
-const SIZE: usize = 64 << 10;
+const TEST_WRITE_SIZE: usize = 64 << 10;
 
 /// Tests whether the file at this path can be written and can grow.
 pub(super) fn probe(store: &Path) -> io::Result<()> {
     let store = fs::canonicalize(store)?;
     // A restart opens the file in the same way.
     let length = OpenOptions::new().read(true).write(true).open(&store)?.metadata()?.len();
-    let path = beside(&store);
+    let path = probe_path(&store);
     let file = match create(&path) {
         // In this directory a probe cannot create a file, but changes are still possible.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
@@ -31,7 +31,7 @@ pub(super) fn probe(store: &Path) -> io::Result<()> {
 }
 
 fn write(file: &File, length: u64) -> io::Result<()> {
-    file.write_all_at(&vec![0x5a; SIZE], length)?;
+    file.write_all_at(&vec![0x5a; TEST_WRITE_SIZE], length)?;
     file.sync_all()
 }
 
@@ -44,14 +44,14 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn beside(store: &Path) -> PathBuf {
+fn probe_path(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".probe");
     PathBuf::from(name)
 }
 
 /// Returns the reason for an error of the file system.
-pub(in crate::moderation::store) fn reason(error: &io::Error) -> FailureReason {
+pub(in crate::moderation::store) fn io_failure_reason(error: &io::Error) -> FailureReason {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => FailureReason::Full,
         ErrorKind::ReadOnlyFilesystem => FailureReason::ReadOnly,

@@ -10,9 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
-use crate::moderation::store::lease::{LeasedJob, first, queue};
+use crate::moderation::store::lease::{LeasedJob, lower_bound, queue_name};
 use crate::moderation::store::{
-    AttemptResult, ChangesSince, Job, JobState, KEPT, KEPT_DONE, NewChange, NewJob, StoreHead, StoredChange, at_once,
+    AttemptResult, ChangesSince, ENDED_JOBS_LIMIT, Job, JobState, LOG_LIMIT, NewChange, NewJob, StoreHead,
+    StoredChange, limit_read,
 };
 
 /// The version of the table layout. Increase it when the tables change.
@@ -34,8 +35,8 @@ const QUEUES: TableDefinition<(&str, u64, &str), ()> = TableDefinition::new("que
 /// The keys of done jobs, by the time at which they ended.
 const DONE: TableDefinition<(u64, &str), ()> = TableDefinition::new("done");
 /// The keys of webhook messages that are dead letters, by the time at which they ended.
-const ASIDE: TableDefinition<(u64, &str), ()> = TableDefinition::new("aside");
-const NOTES: TableDefinition<&str, &str> = TableDefinition::new("notes");
+const DEAD_LETTERS: TableDefinition<(u64, &str), ()> = TableDefinition::new("aside");
+const CHECKPOINTS: TableDefinition<&str, &str> = TableDefinition::new("notes");
 
 type TimeIndex = TableDefinition<'static, (u64, &'static str), ()>;
 
@@ -51,7 +52,7 @@ pub(super) struct ReadTables(pub(super) ReadTransaction);
 pub(super) struct WriteTables(pub(super) WriteTransaction);
 
 /// Creates the tables in a new file.
-pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
+pub(super) fn create_tables(database: &Database, epoch: &str) -> Result<()> {
     let writing = WriteTables(database.begin_write()?);
     writing.0.open_table(ENTRIES)?;
     writing.0.open_table(LOG)?;
@@ -59,8 +60,8 @@ pub(super) fn begin(database: &Database, epoch: &str) -> Result<()> {
     writing.0.open_table(STATES)?;
     writing.0.open_table(QUEUES)?;
     writing.0.open_table(DONE)?;
-    writing.0.open_table(ASIDE)?;
-    writing.0.open_table(NOTES)?;
+    writing.0.open_table(DEAD_LETTERS)?;
+    writing.0.open_table(CHECKPOINTS)?;
     writing.0.open_table(NUMBERS)?.insert("layout", LAYOUT)?;
     writing.set_head(&StoreHead { epoch: epoch.to_owned(), ..StoreHead::default() })?;
     Ok(writing.0.commit()?)
@@ -76,15 +77,15 @@ pub(super) fn layout(database: &Database) -> Result<Option<u64>> {
 }
 
 /// Ends all leases. Only one process has the file open, so the workers with these leases no longer run.
-pub(super) fn release(database: &Database) -> Result<()> {
-    let abandoned = ReadTables(database.begin_read()?).abandoned()?;
+pub(super) fn end_all_leases(database: &Database) -> Result<()> {
+    let abandoned = ReadTables(database.begin_read()?).leased_jobs()?;
     if abandoned.is_empty() {
         return Ok(());
     }
     let writing = WriteTables(database.begin_write()?);
     for held in abandoned {
-        writing.take(&held.job.key)?;
-        writing.keep(&held)?;
+        writing.remove_job(&held.job.key)?;
+        writing.insert_job(&held)?;
     }
     Ok(writing.0.commit()?)
 }
@@ -112,13 +113,13 @@ impl ReadTables {
             None => self.head()?.version.saturating_add(1),
         };
         if next < oldest {
-            return Ok(ChangesSince::Gone);
+            return Ok(ChangesSince::NoLongerKept);
         }
         let sized = |entry: LogRow<'_>| match entry {
-            Ok((_, text)) => (text.value().len(), parse(text.value())),
+            Ok((_, text)) => (text.value().len(), from_json(text.value())),
             Err(error) => (0, Err(error.into())),
         };
-        at_once(log.range(next..)?.map(sized)).collect::<Result<_>>().map(ChangesSince::Changes)
+        limit_read(log.range(next..)?.map(sized)).collect::<Result<_>>().map(ChangesSince::Changes)
     }
 
     /// Returns whether this change was made. `None`: it is no longer in the log.
@@ -130,7 +131,7 @@ impl ReadTables {
             return Ok(Some(true));
         }
         let logged =
-            self.0.open_table(LOG)?.get(version)?.map(|text| parse::<StoredChange>(text.value())).transpose()?;
+            self.0.open_table(LOG)?.get(version)?.map(|text| from_json::<StoredChange>(text.value())).transpose()?;
         Ok(logged.map(|logged| logged.id == change))
     }
 
@@ -139,7 +140,7 @@ impl ReadTables {
     }
 
     /// Returns the keys of jobs that can be claimed, up to the maximum number of each queue.
-    pub(super) fn ready(&self, now: Millis, queues: &[(String, usize)]) -> Result<Vec<String>> {
+    pub(super) fn claimable_keys(&self, now: Millis, queues: &[(String, usize)]) -> Result<Vec<String>> {
         let (table, mut ready) = (self.0.open_table(QUEUES)?, Vec::new());
         for (queue, most) in queues {
             let due = table.range((queue.as_str(), 0, "")..(queue.as_str(), now.0.saturating_add(1), ""))?;
@@ -152,32 +153,32 @@ impl ReadTables {
 
     pub(super) fn jobs(&self, state: JobState, prefix: &str, after: &str, most: usize) -> Result<Vec<Job>> {
         let (states, jobs) = (self.0.open_table(STATES)?, self.0.open_table(JOBS)?);
-        let first = first(prefix, after).map(|key| (state.letter(), key));
+        let first = lower_bound(prefix, after).map(|key| (state.as_letter(), key));
         let mut found = Vec::new();
         for entry in states.range((first, Bound::Unbounded))?.take(most) {
             let entry = entry?.0;
             let (letter, key) = entry.value();
-            if letter != state.letter() || !key.starts_with(prefix) {
+            if letter != state.as_letter() || !key.starts_with(prefix) {
                 break;
             }
-            let held = jobs.get(key)?.map(|held| parse::<LeasedJob>(held.value()));
+            let held = jobs.get(key)?.map(|held| from_json::<LeasedJob>(held.value()));
             found.extend(held.transpose()?.map(|held| held.job));
         }
         Ok(found)
     }
 
-    pub(super) fn note(&self, key: &str) -> Result<Option<String>> {
-        Ok(self.0.open_table(NOTES)?.get(key)?.map(|note| note.value().to_owned()))
+    pub(super) fn checkpoint(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.0.open_table(CHECKPOINTS)?.get(key)?.map(|note| note.value().to_owned()))
     }
 
     /// Returns the jobs that have a lease, with the lease ended.
-    fn abandoned(&self) -> Result<Vec<LeasedJob>> {
+    fn leased_jobs(&self) -> Result<Vec<LeasedJob>> {
         let jobs = self.0.open_table(JOBS)?;
         let mut abandoned = Vec::new();
         for waiting in self.0.open_table(QUEUES)?.iter()? {
             let Some(held) = jobs.get(waiting?.0.value().2)? else { continue };
-            let mut held = parse::<LeasedJob>(held.value())?;
-            if held.abandon() {
+            let mut held = from_json::<LeasedJob>(held.value())?;
+            if held.end_lease() {
                 abandoned.push(held);
             }
         }
@@ -196,11 +197,11 @@ impl WriteTables {
         table.insert("id", head.id.as_str())?;
         table.insert("epoch", head.epoch.as_str())?;
         table.insert("change", head.change.as_str())?;
-        table.insert("accepted", head.accepted.map_or(String::new(), |at| at.0.to_string()).as_str())?;
+        table.insert("accepted", head.accepted_at.map_or(String::new(), |at| at.0.to_string()).as_str())?;
         Ok(())
     }
 
-    pub(super) fn note_record(&self) -> Result<()> {
+    pub(super) fn set_has_record(&self) -> Result<()> {
         self.0.open_table(NUMBERS)?.insert("recorded", 1)?;
         Ok(())
     }
@@ -209,15 +210,15 @@ impl WriteTables {
         let version = on.version.saturating_add(1);
         self.set_head(&StoreHead { version, change: id.clone(), ..on })?;
         let change = StoredChange { version, id, at, puts: commit.puts, events: commit.events };
-        self.put(&change.puts)?;
-        self.log(&change)?;
+        self.apply_puts(&change.puts)?;
+        self.append_to_log(&change)?;
         for job in commit.jobs {
-            self.ask(job, version, at)?;
+            self.request_job(job, version, at)?;
         }
         Ok(change)
     }
 
-    fn put(&self, puts: &[(String, Option<String>)]) -> Result<()> {
+    fn apply_puts(&self, puts: &[(String, Option<String>)]) -> Result<()> {
         let mut entries = self.0.open_table(ENTRIES)?;
         for (key, value) in puts {
             match value {
@@ -228,30 +229,30 @@ impl WriteTables {
         Ok(())
     }
 
-    fn log(&self, change: &StoredChange) -> Result<()> {
+    fn append_to_log(&self, change: &StoredChange) -> Result<()> {
         let mut log = self.0.open_table(LOG)?;
-        log.insert(change.version, written(change)?.as_str())?;
-        while log.len()? > KEPT {
+        log.insert(change.version, to_json(change)?.as_str())?;
+        while log.len()? > LOG_LIMIT {
             log.pop_first()?;
         }
         Ok(())
     }
 
-    fn ask(&self, job: NewJob, revision: u64, at: Millis) -> Result<()> {
-        let before = self.take(&job.key)?;
-        self.keep(&LeasedJob::asked(job, revision, at, before))
+    fn request_job(&self, job: NewJob, revision: u64, at: Millis) -> Result<()> {
+        let before = self.remove_job(&job.key)?;
+        self.insert_job(&LeasedJob::requested(job, revision, at, before))
     }
 
     /// Leases to a worker the jobs from this list that can still be claimed.
     pub(super) fn claim(&self, worker: &str, now: Millis, until: Millis, keys: &[String]) -> Result<Vec<Job>> {
         let mut claimed = Vec::new();
         for key in keys {
-            if self.held(key)?.and_then(|held| held.ready()).is_none_or(|ready| ready > now) {
+            if self.leased_job(key)?.and_then(|held| held.claimable_at()).is_none_or(|ready| ready > now) {
                 continue;
             }
-            if let Some(mut held) = self.take(key)? {
-                claimed.push(held.lend(worker, until));
-                self.keep(&held)?;
+            if let Some(mut held) = self.remove_job(key)? {
+                claimed.push(held.lease_to(worker, until));
+                self.insert_job(&held)?;
             }
         }
         Ok(claimed)
@@ -259,19 +260,21 @@ impl WriteTables {
 
     /// Completes a job. `None`: this worker has no lease on it.
     pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &AttemptResult, now: Millis) -> Result<Option<bool>> {
-        let Some(mut held) = self.take(&job.key)?.filter(|held| held.is_with(worker, job)) else { return Ok(None) };
-        let is_noted = held.settle(job.revision, attempt, now);
-        self.keep(&held)?;
-        self.forget_all_but_the_last(held.job.state)?;
+        let Some(mut held) = self.remove_job(&job.key)?.filter(|held| held.is_leased_to(worker, job)) else {
+            return Ok(None);
+        };
+        let is_noted = held.complete(job.revision, attempt, now);
+        self.insert_job(&held)?;
+        self.drop_old_jobs(held.job.state)?;
         Ok(Some(is_noted))
     }
 
     /// Stores or deletes a checkpoint. `None`: this worker has no lease on the job.
-    pub(super) fn set_note(&self, worker: &str, job: &Job, key: &str, value: Option<&str>) -> Result<Option<()>> {
-        if !self.held(&job.key)?.is_some_and(|held| held.is_with(worker, job)) {
+    pub(super) fn set_checkpoint(&self, worker: &str, job: &Job, key: &str, value: Option<&str>) -> Result<Option<()>> {
+        if !self.leased_job(&job.key)?.is_some_and(|held| held.is_leased_to(worker, job)) {
             return Ok(None);
         }
-        let mut notes = self.0.open_table(NOTES)?;
+        let mut notes = self.0.open_table(CHECKPOINTS)?;
         match value {
             Some(value) => notes.insert(key, value)?,
             None => notes.remove(key)?,
@@ -279,54 +282,54 @@ impl WriteTables {
         Ok(Some(()))
     }
 
-    fn forget_all_but_the_last(&self, state: JobState) -> Result<()> {
-        let mut last = self.0.open_table(last(state))?;
+    fn drop_old_jobs(&self, state: JobState) -> Result<()> {
+        let mut last = self.0.open_table(ended_index(state))?;
         let (mut jobs, mut states) = (self.0.open_table(JOBS)?, self.0.open_table(STATES)?);
-        while last.len()? > KEPT_DONE as u64 {
+        while last.len()? > ENDED_JOBS_LIMIT as u64 {
             let Some((first, _)) = last.pop_first()? else { break };
             let (_, key) = first.value();
             jobs.remove(key)?;
-            states.remove((state.letter(), key))?;
+            states.remove((state.as_letter(), key))?;
         }
         Ok(())
     }
 
-    fn held(&self, key: &str) -> Result<Option<LeasedJob>> {
-        self.0.open_table(JOBS)?.get(key)?.map(|held| parse(held.value())).transpose()
+    fn leased_job(&self, key: &str) -> Result<Option<LeasedJob>> {
+        self.0.open_table(JOBS)?.get(key)?.map(|held| from_json(held.value())).transpose()
     }
 
     /// Removes a job from all tables.
-    fn take(&self, key: &str) -> Result<Option<LeasedJob>> {
-        let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| parse::<LeasedJob>(held.value()));
+    fn remove_job(&self, key: &str) -> Result<Option<LeasedJob>> {
+        let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| from_json::<LeasedJob>(held.value()));
         let Some(held) = removed.transpose()? else { return Ok(None) };
-        self.0.open_table(STATES)?.remove((held.job.state.letter(), key))?;
-        if let Some(ready) = held.ready() {
-            self.0.open_table(QUEUES)?.remove((queue(key).as_str(), ready.0, key))?;
+        self.0.open_table(STATES)?.remove((held.job.state.as_letter(), key))?;
+        if let Some(ready) = held.claimable_at() {
+            self.0.open_table(QUEUES)?.remove((queue_name(key).as_str(), ready.0, key))?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(last(held.job.state))?.remove((done.0, key))?;
+            self.0.open_table(ended_index(held.job.state))?.remove((done.0, key))?;
         }
         Ok(Some(held))
     }
 
     /// Inserts a job into all tables that it belongs to.
-    fn keep(&self, held: &LeasedJob) -> Result<()> {
+    fn insert_job(&self, held: &LeasedJob) -> Result<()> {
         let key = held.job.key.as_str();
-        self.0.open_table(JOBS)?.insert(key, written(held)?.as_str())?;
-        self.0.open_table(STATES)?.insert((held.job.state.letter(), key), ())?;
-        if let Some(ready) = held.ready() {
-            self.0.open_table(QUEUES)?.insert((queue(key).as_str(), ready.0, key), ())?;
+        self.0.open_table(JOBS)?.insert(key, to_json(held)?.as_str())?;
+        self.0.open_table(STATES)?.insert((held.job.state.as_letter(), key), ())?;
+        if let Some(ready) = held.claimable_at() {
+            self.0.open_table(QUEUES)?.insert((queue_name(key).as_str(), ready.0, key), ())?;
         }
         if let Some(done) = held.done {
-            self.0.open_table(last(held.job.state))?.insert((done.0, key), ())?;
+            self.0.open_table(ended_index(held.job.state))?.insert((done.0, key), ())?;
         }
         Ok(())
     }
 }
 
 /// Returns the table of the last jobs that ended in this state.
-fn last(state: JobState) -> TimeIndex {
-    if state == JobState::DeadLetter { ASIDE } else { DONE }
+fn ended_index(state: JobState) -> TimeIndex {
+    if state == JobState::DeadLetter { DEAD_LETTERS } else { DONE }
 }
 
 fn head(
@@ -342,16 +345,16 @@ fn head(
         epoch,
         version: numbers.get("version")?.map_or(0, |version| version.value()),
         change: text("change")?,
-        accepted: text("accepted")?.parse().ok().map(Millis),
-        astray: 0,
+        accepted_at: text("accepted")?.parse().ok().map(Millis),
+        entry_count_drift: 0,
         rolled_back: None,
     })
 }
 
-fn written(value: &impl Serialize) -> Result<String> {
+fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }

@@ -20,10 +20,10 @@ use crate::moderation::store::{FailureReason, StoreUnavailable};
 use crate::upstream;
 
 /// The time limit for a connection and for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The maximum number of cluster redirects.
-const HOPS: usize = 4;
+const MAX_REDIRECTS: usize = 4;
 
 /// The receiver of push messages from a connection.
 pub(super) type PushSender = UnboundedSender<PushInfo>;
@@ -49,7 +49,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
 impl RedisServers {
     pub(super) fn new(settings: &RedisSettings) -> Result<RedisServers, StoreUnavailable> {
-        let tls = upstream::tls(&settings.authorities, settings.identity.as_ref())
+        let tls = upstream::tls_config(&settings.authorities, settings.identity.as_ref())
             .map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
         let keys = RedisKeys::new(&settings.prefix);
         Ok(RedisServers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
@@ -57,7 +57,7 @@ impl RedisServers {
 
     /// Connects to the primary. Asks all servers or Sentinels at the same time, so a server that does not answer causes
     /// no delay.
-    pub(super) async fn primary(
+    pub(super) async fn connect_to_primary(
         self: &Arc<Self>,
         pushes: Option<&PushSender>,
     ) -> Result<RedisConnection, StoreUnavailable> {
@@ -66,7 +66,7 @@ impl RedisServers {
         let mut attempts = JoinSet::new();
         for server in asked {
             let (servers, server, pushes) = (Arc::clone(self), server.clone(), pushes.cloned());
-            attempts.spawn(async move { servers.by(server, pushes).await });
+            attempts.spawn(async move { servers.connect_through(server, pushes).await });
         }
         let mut flaws = Vec::new();
         while let Some(done) = attempts.join_next().await {
@@ -76,48 +76,53 @@ impl RedisServers {
                 Err(_) => {}
             }
         }
-        Err(all(&flaws))
+        Err(join_errors(&flaws))
     }
 
     /// Connects to the primary through this server: the server itself, or the primary that this Sentinel names.
-    async fn by(&self, server: RedisServer, pushes: Option<PushSender>) -> Result<RedisConnection, StoreUnavailable> {
+    async fn connect_through(
+        &self,
+        server: RedisServer,
+        pushes: Option<PushSender>,
+    ) -> Result<RedisConnection, StoreUnavailable> {
         let name = server.address.to_string();
         let reached = async {
-            let server = if self.settings.sentinels.is_empty() { server } else { self.told_by(&server).await? };
-            self.reach(server, pushes).await
+            let server = if self.settings.sentinels.is_empty() { server } else { self.ask_sentinel(&server).await? };
+            self.follow_redirects(server, pushes).await
         };
-        timeout(PATIENCE, reached).await.unwrap_or_else(|_| Err(slow(&name)))
+        timeout(TIMEOUT, reached).await.unwrap_or_else(|_| Err(slow(&name)))
     }
 
     /// Asks a Sentinel for the address of the primary.
-    async fn told_by(&self, sentinel: &RedisServer) -> Result<RedisServer, StoreUnavailable> {
-        let Some(wanted) = self.settings.servers.first() else { return Err(unreachable("no server")) };
+    async fn ask_sentinel(&self, sentinel: &RedisServer) -> Result<RedisServer, StoreUnavailable> {
+        let Some(wanted) = self.settings.servers.first() else { return Err(unreachable_error("no server")) };
         let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
-            return Err(unreachable(format!("a Sentinel needs the name of the primary, not {}", wanted.address)));
+            return Err(unreachable_error(format!("a Sentinel needs the name of the primary, not {}", wanted.address)));
         };
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-        let told: Option<(String, u16)> = self.connect(sentinel, None).await?.ask(&question).await?;
-        let (host, port) =
-            told.ok_or_else(|| unreachable(format!("{} knows no primary with the name {name}", sentinel.address)))?;
+        let told: Option<(String, u16)> = self.connect(sentinel, None).await?.query(&question).await?;
+        let (host, port) = told
+            .ok_or_else(|| unreachable_error(format!("{} knows no primary with the name {name}", sentinel.address)))?;
         Ok(RedisServer { address: RedisAddress::Tcp { host, port, tls: *tls }, ..wanted.clone() })
     }
 
     /// Connects to this server if it is the primary, or follows its cluster redirects.
-    async fn reach(
+    async fn follow_redirects(
         &self,
         mut server: RedisServer,
         pushes: Option<PushSender>,
     ) -> Result<RedisConnection, StoreUnavailable> {
-        for _ in 0..HOPS {
+        for _ in 0..MAX_REDIRECTS {
             let connection = self.connect(&server, pushes.clone()).await?;
             let mut sender = connection.sender.clone();
             let Err(error) = self.keys.head.query_async::<redis::Value>(&mut sender).await else {
                 return Ok(connection);
             };
-            server.address = moved(&server.address, &error).ok_or_else(|| connection.flaw(&error))?;
+            server.address =
+                redirect_target(&server.address, &error).ok_or_else(|| connection.convert_error(&error))?;
         }
-        Err(unreachable(format!("too many cluster redirects, the last one to {}", server.address)))
+        Err(unreachable_error(format!("too many cluster redirects, the last one to {}", server.address)))
     }
 
     async fn connect(
@@ -125,8 +130,8 @@ impl RedisServers {
         server: &RedisServer,
         pushes: Option<PushSender>,
     ) -> Result<RedisConnection, StoreUnavailable> {
-        let lost = |error: std::io::Error| unreachable(format!("{}: {error}", server.address));
-        let wire = self.wire(&server.address).await.map_err(lost)?;
+        let lost = |error: std::io::Error| unreachable_error(format!("{}: {error}", server.address));
+        let wire = self.open_transport(&server.address).await.map_err(lost)?;
         let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
         let mut info = RedisConnectionInfo::default().set_db(server.database);
         if let Some(pushes) = pushes {
@@ -144,7 +149,7 @@ impl RedisServers {
         Ok(RedisConnection { server: server.clone(), sender, driver: tokio::spawn(driver) })
     }
 
-    async fn wire(&self, address: &RedisAddress) -> std::io::Result<Box<dyn Transport>> {
+    async fn open_transport(&self, address: &RedisAddress) -> std::io::Result<Box<dyn Transport>> {
         let (host, port, tls) = match address {
             RedisAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
             RedisAddress::Tcp { host, port, tls } => (host, *port, *tls),
@@ -159,7 +164,7 @@ impl RedisServers {
     }
 
     /// Returns the error for servers that did not answer in time.
-    pub(super) fn slow(&self) -> StoreUnavailable {
+    pub(super) fn timeout_error(&self) -> StoreUnavailable {
         let names: Vec<_> = self.settings.servers.iter().map(|server| server.address.to_string()).collect();
         slow(&names.join(", "))
     }
@@ -167,19 +172,19 @@ impl RedisServers {
 
 impl RedisConnection {
     /// Sends a command and reads the answer.
-    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
-        let answer = timeout(PATIENCE, command.query_async(&mut self.sender.clone())).await;
-        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
+        let answer = timeout(TIMEOUT, command.query_async(&mut self.sender.clone())).await;
+        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.convert_error(&error))
     }
 
     /// Sends commands and reads the answers. Each answer can be an error.
-    pub(super) async fn ask_all(&self, commands: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, StoreUnavailable> {
-        let answer = timeout(PATIENCE, commands.ignore_errors().query_async(&mut self.sender.clone())).await;
-        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.flaw(&error))
+    pub(super) async fn query_all(&self, commands: &mut Pipeline) -> Result<Vec<RedisResult<Value>>, StoreUnavailable> {
+        let answer = timeout(TIMEOUT, commands.ignore_errors().query_async(&mut self.sender.clone())).await;
+        answer.map_err(|_| slow(&self.name()))?.map_err(|error| self.convert_error(&error))
     }
 
     /// Returns whether the connection has ended.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.driver.is_finished()
     }
 
@@ -188,7 +193,7 @@ impl RedisConnection {
     }
 
     /// Converts an error of this server.
-    pub(super) fn flaw(&self, error: &RedisError) -> StoreUnavailable {
+    pub(super) fn convert_error(&self, error: &RedisError) -> StoreUnavailable {
         flaw(&self.server, error)
     }
 }
@@ -200,15 +205,15 @@ impl Drop for RedisConnection {
 }
 
 fn slow(name: &str) -> StoreUnavailable {
-    unreachable(format!("{name}: no answer within {} s", PATIENCE.as_secs()))
+    unreachable_error(format!("{name}: no answer within {} s", TIMEOUT.as_secs()))
 }
 
-fn unreachable(message: impl Into<String>) -> StoreUnavailable {
+fn unreachable_error(message: impl Into<String>) -> StoreUnavailable {
     StoreUnavailable::new(FailureReason::Unreachable, message)
 }
 
 /// Joins the errors of several servers. The reason is the reason of a server that answered, if there is one.
-fn all(flaws: &[StoreUnavailable]) -> StoreUnavailable {
+fn join_errors(flaws: &[StoreUnavailable]) -> StoreUnavailable {
     let reached = flaws.iter().map(|flaw| flaw.reason).find(|reason| *reason != FailureReason::Unreachable);
     let messages: Vec<_> = flaws.iter().map(|flaw| flaw.message.as_str()).collect();
     StoreUnavailable::new(reached.unwrap_or(FailureReason::Unreachable), messages.join("; "))
@@ -221,21 +226,21 @@ fn flaw(server: &RedisServer, error: &RedisError) -> StoreUnavailable {
     if let Some(password) = password(server).filter(|password| !password.is_empty()) {
         text = text.replace(password, "…");
     }
-    let reason = reason(error);
+    let reason = failure_reason(error);
     StoreUnavailable::new(
         reason,
         match (error.kind(), reason) {
             (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => format!("{name} is a replica, not the primary"),
-            (_, FailureReason::Full) => format!("{name}: {FULL}: {text}"),
+            (_, FailureReason::Full) => format!("{name}: {FULL_MESSAGE}: {text}"),
             _ => format!("{name}: {text}"),
         },
     )
 }
 
-const FULL: &str = "Redis has no memory left for changes: free some, or raise `maxmemory`";
+const FULL_MESSAGE: &str = "Redis has no memory left for changes: free some, or raise `maxmemory`";
 
 /// Returns the reason for an error, by its kind or its code (the first word of a Redis error).
-fn reason(error: &RedisError) -> FailureReason {
+fn failure_reason(error: &RedisError) -> FailureReason {
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::ReadOnly) => FailureReason::ReadOnly,
         ErrorKind::Server(ServerErrorKind::NoPerm) | ErrorKind::AuthenticationFailed => FailureReason::Forbidden,
@@ -259,7 +264,7 @@ fn password(server: &RedisServer) -> Option<&str> {
 
 /// Returns the address in a cluster redirect. `None`: the error is not a redirect. An empty host means the host of the
 /// node itself.
-fn moved(from: &RedisAddress, error: &RedisError) -> Option<RedisAddress> {
+fn redirect_target(from: &RedisAddress, error: &RedisError) -> Option<RedisAddress> {
     let RedisAddress::Tcp { host: own, tls, .. } = from else { return None };
     let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
     let host = if host.is_empty() { own } else { host };

@@ -20,8 +20,8 @@ use self::connect::RedisServers;
 use self::link::{OpenConnection, ReconnectingClient};
 use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, HAS, MARK, PROBE, RedisKeys, SINCE};
 use super::{
-    BYTES_AT_ONCE, CHANGES_AT_ONCE, ChangesSince, CommitError, FailureReason, Job, KEPT, NewChange, StoreContents,
-    StoreHead, StoreUnavailable, StoredChange, fresh,
+    ChangesSince, CommitError, FailureReason, Job, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES,
+    StoreContents, StoreHead, StoreUnavailable, StoredChange, random_id,
 };
 use crate::config::RedisSettings;
 use crate::model::Millis;
@@ -30,7 +30,7 @@ use crate::model::Millis;
 const LAYOUT: &str = "1";
 
 /// The number of entries in one read. It is small so that other clients do not wait long.
-const CHUNK: usize = 2000;
+const SCAN_COUNT: usize = 2000;
 
 /// A store in Redis.
 pub struct RedisStore {
@@ -43,7 +43,7 @@ pub struct RedisStore {
     hint: watch::Sender<u64>,
     listener: JoinHandle<()>,
     /// Ensures that the warning about changes that cannot be published is logged only once.
-    untold: Once,
+    publish_warning: Once,
 }
 
 impl RedisStore {
@@ -54,55 +54,55 @@ impl RedisStore {
         let listener = tokio::spawn(hints::listen(Arc::clone(&servers), hint.clone()));
         let durable = || ReconnectingClient::durable(&servers, settings.durability);
         let (reads, writes, probes) = (ReconnectingClient::new(&servers), durable(), durable());
-        Ok(RedisStore { servers, reads, writes, probes, hint, listener, untold: Once::new() })
+        Ok(RedisStore { servers, reads, writes, probes, hint, listener, publish_warning: Once::new() })
     }
 
     pub(super) async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
-        head(self.reads.ask(&self.keys().head).await?)
+        head(self.reads.query(&self.keys().head).await?)
     }
 
     pub(super) async fn durable_head(&self) -> Result<StoreHead, StoreUnavailable> {
-        head(self.writes.make(&self.keys().script(DURABLE_HEAD)).await?)
+        head(self.writes.write(&self.keys().script(DURABLE_HEAD)).await?)
     }
 
     pub(super) async fn probe(&self) -> Result<(), StoreUnavailable> {
-        self.probes.make(&self.keys().script(PROBE)).await
+        self.probes.write(&self.keys().script(PROBE)).await
     }
 
     pub(super) async fn now(&self) -> Result<Millis, StoreUnavailable> {
-        let (seconds, micros): (u64, u64) = self.reads.ask(&cmd("TIME")).await?;
+        let (seconds, micros): (u64, u64) = self.reads.query(&cmd("TIME")).await?;
         Ok(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
     }
 
     pub(super) async fn begin(&self) -> Result<(), StoreUnavailable> {
         let mut begin = self.keys().script(BEGIN);
-        begin.arg(fresh()?).arg(LAYOUT);
-        self.writes.make(&begin).await
+        begin.arg(random_id()?).arg(LAYOUT);
+        self.writes.write(&begin).await
     }
 
     pub(super) async fn accept(&self) -> Result<(), StoreUnavailable> {
         let mut accept = self.keys().script(ACCEPT);
-        accept.arg(fresh()?).arg(LAYOUT).arg(&self.keys().channel);
-        self.writes.make(&accept).await
+        accept.arg(random_id()?).arg(LAYOUT).arg(&self.keys().channel);
+        self.writes.write(&accept).await
     }
 
     pub(super) async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
-        let open = self.reads.hold().await?;
+        let open = self.reads.connection().await?;
         let contents = self.scan(&open).await;
         if contents.is_err() {
-            self.reads.forget();
+            self.reads.disconnect();
         }
         contents
     }
 
     /// Reads all entries on one connection, because only this server knows the scan cursor.
     async fn scan(&self, open: &OpenConnection) -> Result<StoreContents, StoreUnavailable> {
-        let before = head(open.connection.ask(&self.keys().head).await?)?;
+        let before = head(open.connection.query(&self.keys().head).await?)?;
         let (mut entries, mut cursor) = (HashMap::new(), 0_u64);
         loop {
             let mut scan = cmd("HSCAN");
-            scan.arg(&self.keys().entries).arg(cursor).arg("COUNT").arg(CHUNK);
-            let (next, some): (u64, Vec<(String, String)>) = open.connection.ask(&scan).await?;
+            scan.arg(&self.keys().entries).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
+            let (next, some): (u64, Vec<(String, String)>) = open.connection.query(&scan).await?;
             // A scan can return an entry twice.
             entries.extend(some);
             cursor = next;
@@ -110,33 +110,37 @@ impl RedisStore {
                 break;
             }
         }
-        let after = head(open.connection.ask(&self.keys().head).await?)?;
+        let after = head(open.connection.query(&self.keys().head).await?)?;
         if after.epoch != before.epoch || after.version < before.version {
             return Err(StoreUnavailable::new(FailureReason::Other, "another store took its place while it was read"));
         }
         let rolled_back = before.rolled_back.or(after.rolled_back);
-        let head = StoreHead { astray: before.astray.max(after.astray), rolled_back, ..before };
+        let head = StoreHead {
+            entry_count_drift: before.entry_count_drift.max(after.entry_count_drift),
+            rolled_back,
+            ..before
+        };
         Ok(StoreContents { head, entries: entries.into_iter().collect() })
     }
 
     pub(super) async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
         let mut since = self.keys().script(SINCE);
-        since.arg(version).arg(CHANGES_AT_ONCE).arg(BYTES_AT_ONCE);
-        let (fields, found): (HashFields, Vec<String>) = self.reads.ask(&since).await?;
-        let changes = found.iter().map(|json| parse(Some(json))).collect::<Result<Vec<StoredChange>, _>>()?;
+        since.arg(version).arg(READ_LIMIT_CHANGES).arg(READ_LIMIT_BYTES);
+        let (fields, found): (HashFields, Vec<String>) = self.reads.query(&since).await?;
+        let changes = found.iter().map(|json| from_json(Some(json))).collect::<Result<Vec<StoredChange>, _>>()?;
         let mut last = version;
         let has_gap = changes.iter().any(|change| {
             let before = std::mem::replace(&mut last, change.version);
             before.checked_add(1) != Some(change.version)
         });
         let is_missing = changes.is_empty() && head(fields)?.version > version;
-        Ok(if has_gap || is_missing { ChangesSince::Gone } else { ChangesSince::Changes(changes) })
+        Ok(if has_gap || is_missing { ChangesSince::NoLongerKept } else { ChangesSince::Changes(changes) })
     }
 
     pub(super) async fn has(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
         let mut has = self.keys().script(HAS);
         has.arg(version).arg(change);
-        Ok(match self.reads.ask::<i64>(&has).await? {
+        Ok(match self.reads.query::<i64>(&has).await? {
             0 => Some(false),
             1 => Some(true),
             _ => None,
@@ -145,9 +149,9 @@ impl RedisStore {
 
     pub(super) async fn mark_rolled_back(&self, seen: &StoreHead, known: &StoreHead) -> Result<(), StoreUnavailable> {
         let mut mark = self.keys().script(MARK);
-        mark.arg(&seen.epoch).arg(seen.version).arg(&seen.change).arg(accepted(seen));
+        mark.arg(&seen.epoch).arg(seen.version).arg(&seen.change).arg(accepted_arg(seen));
         mark.arg(&known.epoch).arg(known.version).arg(&known.change).arg(&self.keys().channel);
-        self.writes.make(&mark).await
+        self.writes.write(&mark).await
     }
 
     pub(super) async fn commit(
@@ -157,11 +161,11 @@ impl RedisStore {
         at: Millis,
     ) -> Result<StoredChange, CommitError> {
         let version = on.version.saturating_add(1);
-        let change = StoredChange { version, id: fresh()?, at, puts: commit.puts, events: commit.events };
+        let change = StoredChange { version, id: random_id()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
-        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(accepted(on)).arg(on.astray);
+        script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(accepted_arg(on)).arg(on.entry_count_drift);
         script.arg(on.rolled_back.as_ref().map_or_else(String::new, ToString::to_string));
-        script.arg(version).arg(&change.id).arg(written(&change)?).arg(KEPT).arg(&self.keys().channel);
+        script.arg(version).arg(&change.id).arg(to_json(&change)?).arg(LOG_LIMIT).arg(&self.keys().channel);
         script.arg(change.puts.len());
         for (key, value) in &change.puts {
             script.arg(key).arg(u8::from(value.is_some())).arg(value.as_deref().unwrap_or_default());
@@ -169,12 +173,12 @@ impl RedisStore {
         for job in commit.jobs {
             let job = Job { asked: None, ..Job::new(job, version, at) };
             // The script appends the time of the request, by the server's clock.
-            script.arg(&job.key).arg(written(&job)?.trim_end_matches("null}"));
+            script.arg(&job.key).arg(to_json(&job)?.trim_end_matches("null}"));
         }
-        match self.writes.make(&script).await? {
+        match self.writes.write(&script).await? {
             0 => return Err(CommitError::Behind),
             1 => {}
-            _ => self.untold.call_once(|| {
+            _ => self.publish_warning.call_once(|| {
                 tracing::warn!(
                     "other processes notice changes late: Redis does not allow this process to publish them"
                 );
@@ -199,8 +203,8 @@ impl Drop for RedisStore {
 }
 
 /// Returns the time of acceptance as the scripts expect it. 0: the store was never accepted.
-fn accepted(head: &StoreHead) -> u64 {
-    head.accepted.map_or(0, |at| at.0)
+fn accepted_arg(head: &StoreHead) -> u64 {
+    head.accepted_at.map_or(0, |at| at.0)
 }
 
 type HashFields =
@@ -224,18 +228,18 @@ fn head(
             epoch: epoch.unwrap_or_default(),
             version: version.unwrap_or(0),
             change: change.unwrap_or_default(),
-            accepted: accepted.map(Millis),
-            astray,
+            accepted_at: accepted.map(Millis),
+            entry_count_drift: astray,
             rolled_back,
         }),
     }
 }
 
-fn written(value: &impl serde::Serialize) -> Result<String, StoreUnavailable> {
+fn to_json(value: &impl serde::Serialize) -> Result<String, StoreUnavailable> {
     serde_json::to_string(value).map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: Option<&String>) -> Result<T, StoreUnavailable> {
+fn from_json<T: serde::de::DeserializeOwned>(text: Option<&String>) -> Result<T, StoreUnavailable> {
     serde_json::from_str(text.map_or("", String::as_str))
         .map_err(|error| StoreUnavailable::new(FailureReason::Damaged, format!("it is damaged: {error}")))
 }

@@ -20,7 +20,7 @@ const NAMES: [&str; 13] = [
 
 impl RedisKeys {
     pub(super) fn new(prefix: &str) -> RedisKeys {
-        let tag = tag(prefix);
+        let tag = hash_tag(prefix);
         let name = |name: &str| format!("{tag}{name}");
         let all = NAMES.map(name);
         let head = script(HEAD, &all);
@@ -41,7 +41,7 @@ fn script(text: &str, keys: &[String]) -> Cmd {
 }
 
 /// Returns the prefix with braces. The text between the braces determines the cluster slot of a key.
-fn tag(prefix: &str) -> String {
+fn hash_tag(prefix: &str) -> String {
     if prefix.contains('{') { prefix.to_owned() } else { format!("{{{prefix}}}") }
 }
 

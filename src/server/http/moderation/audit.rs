@@ -22,18 +22,18 @@ impl RequestedChange<'_> {
     pub(super) fn lines(&self, ruling: &CommandOutcome) -> Result<Vec<u8>, ApiError> {
         let mut lines = Vec::new();
         for user in &ruling.succeeded {
-            let is_changed = ruling.set.iter().chain(&ruling.gone).any(|record| record.name() == user);
+            let is_changed = ruling.set.iter().chain(&ruling.deleted).any(|record| record.name() == user);
             let change = ruling.change.filter(|_| is_changed);
-            let allowed = AuditRecord { rules: &ruling.rules, change, ..self.about(user) };
+            let allowed = AuditRecord { rules: &ruling.rules, change, ..self.user_record(user) };
             lines.extend(record::audit_line(self.exchange, &allowed)?);
         }
-        for RejectedUser { user, why } in &ruling.failed {
-            let reason = why.log();
-            let record = AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..self.about(user) };
+        for RejectedUser { user, reason: why } in &ruling.failed {
+            let reason = why.log_message();
+            let record = AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..self.user_record(user) };
             let record = match why {
                 RejectReason::Denied(denial) => record::with_denial(denial, &record),
-                RejectReason::Unfit(_)
-                | RejectReason::NotThere
+                RejectReason::Invalid(_)
+                | RejectReason::NoRole
                 | RejectReason::NotOutranked(_)
                 | RejectReason::File(..)
                 | RejectReason::Conflict(_) => record,
@@ -50,16 +50,16 @@ impl RequestedChange<'_> {
             let decided = metrics::CountedDecision::allowed(action, AuditDecision::Allow, ruling.rules.clone());
             decided.count(self.exchange, self.app);
         }
-        for RejectedUser { why, .. } in &ruling.failed {
+        for RejectedUser { reason: why, .. } in &ruling.failed {
             let decided = match why {
-                RejectReason::Denied(denial) => metrics::CountedDecision::denied(denial.action, denial.cause.clone()),
+                RejectReason::Denied(denial) => metrics::CountedDecision::denied(denial.action, denial.reason.clone()),
                 _ => metrics::CountedDecision::rejected(action, why.code()),
             };
             decided.count(self.exchange, self.app);
         }
     }
 
-    fn about<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
+    fn user_record<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
         let record = record::request_record(self.exchange, self.app, self.caller, self.ask, AuditDecision::Allow);
         // A change of the client itself or of a conversation has no targets.
         let targets = if self.ask.members.is_empty() { &[] } else { std::slice::from_ref(user) };

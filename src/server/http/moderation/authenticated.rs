@@ -54,7 +54,7 @@ impl<'a> AuthenticatedRequest<'a> {
     ) -> Result<FactsByApp, ApiError> {
         let mut told = FactsByApp::new();
         for ask in asks {
-            let inquiries = match self.inquiries(ask) {
+            let inquiries = match self.facts_queries(ask) {
                 Ok(inquiries) => inquiries,
                 Err(stale) => {
                     let reason = stale.to_string();
@@ -62,7 +62,7 @@ impl<'a> AuthenticatedRequest<'a> {
                 }
             };
             let (snapshot, trace) = (self.exchange.snapshot, self.exchange.trace);
-            match Box::pin(snapshot.upstreams.inquire(inquiries, trace)).await {
+            match Box::pin(snapshot.upstreams.fetch_facts(inquiries, trace)).await {
                 Ok(known) => drop(told.insert(Arc::clone(&ask.app), known)),
                 Err(unavailable) => {
                     let reason = unavailable.to_string();
@@ -73,10 +73,10 @@ impl<'a> AuthenticatedRequest<'a> {
         Ok(told)
     }
 
-    fn inquiries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
+    fn facts_queries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
         let engine = &self.exchange.settings.engine;
         let index = self.exchange.runtime.moderation.read()?;
-        Ok(engine.inquiries(ask, &self.caller, index.register(), self.exchange.now))
+        Ok(engine.facts_queries(ask, &self.caller, index.entries(), self.exchange.now))
     }
 
     /// Records that the request cannot be decided. Returns the error to answer with: `failure`, or the error of the

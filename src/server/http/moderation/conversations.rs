@@ -29,21 +29,22 @@ pub(super) async fn answer(
         .exchange
         .runtime
         .moderation
-        .look()
+        .read_any_age()
         .conversations_of(id)
         .cloned()
         .map(ModerationEntry::Conversation)
         .collect();
     let app = reader.app.as_ref();
     let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
-    let entries: Vec<Map<String, Value>> = filed.chain(known).filter(here).map(|record| tell(&record)).collect();
+    let entries: Vec<Map<String, Value>> =
+        filed.chain(known).filter(here).map(|record| conversation_json(&record)).collect();
     if entries.is_empty() {
         return Err(ApiError::with_same_message(ErrorCode::NotFound, "There is no entry for this conversation."));
     }
     Ok(render::success("application/json", json!({ "entries": entries }).to_string()))
 }
 
-fn tell(record: &ModerationEntry) -> Map<String, Value> {
+fn conversation_json(record: &ModerationEntry) -> Map<String, Value> {
     let mut entry = entry::entry_json(record);
     if matches!(record, ModerationEntry::Conversation(conversation) if conversation.forgotten) {
         entry.insert("forgotten".to_owned(), json!(true));

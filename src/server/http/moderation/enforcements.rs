@@ -37,8 +37,8 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["state", "limit", "after", "client_id"])?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings };
-    let only = fields.params.text("state")?.map(state).transpose()?;
-    let (limit, after) = (fields.limit()?, fields.after(cursor)?);
+    let only = fields.params.text("state")?.map(parse_state).transpose()?;
+    let (limit, after) = (fields.limit()?, fields.after(parse_cursor)?);
     ReadRequest::for_everything(visit, fields)?.authorize(visit).await?;
     let Some(store) = visit.exchange.runtime.moderation.store() else { return Err(ApiError::no_store()) };
     let page = page(store, only, after, limit).await.map_err(|unavailable| {
@@ -51,15 +51,15 @@ pub(super) async fn answer(
     Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
 }
 
-fn state(word: &str) -> Result<JobState, InvalidRequest> {
+fn parse_state(word: &str) -> Result<JobState, InvalidRequest> {
     let known = STATES.into_iter().find(|(_, known)| *known == word);
     known.map(|(state, _)| state).ok_or_else(|| invalid_field("state", "must be pending, dead-letter or done"))
 }
 
-fn cursor(text: &str) -> Result<JobCursor, InvalidRequest> {
+fn parse_cursor(text: &str) -> Result<JobCursor, InvalidRequest> {
     let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
     let parts = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
-    let read = parts.and_then(|(word, key)| Some((state(word).ok()?, key.to_owned())));
+    let read = parts.and_then(|(word, key)| Some((parse_state(word).ok()?, key.to_owned())));
     read.ok_or_else(|| invalid_field("after", "must be the `next` of a page of the same list"))
 }
 
@@ -70,14 +70,14 @@ async fn page(
     limit: usize,
 ) -> Result<EnforcementPage, StoreUnavailable> {
     let mut page = EnforcementPage::default();
-    let begun = |state| after.as_ref().is_none_or(|(from, _)| place(*from) <= place(state));
+    let begun = |state| after.as_ref().is_none_or(|(from, _)| state_order(*from) <= state_order(state));
     for (state, word) in STATES {
         if only.is_some_and(|only| only != state) || !begun(state) {
             continue;
         }
         let after = after.as_ref().filter(|(from, _)| *from == state).map_or("", |(_, key)| key);
-        let jobs = store.jobs(state, "", after, limit - page.entries.len()).await?;
-        page.entries.extend(jobs.iter().map(|job| tell(job, word)));
+        let jobs = store.list_jobs(state, "", after, limit - page.entries.len()).await?;
+        page.entries.extend(jobs.iter().map(|job| job_json(job, word)));
         if let Some(last) = jobs.last().filter(|_| page.entries.len() == limit) {
             page.next = Some(base64url(format!("{word}:{}", last.key).as_bytes()));
             break;
@@ -86,12 +86,12 @@ async fn page(
     Ok(page)
 }
 
-fn place(state: JobState) -> usize {
+fn state_order(state: JobState) -> usize {
     STATES.iter().position(|(known, _)| *known == state).unwrap_or_default()
 }
 
 /// Returns a job as JSON. Of the address of a webhook, only the origin is shown, because the rest can contain a secret.
-fn tell(job: &Job, state: &str) -> Map<String, Value> {
+fn job_json(job: &Job, state: &str) -> Map<String, Value> {
     let body: Value = serde_json::from_str(&job.body).unwrap_or_default();
     let mut entry = Map::new();
     if let Some(url) = body.get("webhook").and_then(Value::as_str) {

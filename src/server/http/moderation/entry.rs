@@ -34,10 +34,10 @@ pub(super) fn file_entries(
         EntryKind::Bans => Box::new(entries.bans.iter().cloned().map(ModerationEntry::Ban)),
         EntryKind::Mutes => Box::new(entries.mutes.iter().cloned().map(ModerationEntry::Mute)),
         EntryKind::Blocks => Box::new(entries.blocks.iter().cloned().map(ModerationEntry::Block)),
-        EntryKind::Roles => Box::new(roles(document)),
+        EntryKind::Roles => Box::new(file_roles(document)),
         EntryKind::Conversations => Box::new(entries.conversations.iter().map(|filed| {
-            let owner = document.ladder.role("owner");
-            let owner = filed.people.iter().find(|(_, role)| owner.is_some() && *role == owner);
+            let owner = document.role_hierarchy.find("owner");
+            let owner = filed.members.iter().find(|(_, role)| owner.is_some() && *role == owner);
             ModerationEntry::Conversation(RegisteredConversation {
                 id: filed.id.clone(),
                 app: filed.app.clone(),
@@ -50,20 +50,21 @@ pub(super) fn file_entries(
     }
 }
 
-fn roles(document: &PolicyDocument) -> impl Iterator<Item = ModerationEntry> + '_ {
+fn file_roles(document: &PolicyDocument) -> impl Iterator<Item = ModerationEntry> + '_ {
     let tenure = |user: &str, scope: Pattern, app: &Option<_>, role: Option<Role>, line| {
-        let held = role.map_or(RoleGrant::Role(None), |role| RoleGrant::Word(document.ladder.word(role).into()));
+        let held =
+            role.map_or(RoleGrant::Role(None), |role| RoleGrant::RoleName(document.role_hierarchy.name(role).into()));
         let origin = EntryOrigin::File { line };
         ModerationEntry::Role(
             user.to_owned(),
-            RoleBinding { scope, app: Option::clone(app), held, listed: false, origin },
+            RoleBinding { scope, app: Option::clone(app), grant: held, listed: false, origin },
         )
     };
     let bound = document.entries.bindings.iter();
     let bound = bound.map(move |one| tenure(&one.user, one.scope.clone(), &one.app, one.role, one.line));
     let listed = document.entries.conversations.iter().flat_map(move |conversation| {
         let scope = Pattern::Exact(conversation.id.clone());
-        let people = conversation.people.iter();
+        let people = conversation.members.iter();
         people.map(move |(user, role)| tenure(user, scope.clone(), &conversation.app, *role, conversation.line))
     });
     bound.chain(listed)

@@ -29,14 +29,14 @@ use crate::server::limits::AdmissionPermit;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The maximum duration of a stream.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const MAX_DURATION: Duration = Duration::from_secs(60 * 60);
 
 /// How long a stream waits for further changes before it reads them. So many changes at once cause few reads of the
 /// store.
-const GATHER: Duration = Duration::from_millis(20);
+const BATCH_DELAY: Duration = Duration::from_millis(20);
 
 /// How many pieces can wait to be sent.
-const PIECES: usize = 16;
+const CHANNEL_CAPACITY: usize = 16;
 
 /// Tells proxies such as nginx to forward the stream without buffering.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -56,14 +56,14 @@ pub(super) async fn answer(
     if visit.exchange.runtime.moderation.store().is_none() {
         return Err(ApiError::no_store());
     }
-    let slot = visit.exchange.snapshot.limits.streams.try_acquire().ok_or_else(too_many)?;
-    let (sender, pieces) = mpsc::channel(PIECES);
-    let (lasting, caller) = (visit.exchange.lasting(), Arc::clone(&visit.caller));
+    let slot = visit.exchange.snapshot.limits.streams.try_acquire().ok_or_else(too_many_streams)?;
+    let (sender, pieces) = mpsc::channel(CHANNEL_CAPACITY);
+    let (lasting, caller) = (visit.exchange.to_owned_context(), Arc::clone(&visit.caller));
     let position = match last {
-        Some(last) => LogPosition::read(&last),
-        None => begin(visit, &sender),
+        Some(last) => LogPosition::parse(&last),
+        None => start_position(visit, &sender),
     };
-    tokio::spawn(EventStream { lasting, caller, leave, sender }.run(position, slot));
+    tokio::spawn(EventStream { context: lasting, caller, permission: leave, sender }.run(position, slot));
     let mut answer = HttpResponse::new(ResponseBody::streamed(pieces));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -72,22 +72,22 @@ pub(super) async fn answer(
 
 /// Starts a stream with the changes from now on. The stream sends an id at once, so that a client that disconnects
 /// before the first event can continue, too.
-fn begin(visit: &AuthenticatedRequest<'_>, sender: &mpsc::Sender<Bytes>) -> LogPosition {
+fn start_position(visit: &AuthenticatedRequest<'_>, sender: &mpsc::Sender<Bytes>) -> LogPosition {
     let position = LogPosition::after(&visit.exchange.runtime.moderation.head());
     // The channel is empty, so the send cannot fail because it is full.
     _ = sender.try_send(Bytes::from(format!("id: {position}\n\n")));
     position
 }
 
-fn too_many() -> ApiError {
+fn too_many_streams() -> ApiError {
     ApiError::with_same_message(ErrorCode::Overloaded, "Too many event streams are open. Retry later.")
 }
 
 /// An open stream.
 struct EventStream {
-    lasting: OwnedRequestContext,
+    context: OwnedRequestContext,
     caller: Arc<Caller>,
-    leave: ReadPermission,
+    permission: ReadPermission,
     sender: mpsc::Sender<Bytes>,
 }
 
@@ -98,7 +98,7 @@ struct LogPosition {
     /// The change whose events are sent next. 0 means that the position is unknown.
     version: u64,
     /// How many events of this change have been sent.
-    told: usize,
+    events_sent: usize,
 }
 
 /// The stream has ended.
@@ -107,14 +107,18 @@ struct StreamEnded;
 impl LogPosition {
     /// Returns the position before the first change after `head`.
     fn after(head: &StoreHead) -> LogPosition {
-        LogPosition { epoch: head.epoch.clone(), version: head.version + 1, told: 0 }
+        LogPosition { epoch: head.epoch.clone(), version: head.version + 1, events_sent: 0 }
     }
 
     /// Reads the id of an event. An invalid id gives the unknown position.
-    fn read(text: &str) -> LogPosition {
+    fn parse(text: &str) -> LogPosition {
         let parts = text.rsplit_once('-').and_then(|(rest, told)| Some((rest.rsplit_once('-')?, told)));
         let read = parts.and_then(|((epoch, version), told)| {
-            Some(LogPosition { epoch: epoch.to_owned(), version: version.parse().ok()?, told: told.parse().ok()? })
+            Some(LogPosition {
+                epoch: epoch.to_owned(),
+                version: version.parse().ok()?,
+                events_sent: told.parse().ok()?,
+            })
         });
         read.unwrap_or_default()
     }
@@ -123,17 +127,17 @@ impl LogPosition {
 /// Writes the position as the id of the last event that was sent.
 impl fmt::Display for LogPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.epoch, self.version, self.told)
+        write!(f, "{}-{}-{}", self.epoch, self.version, self.events_sent)
     }
 }
 
 impl EventStream {
     /// Sends events until the stream ends.
     async fn run(self, from: LogPosition, slot: AdmissionPermit) {
-        let end = self.end();
-        let runtime = Arc::clone(&self.lasting.runtime);
+        let end = self.deadline();
+        let runtime = Arc::clone(&self.context.runtime);
         tokio::select! {
-            StreamEnded = self.tell(from) => {}
+            StreamEnded = self.stream_until_end(from) => {}
             () = self.sender.closed() => {}
             () = runtime.drained() => {}
             () = sleep_until(end) => {}
@@ -142,25 +146,25 @@ impl EventStream {
     }
 
     /// Returns the time at which the stream ends at the latest: after [`LONGEST`], or when the caller's token expires.
-    fn end(&self) -> Instant {
-        let token = self.lasting.snapshot.settings.engine.authenticators.token_end(&self.caller);
-        let left = token.map_or(LONGEST, |end| Duration::from_millis(end.0.saturating_sub(clock::now().0)));
-        Instant::now() + LONGEST.min(left)
+    fn deadline(&self) -> Instant {
+        let token = self.context.snapshot.settings.engine.authenticators.token_end(&self.caller);
+        let left = token.map_or(MAX_DURATION, |end| Duration::from_millis(end.0.saturating_sub(clock::now().0)));
+        Instant::now() + MAX_DURATION.min(left)
     }
 
-    async fn tell(&self, from: LogPosition) -> StreamEnded {
-        let Err(over) = self.tell_on(from).await;
+    async fn stream_until_end(&self, from: LogPosition) -> StreamEnded {
+        let Err(over) = self.stream_events(from).await;
         over
     }
 
-    async fn tell_on(&self, mut position: LogPosition) -> Result<Infallible, StreamEnded> {
-        let mut changes = self.lasting.runtime.moderation.version();
+    async fn stream_events(&self, mut position: LogPosition) -> Result<Infallible, StreamEnded> {
+        let mut changes = self.context.runtime.moderation.version();
         loop {
             changes.borrow_and_update();
-            self.check()?;
-            self.tell_new(&mut position).await?;
+            self.check_permission()?;
+            self.send_new_events(&mut position).await?;
             tokio::select! {
-                _ = changes.changed() => sleep(GATHER).await,
+                _ = changes.changed() => sleep(BATCH_DELAY).await,
                 () = sleep(HEARTBEAT) => self.send(":\n\n".to_owned()).await?,
             }
         }
@@ -168,44 +172,46 @@ impl EventStream {
 
     /// Returns an error if the stream must end: if the settings have changed since its start, or if the policy no
     /// longer allows the reader to read.
-    fn check(&self) -> Result<(), StreamEnded> {
-        let is_current = Arc::ptr_eq(&self.lasting.runtime.snapshot(), &self.lasting.snapshot);
-        let holds = || self.leave.holds(&self.lasting.exchange(), &self.caller, clock::now());
+    fn check_permission(&self) -> Result<(), StreamEnded> {
+        let is_current = Arc::ptr_eq(&self.context.runtime.snapshot(), &self.context.snapshot);
+        let holds = || self.permission.holds(&self.context.as_context(), &self.caller, clock::now());
         if is_current && holds() { Ok(()) } else { Err(StreamEnded) }
     }
 
     /// Sends all events after the position.
-    async fn tell_new(&self, position: &mut LogPosition) -> Result<(), StreamEnded> {
-        let moderation = &self.lasting.runtime.moderation;
+    async fn send_new_events(&self, position: &mut LogPosition) -> Result<(), StreamEnded> {
+        let moderation = &self.context.runtime.moderation;
         let (Some(store), head) = (moderation.store(), moderation.head()) else { return Err(StreamEnded) };
         if position.epoch != head.epoch || !(1..=head.version + 1).contains(&position.version) {
-            return self.reset(position, &head).await;
+            return self.send_reset(position, &head).await;
         }
         while position.version <= head.version {
             // The client reconnects and continues from its last id.
-            let since = store.since(position.version - 1).await.map_err(|_| StreamEnded)?;
-            let Some(changes) = from(position.version, since) else { return self.reset(position, &head).await };
+            let since = store.changes_since(position.version - 1).await.map_err(|_| StreamEnded)?;
+            let Some(changes) = changes_from(position.version, since) else {
+                return self.send_reset(position, &head).await;
+            };
             for change in changes.iter().take_while(|change| change.version <= head.version) {
-                self.tell_change(position, change).await?;
+                self.send_change(position, change).await?;
             }
-            self.check()?;
+            self.check_permission()?;
         }
         Ok(())
     }
 
-    async fn tell_change(&self, position: &mut LogPosition, change: &StoredChange) -> Result<(), StreamEnded> {
-        for event in change.events.iter().skip(position.told) {
-            position.told += 1;
+    async fn send_change(&self, position: &mut LogPosition, change: &StoredChange) -> Result<(), StreamEnded> {
+        for event in change.events.iter().skip(position.events_sent) {
+            position.events_sent += 1;
             let told: Value = serde_json::from_str(event).unwrap_or_default();
             let name = told.get("type").and_then(Value::as_str).unwrap_or("message");
             self.send(format!("id: {position}\nevent: {name}\ndata: {event}\n\n")).await?;
         }
-        (position.version, position.told) = (change.version + 1, 0);
+        (position.version, position.events_sent) = (change.version + 1, 0);
         Ok(())
     }
 
     /// Sends a reset: events may be missing, so the client must read all entries again.
-    async fn reset(&self, position: &mut LogPosition, head: &StoreHead) -> Result<(), StreamEnded> {
+    async fn send_reset(&self, position: &mut LogPosition, head: &StoreHead) -> Result<(), StreamEnded> {
         *position = LogPosition::after(head);
         let data = json!({ "id": position.to_string(), "type": "reset", "time": clock::now().to_string(), "data": {} });
         self.send(format!("id: {position}\nevent: reset\ndata: {data}\n\n")).await
@@ -217,7 +223,7 @@ impl EventStream {
 }
 
 /// Returns the changes from this version on, if the store still has them.
-fn from(version: u64, since: ChangesSince) -> Option<Vec<StoredChange>> {
+fn changes_from(version: u64, since: ChangesSince) -> Option<Vec<StoredChange>> {
     match since {
         ChangesSince::Changes(changes) if changes.first()?.version == version => Some(changes),
         _ => None,
@@ -230,10 +236,10 @@ mod tests {
 
     #[test]
     fn an_id_says_where_to_go_on() {
-        let position = LogPosition { epoch: "an-epoch".to_owned(), version: 7, told: 2 };
-        assert_eq!(LogPosition::read(&position.to_string()), position);
+        let position = LogPosition { epoch: "an-epoch".to_owned(), version: 7, events_sent: 2 };
+        assert_eq!(LogPosition::parse(&position.to_string()), position);
         for nothing in ["", "-", "7-2", "epoch-7-", "epoch-x-2", "epoch-7--2", "epoch-99999999999999999999-1"] {
-            assert_eq!(LogPosition::read(nothing), LogPosition::default(), "{nothing}");
+            assert_eq!(LogPosition::parse(nothing), LogPosition::default(), "{nothing}");
         }
     }
 }

@@ -8,17 +8,17 @@ use crate::moderation::{CommandKind, ModerationIndex, SanctionTerms};
 use crate::vendor::{InvalidRequest, Params};
 
 /// The maximum number of users in one request.
-const MOST_USERS: usize = 100;
+const MAX_USERS: usize = 100;
 
 /// The maximum length of an identifier, in characters. The vendor with the longest identifiers accepts this length.
-const LONGEST: usize = 255;
+const MAX_IDENTIFIER_LENGTH: usize = 255;
 
 /// The maximum length of a reason, in characters.
-const LONGEST_REASON: usize = 255;
+const MAX_REASON_LENGTH: usize = 255;
 
 /// The maximum number of entries of a page, and the default.
-const MOST_ENTRIES: usize = 1000;
-const USUAL: usize = 100;
+const MAX_PAGE_SIZE: usize = 1000;
+const DEFAULT_PAGE_SIZE: usize = 100;
 
 /// The fields of one request.
 #[derive(Clone, Copy)]
@@ -61,8 +61,8 @@ impl<'a> RequestFields<'a> {
     /// Returns the users that the request is about, each once.
     pub(super) fn users(self) -> Result<Vec<String>, InvalidRequest> {
         let users = self.params.list("users")?.unwrap_or_default();
-        if users.is_empty() || users.len() > MOST_USERS {
-            return Err(invalid_field("users", format!("must name at least one user, and at most {MOST_USERS}")));
+        if users.is_empty() || users.len() > MAX_USERS {
+            return Err(invalid_field("users", format!("must name at least one user, and at most {MAX_USERS}")));
         }
         for (place, name) in users.iter().enumerate() {
             let field = format!("users[{place}]");
@@ -82,7 +82,8 @@ impl<'a> RequestFields<'a> {
     /// Returns the place that the request is about, or `None` if it names none.
     pub(super) fn scope(self) -> Result<Option<Pattern>, InvalidRequest> {
         let Some(text) = self.params.text("conversation")? else { return Ok(None) };
-        check_identifier(text, LONGEST).map_err(|flaw| invalid_field("conversation", flaw.to_string()))?;
+        check_identifier(text, MAX_IDENTIFIER_LENGTH)
+            .map_err(|flaw| invalid_field("conversation", flaw.to_string()))?;
         let pattern = Pattern::parse(text).map_err(|flaw| invalid_field("conversation", flaw.to_string()))?;
         Ok(Some(pattern))
     }
@@ -110,8 +111,8 @@ impl<'a> RequestFields<'a> {
         let Some(text) = self.params.text("until")? else { return Ok(None) };
         let until = Millis::parse(text).map_err(|flaw| {
             let message = match flaw {
-                TimeError::Beyond => format!("must not be after {}: leave it out if there is no end", Millis::LAST),
-                TimeError::Unreadable => {
+                TimeError::TooLate => format!("must not be after {}: leave it out if there is no end", Millis::LAST),
+                TimeError::Invalid => {
                     "must be a date and time with an offset: 2027-01-01T00:00:00Z or 2027-01-01T00:00:00+08:00"
                         .to_owned()
                 }
@@ -127,8 +128,8 @@ impl<'a> RequestFields<'a> {
     fn reason(self) -> Result<Option<String>, InvalidRequest> {
         let Some(text) = self.params.text("reason")? else { return Ok(None) };
         check_text(text).map_err(|flaw| invalid_field("reason", flaw.to_string()))?;
-        if text.trim().is_empty() || text.chars().count() > LONGEST_REASON {
-            let message = format!("must be one line of at most {LONGEST_REASON} characters, and not empty");
+        if text.trim().is_empty() || text.chars().count() > MAX_REASON_LENGTH {
+            let message = format!("must be one line of at most {MAX_REASON_LENGTH} characters, and not empty");
             return Err(invalid_field("reason", message));
         }
         Ok(Some(text.to_owned()))
@@ -136,10 +137,10 @@ impl<'a> RequestFields<'a> {
 
     /// Returns a role that the policy lists.
     pub(super) fn role(self) -> Result<String, InvalidRequest> {
-        let ladder = &self.settings.engine.policy.document().ladder;
-        let word = self.params.text("role")?.filter(|word| ladder.role(word).is_some());
+        let ladder = &self.settings.engine.policy.document().role_hierarchy;
+        let word = self.params.text("role")?.filter(|word| ladder.find(word).is_some());
         let unknown =
-            || invalid_field("role", format!("must be one of the policy's roles: {}", ladder.words().join(", ")));
+            || invalid_field("role", format!("must be one of the policy's roles: {}", ladder.names().join(", ")));
         word.map(str::to_owned).ok_or_else(unknown)
     }
 
@@ -149,7 +150,7 @@ impl<'a> RequestFields<'a> {
             return Ok(word);
         }
         let word = self.params.text("role")?.unwrap_or_default();
-        check_identifier(word, LONGEST).map_err(|flaw| invalid_field("role", flaw.to_string()))?;
+        check_identifier(word, MAX_IDENTIFIER_LENGTH).map_err(|flaw| invalid_field("role", flaw.to_string()))?;
         Ok(word.to_owned())
     }
 
@@ -162,10 +163,10 @@ impl<'a> RequestFields<'a> {
 
     /// Returns the maximum number of entries of a page.
     pub(super) fn limit(self) -> Result<usize, InvalidRequest> {
-        let Some(text) = self.params.text("limit")? else { return Ok(USUAL) };
+        let Some(text) = self.params.text("limit")? else { return Ok(DEFAULT_PAGE_SIZE) };
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let limit = text.parse().ok().filter(|limit| plain && (1..=MOST_ENTRIES).contains(limit));
-        limit.ok_or_else(|| invalid_field("limit", format!("must be a whole number from 1 to {MOST_ENTRIES}")))
+        let limit = text.parse().ok().filter(|limit| plain && (1..=MAX_PAGE_SIZE).contains(limit));
+        limit.ok_or_else(|| invalid_field("limit", format!("must be a whole number from 1 to {MAX_PAGE_SIZE}")))
     }
 
     /// Returns the cursor at which a list continues, if the request has one.
@@ -185,9 +186,9 @@ impl<'a> RequestFields<'a> {
 /// Parses the id of one conversation. For a room, the name of any of its channels is accepted, too.
 pub(super) fn parse_conversation(id: &str) -> Result<Pattern, InvalidRequest> {
     let invalid = |message: String| invalid_field("id", message);
-    check_identifier(id, LONGEST).map_err(|flaw| invalid(flaw.to_string()))?;
+    check_identifier(id, MAX_IDENTIFIER_LENGTH).map_err(|flaw| invalid(flaw.to_string()))?;
     match Pattern::parse(id) {
-        Ok(pattern @ Pattern::Exact(_)) => Ok(pattern.home().into_owned()),
+        Ok(pattern @ Pattern::Exact(_)) => Ok(pattern.home_conversation().into_owned()),
         _ => Err(invalid("must name one conversation, without a `*`".to_owned())),
     }
 }
@@ -202,6 +203,6 @@ fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, InvalidRequest> {
     if name == "*" {
         return Err(invalid_field(field, "must name one user, not `*`"));
     }
-    check_identifier(name, LONGEST).map_err(|flaw| invalid_field(field, flaw.to_string()))?;
+    check_identifier(name, MAX_IDENTIFIER_LENGTH).map_err(|flaw| invalid_field(field, flaw.to_string()))?;
     Ok(name)
 }

@@ -18,8 +18,8 @@ use crate::server::http::{ApiError, HttpResponse, render};
 
 /// How many users are read before the lock is released, and how many for one page. A page can be shorter than
 /// requested.
-const AT_ONCE: usize = 256;
-const IN_ONE_PAGE: usize = 16 * 1024;
+const USERS_PER_LOCK: usize = 256;
+const MAX_USERS_PER_PAGE: usize = 16 * 1024;
 
 /// One page of entries.
 #[derive(Default, Serialize)]
@@ -35,7 +35,7 @@ struct EntryFilter<'a> {
     table: EntryKind,
     user: Option<&'a str>,
     /// If set, only entries whose scope is within this place.
-    place: Option<&'a Pattern>,
+    scope: Option<&'a Pattern>,
     /// If set, only entries that apply to this app.
     app: Option<&'a Arc<str>>,
     /// The current time: entries that have ended are left out.
@@ -51,10 +51,10 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings };
-    let place = fields.scope()?.map(|place| place.home().into_owned());
+    let place = fields.scope()?.map(|place| place.home_conversation().into_owned());
     let reader = ReadRequest::new(visit, fields, place.clone())?;
     let (user, app, now) = (fields.user()?, reader.app.as_ref(), visit.exchange.now);
-    let wanted = EntryFilter { table, user, place: place.as_ref(), app, now, limit: fields.limit()? };
+    let wanted = EntryFilter { table, user, scope: place.as_ref(), app, now, limit: fields.limit()? };
     let after = fields.after(EntryCursor::decode)?;
     reader.authorize(visit).await?;
     let page = wanted.page(visit, after.unwrap_or(EntryCursor::File(0))).await;
@@ -66,19 +66,19 @@ impl EntryFilter<'_> {
         let mut page = EntryPage::default();
         let from = match from {
             EntryCursor::File(number) => {
-                self.add_filed(visit, number, &mut page);
+                self.add_file_entries(visit, number, &mut page);
                 EntryCursor::User(String::new())
             }
             other => other,
         };
         if page.next.is_none() {
-            self.add_known(&visit.exchange.runtime.moderation, from, &mut page).await;
+            self.add_runtime_entries(&visit.exchange.runtime.moderation, from, &mut page).await;
         }
         page
     }
 
     /// Adds the entries of the policy file, beginning with entry number `from`.
-    fn add_filed(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
+    fn add_file_entries(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
         let document = visit.exchange.settings.engine.policy.document();
         for (number, record) in entry::file_entries(document, self.table).enumerate().skip(from) {
             if page.entries.len() == self.limit {
@@ -93,21 +93,21 @@ impl EntryFilter<'_> {
 
     /// Adds the entries that were made at run time. The index is locked only for short times, so that changes do not
     /// wait for lists.
-    async fn add_known(&self, moderation: &ModerationReplica, from: EntryCursor, page: &mut EntryPage) {
+    async fn add_runtime_entries(&self, moderation: &ModerationReplica, from: EntryCursor, page: &mut EntryPage) {
         let mut from = Some(from);
-        for _ in 0..IN_ONE_PAGE / AT_ONCE {
+        for _ in 0..MAX_USERS_PER_PAGE / USERS_PER_LOCK {
             let Some(cursor) = &from else { break };
             if page.entries.len() == self.limit {
                 break;
             }
-            from = self.add_some(moderation, cursor, page);
+            from = self.add_batch(moderation, cursor, page);
             tokio::task::yield_now().await;
         }
         page.next = from.map(|cursor| cursor.encode());
     }
 
     /// Adds the entries of some users. Returns where to continue, or `None` at the end of the list.
-    fn add_some(
+    fn add_batch(
         &self,
         moderation: &ModerationReplica,
         from: &EntryCursor,
@@ -118,14 +118,14 @@ impl EntryFilter<'_> {
             EntryCursor::User(user) => (user.as_str(), None),
             EntryCursor::After(key) => (key.name.as_str(), Some(key)),
         };
-        let index = moderation.look();
+        let index = moderation.read_any_age();
         if let Some(user) = self.user {
-            let of_user = index.of(self.table, user);
+            let of_user = index.entries_of_user(self.table, user);
             return self.add(of_user.iter().filter(|record| after.is_none_or(|after| record.key() > *after)), page);
         }
-        let mut people = index.people(self.table, first);
-        for user in people.by_ref().take(AT_ONCE) {
-            let of_user = index.of(self.table, user);
+        let mut people = index.users(self.table, first);
+        for user in people.by_ref().take(USERS_PER_LOCK) {
+            let of_user = index.entries_of_user(self.table, user);
             let left = of_user.iter().filter(|record| after.is_none_or(|after| record.key() > *after));
             if let Some(cursor) = self.add(left, page) {
                 return Some(cursor);
@@ -146,8 +146,8 @@ impl EntryFilter<'_> {
     }
 
     fn includes(&self, record: &ModerationEntry) -> bool {
-        let here = |place: &Pattern| record.scope().is_some_and(|scope| place.covers(&scope.home()));
-        self.place.is_none_or(here)
+        let here = |place: &Pattern| record.scope().is_some_and(|scope| place.covers(&scope.home_conversation()));
+        self.scope.is_none_or(here)
             && self.app.is_none_or(|app| record.app().is_none_or(|own| own == app))
             && record.until().is_none_or(|until| self.now < until)
     }

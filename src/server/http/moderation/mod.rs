@@ -51,26 +51,26 @@ pub(super) async fn answer(
     host_check::check_single_host(request)?;
     let caller = sign::authenticate(exchange, None, request).await?;
     exchange.snapshot.limits.caller(&caller)?;
-    let visit = AuthenticatedRequest { exchange, caller: Arc::clone(&caller) };
-    acceptable(request, resource.media_type())?;
+    let authenticated = AuthenticatedRequest { exchange, caller: Arc::clone(&caller) };
+    check_accept(request, resource.media_type())?;
     let place = match *request.method() {
         Method::GET | Method::DELETE => read::check_no_body(exchange, request, place).await?,
         _ => place,
     };
     match &resource {
         ModerationResource::Entries(table) if request.method() == Method::GET => {
-            list::answer(&visit, *table, request).await
+            list::answer(&authenticated, *table, request).await
         }
         ModerationResource::Conversation(id) if request.method() == Method::GET => {
-            conversations::answer(&visit, id, request).await
+            conversations::answer(&authenticated, id, request).await
         }
-        ModerationResource::Events => events::answer(&visit, request).await,
-        ModerationResource::Enforcements => enforcements::answer(&visit, request).await,
-        _ => change::answer(&visit, &resource, request, place).await,
+        ModerationResource::Events => events::answer(&authenticated, request).await,
+        ModerationResource::Enforcements => enforcements::answer(&authenticated, request).await,
+        _ => change::answer(&authenticated, &resource, request, place).await,
     }
 }
 
-fn acceptable(request: &Request<Incoming>, media: &'static str) -> Result<(), ApiError> {
+fn check_accept(request: &Request<Incoming>, media: &'static str) -> Result<(), ApiError> {
     let chosen = accept::choose(request.headers(), &[(media, ())]);
     chosen.ok_or_else(|| ApiError::not_acceptable(&[media]))
 }

@@ -28,8 +28,8 @@ pub(super) struct ReadRequest {
 
 /// Permission to read the entries. It can be checked again later.
 pub(super) struct ReadPermission {
-    asks: Vec<SigningRequest>,
-    told: FactsByApp,
+    requests: Vec<SigningRequest>,
+    facts: FactsByApp,
 }
 
 /// The rules that allow the request, or the denial.
@@ -39,13 +39,13 @@ type AllowingRules = Result<Vec<String>, Box<Denial>>;
 /// everything because of a misspelled name.
 pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, ApiError> {
     let strict = Params { lenient: false, ..params::from_query_filtered(request.uri().query(), |_| true)? };
-    let what_is = known.join(", ");
+    let known_names = known.join(", ");
     let unknown = |flaw: InvalidRequest| match flaw.field.as_str() {
         // The name is not one that a message can repeat.
-        "body" => invalid_field("query", format!("has an unknown parameter; known are: {what_is}")),
-        name => invalid_field(name, format!("is unknown; known are: {what_is}")),
+        "body" => invalid_field("query", format!("has an unknown parameter; known are: {known_names}")),
+        name => invalid_field(name, format!("is unknown; known are: {known_names}")),
     };
-    strict.only(known).map_err(unknown)?;
+    strict.reject_unknown(known).map_err(unknown)?;
     Ok(Params { lenient: true, ..strict })
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn check_no_body(
 ) -> Result<AdmissionPermit, ApiError> {
     let ServerConfig { body_limit, request_timeout, .. } = exchange.settings.server;
     let reading = body::read(request.body_mut(), body_limit, request_timeout);
-    let (bytes, place) = admission::wait_for_client(exchange, place, read_request).await?;
+    let (bytes, place) = admission::wait_for_client(exchange, place, reading).await?;
     let message = "must be empty: put the parameters into the query";
     if bytes.is_empty() { Ok(place) } else { Err(invalid_field("body", message).into()) }
 }
@@ -96,12 +96,12 @@ impl ReadRequest {
         let asks: Vec<SigningRequest> =
             visit.apps(app).into_iter().map(|app| read_request(app, &self.client, &self.scope)).collect();
         let told = visit.fetch_facts(app, &asks, None).await?;
-        let leave = ReadPermission { asks, told };
+        let leave = ReadPermission { requests: asks, facts: told };
         match leave.decide(exchange, &visit.caller, exchange.now) {
-            Ok(decided) => note(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
+            Ok(decided) => record_decision(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
             Err(stale) => {
                 let reason = stale.to_string();
-                return Err(visit.record_undecided(app, &leave.asks, None, &reason, stale.into()).await);
+                return Err(visit.record_undecided(app, &leave.requests, None, &reason, stale.into()).await);
             }
         }
         Ok(leave)
@@ -123,13 +123,14 @@ impl ReadPermission {
     ) -> Result<AllowingRules, ReplicaStale> {
         let policy = &exchange.settings.engine.policy;
         let index = exchange.runtime.moderation.read()?;
-        let registers = [policy.register(), index.register()];
+        let registers = [policy.entries(), index.entries()];
         let mut rules = Vec::new();
-        for ask in &self.asks {
-            let told = self.told.get(&ask.app).map_or(&[][..], Vec::as_slice);
-            match policy.decide(ask.clone(), caller, DecisionData { registers: &registers, told }, now) {
+        for ask in &self.requests {
+            let told = self.facts.get(&ask.app).map_or(&[][..], Vec::as_slice);
+            match policy.decide(ask.clone(), caller, DecisionData { entries: &registers, facts: told }, now) {
                 Ok(permit) => {
-                    let new = permit.spend().2.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>();
+                    let new =
+                        permit.into_parts().2.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>();
                     rules.extend(new);
                 }
                 Err(refusal) => return Ok(Err(refusal.denial)),
@@ -140,14 +141,14 @@ impl ReadPermission {
 }
 
 /// Records and counts a decision.
-async fn note(
+async fn record_decision(
     exchange: &RequestContext<'_>,
     app: Option<&App>,
     caller: &Caller,
-    leave: &ReadPermission,
+    permission: &ReadPermission,
     decided: AllowingRules,
 ) -> Result<(), ApiError> {
-    let Some(ask) = leave.asks.first() else { return Err(ApiError::internal("there is no app")) };
+    let Some(ask) = permission.requests.first() else { return Err(ApiError::internal("there is no app")) };
     let record = record::request_record(exchange, app, caller, ask, AuditDecision::Allow);
     match decided {
         Ok(rules) => {
@@ -160,11 +161,11 @@ async fn note(
             Ok(())
         }
         Err(denial) => {
-            let (failure, reason) = (ApiError::from(&*denial), denial.log());
+            let (failure, reason) = (ApiError::from(&*denial), denial.log_message());
             let denied = AuditRecord { reason: Some(&reason), ..record::with_denial(&denial, &record) };
             let line = record::audit_line(exchange, &denied)?;
             exchange.runtime.audit.write(&line).await?;
-            metrics::CountedDecision::denied(denial.action, denial.cause).count(exchange, app);
+            metrics::CountedDecision::denied(denial.action, denial.reason).count(exchange, app);
             Err(failure)
         }
     }

@@ -1,6 +1,6 @@
 //! The resources below `/v1/moderation/`.
 
-use crate::crypto::percent_decoded;
+use crate::crypto::percent_decode;
 use crate::moderation::EntryKind;
 use crate::server::http::{ApiError, ErrorCode};
 
@@ -10,7 +10,7 @@ pub(in crate::server::http) enum ModerationResource {
     /// The entries of a table, which can be listed and created.
     Entries(EntryKind),
     /// The route that removes entries of a table.
-    Lifting(EntryKind),
+    Removal(EntryKind),
     /// A conversation, by its id.
     Conversation(String),
     /// The stream of events.
@@ -30,13 +30,13 @@ impl ModerationResource {
             "mutes" => ModerationResource::Entries(EntryKind::Mutes),
             "roles" => ModerationResource::Entries(EntryKind::Roles),
             "blocks" => ModerationResource::Entries(EntryKind::Blocks),
-            "bans/lift" => ModerationResource::Lifting(EntryKind::Bans),
-            "mutes/lift" => ModerationResource::Lifting(EntryKind::Mutes),
-            "roles/remove" => ModerationResource::Lifting(EntryKind::Roles),
-            "blocks/lift" => ModerationResource::Lifting(EntryKind::Blocks),
+            "bans/lift" => ModerationResource::Removal(EntryKind::Bans),
+            "mutes/lift" => ModerationResource::Removal(EntryKind::Mutes),
+            "roles/remove" => ModerationResource::Removal(EntryKind::Roles),
+            "blocks/lift" => ModerationResource::Removal(EntryKind::Blocks),
             "events" => ModerationResource::Events,
             "enforcements" => ModerationResource::Enforcements,
-            _ => ModerationResource::Conversation(conversation(below)?),
+            _ => ModerationResource::Conversation(conversation_id(below)?),
         })
     }
 
@@ -44,7 +44,7 @@ impl ModerationResource {
     pub(super) fn methods(&self) -> &'static str {
         match self {
             ModerationResource::Entries(_) => "GET, POST",
-            ModerationResource::Lifting(_) => "POST",
+            ModerationResource::Removal(_) => "POST",
             ModerationResource::Conversation(_) => "GET, PUT, DELETE",
             ModerationResource::Events | ModerationResource::Enforcements => "GET",
         }
@@ -62,12 +62,12 @@ impl ModerationResource {
             ModerationResource::Entries(EntryKind::Mutes) => "/v1/moderation/mutes",
             ModerationResource::Entries(EntryKind::Roles) => "/v1/moderation/roles",
             ModerationResource::Entries(EntryKind::Blocks) => "/v1/moderation/blocks",
-            ModerationResource::Lifting(EntryKind::Bans) => "/v1/moderation/bans/lift",
-            ModerationResource::Lifting(EntryKind::Mutes) => "/v1/moderation/mutes/lift",
-            ModerationResource::Lifting(EntryKind::Roles) => "/v1/moderation/roles/remove",
-            ModerationResource::Lifting(EntryKind::Blocks) => "/v1/moderation/blocks/lift",
+            ModerationResource::Removal(EntryKind::Bans) => "/v1/moderation/bans/lift",
+            ModerationResource::Removal(EntryKind::Mutes) => "/v1/moderation/mutes/lift",
+            ModerationResource::Removal(EntryKind::Roles) => "/v1/moderation/roles/remove",
+            ModerationResource::Removal(EntryKind::Blocks) => "/v1/moderation/blocks/lift",
             ModerationResource::Entries(EntryKind::Conversations)
-            | ModerationResource::Lifting(EntryKind::Conversations) => "/v1/moderation/conversations",
+            | ModerationResource::Removal(EntryKind::Conversations) => "/v1/moderation/conversations",
             ModerationResource::Conversation(_) => "/v1/moderation/conversations/{id}",
             ModerationResource::Events => "/v1/moderation/events",
             ModerationResource::Enforcements => "/v1/moderation/enforcements",
@@ -76,9 +76,9 @@ impl ModerationResource {
 }
 
 /// Returns the id of the conversation in a path: one segment, percent-encoded.
-fn conversation(below: &str) -> Result<String, ApiError> {
+fn conversation_id(below: &str) -> Result<String, ApiError> {
     let segment = below.strip_prefix("conversations/").filter(|id| !id.is_empty() && !id.contains('/'));
-    let segment = segment.ok_or_else(nowhere)?;
+    let segment = segment.ok_or_else(not_found)?;
     let undecodable = || {
         ApiError::with_same_message(
             ErrorCode::Malformed,
@@ -86,10 +86,10 @@ fn conversation(below: &str) -> Result<String, ApiError> {
              must be UTF-8.",
         )
     };
-    percent_decoded(segment).ok_or_else(undecodable)
+    percent_decode(segment).ok_or_else(undecodable)
 }
 
-fn nowhere() -> ApiError {
+fn not_found() -> ApiError {
     let detail = "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, \
                   roles/remove, blocks, blocks/lift, conversations/{id}, events, enforcements.";
     ApiError::with_same_message(ErrorCode::NotFound, detail)

@@ -17,11 +17,11 @@ pub(super) fn parse_command(
     kept: &ModerationIndex,
     now: Millis,
 ) -> Result<ModerationCommand, InvalidRequest> {
-    fields.params.only(known(resource))?;
+    fields.params.reject_unknown(accepted_parameters(resource))?;
     let client = fields.client(caller)?;
-    let deed = deed(resource, method, fields, now)?;
+    let deed = command_kind(resource, method, fields, now)?;
     let (users, scope) = match (&deed, resource) {
-        (CommandKind::Block | CommandKind::LiftBlock, _) => (vec![itself(&client)?], fields.required_scope()?),
+        (CommandKind::Block | CommandKind::LiftBlock, _) => (vec![required_client(&client)?], fields.required_scope()?),
         (_, ModerationResource::Conversation(id)) => {
             let conversation = fields::parse_conversation(id)?;
             (vec![conversation.to_string()], conversation)
@@ -34,15 +34,15 @@ pub(super) fn parse_command(
 }
 
 /// Returns the parameters that a resource accepts.
-fn known(resource: &ModerationResource) -> &'static [&'static str] {
+fn accepted_parameters(resource: &ModerationResource) -> &'static [&'static str] {
     match resource {
         ModerationResource::Entries(EntryKind::Bans | EntryKind::Mutes) => {
             &["users", "conversation", "app", "until", "reason", "client_id"]
         }
-        ModerationResource::Lifting(EntryKind::Bans | EntryKind::Mutes) => {
+        ModerationResource::Removal(EntryKind::Bans | EntryKind::Mutes) => {
             &["users", "conversation", "app", "client_id"]
         }
-        ModerationResource::Entries(EntryKind::Roles) | ModerationResource::Lifting(EntryKind::Roles) => {
+        ModerationResource::Entries(EntryKind::Roles) | ModerationResource::Removal(EntryKind::Roles) => {
             &["users", "conversation", "app", "role", "client_id"]
         }
         ModerationResource::Conversation(_) => &["kind", "owner", "app", "client_id"],
@@ -50,7 +50,7 @@ fn known(resource: &ModerationResource) -> &'static [&'static str] {
     }
 }
 
-fn deed(
+fn command_kind(
     resource: &ModerationResource,
     method: &Method,
     fields: RequestFields<'_>,
@@ -61,10 +61,10 @@ fn deed(
         ModerationResource::Entries(EntryKind::Mutes) => CommandKind::Mute(fields.sanction_terms(now)?),
         ModerationResource::Entries(EntryKind::Roles) => CommandKind::SetRole(fields.role()?),
         ModerationResource::Entries(_) => CommandKind::Block,
-        ModerationResource::Lifting(EntryKind::Bans) => CommandKind::LiftBan,
-        ModerationResource::Lifting(EntryKind::Mutes) => CommandKind::LiftMute,
-        ModerationResource::Lifting(EntryKind::Roles) => CommandKind::RemoveRole(fields.role_to_remove()?),
-        ModerationResource::Lifting(_) => CommandKind::LiftBlock,
+        ModerationResource::Removal(EntryKind::Bans) => CommandKind::LiftBan,
+        ModerationResource::Removal(EntryKind::Mutes) => CommandKind::LiftMute,
+        ModerationResource::Removal(EntryKind::Roles) => CommandKind::RemoveRole(fields.role_to_remove()?),
+        ModerationResource::Removal(_) => CommandKind::LiftBlock,
         ModerationResource::Conversation(_) if method == Method::PUT => {
             CommandKind::SetConversation { kind: fields.kind()?, owner: fields.owner()? }
         }
@@ -73,7 +73,7 @@ fn deed(
 }
 
 /// Returns the client, which is the user of a block.
-fn itself(client: &str) -> Result<String, InvalidRequest> {
+fn required_client(client: &str) -> Result<String, InvalidRequest> {
     if client.is_empty() {
         return Err(invalid_field(
             "client_id",

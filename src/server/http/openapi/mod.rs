@@ -33,8 +33,8 @@ pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>)
 
 /// Returns the document for these settings.
 fn document(settings: &Settings) -> Value {
-    let mut document: Map<String, Value> = read(include_str!("text/document.json"));
-    let mut components: Map<String, Value> = read(include_str!("text/components.json"));
+    let mut document: Map<String, Value> = parse_part(include_str!("text/document.json"));
+    let mut components: Map<String, Value> = parse_part(include_str!("text/components.json"));
     let paths = paths(settings, components.get("responses").unwrap_or(&Value::Null));
     let schemes = security::schemes(&settings.engine.authenticators);
     components.insert("securitySchemes".to_owned(), Value::Object(schemes));
@@ -44,7 +44,7 @@ fn document(settings: &Settings) -> Value {
 }
 
 fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
-    let mut paths: Map<String, Value> = read(include_str!("text/own.json"));
+    let mut paths: Map<String, Value> = parse_part(include_str!("text/own.json"));
     paths.extend(moderation::paths(&security::requirements_for_any_app(&settings.engine.authenticators), responses));
     let mut describe = |path: String, route: &SigningRoute<'_>, about: &OperationText, tag: &str, shape: &str| {
         let security = security::requirements_for_app(&settings.engine.authenticators, route.app.name());
@@ -54,11 +54,11 @@ fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     for app in &settings.engine.apps {
         for (name, about) in &operations(app) {
             if let Some(route) = route::signing_route(app, name) {
-                describe(format!("/v1/{}/{name}", app.name()), &route, about, app.name(), shape(app));
+                describe(format!("/v1/{}/{name}", app.name()), &route, about, app.name(), error_prefix(app));
             }
         }
     }
-    for (path, about) in &read::<Map<String, Value>>(include_str!("text/compat.json")) {
+    for (path, about) in &parse_part::<Map<String, Value>>(include_str!("text/compat.json")) {
         if let Some(Ok(route)) = compat::find_route(settings, path) {
             let tag = if path == compat::SIGN2 { "demo-server" } else { "cloud-functions" };
             describe(path.clone(), &route, &OperationText::of(about), tag, "leancloud");
@@ -69,7 +69,7 @@ fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
 
 /// Returns the operations of an app, by the last segment of their path.
 fn operations(app: &App) -> Vec<(&'static str, OperationText)> {
-    let all: Map<String, Value> = read(match app.vendor() {
+    let all: Map<String, Value> = parse_part(match app.vendor() {
         Vendor::LeanCloud => include_str!("text/leancloud.json"),
         Vendor::TalkJs => include_str!("text/talkjs.json"),
         Vendor::Ably => include_str!("text/ably.json"),
@@ -79,12 +79,12 @@ fn operations(app: &App) -> Vec<(&'static str, OperationText)> {
 }
 
 /// Returns the prefix of the error responses of this app in `text/components.json`.
-fn shape(app: &App) -> &'static str {
+fn error_prefix(app: &App) -> &'static str {
     if app.vendor() == Vendor::Ably { "ably" } else { "problem" }
 }
 
 /// Parses a part of the document. Tests check that each part can be parsed.
-fn read<T: DeserializeOwned + Default>(text: &str) -> T {
+fn parse_part<T: DeserializeOwned + Default>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_default()
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::operation::{JSON, content, headers};
-use super::{read, reference};
+use super::{parse_part, reference};
 
 /// The description of one method of a path in `text/moderation.json`.
 #[derive(Default, Deserialize)]
@@ -55,7 +55,7 @@ fn query() -> String {
 
 /// Returns all paths. `responses` are the responses of the components.
 pub(super) fn paths(security: &Value, responses: &Value) -> Map<String, Value> {
-    let paths: BTreeMap<String, BTreeMap<String, ModerationText>> = read(include_str!("text/moderation.json"));
+    let paths: BTreeMap<String, BTreeMap<String, ModerationText>> = parse_part(include_str!("text/moderation.json"));
     let item = |methods: BTreeMap<String, ModerationText>| {
         methods.into_iter().map(|(method, about)| (method, about.operation(security, responses))).collect()
     };

@@ -24,21 +24,21 @@ const JS: &str = "text/javascript; charset=utf-8";
 
 /// The content security policy: only our own files, requests only to our own server, no frames, no forms, and no text
 /// that becomes code or markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+const CONTENT_SECURITY_POLICY_VALUE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Returns the file at this path below the path of the page.
 pub(super) fn find_asset(below: &str) -> Option<HttpResponse> {
     let (_, media, text) = ASSETS.iter().find(|(path, ..)| *path == below)?;
     let mut answer = Response::new(ResponseBody::from(*text));
-    protect(answer.headers_mut(), media);
+    set_headers(answer.headers_mut(), media);
     Some(answer)
 }
 
-fn protect(headers: &mut HeaderMap, media: &'static str) {
+fn set_headers(headers: &mut HeaderMap, media: &'static str) {
     let lines = [
         (CONTENT_TYPE, media),
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_VALUE),
         (REFERRER_POLICY, "no-referrer"),
         (X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_linked_is_there() {
+    fn all_linked_files_exist() {
         for (path, _, text) in ASSETS {
             let absolute = text.split("\"/playground").skip(1).filter_map(|rest| rest.split('"').next());
             let relative = text.split("from \".").skip(1).filter_map(|rest| rest.split('"').next());

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::sign::{self, SigningRoute};
 use super::super::{ApiError, RequestContext};
-use super::{fields, read, signed};
+use super::{deserialize_fields, read_body, signed};
 use crate::engine::RuntimeData;
 use crate::vendor::{self, Params};
 
@@ -33,15 +33,15 @@ pub(super) async fn explain(
 ) -> Result<Value, ApiError> {
     let caller = sign::authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
-    let asked: PlaygroundExchange = fields(read(exchange, request).await?)?;
+    let asked: PlaygroundExchange = deserialize_fields(read_body(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
     let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
     let signed = asked.answer.and_then(|answer| signed::signed_string(route.app, &ask, &answer));
     let engine = &exchange.settings.engine;
-    let inquiries = engine.inquiries(&ask, &caller, exchange.runtime.moderation.read()?.register(), exchange.now);
-    let told = exchange.snapshot.upstreams.inquire(inquiries, exchange.trace).await?;
+    let inquiries = engine.facts_queries(&ask, &caller, exchange.runtime.moderation.read()?.entries(), exchange.now);
+    let told = exchange.snapshot.upstreams.fetch_facts(inquiries, exchange.trace).await?;
     let index = exchange.runtime.moderation.read()?;
-    let world = RuntimeData { moderation: index.register(), told: &told };
+    let world = RuntimeData { moderation: index.entries(), facts: &told };
     let steps = engine.explain(&ask, &caller, world, exchange.now);
     let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), world, exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))

@@ -43,34 +43,36 @@ pub(super) async fn answer(
     if let Some(asset) = assets::find_asset(&below) {
         return host_check::check_method(request, "GET, HEAD").map(|()| asset);
     }
-    same_origin(exchange, request)?;
+    check_same_origin(exchange, request)?;
     match below.as_str() {
-        "/world" => {
-            host_check::check_method(request, "GET, HEAD").map(|()| json(&world::choices(exchange.settings, demo)))
-        }
+        "/world" => host_check::check_method(request, "GET, HEAD")
+            .map(|()| json_response(&world::choices(exchange.settings, demo))),
         "/token" => {
             host_check::check_method(request, "POST")?;
-            let asked = read(exchange, request).await?;
-            token::create_token(exchange, demo, asked).map(|made| json(&made))
+            let asked = read_body(exchange, request).await?;
+            token::create_token(exchange, demo, asked).map(|made| json_response(&made))
         }
         _ => {
             let route = below.strip_prefix("/explain/").and_then(|place| route::find_signing_route(exchange, place));
-            let route = route.ok_or_else(nowhere)?;
+            let route = route.ok_or_else(not_found)?;
             host_check::check_method(request, "POST")?;
-            explain::explain(exchange, &route, request).await.map(|explained| json(&explained))
+            explain::explain(exchange, &route, request).await.map(|explained| json_response(&explained))
         }
     }
 }
 
 /// Refuses a request that a page of another origin made the browser send, even if that origin is listed.
-fn same_origin<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
+fn check_same_origin<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
     if !cross_site::is_foreign(exchange, request) {
         return Ok(());
     }
     Err(ApiError::with_same_message(ErrorCode::Denied, "The playground serves only its own page."))
 }
 
-async fn read(exchange: &RequestContext<'_>, request: &mut Request<Incoming>) -> Result<Map<String, Value>, ApiError> {
+async fn read_body(
+    exchange: &RequestContext<'_>,
+    request: &mut Request<Incoming>,
+) -> Result<Map<String, Value>, ApiError> {
     let encoding = params::body_encoding(request.headers(), false)?;
     let server = &exchange.settings.server;
     let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
@@ -78,17 +80,17 @@ async fn read(exchange: &RequestContext<'_>, request: &mut Request<Incoming>) ->
 }
 
 /// Deserializes the fields of a body. Unknown fields are an error.
-fn fields<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T, ApiError> {
+fn deserialize_fields<T: DeserializeOwned>(values: Map<String, Value>) -> Result<T, ApiError> {
     // The message names fields and types. It can quote a value of the wrong type, but no secrets are sent to these
     // routes.
     serde_json::from_value(Value::Object(values))
         .map_err(|error| ApiError::with_same_message(ErrorCode::InvalidField, error.to_string()))
 }
 
-fn json(value: &Value) -> HttpResponse {
+fn json_response(value: &Value) -> HttpResponse {
     render::success("application/json", value.to_string())
 }
 
-fn nowhere() -> ApiError {
+fn not_found() -> ApiError {
     ApiError::with_same_message(ErrorCode::NotFound, "There is nothing at this path. The playground is at /playground.")
 }

@@ -29,9 +29,13 @@ type MacClaim = (String, Vec<u8>);
 /// Returns the string that was signed for this answer to `ask`, or `None` if the answer cannot come from this app.
 pub(super) fn signed_string(app: &App, ask: &SigningRequest, answer: &str) -> Option<SignedString> {
     let ((text, mac), token) = match app {
-        App::LeanCloud(one) => (signature(one, ask, answer)?, None),
-        App::TalkJs(_) => user_signature(answer).map(|claimed| (claimed, None)).or_else(|| wrapped_token(answer))?,
-        App::Ably(_) => token_request(answer).map(|claimed| (claimed, None)).or_else(|| token(answer))?,
+        App::LeanCloud(one) => (leancloud_claim(one, ask, answer)?, None),
+        App::TalkJs(_) => {
+            talkjs_signature_claim(answer).map(|claimed| (claimed, None)).or_else(|| talkjs_token_claim(answer))?
+        }
+        App::Ably(_) => {
+            ably_token_request_claim(answer).map(|claimed| (claimed, None)).or_else(|| jwt_claim(answer))?
+        }
     };
     let (algorithm, key) = match app.vendor() {
         Vendor::LeanCloud => ("HMAC-SHA1", "the app's master key"),
@@ -42,7 +46,7 @@ pub(super) fn signed_string(app: &App, ask: &SigningRequest, answer: &str) -> Op
     Some(SignedString { text, algorithm, key, matches, token })
 }
 
-fn signature(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option<MacClaim> {
+fn leancloud_claim(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option<MacClaim> {
     #[derive(Deserialize)]
     struct Answer {
         signature: String,
@@ -54,7 +58,7 @@ fn signature(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option
     Some((message.to_string(), hex::decode(signature).ok()?))
 }
 
-fn user_signature(answer: &str) -> Option<MacClaim> {
+fn talkjs_signature_claim(answer: &str) -> Option<MacClaim> {
     #[derive(Deserialize)]
     struct Answer {
         user_id: String,
@@ -64,7 +68,7 @@ fn user_signature(answer: &str) -> Option<MacClaim> {
     Some((UserId::new(&user_id).ok()?.to_string(), hex::decode(signature).ok()?))
 }
 
-fn token_request(answer: &str) -> Option<MacClaim> {
+fn ably_token_request_claim(answer: &str) -> Option<MacClaim> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer {
@@ -81,17 +85,17 @@ fn token_request(answer: &str) -> Option<MacClaim> {
     Some((TokenRequestText::new(&params).ok()?.to_string(), base64_decode(&mac)?))
 }
 
-fn wrapped_token(answer: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
+fn talkjs_token_claim(answer: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
     #[derive(Deserialize)]
     struct Answer {
         token: String,
     }
     let Answer { token: bare } = serde_json::from_str(answer).ok()?;
-    token(&bare)
+    jwt_claim(&bare)
 }
 
 /// Returns the signing input of a JSON Web Token (RFC 7515, section 5.1) with its MAC, and its header and claims.
-fn token(token: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
+fn jwt_claim(token: &str) -> Option<(MacClaim, Option<[String; 2]>)> {
     let (text, mac) = token.rsplit_once('.')?;
     let (header, claims) = text.split_once('.')?;
     let read = |part: &str| String::from_utf8(base64url_decode(part)?).ok();

@@ -10,7 +10,7 @@ use crate::policy::PolicyEntries;
 use crate::vendor::{App, Operation};
 
 /// The maximum number of people and of conversations that are offered.
-const MOST: usize = 200;
+const MAX_NAMES: usize = 200;
 
 /// Returns all names.
 pub(super) fn choices(settings: &Settings, demo: &DemoCaller) -> Value {
@@ -19,8 +19,8 @@ pub(super) fn choices(settings: &Settings, demo: &DemoCaller) -> Value {
     json!({
         "apps": settings.engine.apps.iter().map(app).collect::<Value>(),
         "callers": all.iter().flat_map(|one| callers(one, demo)).collect::<Value>(),
-        "roles": document.ladder.words(),
-        "people": people(&document.entries),
+        "roles": document.role_hierarchy.names(),
+        "people": user_names(&document.entries),
         "conversations": conversations(&document.entries),
     })
 }
@@ -37,7 +37,7 @@ fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
     let kind = authenticator.common().kind.as_str();
     match authenticator {
         Authenticator::Jwt(Jwt { issuer, role_hierarchy: ladder, max_role, .. }) if *issuer == demo.issuer => {
-            let highest = max_role.map(|role| ladder.word(role));
+            let highest = max_role.map(|role| ladder.name(role));
             vec![json!({ "authenticator": name, "kind": kind, "tokens": true, "max_role": highest })]
         }
         Authenticator::ApiKey(ApiKey { header, keys, .. }) => {
@@ -50,16 +50,16 @@ fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
 }
 
 /// Returns the users that the policy names.
-fn people(entries: &PolicyEntries) -> BTreeSet<&str> {
+fn user_names(entries: &PolicyEntries) -> BTreeSet<&str> {
     let PolicyEntries { conversations, bindings, bans, mutes, blocks } = entries;
-    let members = conversations.iter().flat_map(|one| one.people.iter().map(|(name, _)| name));
+    let members = conversations.iter().flat_map(|one| one.members.iter().map(|(name, _)| name));
     let bound = bindings.iter().map(|binding| &binding.user);
     let barred = bans.iter().chain(mutes).map(|sanction| &sanction.user);
     let blocking = blocks.iter().map(|block| &block.user);
-    members.chain(bound).chain(barred).chain(blocking).map(String::as_str).take(MOST).collect()
+    members.chain(bound).chain(barred).chain(blocking).map(String::as_str).take(MAX_NAMES).collect()
 }
 
 fn conversations(entries: &PolicyEntries) -> Value {
-    let known = entries.conversations.iter().take(MOST);
+    let known = entries.conversations.iter().take(MAX_NAMES);
     known.map(|one| json!({ "id": one.id, "kind": one.kind.as_str() })).collect()
 }

@@ -70,7 +70,7 @@ impl Introspection {
         match status {
             StatusCode::OK if body.trim_ascii() == b"null" => Err(unknown_credential("no user")),
             StatusCode::OK => {
-                json::object(body).map_err(|error| unusable_answer(format!("it is not a JSON object: {error}")))
+                json::parse_object(body).map_err(|error| unusable_answer(format!("it is not a JSON object: {error}")))
             }
             // LeanCloud answers 401 if the key of this program is wrong.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(self.unauthorized_error(status)),
@@ -182,7 +182,7 @@ fn check_dates(claims: &Map<String, Value>, rules: &TokenRules, now: Millis) -> 
 
 /// Returns whether LeanCloud answers "Could not find user.". This is its answer for an invalid session.
 fn has_code_211(body: &[u8]) -> bool {
-    json::object(body).is_ok_and(|answer| answer.get("code").and_then(Value::as_u64) == Some(211))
+    json::parse_object(body).is_ok_and(|answer| answer.get("code").and_then(Value::as_u64) == Some(211))
 }
 
 fn unknown_credential(word: &str) -> AuthnError {

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use super::{Introspection, IntrospectionProtocol};
 use crate::authn::credential::bearer_token;
 use crate::authn::error::AuthnError;
-use crate::crypto::{self, percent_encoded};
+use crate::crypto::{self, percent_encode};
 use crate::model::Millis;
 use crate::secret::Secret;
 
@@ -29,7 +29,7 @@ impl IntrospectionQuery {
         let asker = [self.introspection.common.name.as_bytes(), url.as_bytes()];
         let passed =
             self.forwarded_headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
-        crypto::joined(asker.into_iter().chain(passed))
+        crypto::join_with_lengths(asker.into_iter().chain(passed))
     }
 
     /// Returns the HTTP request for the query.
@@ -60,13 +60,13 @@ impl IntrospectionQuery {
     fn token_request(&self, client: Option<&(String, Secret)>) -> Result<Request<Vec<u8>>, AuthnError> {
         let token =
             self.forwarded_headers.first().map(|(_, value)| bearer_token(value)).transpose()?.unwrap_or_default();
-        let form = format!("token={}&token_type_hint=access_token", percent_encoded(token.as_bytes()));
+        let form = format!("token={}&token_type_hint=access_token", percent_encode(token.as_bytes()));
         let mut request = Request::new(form.into_bytes());
         *request.method_mut() = Method::POST;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some((id, secret)) = client {
-            let pair = format!("{}:{}", percent_encoded(id.as_bytes()), percent_encoded(secret.expose()));
+            let pair = format!("{}:{}", percent_encode(id.as_bytes()), percent_encode(secret.expose()));
             headers.insert(
                 AUTHORIZATION,
                 sensitive_header(format!("Basic {}", crypto::base64(pair.as_bytes())).as_bytes())?,

@@ -90,7 +90,7 @@ fn split_parts(text: &str) -> Option<(&str, &str, &str, &str)> {
 fn decode_object(part: &str, name: &str) -> Result<Map<String, Value>, AuthnError> {
     let bytes = crypto::base64url_decode(part)
         .ok_or_else(|| AuthnError::invalid(format!("the token's {name} is not base64url without padding")))?;
-    json::object(&bytes).map_err(|error| {
+    json::parse_object(&bytes).map_err(|error| {
         AuthnError::invalid(format!("the token's {name} is not a JSON object, each member once"))
             .with_detail(error.to_string())
     })

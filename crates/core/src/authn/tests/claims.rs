@@ -240,7 +240,7 @@ fn the_subject_may_be_any_claim() {
 fn bindings(jwt: Jwt, changes: Value) -> Result<Vec<String>, String> {
     let ladder = jwt.role_hierarchy.clone();
     let caller = identify_token(jwt, &token(changes)).map_err(|refusal| refusal.public_message())?;
-    Ok(caller.bindings.iter().map(|(scope, role)| format!("{scope}={}", ladder.word(*role))).collect())
+    Ok(caller.bindings.iter().map(|(scope, role)| format!("{scope}={}", ladder.name(*role))).collect())
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::policy::ConversationDetails;
 ///
 /// # Errors
 /// Returns what is wrong, in words that follow "it", for example if the policy does not know a kind or role.
-pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<ConversationDetails, String> {
+pub fn parse_details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<ConversationDetails, String> {
     if let Some(other) = object.keys().find(|name| !["kind", "owner", "roles"].contains(&name.as_str())) {
         let start: String = other.chars().take(64).flat_map(char::escape_debug).collect();
         return Err(format!("its field `{start}` is unknown"));
@@ -18,18 +18,18 @@ pub fn details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<Co
     let Some(Value::Object(roles)) = object.get("roles") else {
         return Err("its `roles` must be an object with users and their roles".to_owned());
     };
-    let mut roles = roles.iter().map(|(user, word)| tenure(user, word, ladder)).collect::<Result<Vec<_>, _>>()?;
-    roles.extend(given("owner").map(|owner| tenure_of_owner(owner, ladder)).transpose()?);
-    let kind = given("kind").map(kind).transpose()?;
-    Ok(ConversationDetails { kind, roles, shut_out: Vec::new() })
+    let mut roles = roles.iter().map(|(user, word)| user_role(user, word, ladder)).collect::<Result<Vec<_>, _>>()?;
+    roles.extend(given("owner").map(|owner| owner_role(owner, ladder)).transpose()?);
+    let kind = given("kind").map(parse_kind).transpose()?;
+    Ok(ConversationDetails { kind, roles, blocked: Vec::new() })
 }
 
-fn tenure(user: &str, word: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
+fn user_role(user: &str, word: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
     let word = word.as_str().ok_or("the values of its `roles` must be strings")?;
     Ok((user.to_owned(), role(word, ladder)?))
 }
 
-fn tenure_of_owner(owner: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
+fn owner_role(owner: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
     let owner = owner.as_str().filter(|owner| !owner.is_empty()).ok_or("its `owner` must be a user id")?;
     Ok((owner.to_owned(), role("owner", ladder)?))
 }
@@ -37,10 +37,10 @@ fn tenure_of_owner(owner: &Value, ladder: &RoleHierarchy) -> Result<(String, Rol
 /// Returns the role of this name.
 pub(super) fn role(word: &str, ladder: &RoleHierarchy) -> Result<Role, String> {
     let start: String = word.chars().take(64).flat_map(char::escape_debug).collect();
-    ladder.role(word).ok_or_else(|| format!("it has the role `{start}`, which the policy does not list"))
+    ladder.find(word).ok_or_else(|| format!("it has the role `{start}`, which the policy does not list"))
 }
 
-fn kind(value: &Value) -> Result<ConversationKind, String> {
+fn parse_kind(value: &Value) -> Result<ConversationKind, String> {
     let kind = value.as_str().and_then(ConversationKind::parse);
     kind.ok_or_else(|| "its `kind` must be group, chatroom, temporary or system".to_owned())
 }

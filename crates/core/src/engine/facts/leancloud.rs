@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::FactsQuery;
 use super::details::role;
-use crate::crypto::percent_encoded;
+use crate::crypto::percent_encode;
 use crate::model::{ConversationKind, Role};
 use crate::policy::{ConversationDetails, ConversationFacts};
 use crate::secret::Secret;
@@ -24,18 +24,18 @@ const OWNER: &str = "owner";
 const PAGE: usize = 100;
 
 /// How many requests may be sent about a conversation. A chat room may block 10,000 clients.
-const MOST_REQUESTS: usize = 150;
+const MAX_REQUESTS: usize = 150;
 
 /// The state of a query, with the data found so far.
 #[derive(Debug)]
 pub(super) struct LeanCloudProgress {
-    stage: LeanCloudStep,
+    step: LeanCloudStep,
     requests: usize,
     kind: ConversationKind,
     creator: Option<String>,
     members: Vec<String>,
     roles: Vec<(String, Role)>,
-    shut_out: Vec<String>,
+    blocked: Vec<String>,
 }
 
 /// The next thing to ask.
@@ -50,13 +50,13 @@ enum LeanCloudStep {
 impl LeanCloudProgress {
     pub(super) fn new(conversation: &str) -> LeanCloudProgress {
         LeanCloudProgress {
-            stage: LeanCloudStep::Conversation,
+            step: LeanCloudStep::Conversation,
             requests: 0,
-            kind: ConversationKind::by_id(conversation),
+            kind: ConversationKind::from_id(conversation),
             creator: None,
             members: Vec::new(),
             roles: Vec::new(),
-            shut_out: Vec::new(),
+            blocked: Vec::new(),
         }
     }
 
@@ -67,36 +67,36 @@ impl LeanCloudProgress {
         if self.kind == ConversationKind::Temporary {
             let details =
                 ConversationDetails { kind: Some(ConversationKind::Temporary), ..ConversationDetails::default() };
-            return Some(ConversationFacts::known(conversation, details));
+            return Some(ConversationFacts::existing(conversation, details));
         }
-        has_dot_segment(conversation).then(|| ConversationFacts::unknown(conversation))
+        has_dot_segment(conversation).then(|| ConversationFacts::missing(conversation))
     }
 
     pub(super) fn request(&self, inquiry: &FactsQuery, app_id: &str, key: &Secret) -> Result<Request<Vec<u8>>, String> {
-        let id = percent_encoded(inquiry.conversation.as_bytes());
+        let id = percent_encode(inquiry.conversation.as_bytes());
         let folder = match self.kind {
             ConversationKind::Chatroom => "chatrooms",
             ConversationKind::System => "service-conversations",
             ConversationKind::Group | ConversationKind::Temporary => "conversations",
         };
-        let tail = match &self.stage {
+        let tail = match &self.step {
             LeanCloudStep::Conversation => {
                 let filter = json!({ "objectId": inquiry.conversation }).to_string();
-                format!("all-conversations?limit=2&where={}", percent_encoded(filter.as_bytes()))
+                format!("all-conversations?limit=2&where={}", percent_encode(filter.as_bytes()))
             }
             LeanCloudStep::Members => format!("{folder}/{id}/members"),
             LeanCloudStep::Infos { skip } => format!("{folder}/{id}/member-infos?limit={PAGE}&skip={skip}"),
             LeanCloudStep::Blacklist { next: None } => format!("{folder}/{id}/blacklists?limit={PAGE}"),
             LeanCloudStep::Blacklist { next: Some(next) } => {
-                format!("{folder}/{id}/blacklists?limit={PAGE}&next={}", percent_encoded(next.as_bytes()))
+                format!("{folder}/{id}/blacklists?limit={PAGE}&next={}", percent_encode(next.as_bytes()))
             }
         };
         let base = inquiry.source.endpoint.url.to_string();
         let url = format!("{}/1.2/rtm/{tail}", base.trim_end_matches('/'));
         let mut request = Request::new(Vec::new());
         *request.uri_mut() = url.parse().map_err(|_| "its address is too long".to_owned())?;
-        request.headers_mut().insert(HeaderName::from_static("x-lc-id"), header(app_id.as_bytes())?);
-        let key = header(&[key.expose(), b",master"].concat())?;
+        request.headers_mut().insert(HeaderName::from_static("x-lc-id"), secret_header_value(app_id.as_bytes())?);
+        let key = secret_header_value(&[key.expose(), b",master"].concat())?;
         request.headers_mut().insert(HeaderName::from_static("x-lc-key"), key);
         Ok(request)
     }
@@ -108,35 +108,35 @@ impl LeanCloudProgress {
         answer: &Map<String, Value>,
     ) -> Result<Option<ConversationFacts>, String> {
         self.requests += 1;
-        let next = match self.stage.clone() {
-            LeanCloudStep::Conversation => match self.conversation(inquiry, answer)? {
+        let next = match self.step.clone() {
+            LeanCloudStep::Conversation => match self.read_conversation(inquiry, answer)? {
                 Some(stage) => Some(stage),
-                None => return Ok(Some(ConversationFacts::unknown(&inquiry.conversation))),
+                None => return Ok(Some(ConversationFacts::missing(&inquiry.conversation))),
             },
             LeanCloudStep::Members => {
-                self.members = named(inquiry, &texts(answer, "result")?);
+                self.members = queried_users(inquiry, &string_list_field(answer, "result")?);
                 Some(LeanCloudStep::Infos { skip: 0 })
             }
-            LeanCloudStep::Infos { skip } => Some(self.infos(inquiry, answer, skip)?),
-            LeanCloudStep::Blacklist { next } => self.blacklist(inquiry, answer, next.as_deref())?,
+            LeanCloudStep::Infos { skip } => Some(self.read_infos(inquiry, answer, skip)?),
+            LeanCloudStep::Blacklist { next } => self.read_blacklist(inquiry, answer, next.as_deref())?,
         };
         match next {
-            None => Ok(Some(ConversationFacts::known(&inquiry.conversation, self.details(inquiry)?))),
-            Some(_) if self.requests >= MOST_REQUESTS => Err("its lists are too long".to_owned()),
+            None => Ok(Some(ConversationFacts::existing(&inquiry.conversation, self.details(inquiry)?))),
+            Some(_) if self.requests >= MAX_REQUESTS => Err("its lists are too long".to_owned()),
             Some(stage) => {
-                self.stage = stage;
+                self.step = stage;
                 Ok(None)
             }
         }
     }
 
     /// Reads the conversation and returns the next step, or `None` if the conversation does not exist.
-    fn conversation(
+    fn read_conversation(
         &mut self,
         inquiry: &FactsQuery,
         answer: &Map<String, Value>,
     ) -> Result<Option<LeanCloudStep>, String> {
-        let found = match list(answer, "results")?.as_slice() {
+        let found = match array_field(answer, "results")?.as_slice() {
             [] => return Ok(None),
             [one] if one.get("objectId").and_then(Value::as_str) == Some(&inquiry.conversation) => one,
             _ => return Err("it has conversations that were not requested".to_owned()),
@@ -156,13 +156,13 @@ impl LeanCloudProgress {
     }
 
     /// Reads a page of `member-infos`. Pages may be shorter than requested, so only an empty page is the last.
-    fn infos(
+    fn read_infos(
         &mut self,
         inquiry: &FactsQuery,
         answer: &Map<String, Value>,
         skip: usize,
     ) -> Result<LeanCloudStep, String> {
-        let infos = list(answer, "results")?;
+        let infos = array_field(answer, "results")?;
         for info in infos {
             let text = |field: &str| info.get(field).and_then(Value::as_str);
             let (user, word) =
@@ -170,7 +170,7 @@ impl LeanCloudProgress {
             let known = ROLES.iter().find(|(theirs, _)| *theirs == word);
             let (_, word) = known.ok_or("a member's info has a role that is not known")?;
             if inquiry.users.iter().any(|asked| asked == user) {
-                self.roles.push((user.to_owned(), role(word, &inquiry.source.ladder)?));
+                self.roles.push((user.to_owned(), role(word, &inquiry.source.hierarchy)?));
             }
         }
         Ok(if infos.is_empty() {
@@ -180,13 +180,13 @@ impl LeanCloudProgress {
         })
     }
 
-    fn blacklist(
+    fn read_blacklist(
         &mut self,
         inquiry: &FactsQuery,
         answer: &Map<String, Value>,
         last: Option<&str>,
     ) -> Result<Option<LeanCloudStep>, String> {
-        self.shut_out.extend(named(inquiry, &texts(answer, "client_ids")?));
+        self.blocked.extend(queried_users(inquiry, &string_list_field(answer, "client_ids")?));
         match answer.get("next") {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(next)) if next.is_empty() => Ok(None),
@@ -199,7 +199,7 @@ impl LeanCloudProgress {
 
     /// Returns the details. In a group, only members have a role. A member without a higher role has the role `member`.
     fn details(&mut self, inquiry: &FactsQuery) -> Result<ConversationDetails, String> {
-        let ladder = &inquiry.source.ladder;
+        let ladder = &inquiry.source.hierarchy;
         let mut roles = std::mem::take(&mut self.roles);
         if let Some(creator) = self.creator.take().filter(|creator| inquiry.users.contains(creator)) {
             roles.push((creator, role(OWNER, ladder)?));
@@ -209,25 +209,25 @@ impl LeanCloudProgress {
             let member = role(MEMBER, ladder)?;
             roles.extend(std::mem::take(&mut self.members).into_iter().map(|user| (user, member)));
         }
-        Ok(ConversationDetails { kind: Some(self.kind), roles, shut_out: std::mem::take(&mut self.shut_out) })
+        Ok(ConversationDetails { kind: Some(self.kind), roles, blocked: std::mem::take(&mut self.blocked) })
     }
 }
 
 /// Returns those of the queried users that are in the list.
-fn named(inquiry: &FactsQuery, users: &[&str]) -> Vec<String> {
+fn queried_users(inquiry: &FactsQuery, users: &[&str]) -> Vec<String> {
     inquiry.users.iter().filter(|asked| users.contains(&asked.as_str())).cloned().collect()
 }
 
-fn list<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<&'a Vec<Value>, String> {
+fn array_field<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<&'a Vec<Value>, String> {
     answer.get(name).and_then(Value::as_array).ok_or_else(|| format!("its `{name}` must be a list"))
 }
 
-fn texts<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, String> {
-    let texts = list(answer, name)?.iter().map(Value::as_str).collect::<Option<_>>();
+fn string_list_field<'a>(answer: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a str>, String> {
+    let texts = array_field(answer, name)?.iter().map(Value::as_str).collect::<Option<_>>();
     texts.ok_or_else(|| format!("its `{name}` must hold client ids"))
 }
 
-fn header(value: &[u8]) -> Result<HeaderValue, String> {
+fn secret_header_value(value: &[u8]) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_bytes(value)
         .map_err(|_| "a configured id or key holds characters that an HTTP header cannot hold")?;
     value.set_sensitive(true);

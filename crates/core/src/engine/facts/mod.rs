@@ -17,12 +17,12 @@ use crate::crypto;
 use crate::model::{Caller, CallerKind, RoleHierarchy, SigningRequest, Vendor, json};
 use crate::policy::{ConversationFacts, DecisionData, FactsRelevance};
 use crate::secret::Secret;
-pub use details::details;
+pub use details::parse_details;
 use leancloud::LeanCloudProgress;
 
 /// How many authors of bans and mutes a query names, if the request lifts their bans or mutes. A place can have any
 /// number of them.
-const MOST_AUTHORS: usize = 100;
+const MAX_AUTHORS: usize = 100;
 
 /// A facts server: another service that knows the conversations.
 #[derive(Debug)]
@@ -34,9 +34,9 @@ pub struct FactsProvider {
     /// The apps with conversations that the server knows. `None` means all apps.
     pub apps: Option<Vec<String>>,
     /// The roles of the policy.
-    pub ladder: RoleHierarchy,
+    pub hierarchy: RoleHierarchy,
     /// How long an answer is valid.
-    pub cache: Duration,
+    pub ttl: Duration,
 }
 
 /// The protocol of a facts server: the form of requests and answers.
@@ -77,20 +77,20 @@ pub struct FactsQuery {
 
 /// A query in progress. It knows the next request until the last answer has arrived.
 pub struct FactsExchange<'a> {
-    inquiry: &'a FactsQuery,
+    query: &'a FactsQuery,
     progress: Option<LeanCloudProgress>,
 }
 
 impl FactsProvider {
     /// Returns the queries about these conversations of a request, for all users that the request concerns.
-    pub(super) fn inquiries(
+    pub(super) fn queries(
         self: &Arc<Self>,
         conversations: impl IntoIterator<Item = String>,
         ask: &SigningRequest,
         caller: &Caller,
         facts: DecisionData<'_>,
     ) -> Vec<FactsQuery> {
-        let users: Arc<[String]> = users(ask, caller, facts).into();
+        let users: Arc<[String]> = concerned_users(ask, caller, facts).into();
         let inquiry = |conversation| FactsQuery {
             source: Arc::clone(self),
             app: ask.app.clone(),
@@ -107,7 +107,7 @@ impl FactsProvider {
     }
 
     /// Returns which parts of a decision depend on the server's answers, in addition to the rules.
-    pub(super) fn bearing(&self, user_claims: bool) -> FactsRelevance {
+    pub(super) fn relevance(&self, user_claims: bool) -> FactsRelevance {
         FactsRelevance { shuts_out: matches!(self.protocol, FactsProtocol::LeanCloud { .. }), user_claims }
     }
 }
@@ -115,12 +115,13 @@ impl FactsProvider {
 /// Returns the users that a request concerns: the caller (unless it is a service), the client, the members, and the
 /// authors of the bans and mutes that the request lifts. The number of authors is limited. The result is sorted and
 /// without duplicates.
-fn users(ask: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<String> {
+fn concerned_users(ask: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<String> {
     let caller = (caller.kind == CallerKind::User).then_some(&caller.subject);
     // `*` is Ably's name for any identity. It is not the name of a user.
     let client = Some(&ask.client).filter(|client| !client.is_empty() && *client != "*");
-    let authors: BTreeSet<&str> = ask.needs.iter().flat_map(|need| facts.authors(&ask.app, need)).collect();
-    let authors = authors.into_iter().take(MOST_AUTHORS).map(str::to_owned);
+    let authors: BTreeSet<&str> =
+        ask.required_actions.iter().flat_map(|need| facts.sanction_authors(&ask.app, need)).collect();
+    let authors = authors.into_iter().take(MAX_AUTHORS).map(str::to_owned);
     let mut users: Vec<String> = caller.into_iter().chain(client).chain(&ask.members).cloned().chain(authors).collect();
     users.sort_unstable();
     users.dedup();
@@ -136,7 +137,7 @@ impl FactsQuery {
     /// Returns everything that distinguishes this query from others, in an unambiguous form.
     pub fn identity(&self) -> Vec<u8> {
         let parts = [&*self.app, self.vendor.as_str(), &self.conversation];
-        crypto::joined(parts.into_iter().chain(self.users.iter().map(String::as_str)).map(str::as_bytes))
+        crypto::join_with_lengths(parts.into_iter().chain(self.users.iter().map(String::as_str)).map(str::as_bytes))
     }
 
     /// Starts the query.
@@ -145,7 +146,7 @@ impl FactsQuery {
             FactsProtocol::Http => None,
             FactsProtocol::LeanCloud { .. } => Some(LeanCloudProgress::new(&self.conversation)),
         };
-        FactsExchange { inquiry: self, progress }
+        FactsExchange { query: self, progress }
     }
 }
 
@@ -158,7 +159,7 @@ impl fmt::Debug for FactsQuery {
 impl FactsExchange<'_> {
     /// Returns the facts that are known without a request, if nothing else has to be asked.
     pub fn known(&self) -> Option<ConversationFacts> {
-        self.progress.as_ref()?.known(self.inquiry)
+        self.progress.as_ref()?.known(self.query)
     }
 
     /// Returns the next request.
@@ -166,11 +167,11 @@ impl FactsExchange<'_> {
     /// # Errors
     /// Returns an error if a configured id or key cannot be sent.
     pub fn request(&self) -> Result<Request<Vec<u8>>, String> {
-        let mut request = match (&self.progress, &self.inquiry.source.protocol) {
+        let mut request = match (&self.progress, &self.query.source.protocol) {
             (Some(progress), FactsProtocol::LeanCloud { app_id, master_key }) => {
-                progress.request(self.inquiry, app_id, master_key)?
+                progress.request(self.query, app_id, master_key)?
             }
-            _ => post(self.inquiry),
+            _ => http_request(self.query),
         };
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         Ok(request)
@@ -186,17 +187,17 @@ impl FactsExchange<'_> {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Option<ConversationFacts>, String> {
-        let inquiry = self.inquiry;
+        let inquiry = self.query;
         let told = match &mut self.progress {
-            Some(progress) => progress.read(inquiry, &object(status, headers, body)?)?,
-            None => Some(told(inquiry, status, headers, body)?),
+            Some(progress) => progress.read(inquiry, &parse_object(status, headers, body)?)?,
+            None => Some(parse_http_answer(inquiry, status, headers, body)?),
         };
         Ok(told.map(|told| told.about(Arc::clone(&inquiry.users))))
     }
 }
 
 /// Reads the answer of the app's own backend.
-fn told(
+fn parse_http_answer(
     inquiry: &FactsQuery,
     status: StatusCode,
     headers: &HeaderMap,
@@ -204,14 +205,14 @@ fn told(
 ) -> Result<ConversationFacts, String> {
     let conversation = inquiry.conversation.clone();
     if status == StatusCode::NOT_FOUND {
-        return Ok(ConversationFacts::unknown(conversation));
+        return Ok(ConversationFacts::missing(conversation));
     }
-    let mut details = details(&object(status, headers, body)?, &inquiry.source.ladder)?;
+    let mut details = parse_details(&parse_object(status, headers, body)?, &inquiry.source.hierarchy)?;
     details.roles.retain(|(user, _)| inquiry.users.contains(user));
-    Ok(ConversationFacts::known(conversation, details))
+    Ok(ConversationFacts::existing(conversation, details))
 }
 
-fn post(inquiry: &FactsQuery) -> Request<Vec<u8>> {
+fn http_request(inquiry: &FactsQuery) -> Request<Vec<u8>> {
     let FactsQuery { source, app, vendor, conversation, users } = inquiry;
     let body = json!({ "app": &**app, "vendor": vendor.as_str(), "conversation": conversation, "users": **users });
     let mut request = Request::new(body.to_string().into_bytes());
@@ -222,7 +223,7 @@ fn post(inquiry: &FactsQuery) -> Request<Vec<u8>> {
 }
 
 /// Returns the JSON object of a successful answer.
-fn object(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, String> {
+fn parse_object(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, String> {
     if status.is_redirection() {
         return Err(format!("it redirects ({status}), which is not followed"));
     }
@@ -234,5 +235,5 @@ fn object(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Map<St
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err("its content type is not application/json".to_owned());
     }
-    json::object(body).map_err(|error| format!("it is not a JSON object: {error}"))
+    json::parse_object(body).map_err(|error| format!("it is not a JSON object: {error}"))
 }

@@ -54,7 +54,7 @@ fn entries() -> impl Strategy<Value = PolicyEntries> {
         (select(&IDS[..]), app(), select(ConversationKind::ALL.to_vec()), few((user(), role())), 1..9_usize);
     let conversation = conversation.prop_map(|(id, app, kind, people, line)| {
         let id = id.to_owned();
-        ConversationEntry { id, app, kind, people, line }
+        ConversationEntry { id, app, kind, members: people, line }
     });
     (few(conversation), few(binding), few(sanction()), few(sanction()), few(block)).prop_map(
         |(mut conversations, bindings, bans, mutes, blocks)| {
@@ -67,21 +67,21 @@ fn entries() -> impl Strategy<Value = PolicyEntries> {
 }
 
 /// Returns each entry separately, in a different order than [`EntryIndex::new`] adds them.
-fn singly(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
+fn separate_entries(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
     let mut all: Vec<(String, UserEntry)> = Vec::new();
-    for ConversationEntry { id, app, people, line, .. } in &entries.conversations {
+    for ConversationEntry { id, app, members: people, line, .. } in &entries.conversations {
         for (user, role) in people {
             let (scope, held, origin) =
                 (Pattern::Exact(id.clone()), RoleGrant::Role(*role), EntryOrigin::File { line: *line });
             all.push((
                 user.clone(),
-                UserEntry::Role(RoleBinding { scope, app: app.clone(), held, listed: true, origin }),
+                UserEntry::Role(RoleBinding { scope, app: app.clone(), grant: held, listed: true, origin }),
             ));
         }
     }
     for BindingEntry { user, scope, app, role, line } in &entries.bindings {
         let (held, origin) = (RoleGrant::Role(*role), EntryOrigin::File { line: *line });
-        let tenure = RoleBinding { scope: scope.clone(), app: app.clone(), held, listed: false, origin };
+        let tenure = RoleBinding { scope: scope.clone(), app: app.clone(), grant: held, listed: false, origin };
         all.push((user.clone(), UserEntry::Role(tenure)));
     }
     all.extend(entries.blocks.iter().map(|block| (block.user.clone(), UserEntry::Block(block.clone()))));
@@ -91,7 +91,7 @@ fn singly(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
 }
 
 /// Returns everything that can be read from an index.
-fn all_of(register: &EntryIndex) -> Vec<String> {
+fn dump(register: &EntryIndex) -> Vec<String> {
     let shown = |entries: Vec<&UserEntry>| {
         let mut entries: Vec<String> = entries.into_iter().map(|entry| format!("{entry:?}")).collect();
         entries.sort();
@@ -102,13 +102,13 @@ fn all_of(register: &EntryIndex) -> Vec<String> {
         found.push(format!("{user}: {:?}, {:?}", register.name(user), shown(register.all_about(user).collect())));
         for place in PLACES {
             let scope = Pattern::parse(place).unwrap();
-            found.push(format!("{user} at {place}: {:?}", shown(register.filed_at(user, &scope).collect())));
+            found.push(format!("{user} at {place}: {:?}", shown(register.with_scope(user, &scope).collect())));
             for app in APPS {
-                let near = shown(register.about(user, app, Some(&scope)).collect());
+                let near = shown(register.entries_near(user, app, Some(&scope)).collect());
                 found.push(format!("{user} near {place} at {app}: {near:?}"));
             }
         }
-        found.push(format!("{user} nowhere: {:?}", shown(register.about(user, APPS[0], None).collect())));
+        found.push(format!("{user} nowhere: {:?}", shown(register.entries_near(user, APPS[0], None).collect())));
     }
     for app in APPS {
         for id in IDS {
@@ -132,13 +132,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_added_and_removed_leaves_the_register_of_the_rest(
+    fn adding_and_removing_leaves_an_equal_index(
         kept in entries(), gone in entries(), turn in 0..20_usize,
     ) {
         let mut register = EntryIndex::default();
         let mut order: Vec<(bool, String, UserEntry)> = Vec::new();
-        order.extend(singly(&gone).into_iter().map(|(user, entry)| (false, user, entry)));
-        order.extend(singly(&kept).into_iter().map(|(user, entry)| (true, user, entry)));
+        order.extend(separate_entries(&gone).into_iter().map(|(user, entry)| (false, user, entry)));
+        order.extend(separate_entries(&kept).into_iter().map(|(user, entry)| (true, user, entry)));
         let middle = turn % order.len().max(1);
         order.rotate_left(middle);
         for (_, user, entry) in &order {
@@ -153,7 +153,7 @@ proptest! {
         // If two entries were equal, both were removed.
         for (_, user, entry) in order.iter().filter(|(stays, ..)| *stays) {
             let count = |register: &EntryIndex| register.all_about(user).filter(|other| *other == entry).count();
-            let wanted = singly(&kept).iter().filter(|(name, other)| name == user && other == entry).count();
+            let wanted = separate_entries(&kept).iter().filter(|(name, other)| name == user && other == entry).count();
             while count(&register) < wanted {
                 register.add(&Arc::from(user.as_str()), entry.clone());
             }
@@ -162,7 +162,7 @@ proptest! {
         for ConversationEntry { id, app, .. } in gone.conversations.iter().filter(|one| !is_kept(one)) {
             register.forget_kind(id, app.as_ref());
         }
-        prop_assert_eq!(all_of(&register), all_of(&EntryIndex::new(&kept)));
+        prop_assert_eq!(dump(&register), dump(&EntryIndex::new(&kept)));
     }
 }
 
@@ -178,7 +178,7 @@ fn a_rooms_kind_is_forgotten_by_any_of_its_names() {
 }
 
 #[test]
-fn of_two_kinds_the_apps_own_counts() {
+fn the_kind_for_the_app_precedes_the_kind_for_all_apps() {
     let mut register = EntryIndex::default();
     for order in [[None, Some("able")], [Some("able"), None]] {
         for app in order {
@@ -199,7 +199,7 @@ fn a_conversation_or_channel_is_of_the_kind_that_the_first_source_says() {
     for id in ["a:x", "a:y"] {
         moderation.set_kind(id, None, ConversationKind::Chatroom);
     }
-    let facts = DecisionData { registers: &[&file, &moderation], told: &[] };
+    let facts = DecisionData { entries: &[&file, &moderation], facts: &[] };
     let kind = |place: &str| facts.kind(&Pattern::parse(place).unwrap(), "able");
     assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [ConversationKind::Group; 4]);
     assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [ConversationKind::Chatroom; 3]);

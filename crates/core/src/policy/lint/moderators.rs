@@ -9,20 +9,20 @@ use crate::policy::rule::{Effect, Rule, TargetCondition};
 const SANCTIONS: ActionSet = ActionSet::of(&[Action::Ban, Action::Unban, Action::Mute, Action::Unmute]);
 
 /// The moderation actions that have no targets.
-const PLACES: ActionSet = ActionSet::of(&[Action::ManageConversation, Action::ReadModeration]);
+const WITHOUT_TARGETS: ActionSet = ActionSet::of(&[Action::ManageConversation, Action::ReadModeration]);
 
 /// Returns a warning if a rule allows more moderation, or less, than its author probably intended.
-pub(super) fn misjudged(rule: &Rule) -> Option<String> {
+pub(super) fn lint_moderation_rule(rule: &Rule) -> Option<String> {
     if rule.effect == Effect::Deny {
         return None;
     }
-    reaches_up(rule).or_else(|| never_for_places(rule))
+    lacks_rank_limit(rule).or_else(|| targets_exclude_actions(rule))
 }
 
-fn reaches_up(rule: &Rule) -> Option<String> {
+fn lacks_rank_limit(rule: &Rule) -> Option<String> {
     let services_alone = rule.services.is_some() || rule.callers.as_deref() == Some(&[CallerKind::Service]);
     let held = matches!(rule.targets, Some(TargetCondition::Outranked | TargetCondition::Itself));
-    let words = words(rule.actions.intersection(SANCTIONS));
+    let words = action_names(rule.actions.intersection(SANCTIONS));
     (!services_alone && !held && !words.is_empty()).then(|| {
         format!(
             "this rule lets users {words} everyone in the conversation, even its owner: write `targets = \"outranked\"`"
@@ -31,8 +31,8 @@ fn reaches_up(rule: &Rule) -> Option<String> {
 }
 
 /// Warns if a rule has `targets` and also actions that have no targets: the rule never allows these actions.
-fn never_for_places(rule: &Rule) -> Option<String> {
-    let words = words(rule.actions.intersection(PLACES));
+fn targets_exclude_actions(rule: &Rule) -> Option<String> {
+    let words = action_names(rule.actions.intersection(WITHOUT_TARGETS));
     let is_mixed = rule.targets.is_some() && rule.actions.iter().any(has_targets);
     (is_mixed && !words.is_empty()).then(|| {
         format!(
@@ -41,6 +41,6 @@ fn never_for_places(rule: &Rule) -> Option<String> {
     })
 }
 
-fn words(actions: ActionSet) -> String {
+fn action_names(actions: ActionSet) -> String {
     super::super::condition::alternatives(actions.iter().map(Action::as_str))
 }

@@ -4,7 +4,7 @@ use crate::policy::condition::alternatives;
 use crate::policy::rule::{Effect, Rule};
 
 /// Returns a warning if a deny rule may match more conversations than its author expects.
-pub(super) fn may_lack_a_value(rule: &Rule) -> Option<String> {
+pub(super) fn lint_placeholders(rule: &Rule) -> Option<String> {
     let templates = rule.conversations.iter().flatten().filter(|_| rule.effect == Effect::Deny);
     let with_claims: Vec<_> = templates.filter(|template| template.claims().next().is_some()).collect();
     let claims =

@@ -5,7 +5,7 @@ use super::*;
 fn warnings(document: &PolicyDocument) -> Vec<(LintLocation, String)> {
     let app = |name: &str, vendor| LintApp { name: name.to_owned(), vendor };
     let apps = [app("lean", Vendor::LeanCloud), app("talk", Vendor::TalkJs), app("able", Vendor::Ably)];
-    lint(document, &apps, NOW).into_iter().map(|warning| (warning.about, warning.message)).collect()
+    lint(document, &apps, NOW).into_iter().map(|warning| (warning.location, warning.message)).collect()
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn warns_of_rules_that_never_match() {
 }
 
 #[test]
-fn warns_of_rules_that_others_make_pointless() {
+fn warns_of_redundant_rules() {
     let narrow = |id: &str| {
         let mut rule = allow(id, &[Action::Subscribe]);
         rule.conversations = Some(vec![Template::parse("chat:x").unwrap()]);
@@ -60,7 +60,7 @@ fn warns_of_rules_that_others_make_pointless() {
 }
 
 #[test]
-fn what_must_be_named_is_not_included_in_a_rule_that_names_nothing() {
+fn a_rule_without_conversations_does_not_include_bracketed_names() {
     let mut log = allow("log", &[Action::Subscribe]);
     log.conversations = Some(vec![Template::parse("[meta]log").unwrap()]);
     let mut chat = allow("chat", &[Action::Subscribe]);

@@ -45,14 +45,19 @@ fn ask(client: &str, action: Action, place: Option<&str>, targets: &[&str]) -> S
         client: client.to_owned(),
         conversation: conversation.clone(),
         members: targets.clone(),
-        needs: vec![RequiredAction { action, conversation, targets }],
-        wants: Vec::new(),
+        required_actions: vec![RequiredAction { action, conversation, targets }],
+        requested_grants: Vec::new(),
     }
 }
 
-fn want(client: &str, resource: &str, operations: &[Action]) -> SigningRequest {
+fn request_grant(client: &str, resource: &str, operations: &[Action]) -> SigningRequest {
     let wants = vec![RequestedGrant { resource: pattern(resource), operations: operations.iter().copied().collect() }];
-    SigningRequest { vendor: Vendor::Ably, needs: Vec::new(), wants, ..ask(client, Action::Login, None, &[]) }
+    SigningRequest {
+        vendor: Vendor::Ably,
+        required_actions: Vec::new(),
+        requested_grants: wants,
+        ..ask(client, Action::Login, None, &[])
+    }
 }
 
 fn allow(id: &str, actions: &[Action]) -> Rule {
@@ -61,12 +66,12 @@ fn allow(id: &str, actions: &[Action]) -> Rule {
 
 fn document(rules: Vec<Rule>) -> PolicyDocument {
     let ladder = RoleHierarchy::new(["guest", "manager", "owner"].map(str::to_owned));
-    PolicyDocument { ladder, rules, ..PolicyDocument::default() }
+    PolicyDocument { role_hierarchy: ladder, rules, ..PolicyDocument::default() }
 }
 
 fn conversation(id: &str, kind: ConversationKind, people: &[(&str, Role)]) -> ConversationEntry {
     let people = people.iter().map(|(name, role)| (name.to_string(), Some(*role))).collect();
-    ConversationEntry { id: id.to_owned(), app: None, kind, people, line: 1 }
+    ConversationEntry { id: id.to_owned(), app: None, kind, members: people, line: 1 }
 }
 
 fn binding(user: &str, scope: &str, role: Role) -> BindingEntry {
@@ -81,7 +86,7 @@ fn sanction(user: &str, scope: &str) -> Sanction {
 
 fn decide(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Result<Permit, Denied> {
     let policy = Policy::new(document.clone());
-    policy.decide(ask, caller, DecisionData { registers: &[policy.register()], told: &[] }, NOW)
+    policy.decide(ask, caller, DecisionData { entries: &[policy.entries()], facts: &[] }, NOW)
 }
 
 fn denial(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Denial {
@@ -89,7 +94,7 @@ fn denial(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> De
 }
 
 #[test]
-fn nothing_matched_means_no_and_the_nearest_rule_says_why() {
+fn denies_without_a_match_and_reports_the_nearest_rule() {
     let mut rule = allow("managers-kick", &[Action::Kick]);
     rule.roles = Some(vec![MANAGER, OWNER]);
     rule.reason = Some("Only managers and owners may remove members.".to_owned());
@@ -97,10 +102,10 @@ fn nothing_matched_means_no_and_the_nearest_rule_says_why() {
     document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("tom", GUEST)]));
 
     let denial = denial(&document, &user("tom"), ask("tom", Action::Kick, Some("c1"), &["bob"]));
-    assert_eq!(denial.public(), "kick is not allowed in c1: Only managers and owners may remove members.");
+    assert_eq!(denial.public_message(), "kick is not allowed in c1: Only managers and owners may remove members.");
     assert_eq!(denial.rule(), Some("managers-kick"));
     assert_eq!(
-        denial.log(),
+        denial.log_message(),
         "kick is not allowed in c1: the nearest rule managers-kick needs role manager or owner; tom is guest by the \
          conversation's list"
     );
@@ -128,7 +133,7 @@ fn an_allow_rule_means_the_callers_own_client_unless_it_says_otherwise() {
 }
 
 #[test]
-fn a_user_acts_for_anyone_only_by_a_role_of_its_own() {
+fn a_user_needs_a_role_to_act_for_any_client() {
     let mut rule = allow("anyone", &[Action::Login]);
     rule.client = Some(ClientCondition::Anyone);
     let mut document = document(vec![rule]);
@@ -142,7 +147,7 @@ fn a_user_acts_for_anyone_only_by_a_role_of_its_own() {
 }
 
 #[test]
-fn a_service_has_no_part_in_a_users_bindings_of_the_same_name() {
+fn a_service_does_not_get_the_bindings_of_a_user_with_the_same_name() {
     let mut rule = allow("anyone", &[Action::Login]);
     rule.client = Some(ClientCondition::Anyone);
     rule.caller_roles = Some(vec![OWNER]);
@@ -156,32 +161,32 @@ fn a_ban_in_a_channel_denies_its_pattern_its_room_and_its_other_spelling() {
     let mut document = document(vec![allow("all", &[Action::Subscribe, Action::History])]);
     document.entries.bans.push(sanction("eve", "chat:x"));
     for resource in ["chat:x", "chat:*", "*", "chat:x::$chat", "chat:x:*", "chat:x::$chat::$typing"] {
-        let denial = denial(&document, &user("eve"), want("eve", resource, &[Action::Subscribe]));
+        let denial = denial(&document, &user("eve"), request_grant("eve", resource, &[Action::Subscribe]));
         let part =
             if ["chat:*", "*", "chat:x:*"].contains(&resource) { "; ask for other conversations by name" } else { "" };
-        assert_eq!(denial.public(), format!("eve is banned in chat:x{part}: spam"), "{resource}");
+        assert_eq!(denial.public_message(), format!("eve is banned in chat:x{part}: spam"), "{resource}");
         assert_eq!(denial.code(), "banned");
     }
-    assert!(decide(&document, &user("eve"), want("eve", "chat:y", &[Action::Subscribe])).is_ok());
-    assert!(decide(&document, &user("tom"), want("tom", "*", &[Action::Subscribe])).is_ok());
+    assert!(decide(&document, &user("eve"), request_grant("eve", "chat:y", &[Action::Subscribe])).is_ok());
+    assert!(decide(&document, &user("tom"), request_grant("tom", "*", &[Action::Subscribe])).is_ok());
 }
 
 #[test]
-fn a_mute_takes_away_what_sends_and_leaves_the_rest() {
+fn a_mute_denies_only_sending_actions() {
     let mut document = document(vec![allow("all", &[Action::Subscribe, Action::Publish, Action::Presence])]);
     document.entries.mutes.push(sanction("loud", "chat:*"));
     let asked = [Action::Publish, Action::Subscribe, Action::Presence];
-    let permit = decide(&document, &user("loud"), want("loud", "chat:x", &asked)).unwrap();
+    let permit = decide(&document, &user("loud"), request_grant("loud", "chat:x", &asked)).unwrap();
     assert_eq!(
         permit.granted(),
         [RequestedGrant { resource: pattern("chat:x"), operations: ActionSet::of(&[Action::Subscribe]) }]
     );
-    let denial = denial(&document, &user("loud"), want("loud", "*", &[Action::Publish]));
-    assert_eq!(denial.public(), "loud is muted in chat:*; ask for other conversations by name: spam");
+    let denial = denial(&document, &user("loud"), request_grant("loud", "*", &[Action::Publish]));
+    assert_eq!(denial.public_message(), "loud is muted in chat:*; ask for other conversations by name: spam");
 }
 
 #[test]
-fn a_ban_that_ran_out_counts_no_more_from_its_very_moment() {
+fn a_ban_ends_exactly_at_its_end_time() {
     let mut document = document(vec![allow("login", &[Action::Login])]);
     document.entries.bans.push(Sanction { until: Some(NOW), ..sanction("eve", "*") });
     assert!(decide(&document, &user("eve"), ask("eve", Action::Login, None, &[])).is_ok());
@@ -190,7 +195,7 @@ fn a_ban_that_ran_out_counts_no_more_from_its_very_moment() {
 }
 
 #[test]
-fn what_is_decided_about_a_target_is_for_the_log_alone() {
+fn only_the_log_contains_reasons_about_targets() {
     let mut document = document(vec![allow("invite", &[Action::Invite])]);
     document.entries.bans.push(sanction("eve", "c1"));
     let block = Block {
@@ -202,29 +207,29 @@ fn what_is_decided_about_a_target_is_for_the_log_alone() {
     document.entries.blocks.push(block);
     for (target, log) in [("eve", "is banned in c1 (spam)"), ("carol", "does not want to be added there")] {
         let denial = denial(&document, &user("tom"), ask("tom", Action::Invite, Some("c1"), &[target]));
-        assert_eq!(denial.public(), "invite is not allowed in c1: a target can't be added");
+        assert_eq!(denial.public_message(), "invite is not allowed in c1: a target can't be added");
         assert_eq!(denial.reason(), None);
-        assert!(denial.log().ends_with(&format!("the target {target} {log}")), "{}", denial.log());
+        assert!(denial.log_message().ends_with(&format!("the target {target} {log}")), "{}", denial.log_message());
     }
 }
 
 #[test]
-fn a_refused_pattern_names_what_spoils_it() {
+fn a_denied_pattern_names_the_denied_part() {
     let mut rule = allow("groups", &[Action::Subscribe]);
     rule.kinds = Some(vec![ConversationKind::Group]);
     let mut document = document(vec![rule]);
     document.entries.conversations.push(conversation("chat:vip", ConversationKind::System, &[]));
-    let denial = denial(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe]));
+    let denial = denial(&document, &user("tom"), request_grant("tom", "chat:*", &[Action::Subscribe]));
     assert_eq!(
-        denial.public(),
+        denial.public_message(),
         "subscribe is not allowed in chat:* as a whole, because of chat:vip; ask for conversations by name"
     );
-    assert!(decide(&document, &user("tom"), want("tom", "chat:x", &[Action::Subscribe])).is_ok());
+    assert!(decide(&document, &user("tom"), request_grant("tom", "chat:x", &[Action::Subscribe])).is_ok());
 }
 
 #[test]
 fn a_pattern_is_granted_where_each_of_its_names_would_be() {
-    let subscribe = |resource: &str| want("tom", resource, &[Action::Subscribe]);
+    let subscribe = |resource: &str| request_grant("tom", resource, &[Action::Subscribe]);
     let mut no = Rule::new("no", Effect::Deny, ActionSet::of(&[Action::Subscribe]));
     no.roles = Some(vec![MANAGER]);
     let mut document = document(vec![allow("all", &[Action::Subscribe]), no]);
@@ -238,7 +243,7 @@ fn a_pattern_is_granted_where_each_of_its_names_would_be() {
     document.rules[1].roles = Some(vec![GUEST]);
     let denial = denial(&document, &user("tom"), subscribe("chat:*"));
     let said = "subscribe is not allowed in chat:* as a whole, because of chat:x; ask for conversations by name";
-    assert_eq!(denial.public(), said);
+    assert_eq!(denial.public_message(), said);
 }
 
 #[test]
@@ -249,8 +254,8 @@ fn a_wider_weaker_binding_does_not_count_inside_a_covered_pattern() {
     document.entries.bindings.push(binding("sue", "chat:*", MANAGER));
     let mut sue = user("sue");
     sue.bindings = vec![(Pattern::Everything, GUEST)];
-    assert!(decide(&document, &sue, want("sue", "chat:*", &[Action::Subscribe])).is_ok());
-    assert!(decide(&document, &sue, want("sue", "*", &[Action::Subscribe])).is_err());
+    assert!(decide(&document, &sue, request_grant("sue", "chat:*", &[Action::Subscribe])).is_ok());
+    assert!(decide(&document, &sue, request_grant("sue", "*", &[Action::Subscribe])).is_err());
 }
 
 #[test]
@@ -261,7 +266,7 @@ fn a_pattern_grants_what_each_name_in_it_is_granted_a_rooms_channels_among_them(
     document.default_role = Some(GUEST);
     document.entries.bindings.push(binding("tom", "support:*", MANAGER));
     let may = |document: &PolicyDocument, place: &str| {
-        decide(document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
+        decide(document, &user("tom"), request_grant("tom", place, &[Action::Subscribe])).is_ok()
     };
     let inside =
         ["support::$chat", "support::$chat::$typing", "support:*", "support::*", "support::$chat:*", "support:x"];
@@ -282,7 +287,7 @@ fn a_pattern_grants_what_each_name_in_it_is_granted_a_rooms_channels_among_them(
 fn a_ban_or_deny_rule_for_a_namespace_counts_in_the_channels_of_the_room_of_that_name() {
     let asked = ["support::$chat", "support::$chat::$typing", "support:*", "*"];
     let may = |document: &PolicyDocument, place: &str| {
-        decide(document, &user("eve"), want("eve", place, &[Action::Subscribe])).is_ok()
+        decide(document, &user("eve"), request_grant("eve", place, &[Action::Subscribe])).is_ok()
     };
     let mut banned = document(vec![allow("all", &[Action::Subscribe])]);
     let mut denied = banned.clone();
@@ -307,11 +312,11 @@ fn a_pattern_may_be_granted_by_different_rules_in_its_parts() {
     no.conversations = Some(vec![Template::parse("chat:private").unwrap()]);
     let mut document = document(vec![guests, managers, no]);
     document.default_role = Some(GUEST);
-    let refused = denial(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe]));
-    assert!(refused.public().contains("because of chat:private"), "{}", refused.public());
+    let refused = denial(&document, &user("tom"), request_grant("tom", "chat:*", &[Action::Subscribe]));
+    assert!(refused.public_message().contains("because of chat:private"), "{}", refused.public_message());
     // Tom is a manager in chat:private, where the deny rule is only for guests. Elsewhere he is a guest.
     document.entries.bindings.push(binding("tom", "chat:private", MANAGER));
-    let permit = decide(&document, &user("tom"), want("tom", "chat:*", &[Action::Subscribe])).unwrap();
+    let permit = decide(&document, &user("tom"), request_grant("tom", "chat:*", &[Action::Subscribe])).unwrap();
     assert_eq!(permit.rules(), ["guests", "managers"]);
 }
 
@@ -323,7 +328,7 @@ fn a_deny_rule_whose_placeholder_has_no_value_denies_all_that_it_could_stand_for
     let decides = |tenant: Option<serde_json::Value>, place: &str| {
         let mut tom = user("tom");
         tom.claims.extend(tenant.map(|tenant| ("tenant".to_owned(), tenant)));
-        decide(&document, &tom, want("tom", place, &[Action::Subscribe])).is_ok()
+        decide(&document, &tom, request_grant("tom", place, &[Action::Subscribe])).is_ok()
     };
     let unusable = ["", "a:b", "*", "[x"].map(serde_json::Value::from);
     for tenant in [None, Some(7.into())].into_iter().chain(unusable.map(Some)) {
@@ -336,7 +341,8 @@ fn a_deny_rule_whose_placeholder_has_no_value_denies_all_that_it_could_stand_for
     }
     assert!(!decides(Some("acme".into()), "archive:acme:x"));
     assert!(decides(Some("acme".into()), "archive:other:x"));
-    let said = denial(&document, &user("tom"), want("tom", "archive:*", &[Action::Subscribe])).public();
+    let said =
+        denial(&document, &user("tom"), request_grant("tom", "archive:*", &[Action::Subscribe])).public_message();
     assert_eq!(said, "subscribe is not allowed in archive:*", "the message names only the requested pattern");
 }
 
@@ -358,11 +364,11 @@ fn a_pattern_that_holds_temporary_names_is_temporary_too() {
         ("*", false),
     ] {
         for action in [Action::Publish, Action::Subscribe] {
-            let permit = decide(&document, &user("tom"), want("tom", place, &[action]));
+            let permit = decide(&document, &user("tom"), request_grant("tom", place, &[action]));
             assert_eq!(permit.is_ok(), is_granted, "{action} {place}");
         }
     }
-    let said = denial(&document, &user("tom"), want("tom", "*", &[Action::Subscribe])).public();
+    let said = denial(&document, &user("tom"), request_grant("tom", "*", &[Action::Subscribe])).public_message();
     assert_eq!(said, "subscribe is not allowed in * as a whole, because of _tmp:*; ask for conversations by name");
 }
 
@@ -375,12 +381,13 @@ fn a_qualified_name_is_of_the_kind_of_the_name_behind_it() {
     no_rooms.kinds = Some(vec![ConversationKind::Chatroom, ConversationKind::Temporary]);
     let mut document = document(vec![reader, no_rooms]);
     document.entries.conversations.push(conversation("lobby", ConversationKind::Chatroom, &[]));
-    let granted = names.map(|name| decide(&document, &user("tom"), want("tom", name, &[Action::Subscribe])).is_ok());
+    let granted =
+        names.map(|name| decide(&document, &user("tom"), request_grant("tom", name, &[Action::Subscribe])).is_ok());
     assert_eq!(granted, [false, false, true]);
 }
 
 #[test]
-fn a_deny_rule_about_the_outranked_is_about_those_with_an_unlisted_role_too() {
+fn a_deny_rule_for_outranked_targets_includes_unlisted_roles() {
     let kicks = |effect| {
         let mut rule = Rule::new("kicks", effect, ActionSet::of(&[Action::Kick]));
         rule.targets = Some(TargetCondition::Outranked);
@@ -413,7 +420,7 @@ fn a_pattern_is_refused_where_a_deny_rule_without_a_value_touches_only_names_dee
         let mut document = document(vec![allow("everyone", &[Action::Subscribe]), no]);
         document.entries.bindings.extend(bindings.iter().map(|(scope, role)| binding("tom", scope, *role)));
         document.entries.conversations.extend(known.iter().map(|(id, kind)| conversation(id, *kind, &[])));
-        decide(&document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_ok()
+        decide(&document, &user("tom"), request_grant("tom", place, &[Action::Subscribe])).is_ok()
     };
     // The deny rule is for guests. Tom is a manager in the room's channels, but a guest in the rest of `a::*`.
     let bindings = [("*", MANAGER), ("a::*", GUEST), ("a", MANAGER)];
@@ -441,7 +448,7 @@ fn in_an_allow_rule_a_placeholder_without_a_value_matches_nothing() {
     own.conversations = Some(vec![Template::parse("archive:{claim:tenant}:*").unwrap()]);
     let document = document(vec![own]);
     for place in ["archive:acme:x", "archive:*", "*"] {
-        assert!(decide(&document, &user("tom"), want("tom", place, &[Action::Subscribe])).is_err(), "{place}");
+        assert!(decide(&document, &user("tom"), request_grant("tom", place, &[Action::Subscribe])).is_err(), "{place}");
     }
 }
 
@@ -458,7 +465,7 @@ fn no_rule_gives_a_user_an_app_token() {
 }
 
 #[test]
-fn who_could_not_act_for_someone_learns_nothing_of_their_ban() {
+fn a_caller_without_permission_learns_nothing_about_a_ban() {
     let mut own = allow("own", &[Action::Login, Action::Invite]);
     own.reason = Some("Only for yourself.".to_owned());
     let mut document = document(vec![own]);
@@ -480,8 +487,8 @@ fn the_first_source_that_covers_decides_alone() {
     document.entries.bindings.push(binding("tom", "chat:*", GUEST));
     let mut tom = user("tom");
     tom.bindings = vec![(pattern("chat:x"), OWNER), (pattern("news"), OWNER)];
-    assert!(decide(&document, &tom, want("tom", "chat:x", &[Action::Subscribe])).is_err());
-    assert!(decide(&document, &tom, want("tom", "news", &[Action::Subscribe])).is_ok());
+    assert!(decide(&document, &tom, request_grant("tom", "chat:x", &[Action::Subscribe])).is_err());
+    assert!(decide(&document, &tom, request_grant("tom", "news", &[Action::Subscribe])).is_ok());
 }
 
 #[test]
@@ -495,20 +502,20 @@ fn user_claims_follow_precedence_and_never_tell_another_clients_token_roles() {
     let mut tom = user("tom");
     tom.bindings = vec![(pattern("chat:y"), OWNER), (pattern("*"), OWNER)];
 
-    let own = decide(&document, &tom, want("tom", "*", &[Action::Subscribe])).unwrap();
+    let own = decide(&document, &tom, request_grant("tom", "*", &[Action::Subscribe])).unwrap();
     let claims: Vec<_> = own.user_claims().iter().map(|(scope, role)| format!("{scope}={role}")).collect();
     assert_eq!(
         claims,
         ["chat:x=manager", "chat:x::$chat=manager", "chat:*=guest", "chat:x::$chat:*=manager", "*=owner"]
     );
 
-    let others = decide(&document, &tom, want("ann", "news", &[Action::Subscribe])).unwrap();
+    let others = decide(&document, &tom, request_grant("ann", "news", &[Action::Subscribe])).unwrap();
     let claims: Vec<_> = others.user_claims().iter().map(|(scope, role)| format!("{scope}={role}")).collect();
     assert_eq!(claims, ["news=manager"]);
 }
 
 #[test]
-fn a_binding_to_a_rooms_channel_is_one_to_the_room() {
+fn a_binding_to_a_rooms_channel_is_a_binding_to_the_room() {
     let mut rule = allow("owners", &[Action::Subscribe]);
     rule.roles = Some(vec![OWNER]);
     let mut document = document(vec![rule]);
@@ -516,27 +523,30 @@ fn a_binding_to_a_rooms_channel_is_one_to_the_room() {
     let mut ann = user("ann");
     ann.bindings = vec![(pattern("lounge::$chat::$typing"), OWNER)];
     for resource in ["lounge", "lounge::$chat", "lounge::$chat:*"] {
-        let permit = decide(&document, &user("tom"), want("tom", resource, &[Action::Subscribe])).unwrap();
+        let permit = decide(&document, &user("tom"), request_grant("tom", resource, &[Action::Subscribe])).unwrap();
         let claims = permit.user_claims();
-        assert!(claims.iter().all(|(scope, word)| *scope.home() == pattern("lounge") && word == "owner"), "{claims:?}");
+        assert!(
+            claims.iter().all(|(scope, word)| *scope.home_conversation() == pattern("lounge") && word == "owner"),
+            "{claims:?}"
+        );
         let scopes: Vec<_> = claims.iter().map(|(scope, _)| scope.to_string()).collect();
         assert_eq!(scopes, BTreeSet::from(["lounge", resource]).into_iter().collect::<Vec<_>>());
-        assert!(decide(&document, &ann, want("ann", resource, &[Action::Subscribe])).is_ok(), "{resource}");
+        assert!(decide(&document, &ann, request_grant("ann", resource, &[Action::Subscribe])).is_ok(), "{resource}");
     }
-    assert!(decide(&document, &user("tom"), want("tom", "lounge:x", &[Action::Subscribe])).is_err());
+    assert!(decide(&document, &user("tom"), request_grant("tom", "lounge:x", &[Action::Subscribe])).is_err());
 }
 
 #[test]
-fn no_role_is_told_where_a_wider_claim_would_give_one() {
+fn an_empty_claim_hides_a_wider_role() {
     let mut document = document(vec![allow("own", &[Action::Subscribe])]);
     document.entries.bindings.push(binding("tom", "*", OWNER));
     document.entries.bindings.push(BindingEntry { role: None, ..binding("tom", "chat:x", GUEST) });
-    let permit = decide(&document, &user("tom"), want("tom", "chat:x", &[Action::Subscribe])).unwrap();
+    let permit = decide(&document, &user("tom"), request_grant("tom", "chat:x", &[Action::Subscribe])).unwrap();
     assert_eq!(permit.user_claims(), [(pattern("chat:x"), String::new()), (pattern("*"), "owner".to_owned())]);
 }
 
 #[test]
-fn nobody_outranks_whose_role_is_an_unlisted_word() {
+fn nobody_outranks_a_user_with_an_unlisted_role() {
     let mut rule = allow("kick", &[Action::Kick]);
     rule.targets = Some(TargetCondition::Outranked);
     let mut document = document(vec![rule]);
@@ -555,7 +565,7 @@ fn explains_every_rule() {
     let mut document = document(vec![managers, allow("joins", &[Action::Join])]);
     document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("tom", GUEST), ("ann", OWNER)]));
     let policy = Policy::new(document);
-    let facts = DecisionData { registers: &[policy.register()], told: &[] };
+    let facts = DecisionData { entries: &[policy.entries()], facts: &[] };
     let explained = policy.explain(&ask("tom", Action::Kick, Some("c1"), &["ann"]), &user("tom"), facts, NOW);
 
     assert_eq!(explained.len(), 1);
@@ -565,7 +575,7 @@ fn explains_every_rule() {
     );
     let [kick, joins] = explained[0].rules.as_slice() else { panic!("two rules") };
     assert!(kick.applies && !kick.matches() && !joins.applies);
-    let needed: Vec<_> = kick.misses.iter().map(|miss| miss.needed.as_str()).collect();
+    let needed: Vec<_> = kick.unmet_conditions.iter().map(|miss| miss.needed.as_str()).collect();
     assert_eq!(
         needed,
         [

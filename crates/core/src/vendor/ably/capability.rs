@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use crate::model::{Action, ActionSet, Pattern, RequestedGrant, check_identifier, json};
 use crate::vendor::object::JsonObject;
-use crate::vendor::{InvalidRequest, is_wordlike, nearest, shown};
+use crate::vendor::{InvalidRequest, is_wordlike, nearest, quote_for_error};
 
 /// The longest name or pattern of a channel, in characters.
-const LONGEST: usize = 255;
+const MAX_CHANNEL_CHARS: usize = 255;
 
 /// How many pairs of channel and operation a request may contain. The policy decides each pair separately.
-const MOST_PAIRS: usize = 100;
+const MAX_PAIRS: usize = 100;
 
 /// A capability in the canonical form that is signed: JSON without white space, with channels and operations in
 /// ascending order of code points, and with `*` for all operations.
@@ -23,14 +23,16 @@ pub struct Capability(String);
 impl Capability {
     /// Makes the capability of these grants. A channel without operations is left out, because Ably rejects empty
     /// lists.
-    pub fn of(grants: &[RequestedGrant]) -> Capability {
+    pub fn from_grants(grants: &[RequestedGrant]) -> Capability {
         let mut channels: Vec<(String, ActionSet)> = grants
             .iter()
             .map(|grant| (grant.resource.to_string(), grant.operations.intersection(ActionSet::ABLY)))
             .filter(|(_, operations)| !operations.is_empty())
             .collect();
         channels.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let add = |object: JsonObject, (name, operations): (String, ActionSet)| object.value(&name, &words(operations));
+        let add = |object: JsonObject, (name, operations): (String, ActionSet)| {
+            object.value(&name, &operation_names(operations))
+        };
         Capability(channels.into_iter().fold(JsonObject::new(), add).finish())
     }
 
@@ -39,7 +41,7 @@ impl Capability {
     /// # Errors
     /// Returns an error if the text is not a capability or must not be requested.
     pub fn parse(text: &str) -> Result<Capability, InvalidRequest> {
-        read(&Value::from(text)).map(|grants| Capability::of(&grants))
+        parse_grants(&Value::from(text)).map(|grants| Capability::from_grants(&grants))
     }
 
     /// Returns whether the capability allows nothing.
@@ -59,7 +61,7 @@ impl fmt::Display for Capability {
     }
 }
 
-fn words(operations: ActionSet) -> Value {
+fn operation_names(operations: ActionSet) -> Value {
     if operations == ActionSet::ABLY {
         return Value::from(vec!["*"]);
     }
@@ -70,36 +72,38 @@ fn words(operations: ActionSet) -> Value {
 
 /// Reads a capability: an object, or a string that contains the JSON of an object. The result is in canonical order,
 /// and `*` is expanded to all operations.
-pub(super) fn read(value: &Value) -> Result<Vec<RequestedGrant>, InvalidRequest> {
+pub(super) fn parse_grants(value: &Value) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     match value {
         Value::Object(channels) => from_object(channels),
-        Value::String(text) => match json::object(text.as_bytes()) {
+        Value::String(text) => match json::parse_object(text.as_bytes()) {
             Ok(channels) => from_object(&channels),
-            Err(error) => Err(invalid(format!("must be a JSON object, but: {error}"))),
+            Err(error) => Err(capability_error(format!("must be a JSON object, but: {error}"))),
         },
-        _ => Err(invalid("must be an object, {\"channel\": [\"operation\"]}, or its JSON in a string")),
+        _ => Err(capability_error("must be an object, {\"channel\": [\"operation\"]}, or its JSON in a string")),
     }
 }
 
 fn from_object(channels: &Map<String, Value>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     let mut grants = BTreeMap::new();
     for (name, operations) in channels {
-        let resource =
-            resource(name).map_err(|flaw| invalid(format!("has the channel {}, which {flaw}", shown(name))))?;
-        let operations =
-            set(operations).map_err(|flaw| invalid(format!("has, for the channel {}, {flaw}", shown(name))))?;
+        let resource = parse_channel(name)
+            .map_err(|flaw| capability_error(format!("has the channel {}, which {flaw}", quote_for_error(name))))?;
+        let operations = parse_operations(operations)
+            .map_err(|flaw| capability_error(format!("has, for the channel {}, {flaw}", quote_for_error(name))))?;
         grants.insert(name, RequestedGrant { resource, operations });
     }
-    within_bounds(grants.into_values().collect())
+    check_size(grants.into_values().collect())
 }
 
 /// Checks that a capability has at least one pair of channel and operation and not too many.
-pub(super) fn within_bounds(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
+pub(super) fn check_size(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
     let pairs: usize = grants.iter().map(|grant| grant.operations.len()).sum();
     match pairs {
-        0 => Err(invalid("must name at least one channel")),
-        1..=MOST_PAIRS => Ok(grants),
-        _ => Err(invalid(format!("has {pairs} pairs of channel and operation; at most {MOST_PAIRS} may be asked for"))),
+        0 => Err(capability_error("must name at least one channel")),
+        1..=MAX_PAIRS => Ok(grants),
+        _ => Err(capability_error(format!(
+            "has {pairs} pairs of channel and operation; at most {MAX_PAIRS} may be asked for"
+        ))),
     }
 }
 
@@ -107,8 +111,8 @@ pub(super) fn within_bounds(grants: Vec<RequestedGrant>) -> Result<Vec<Requested
 ///
 /// # Errors
 /// Returns what is wrong, in words that complete "the channel, which …".
-pub fn resource(name: &str) -> Result<Pattern, String> {
-    check_identifier(name, LONGEST).map_err(|flaw| flaw.to_string())?;
+pub fn parse_channel(name: &str) -> Result<Pattern, String> {
+    check_identifier(name, MAX_CHANNEL_CHARS).map_err(|flaw| flaw.to_string())?;
     let pattern = Pattern::parse(name).map_err(|bad| bad.to_string())?;
     if name.starts_with(':') {
         return Err("must not start with `:`".to_owned());
@@ -119,7 +123,7 @@ pub fn resource(name: &str) -> Result<Pattern, String> {
     Ok(pattern)
 }
 
-fn set(operations: &Value) -> Result<ActionSet, String> {
+fn parse_operations(operations: &Value) -> Result<ActionSet, String> {
     let Value::Array(items) = operations else {
         return Err("a value that is not a list of operations".to_owned());
     };
@@ -129,11 +133,11 @@ fn set(operations: &Value) -> Result<ActionSet, String> {
         [] => Err("no operations: name some, or leave the channel out".to_owned()),
         ["*"] => Ok(ActionSet::ABLY),
         several if several.contains(&"*") => Err("`*` beside other operations: use `*` alone".to_owned()),
-        several => several.iter().map(|word| operation(word)).collect(),
+        several => several.iter().map(|word| parse_operation(word)).collect(),
     }
 }
 
-fn operation(word: &str) -> Result<Action, String> {
+fn parse_operation(word: &str) -> Result<Action, String> {
     if let Some(action) = Action::parse(word).filter(|action| action.is_ably_operation()) {
         return Ok(action);
     }
@@ -141,10 +145,10 @@ fn operation(word: &str) -> Result<Action, String> {
         return Err("an operation that is not known".to_owned());
     }
     let nearest = nearest(word, ActionSet::ABLY.iter().map(Action::as_str)).unwrap_or_default();
-    Err(format!("the unknown operation {}; the nearest known operation is `{nearest}`", shown(word)))
+    Err(format!("the unknown operation {}; the nearest known operation is `{nearest}`", quote_for_error(word)))
 }
 
-fn invalid(message: impl Into<String>) -> InvalidRequest {
+fn capability_error(message: impl Into<String>) -> InvalidRequest {
     InvalidRequest::new("capability", message)
 }
 
@@ -157,11 +161,11 @@ mod tests {
     use super::*;
 
     fn canonical(value: &Value) -> String {
-        Capability::of(&read(value).unwrap()).to_string()
+        Capability::from_grants(&parse_grants(value).unwrap()).to_string()
     }
 
     fn error(value: &Value) -> String {
-        read(value).unwrap_err().to_string()
+        parse_grants(value).unwrap_err().to_string()
     }
 
     #[test]
@@ -178,7 +182,7 @@ mod tests {
 
     #[test]
     fn grants_are_in_order_with_every_star_expanded() {
-        let grants = read(&json!({"b": ["*"], "a:*": ["publish"], "a": ["publish"], "*": ["stats"]})).unwrap();
+        let grants = parse_grants(&json!({"b": ["*"], "a:*": ["publish"], "a": ["publish"], "*": ["stats"]})).unwrap();
         let order: Vec<String> = grants.iter().map(|grant| grant.resource.to_string()).collect();
         assert_eq!(order, ["*", "a", "a:*", "b"]);
         assert_eq!(grants.last().unwrap().operations, ActionSet::ABLY);
@@ -220,30 +224,30 @@ mod tests {
             let error = error(&value);
             assert!(error.starts_with("capability ") && error.contains(says), "{error}");
         }
-        assert!(read(&json!({"[meta]log": ["subscribe"], "x".repeat(255): ["publish"]})).is_ok());
+        assert!(parse_grants(&json!({"[meta]log": ["subscribe"], "x".repeat(255): ["publish"]})).is_ok());
     }
 
     #[test]
     fn pairs_are_counted_after_expansion() {
         let stars = |channels: usize| (0..channels).map(|i| (i.to_string(), json!(["*"]))).collect::<Map<_, _>>();
-        assert!(read(&Value::from(stars(5))).is_ok());
+        assert!(parse_grants(&Value::from(stars(5))).is_ok());
         assert!(error(&Value::from(stars(6))).contains("has 102 pairs"));
         let mut hundred = stars(5);
         hundred
             .insert("more".to_owned(), json!(ActionSet::ABLY.iter().map(Action::as_str).take(15).collect::<Vec<_>>()));
-        assert!(read(&Value::from(hundred)).is_ok());
+        assert!(parse_grants(&Value::from(hundred)).is_ok());
     }
 
     #[test]
     fn what_is_not_granted_is_not_said() {
         let grant = |name: &str, operations| RequestedGrant { resource: Pattern::parse(name).unwrap(), operations };
-        let capability = Capability::of(&[
+        let capability = Capability::from_grants(&[
             grant("b", ActionSet::of(&[Action::Publish, Action::Login])),
             grant("a", ActionSet::EMPTY),
             grant("0", ActionSet::of(&[Action::AppToken])),
         ]);
         assert_eq!(capability.as_str(), r#"{"b":["publish"]}"#);
-        assert!(Capability::of(&[grant("a", ActionSet::EMPTY)]).is_empty());
+        assert!(Capability::from_grants(&[grant("a", ActionSet::EMPTY)]).is_empty());
         assert!(!capability.is_empty());
     }
 }

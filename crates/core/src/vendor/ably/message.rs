@@ -23,9 +23,9 @@ pub struct AblyClaims<'a> {
     /// The client's role words, each with its scope.
     pub roles: &'a [(Pattern, String)],
     /// The families of claims that carry the roles.
-    pub families: UserClaims,
+    pub user_claims: UserClaims,
     /// The claims copied from the caller's own token.
-    pub passed: &'a [(String, Value)],
+    pub forwarded_claims: &'a [(String, Value)],
 }
 
 impl AblyClaims<'_> {
@@ -38,15 +38,15 @@ impl AblyClaims<'_> {
             .number("exp", self.expires_at)
             .string("x-ably-capability", self.capability.as_str())
             .string("x-ably-clientId", self.client);
-        for (scope, role) in self.roles.iter().filter(|_| self.families.channel) {
+        for (scope, role) in self.roles.iter().filter(|_| self.user_claims.channel) {
             payload = payload.string(&format!("ably.channel.{scope}"), role);
         }
         // The channels of a room are not rooms.
-        for (scope, role) in self.roles.iter().filter(|(scope, _)| self.families.room && scope.room().is_none()) {
+        for (scope, role) in self.roles.iter().filter(|(scope, _)| self.user_claims.room && scope.room().is_none()) {
             let role = scope.exact().and_then(|room| self.role_in_channels(room)).unwrap_or(role);
             payload = payload.string(&format!("ably.room.{scope}"), role);
         }
-        for (name, value) in self.passed {
+        for (name, value) in self.forwarded_claims {
             payload = payload.value(name, value);
         }
         SigningInput::new(&header, &payload.finish())
@@ -55,7 +55,7 @@ impl AblyClaims<'_> {
     /// Returns the role in the channels of the room. It comes from scopes that cover these channels but not the room
     /// itself.
     fn role_in_channels(&self, room: &str) -> Option<&str> {
-        let around = [format!("{room}{}", Pattern::CHAT), format!("{room}::*"), format!("{room}:*")];
+        let around = [format!("{room}{}", Pattern::CHAT_SUFFIX), format!("{room}::*"), format!("{room}:*")];
         let mut said = around.iter().map(|text| self.roles.iter().find(|(scope, _)| scope.to_string() == *text));
         said.find_map(|found| found).map(|(_, role)| role.as_str())
     }
@@ -164,12 +164,20 @@ mod tests {
     use crate::crypto::base64url_decode;
 
     /// Returns the user claims that are made from these roles.
-    fn said(roles: &[(&str, &str)], channel: bool, room: bool) -> Vec<String> {
+    fn user_claims_of(roles: &[(&str, &str)], channel: bool, room: bool) -> Vec<String> {
         let roles = roles.iter().map(|(scope, word)| (Pattern::parse(scope).unwrap(), (*word).to_owned()));
         let roles: Vec<_> = roles.collect();
         let (families, capability, roles, passed) =
-            (UserClaims { channel, room }, &Capability::of(&[]), roles.as_slice(), &[][..]);
-        let claims = AblyClaims { issued_at: 1, expires_at: 2, capability, client: "tom", roles, families, passed };
+            (UserClaims { channel, room }, &Capability::from_grants(&[]), roles.as_slice(), &[][..]);
+        let claims = AblyClaims {
+            issued_at: 1,
+            expires_at: 2,
+            capability,
+            client: "tom",
+            roles,
+            user_claims: families,
+            forwarded_claims: passed,
+        };
         let input = claims.signing_input("app.key");
         let payload = base64url_decode(input.as_str().split('.').nth(1).unwrap()).unwrap();
         let payload: serde_json::Map<String, Value> = serde_json::from_slice(&payload).unwrap();
@@ -180,19 +188,19 @@ mod tests {
     #[test]
     fn a_rooms_channels_are_no_rooms() {
         let roles = [("lobby", "guest"), ("lobby::$chat", "guest"), ("lobby::$chat:*", "guest"), ("*", "guest")];
-        assert_eq!(said(&roles, true, false).len(), 4);
+        assert_eq!(user_claims_of(&roles, true, false).len(), 4);
         let rooms = ["ably.room.*=guest", "ably.room.lobby=guest"];
-        assert_eq!(said(&roles, false, true), rooms);
-        assert_eq!(said(&roles, true, true).len(), 6);
+        assert_eq!(user_claims_of(&roles, false, true), rooms);
+        assert_eq!(user_claims_of(&roles, true, true).len(), 6);
     }
 
     #[test]
     fn a_claim_for_a_room_tells_the_role_in_the_rooms_channels() {
-        let in_room = |roles: &[(&str, &str)]| said(roles, false, true).pop();
+        let in_room = |roles: &[(&str, &str)]| user_claims_of(roles, false, true).pop();
         let around = [("lobby", "owner"), ("lobby:*", "guest")];
-        assert_eq!(said(&around, false, true), ["ably.room.lobby=guest", "ably.room.lobby:*=guest"]);
+        assert_eq!(user_claims_of(&around, false, true), ["ably.room.lobby=guest", "ably.room.lobby:*=guest"]);
         let own = [("lobby", "owner"), ("lobby::$chat", "owner"), ("lobby:*", "guest")];
-        assert_eq!(said(&own, false, true), ["ably.room.lobby=owner", "ably.room.lobby:*=guest"]);
+        assert_eq!(user_claims_of(&own, false, true), ["ably.room.lobby=owner", "ably.room.lobby:*=guest"]);
         assert_eq!(in_room(&[("*", "guest"), ("lobby", "owner")]).as_deref(), Some("ably.room.lobby=owner"));
     }
 }

@@ -12,16 +12,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{InvalidRequest, Nonce, SignedResult, Ttl, keyless, must_permit};
-use crate::crypto::{base64, equal};
+use super::{InvalidRequest, Nonce, SignedResult, Ttl, check_permit, missing_key_error};
+use crate::crypto::{base64, constant_time_eq};
 use crate::model::{Action, ActionSet, Millis, Template};
 use crate::policy::Permit;
 
-pub use capability::{Capability, resource};
+pub use capability::{Capability, parse_channel};
 pub use key::AblyKey;
 pub use message::{AblyClaims, TokenParams, TokenRequest, TokenRequestText};
 pub use moderation::ModerationApi;
-pub(super) use moderation::hear;
+pub(super) use moderation::classify_revocation;
 pub(super) use request::parse;
 
 /// An operation of an Ably app.
@@ -70,10 +70,10 @@ pub struct UserClaims {
 }
 
 /// The longest token that Ably accepts, in bytes.
-pub const LONGEST_TOKEN: usize = 6 * 1024;
+pub const MAX_TOKEN_BYTES: usize = 6 * 1024;
 
 /// The length of the shortest token request nonce that Ably accepts, in characters.
-const SHORTEST_NONCE: usize = 16;
+const MIN_NONCE_CHARS: usize = 16;
 
 /// An Ably app.
 pub struct App {
@@ -103,7 +103,7 @@ impl App {
         mut forward_claims: Vec<String>,
     ) -> App {
         let mut seen = HashSet::new();
-        forward_claims.retain(|name| request::may_pass(name) && seen.insert(name.clone()));
+        forward_claims.retain(|name| request::may_forward(name) && seen.insert(name.clone()));
         App { name, keys, ttl, revocable, capability, user_claims, forward_claims }
     }
 
@@ -133,9 +133,9 @@ impl App {
         at: Millis,
         nonce: &Nonce,
     ) -> Result<SignedResult, InvalidRequest> {
-        must_permit(permit, Action::Login)?;
-        let key = self.keys.first().ok_or_else(keyless)?;
-        let capability = Capability::of(permit.granted());
+        check_permit(permit, Action::Login)?;
+        let key = self.keys.first().ok_or_else(missing_key_error)?;
+        let capability = Capability::from_grants(permit.granted());
         if capability.is_empty() {
             // Without a capability, Ably would grant everything that the key can do.
             return Err(InvalidRequest::new("capability", "must be granted at least in part"));
@@ -160,16 +160,16 @@ impl App {
             issued_at: at.seconds(),
             expires_at,
             capability,
-            client: &permit.ask().client,
+            client: &permit.request().client,
             roles: permit.user_claims(),
-            families: self.user_claims,
-            passed,
+            user_claims: self.user_claims,
+            forwarded_claims: passed,
         };
         let input = claims.signing_input(key.name());
         let token = input.token(&key.mac(input.as_str()));
-        if token.len() > LONGEST_TOKEN {
+        if token.len() > MAX_TOKEN_BYTES {
             let message = format!(
-                "makes a token of {} bytes, but Ably accepts at most {LONGEST_TOKEN}: ask for less",
+                "makes a token of {} bytes, but Ably accepts at most {MAX_TOKEN_BYTES}: ask for less",
                 token.len()
             );
             return Err(InvalidRequest::new("capability", message));
@@ -178,7 +178,7 @@ impl App {
     }
 
     pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
-        self.keys.iter().position(|key| equal(&key.mac(message), mac))
+        self.keys.iter().position(|key| constant_time_eq(&key.mac(message), mac))
     }
 }
 
@@ -190,14 +190,14 @@ fn token_request(
     ttl_ms: u64,
     nonce: &Nonce,
 ) -> Result<SignedResult, InvalidRequest> {
-    if nonce.as_str().len() < SHORTEST_NONCE {
-        return Err(InvalidRequest::new("nonce", format!("must have at least {SHORTEST_NONCE} characters for Ably")));
+    if nonce.as_str().len() < MIN_NONCE_CHARS {
+        return Err(InvalidRequest::new("nonce", format!("must have at least {MIN_NONCE_CHARS} characters for Ably")));
     }
     let params = TokenParams {
         key_name: key.name().to_owned(),
         ttl: Some(ttl_ms),
         capability: Some(capability.as_str().to_owned()),
-        client_id: Some(permit.ask().client.clone()),
+        client_id: Some(permit.request().client.clone()),
         timestamp: at.0,
         nonce: nonce.as_str().to_owned(),
     };

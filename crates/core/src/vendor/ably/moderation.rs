@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::vendor::moderation::{
     DesiredState, ModerationPlan, PermanentFailure, ResponseClass, VendorCall, authorization,
 };
-use crate::vendor::path_segment::segment;
+use crate::vendor::path_segment::encode_segment;
 
 /// The version of Ably's API that this code is written for. The answers of this version count successes and failures.
 const VERSION: (HeaderName, HeaderValue) = (HeaderName::from_static("x-ably-version"), HeaderValue::from_static("3"));
@@ -57,8 +57,9 @@ impl ModerationApi {
         }
         let body = json!({ "targets": [format!("clientId:{user}")] });
         let revoke = |(at, (name, _)): (usize, &(String, Secret))| {
-            let call = VendorCall::new(Method::POST, format!("/keys/{}/revokeTokens", segment(name)?)).json(&body);
-            Ok(VendorCall { key: at, is_spare: at > 0, ..call })
+            let call =
+                VendorCall::new(Method::POST, format!("/keys/{}/revokeTokens", encode_segment(name)?)).json(&body);
+            Ok(VendorCall { key: at, is_optional: at > 0, ..call })
         };
         let calls = self.keys.iter().enumerate().map(revoke).collect::<Result<_, _>>()?;
         Ok(ModerationPlan { calls, ..ModerationPlan::default() })
@@ -66,19 +67,19 @@ impl ModerationApi {
 }
 
 /// Classifies an answer with a 2xx status. It can still report a failed revocation.
-pub(crate) fn hear(body: &[u8]) -> ResponseClass {
+pub(crate) fn classify_revocation(body: &[u8]) -> ResponseClass {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let results = answer.get("results").unwrap_or(&answer).as_array();
     let Some(results) = results.filter(|results| !results.is_empty()) else {
-        return ResponseClass::Later("its answer has no results".to_owned(), None);
+        return ResponseClass::Retry("its answer has no results".to_owned(), None);
     };
     let Some(error) = results.iter().find_map(|result| result.get("error")) else { return ResponseClass::Done };
     let number = |name| error.get(name).and_then(Value::as_u64).unwrap_or_default();
     let flaw = format!("it did not revoke the tokens: error {}", number("code"));
     if matches!(number("statusCode"), 400..=428 | 430..=499) {
-        ResponseClass::Never(flaw)
+        ResponseClass::Permanent(flaw)
     } else {
-        ResponseClass::Later(flaw, None)
+        ResponseClass::Retry(flaw, None)
     }
 }
 
@@ -98,10 +99,10 @@ mod tests {
         let moderator = moderator();
         let muted = DesiredState { muted: Some(SanctionEnd::Forever), ..DesiredState::default() };
         let plan = moderator.plan("al\"ice", &muted).unwrap();
-        let calls: Vec<_> = plan.calls.iter().map(|call| (call.path.as_str(), call.key, call.is_spare)).collect();
+        let calls: Vec<_> = plan.calls.iter().map(|call| (call.path.as_str(), call.key, call.is_optional)).collect();
         assert_eq!(calls, [("/keys/app.new/revokeTokens", 0, false), ("/keys/app.old/revokeTokens", 1, true)]);
         assert_eq!(plan.calls[0].body.as_deref(), Some(r#"{"targets":["clientId:al\"ice"]}"#));
-        assert_eq!(plan.after, None);
+        assert_eq!(plan.checkpoint_after, None);
         assert_eq!(moderator.plan("alice", &DesiredState::default()).unwrap(), ModerationPlan::default());
     }
 
@@ -117,16 +118,18 @@ mod tests {
     #[test]
     fn failures_are_found_in_good_answers() {
         assert_eq!(
-            hear(br#"{"successCount":1,"failureCount":0,"results":[{"target":"clientId:a"}]}"#),
+            classify_revocation(br#"{"successCount":1,"failureCount":0,"results":[{"target":"clientId:a"}]}"#),
             ResponseClass::Done
         );
-        assert_eq!(hear(br#"[{"target":"clientId:a","appliesAt":1}]"#), ResponseClass::Done);
+        assert_eq!(classify_revocation(br#"[{"target":"clientId:a","appliesAt":1}]"#), ResponseClass::Done);
         let failed = |status: u16| {
-            hear(format!(r#"{{"results":[{{"error":{{"code":40000,"statusCode":{status}}}}}]}}"#).as_bytes())
+            classify_revocation(
+                format!(r#"{{"results":[{{"error":{{"code":40000,"statusCode":{status}}}}}]}}"#).as_bytes(),
+            )
         };
-        assert!(matches!(failed(400), ResponseClass::Never(_)));
-        assert!(matches!(failed(429), ResponseClass::Later(..)));
-        assert!(matches!(failed(500), ResponseClass::Later(..)));
-        assert!(matches!(hear(b""), ResponseClass::Later(..)));
+        assert!(matches!(failed(400), ResponseClass::Permanent(_)));
+        assert!(matches!(failed(429), ResponseClass::Retry(..)));
+        assert!(matches!(failed(500), ResponseClass::Retry(..)));
+        assert!(matches!(classify_revocation(b""), ResponseClass::Retry(..)));
     }
 }

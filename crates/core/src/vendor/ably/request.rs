@@ -8,21 +8,21 @@ use super::{App, Operation, SigningJob, capability};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Pattern, RequestedGrant, RequiredAction, SigningRequest, Vendor,
 };
-use crate::vendor::params::{MINUTE, client, identifier};
+use crate::vendor::params::{MINUTE, check_identifier_of, client_or_caller};
 use crate::vendor::{InvalidRequest, Params, VendorRequest};
 
 /// The accepted names: our own names first, then the names that only ably-js sends. Of the latter, only `clientId` is
 /// used. The server itself chooses the values of the others.
-const KNOWN: [&str; 8] = ["client_id", "capability", "ttl", "clientId", "timestamp", "nonce", "rnd", "keyName"];
+const FIELDS: [&str; 8] = ["client_id", "capability", "ttl", "clientId", "timestamp", "nonce", "rnd", "keyName"];
 
 /// The longest name of a client, in characters.
-const LONGEST: usize = 255;
+const MAX_CLIENT_CHARS: usize = 255;
 
 /// The longest lifetime of a token, in milliseconds.
-const LONGEST_TTL: u64 = 24 * 60 * MINUTE;
+const MAX_TTL_MS: u64 = 24 * 60 * MINUTE;
 
 /// The longest lifetime of a revocable token, in milliseconds.
-const LONGEST_REVOCABLE_TTL: u64 = 60 * MINUTE;
+const MAX_REVOCABLE_TTL_MS: u64 = 60 * MINUTE;
 
 /// Reads a request.
 pub(in crate::vendor) fn parse(
@@ -31,16 +31,16 @@ pub(in crate::vendor) fn parse(
     params: &Params,
     caller: Option<&Caller>,
 ) -> Result<VendorRequest, InvalidRequest> {
-    params.only(&KNOWN)?;
+    params.reject_unknown(&FIELDS)?;
     let params = &*params.without_empty();
-    let client = named_client(params, caller)?;
+    let client = parse_client(params, caller)?;
     let ttl_ms = ttl(app, params)?;
     let wants = match params.value("capability") {
-        Some(asked) => capability::read(asked)?,
+        Some(asked) => capability::parse_grants(asked)?,
         None => default_capability(app, client, caller)?,
     };
     let product = match operation {
-        Operation::Token => SigningJob::Token { ttl_ms, claims: passed_claims(app, client, caller) },
+        Operation::Token => SigningJob::Token { ttl_ms, claims: forwarded_claims(app, client, caller) },
         Operation::TokenRequest => SigningJob::TokenRequest { ttl_ms },
     };
     let ask = SigningRequest {
@@ -50,13 +50,13 @@ pub(in crate::vendor) fn parse(
         client: client.to_owned(),
         conversation: None,
         members: Vec::new(),
-        needs: vec![RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }],
-        wants,
+        required_actions: vec![RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }],
+        requested_grants: wants,
     };
     Ok(VendorRequest { ask, product: crate::vendor::SigningJob::Ably(product) })
 }
 
-fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
+fn parse_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
     let (field, named) = match (params.text("client_id")?, params.text("clientId")?) {
         (Some(ours), Some(theirs)) if ours != theirs => {
             return Err(InvalidRequest::new("clientId", "must be the same as client_id where both are given"));
@@ -64,12 +64,12 @@ fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'
         (None, Some(theirs)) => ("clientId", Some(theirs)),
         (ours, _) => ("client_id", ours),
     };
-    let client = client(field, named, caller)?;
+    let client = client_or_caller(field, named, caller)?;
     let by_user = caller.is_some_and(|caller| caller.kind == CallerKind::User);
     if client == "*" && by_user {
         return Err(InvalidRequest::new(field, "must not be `*`: only a service may ask for any client"));
     }
-    identifier(field, client, LONGEST)?;
+    check_identifier_of(field, client, MAX_CLIENT_CHARS)?;
     Ok(client)
 }
 
@@ -77,7 +77,7 @@ fn named_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'
 /// milliseconds, and they would renew such short tokens endlessly.
 fn ttl(app: &App, params: &Params) -> Result<u64, InvalidRequest> {
     let milliseconds = |seconds: u64| seconds.saturating_mul(1000);
-    let longest = if app.revocable { LONGEST_REVOCABLE_TTL } else { LONGEST_TTL };
+    let longest = if app.revocable { MAX_REVOCABLE_TTL_MS } else { MAX_TTL_MS };
     let longest = longest.min(milliseconds(app.ttl.max_seconds));
     let shortest = longest.min(milliseconds(app.ttl.min_seconds));
     let asked = params.milliseconds("ttl")?.unwrap_or(milliseconds(app.ttl.default_seconds));
@@ -90,7 +90,8 @@ fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Resul
     let claim = |name: &str| caller?.claim(name)?.as_str();
     let mut channels: BTreeMap<String, (Pattern, ActionSet)> = BTreeMap::new();
     for (template, operations) in &app.capability {
-        let filled = template.fill(client, claim).and_then(|filled| capability::resource(&filled.to_string()).ok());
+        let filled =
+            template.fill(client, claim).and_then(|filled| capability::parse_channel(&filled.to_string()).ok());
         if let Some(resource) = filled {
             let (_, known) = channels.entry(resource.to_string()).or_insert((resource, ActionSet::EMPTY));
             *known = known.iter().chain(operations.iter()).collect();
@@ -100,22 +101,22 @@ fn default_capability(app: &App, client: &str, caller: Option<&Caller>) -> Resul
         return Err(InvalidRequest::new("capability", "must be given: this app has none for this client; ask for one"));
     }
     let grants = channels.into_values().map(|(resource, operations)| RequestedGrant { resource, operations });
-    capability::within_bounds(grants.collect())
+    capability::check_size(grants.collect())
 }
 
 /// Returns the claims to copy from the caller's token. A token describes only its caller, so nothing is copied for
 /// another client.
-fn passed_claims(app: &App, client: &str, caller: Option<&Caller>) -> Vec<(String, Value)> {
-    let Some(caller) = caller.filter(|caller| caller.is(client)) else {
+fn forwarded_claims(app: &App, client: &str, caller: Option<&Caller>) -> Vec<(String, Value)> {
+    let Some(caller) = caller.filter(|caller| caller.is_client(client)) else {
         return Vec::new();
     };
-    let names = app.forward_claims.iter().filter(|name| may_pass(name));
+    let names = app.forward_claims.iter().filter(|name| may_forward(name));
     names.filter_map(|name| Some((name.clone(), caller.claims.get(name)?.clone()))).collect()
 }
 
 /// Returns whether a claim of this name may be copied. Ably's own claims and the registered claims about the subject
 /// and the lifetime of a token must not be copied.
-pub(super) fn may_pass(name: &str) -> bool {
+pub(super) fn may_forward(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let registered = ["iat", "exp", "nbf", "iss", "sub", "aud", "jti"];
     !name.starts_with("x-ably-") && !name.starts_with("ably.") && !registered.contains(&name.as_str())
@@ -147,27 +148,36 @@ mod tests {
         App::new("ably".into(), Vec::new(), ttl, revocable, capability.to_vec(), UserClaims::default(), pass)
     }
 
-    fn asked(params: &Params, caller: Option<&Caller>) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
+    fn parse_token_request(
+        params: &Params,
+        caller: Option<&Caller>,
+    ) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
         let request = parse(&app(false), Operation::Token, params, caller)?;
         let crate::vendor::SigningJob::Ably(product) = request.product else { unreachable!() };
         Ok((request.ask, product))
     }
 
     fn error(values: Value) -> String {
-        asked(&params(values), Some(&user("tom"))).unwrap_err().to_string()
+        parse_token_request(&params(values), Some(&user("tom"))).unwrap_err().to_string()
     }
 
     fn capability(params: &Params, caller: Option<&Caller>) -> Result<String, InvalidRequest> {
-        asked(params, caller).map(|(ask, _)| Capability::of(&ask.wants).to_string())
+        parse_token_request(params, caller).map(|(ask, _)| Capability::from_grants(&ask.requested_grants).to_string())
     }
 
     #[test]
     fn a_token_is_a_login_and_wants_its_capability() {
-        let (ask, _) =
-            asked(&params(json!({"capability": {"b": ["publish"], "a": ["history"]}})), Some(&user("tom"))).unwrap();
+        let (ask, _) = parse_token_request(
+            &params(json!({"capability": {"b": ["publish"], "a": ["history"]}})),
+            Some(&user("tom")),
+        )
+        .unwrap();
         assert_eq!((ask.action, ask.client.as_str(), ask.conversation), (Action::Login, "tom", None));
-        assert_eq!(ask.needs, [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]);
-        assert_eq!(Capability::of(&ask.wants).as_str(), r#"{"a":["history"],"b":["publish"]}"#);
+        assert_eq!(
+            ask.required_actions,
+            [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]
+        );
+        assert_eq!(Capability::from_grants(&ask.requested_grants).as_str(), r#"{"a":["history"],"b":["publish"]}"#);
     }
 
     #[test]
@@ -176,11 +186,11 @@ mod tests {
             "clientId": "tom", "capability": "{\"a\":[\"publish\"]}", "ttl": "3600000",
             "timestamp": "1700000000000", "rnd": "123", "nonce": "x", "keyName": "other.key", "own": "1",
         });
-        let (ask, product) = asked(&query(sent), Some(&user("tom"))).unwrap();
+        let (ask, product) = parse_token_request(&query(sent), Some(&user("tom"))).unwrap();
         assert_eq!(ask.client, "tom");
         assert_eq!(product, SigningJob::Token { ttl_ms: 3_600_000, claims: Vec::new() });
         let strict = json!({"clientId": "tom", "timestamp": 1, "rnd": 2, "nonce": "x", "keyName": "k", "capability": "{\"a\":[\"*\"]}"});
-        assert!(asked(&params(strict), Some(&user("tom"))).is_ok());
+        assert!(parse_token_request(&params(strict), Some(&user("tom"))).is_ok());
         assert!(error(json!({"clientID": "tom"})).contains("nearest known field is `clientId`"));
         assert!(error(json!({"clientId": "tom", "client_id": "mary"})).starts_with("clientId must be the same"));
     }
@@ -192,15 +202,19 @@ mod tests {
             let sent =
                 json!({"clientId": empty, "client_id": empty, "capability": empty, "ttl": empty, "nonce": empty});
             for params in [query(sent.clone()), params(sent)] {
-                let (ask, product) = asked(&params, Some(&tom)).unwrap();
+                let (ask, product) = parse_token_request(&params, Some(&tom)).unwrap();
                 assert_eq!(product, SigningJob::Token { ttl_ms: 7_200_000, claims: Vec::new() });
                 assert_eq!(ask.client, "tom");
-                assert_eq!(Capability::of(&ask.wants).as_str(), r#"{"user:tom":["publish","subscribe"]}"#);
+                assert_eq!(
+                    Capability::from_grants(&ask.requested_grants).as_str(),
+                    r#"{"user:tom":["publish","subscribe"]}"#
+                );
             }
         }
         let one = query(json!({"clientId": "", "client_id": "mary", "capability": r#"{"a":["publish"]}"#}));
-        assert_eq!(asked(&one, Some(&service("orders"))).unwrap().0.client, "mary");
-        let nobody = asked(&query(json!({"clientId": ""})), Some(&service("orders"))).unwrap_err().to_string();
+        assert_eq!(parse_token_request(&one, Some(&service("orders"))).unwrap().0.client, "mary");
+        let nobody =
+            parse_token_request(&query(json!({"clientId": ""})), Some(&service("orders"))).unwrap_err().to_string();
         assert_eq!(nobody, "client_id must be given: a service must name the client");
         assert!(error(json!({"capability": {}})).starts_with("capability must name at least one channel"));
         assert!(error(json!({"clientID": ""})).contains("is not known here"));
@@ -209,11 +223,11 @@ mod tests {
     #[test]
     fn only_a_service_or_an_operator_asks_for_any_client() {
         let any = params(json!({"client_id": "*", "capability": {"a": ["publish"]}}));
-        assert_eq!(asked(&any, Some(&service("orders"))).unwrap().0.client, "*");
-        assert_eq!(asked(&any, None).unwrap().0.client, "*");
-        let error = asked(&any, Some(&user("tom"))).unwrap_err().to_string();
+        assert_eq!(parse_token_request(&any, Some(&service("orders"))).unwrap().0.client, "*");
+        assert_eq!(parse_token_request(&any, None).unwrap().0.client, "*");
+        let error = parse_token_request(&any, Some(&user("tom"))).unwrap_err().to_string();
         assert_eq!(error, "client_id must not be `*`: only a service may ask for any client");
-        let nobody = asked(&params(json!({})), Some(&service("orders"))).unwrap_err().to_string();
+        let nobody = parse_token_request(&params(json!({})), Some(&service("orders"))).unwrap_err().to_string();
         assert_eq!(nobody, "client_id must be given: a service must name the client");
     }
 
@@ -277,7 +291,7 @@ mod tests {
         tom.claims.extend(claims.map(|(name, value)| (name.to_owned(), value)));
         tom.claims.insert("ably.channel.*".to_owned(), json!("owner"));
         tom.claims.insert("X-Ably-Capability".to_owned(), json!("{\"*\":[\"*\"]}"));
-        let passed = |values| match asked(&params(values), Some(&tom)).unwrap().1 {
+        let passed = |values| match parse_token_request(&params(values), Some(&tom)).unwrap().1 {
             SigningJob::Token { claims, .. } => claims,
             SigningJob::TokenRequest { .. } => unreachable!(),
         };

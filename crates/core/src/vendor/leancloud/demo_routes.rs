@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{ACTIONS, App};
 use crate::model::{Action, ActionSet, Caller};
-use crate::vendor::params::kind;
-use crate::vendor::{InvalidRequest, Params, VendorRequest, is_wordlike, shown};
+use crate::vendor::params::json_type_name;
+use crate::vendor::{InvalidRequest, Params, VendorRequest, is_wordlike, quote_for_error};
 
 /// A route of a demo server: a page, or a cloud function of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl DemoRoute {
     }
 
     /// Returns how the clients of the route spell the names of the client and conversation fields.
-    fn names(self) -> [&'static str; 2] {
+    fn field_names(self) -> [&'static str; 2] {
         if self == DemoRoute::Sign2 { ["client_id", "conv_id"] } else { ["clientId", "conversationId"] }
     }
 }
@@ -96,23 +96,23 @@ pub(in crate::vendor) fn parse(
     caller: Option<&Caller>,
 ) -> Result<VendorRequest, InvalidRequest> {
     let understand = || {
-        let params = Params { values: ours(params)?, lenient: true };
-        super::parse(app, action(compat, &params)?, &params, caller)
+        let params = Params { values: normalize_fields(params)?, lenient: true };
+        super::parse(app, requested_action(compat, &params)?, &params, caller)
     };
-    understand().map_err(|invalid| in_words_of(compat, invalid))
+    understand().map_err(|invalid| rename_field(compat, invalid))
 }
 
 /// Renames the fields to our names. `null` counts as absent. An empty text counts as absent too, except in `client_id`,
 /// because some libraries send it for a missing value.
-fn ours(theirs: &Params) -> Result<Map<String, Value>, InvalidRequest> {
+fn normalize_fields(theirs: &Params) -> Result<Map<String, Value>, InvalidRequest> {
     let mut values = Map::new();
     for (ours, other) in [("client_id", "clientId"), ("conv_id", "conversationId")] {
-        if let Some(value) = either(theirs, ours, other)? {
+        if let Some(value) = field_with_alias(theirs, ours, other)? {
             values.insert(ours.to_owned(), value.clone());
         }
     }
     for name in ["members", "action"] {
-        values.extend(given(theirs, name).map(|value| (name.to_owned(), value.clone())));
+        values.extend(non_null(theirs, name).map(|value| (name.to_owned(), value.clone())));
     }
     values.retain(|name, value| name == "client_id" || value != "");
     if let Some(client) = values.get_mut("client_id") {
@@ -122,8 +122,8 @@ fn ours(theirs: &Params) -> Result<Map<String, Value>, InvalidRequest> {
 }
 
 /// Returns the value of a field that has two names.
-fn either<'a>(params: &'a Params, one: &str, other: &str) -> Result<Option<&'a Value>, InvalidRequest> {
-    match (given(params, one), given(params, other)) {
+fn field_with_alias<'a>(params: &'a Params, one: &str, other: &str) -> Result<Option<&'a Value>, InvalidRequest> {
+    match (non_null(params, one), non_null(params, other)) {
         (Some(one_value), Some(value)) if one_value != value => {
             Err(InvalidRequest::new(other, format!("must be the same as {one} where both are given")))
         }
@@ -131,7 +131,7 @@ fn either<'a>(params: &'a Params, one: &str, other: &str) -> Result<Option<&'a V
     }
 }
 
-fn given<'a>(params: &'a Params, name: &str) -> Option<&'a Value> {
+fn non_null<'a>(params: &'a Params, name: &str) -> Option<&'a Value> {
     params.values.get(name).filter(|value| !value.is_null())
 }
 
@@ -148,26 +148,26 @@ fn user_id(client: &Value) -> Result<Value, InvalidRequest> {
             (Some(id @ Value::String(_)), _) | (None, Some(id @ Value::String(_))) => Ok(id.clone()),
             _ => wrong("but this object has none"),
         },
-        other => wrong(&format!("not {}", kind(other))),
+        other => wrong(&format!("not {}", json_type_name(other))),
     }
 }
 
 /// Returns the requested action: the action that `action` names, or else the only possible action.
-fn action(compat: DemoRoute, params: &Params) -> Result<Action, InvalidRequest> {
+fn requested_action(compat: DemoRoute, params: &Params) -> Result<Action, InvalidRequest> {
     let known = compat.actions();
     let Some(word) = params.text("action")? else {
-        return told(compat, params)
-            .ok_or_else(|| InvalidRequest::new("action", format!("must be given: {}", words(known))));
+        return infer_action(compat, params)
+            .ok_or_else(|| InvalidRequest::new("action", format!("must be given: {}", join_names(known))));
     };
-    let action = named(word).filter(|action| known.contains(*action));
+    let action = parse_action(word).filter(|action| known.contains(*action));
     action.ok_or_else(|| {
-        let found = if is_wordlike(word) { format!(", not {}", shown(word)) } else { String::new() };
-        InvalidRequest::new("action", format!("must be {}{found}", words(known)))
+        let found = if is_wordlike(word) { format!(", not {}", quote_for_error(word)) } else { String::new() };
+        InvalidRequest::new("action", format!("must be {}{found}", join_names(known)))
     })
 }
 
 /// Returns the action of a request that names none. A conversation with members is ambiguous, so the result is `None`.
-fn told(compat: DemoRoute, params: &Params) -> Option<Action> {
+fn infer_action(compat: DemoRoute, params: &Params) -> Option<Action> {
     let has_members = params.value("members").is_some_and(|members| members != &Value::Array(Vec::new()));
     match (compat, params.value("conv_id").is_some(), has_members) {
         (DemoRoute::SignLogin, ..) | (DemoRoute::Sign2, false, false) => Some(Action::Login),
@@ -178,7 +178,7 @@ fn told(compat: DemoRoute, params: &Params) -> Option<Action> {
 }
 
 /// Returns the action of this name: our name, the name in the protocol, or a name that an SDK uses.
-fn named(word: &str) -> Option<Action> {
+fn parse_action(word: &str) -> Option<Action> {
     match word {
         "open" => Some(Action::Login),
         "start" => Some(Action::Create),
@@ -192,14 +192,14 @@ fn named(word: &str) -> Option<Action> {
     }
 }
 
-fn words(actions: ActionSet) -> String {
+fn join_names(actions: ActionSet) -> String {
     let words: Vec<_> = actions.iter().map(Action::as_str).collect();
     words.join(" or ")
 }
 
 /// Replaces the field's name by the name that the clients of this function use.
-fn in_words_of(compat: DemoRoute, invalid: InvalidRequest) -> InvalidRequest {
-    let [client, conversation] = compat.names();
+fn rename_field(compat: DemoRoute, invalid: InvalidRequest) -> InvalidRequest {
+    let [client, conversation] = compat.field_names();
     let field = match invalid.field.as_str() {
         "client_id" => client.to_owned(),
         "conv_id" => conversation.to_owned(),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     /// Returns the action with the signed values, for example `invite tom@room(mary)`.
-    fn said(compat: DemoRoute, values: Value) -> String {
+    fn describe_request(compat: DemoRoute, values: Value) -> String {
         let ask = ask(compat, values).unwrap();
         let place = ask.conversation.map(|place| format!("@{place}")).unwrap_or_default();
         format!("{} {}{place}({})", ask.action, ask.client, ask.members.join(","))
@@ -266,7 +266,7 @@ mod tests {
                 "kick tom@room(mary)",
             ),
         ] {
-            assert_eq!(said(DemoRoute::Sign2, values.clone()), meant, "{values}");
+            assert_eq!(describe_request(DemoRoute::Sign2, values.clone()), meant, "{values}");
         }
         let ambiguous = json!({"client_id": "tom", "conv_id": "room", "members": ["mary"]});
         assert!(error(DemoRoute::Sign2, ambiguous).starts_with("action must be given: login or create or "));
@@ -282,7 +282,7 @@ mod tests {
             (["unblock", "conversation-unblock-clients"], "unblock-clients tom@room(mary)"),
         ] {
             for word in words {
-                assert_eq!(said(DemoRoute::Sign2, sent(word)), meant);
+                assert_eq!(describe_request(DemoRoute::Sign2, sent(word)), meant);
             }
         }
         let place = |action| json!({"client_id": "tom", "conv_id": "room", "action": action});
@@ -293,13 +293,16 @@ mod tests {
             ("history", "history tom@room()"),
             ("join", "join tom@room(tom)"),
         ] {
-            assert_eq!(said(DemoRoute::Sign2, place(word)), meant);
+            assert_eq!(describe_request(DemoRoute::Sign2, place(word)), meant);
         }
         for word in ["create", "start"] {
-            assert_eq!(said(DemoRoute::Sign2, json!({"members": ["mary"], "action": word})), "create tom(mary)");
+            assert_eq!(
+                describe_request(DemoRoute::Sign2, json!({"members": ["mary"], "action": word})),
+                "create tom(mary)"
+            );
         }
         for word in ["login", "open"] {
-            assert_eq!(said(DemoRoute::Sign2, json!({"action": word})), "login tom()");
+            assert_eq!(describe_request(DemoRoute::Sign2, json!({"action": word})), "login tom()");
         }
         for word in ["Invite", "publish", "ban", "x:y", "app-token"] {
             assert!(error(DemoRoute::Sign2, sent(word)).starts_with("action must be login or create or "), "{word}");
@@ -309,18 +312,21 @@ mod tests {
     #[test]
     fn each_function_means_what_its_name_says() {
         let sent = |action: Value, members: Value| json!({"clientId": "tom", "conversationId": "room", "members": members, "action": action});
-        assert_eq!(said(DemoRoute::SignLogin, json!({"clientId": "tom"})), "login tom()");
+        assert_eq!(describe_request(DemoRoute::SignLogin, json!({"clientId": "tom"})), "login tom()");
         let create = json!({"clientId": "tom", "conversationId": null, "members": ["tom"], "action": "create"});
-        assert_eq!(said(DemoRoute::SignStartConversation, create.clone()), "create tom(tom)");
-        assert_eq!(said(DemoRoute::SignOperateConversation, create), "create tom(tom)");
+        assert_eq!(describe_request(DemoRoute::SignStartConversation, create.clone()), "create tom(tom)");
+        assert_eq!(describe_request(DemoRoute::SignOperateConversation, create), "create tom(tom)");
         for (action, meant) in [("add", "invite tom@room(mary)"), ("remove", "kick tom@room(mary)")] {
-            assert_eq!(said(DemoRoute::SignOperateConversation, sent(json!(action), json!(["mary"]))), meant);
+            assert_eq!(
+                describe_request(DemoRoute::SignOperateConversation, sent(json!(action), json!(["mary"]))),
+                meant
+            );
         }
-        assert_eq!(said(DemoRoute::SignQueryMessage, sent(Value::Null, json!([]))), "history tom@room()");
+        assert_eq!(describe_request(DemoRoute::SignQueryMessage, sent(Value::Null, json!([]))), "history tom@room()");
         let block = sent(json!("client-block-conversations"), json!(null));
-        assert_eq!(said(DemoRoute::SignBlockConversation, block), "block-conversation tom@room()");
+        assert_eq!(describe_request(DemoRoute::SignBlockConversation, block), "block-conversation tom@room()");
         let block = sent(json!("conversation-block-clients"), json!(["mary"]));
-        assert_eq!(said(DemoRoute::SignBlockClient, block), "block-clients tom@room(mary)");
+        assert_eq!(describe_request(DemoRoute::SignBlockClient, block), "block-clients tom@room(mary)");
     }
 
     #[test]
@@ -348,7 +354,7 @@ mod tests {
         let pointer = json!({"__type": "Pointer", "className": "_User", "objectId": "65847593"});
         let whole = json!({"objectId": "65847593", "username": "tom", "id": "65847593"});
         for client in [pointer, whole, json!({"id": "65847593"})] {
-            assert_eq!(said(DemoRoute::SignLogin, json!({"clientId": client})), "login 65847593()");
+            assert_eq!(describe_request(DemoRoute::SignLogin, json!({"clientId": client})), "login 65847593()");
         }
         for client in [
             json!({"objectId": "1", "id": "2"}),
@@ -373,7 +379,10 @@ mod tests {
     #[test]
     fn both_spellings_are_understood_unless_they_differ() {
         assert_eq!(
-            said(DemoRoute::Sign2, json!({"clientId": "tom", "client_id": "tom", "conversationId": "room"})),
+            describe_request(
+                DemoRoute::Sign2,
+                json!({"clientId": "tom", "client_id": "tom", "conversationId": "room"})
+            ),
             "history tom@room()"
         );
         let error = error(DemoRoute::SignLogin, json!({"clientId": "tom", "client_id": "mary"}));
@@ -383,7 +392,7 @@ mod tests {
     #[test]
     fn all_other_fields_are_ignored_and_all_checks_hold() {
         assert_eq!(
-            said(DemoRoute::Sign2, json!({"rnd": 1, "nonce": "a1", "timestamp": "x", "peerIds": []})),
+            describe_request(DemoRoute::Sign2, json!({"rnd": 1, "nonce": "a1", "timestamp": "x", "peerIds": []})),
             "login tom()"
         );
         assert!(error(DemoRoute::SignLogin, json!({"clientId": "tom:mary"})).starts_with("clientId must not hold `:`"));

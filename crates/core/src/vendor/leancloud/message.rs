@@ -21,7 +21,7 @@ use std::fmt::{self, Write as _};
 
 use super::{App, HistoryOrder};
 use crate::model::{Action, SigningRequest};
-use crate::vendor::{InvalidRequest, misfit};
+use crate::vendor::{InvalidRequest, wrong_permit_error};
 
 /// The text to sign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,28 +35,28 @@ impl StringToSign {
     /// # Errors
     /// Returns an error if the action is not an action of LeanCloud, or if the conversation is missing or is a pattern.
     pub fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> Result<StringToSign, InvalidRequest> {
-        let mut message = StringToSign(String::with_capacity(room_for(app, ask, nonce)));
+        let mut message = StringToSign(String::with_capacity(message_capacity(app, ask, nonce)));
         message.0.push_str(app.app_id());
-        message.field(&ask.client);
+        message.push_field(&ask.client);
         match ask.action {
-            Action::Login => message.field(""),
-            Action::Create => message.members(&ask.members),
-            Action::History => message.field(conversation(ask)?),
+            Action::Login => message.push_field(""),
+            Action::Create => message.push_members(&ask.members),
+            Action::History => message.push_field(conversation(ask)?),
             Action::BlockConversation | Action::UnblockConversation => {
-                message.field(conversation(ask)?);
-                message.field("");
+                message.push_field(conversation(ask)?);
+                message.push_field("");
             }
             _ => {
-                message.field(conversation(ask)?);
-                message.members(&ask.members);
+                message.push_field(conversation(ask)?);
+                message.push_members(&ask.members);
             }
         }
         match (ask.action, app.history()) {
             (Action::History, HistoryOrder::NonceTimestamp) => message.nonce_and_timestamp(nonce, timestamp),
             _ => message.timestamp_and_nonce(timestamp, nonce),
         }
-        if let Some(word) = last_word(ask.action)? {
-            message.field(word);
+        if let Some(word) = message_suffix(ask.action)? {
+            message.push_field(word);
         }
         Ok(message)
     }
@@ -66,21 +66,21 @@ impl StringToSign {
         &self.0
     }
 
-    fn field(&mut self, text: &str) {
+    fn push_field(&mut self, text: &str) {
         self.0.push(':');
         self.0.push_str(text);
     }
 
     /// Adds the members, or an empty field if there are none. Rust orders strings by their UTF-8 bytes, which is the
     /// order of code points.
-    fn members(&mut self, members: &[String]) {
+    fn push_members(&mut self, members: &[String]) {
         let mut ascending: Vec<&str> = members.iter().map(String::as_str).collect();
         ascending.sort_unstable();
         if ascending.is_empty() {
-            self.field("");
+            self.push_field("");
         }
         for member in ascending {
-            self.field(member);
+            self.push_field(member);
         }
     }
 
@@ -106,7 +106,7 @@ fn conversation(ask: &SigningRequest) -> Result<&str, InvalidRequest> {
 }
 
 /// Returns the last field of the message. It distinguishes most actions from each other.
-fn last_word(action: Action) -> Result<Option<&'static str>, InvalidRequest> {
+fn message_suffix(action: Action) -> Result<Option<&'static str>, InvalidRequest> {
     match action {
         Action::Login | Action::Create | Action::History => Ok(None),
         Action::Join | Action::Invite => Ok(Some("invite")),
@@ -115,12 +115,12 @@ fn last_word(action: Action) -> Result<Option<&'static str>, InvalidRequest> {
         Action::UnblockConversation => Ok(Some("client-unblock-conversations")),
         Action::BlockClients => Ok(Some("conversation-block-clients")),
         Action::UnblockClients => Ok(Some("conversation-unblock-clients")),
-        _ => Err(misfit("an action of LeanCloud's")),
+        _ => Err(wrong_permit_error("an action of LeanCloud's")),
     }
 }
 
 /// Returns a capacity in bytes that is enough for any message of this request.
-fn room_for(app: &App, ask: &SigningRequest, nonce: &str) -> usize {
+fn message_capacity(app: &App, ask: &SigningRequest, nonce: &str) -> usize {
     /// The longest last field, the longest timestamp, and a separator for each field except the members.
     const FIXED: usize = "conversation-unblock-clients".len() + "18446744073709551615".len() + 8;
     let conversation = ask.conversation.as_ref().map_or(0, |pattern| pattern.prefix().len());

@@ -8,9 +8,9 @@ mod request;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{InvalidRequest, Nonce, SignedResult, keyless, must_permit};
+use super::{InvalidRequest, Nonce, SignedResult, check_permit, missing_key_error};
 use crate::crypto::mac::HmacSha1;
-use crate::crypto::{equal, hex};
+use crate::crypto::{constant_time_eq, hex};
 use crate::model::{Action, ActionSet, Millis};
 use crate::policy::Permit;
 use crate::secret::Secret;
@@ -102,16 +102,16 @@ impl App {
     }
 
     pub(super) fn sign(&self, permit: &Permit, at: Millis, nonce: &Nonce) -> Result<SignedResult, InvalidRequest> {
-        must_permit(permit, permit.ask().action)?;
+        check_permit(permit, permit.request().action)?;
         let timestamp = self.timestamp(at);
-        let message = StringToSign::new(self, permit.ask(), timestamp, nonce.as_str())?;
-        let mac = self.keys.first().ok_or_else(keyless)?.mac(message.as_str().as_bytes());
+        let message = StringToSign::new(self, permit.request(), timestamp, nonce.as_str())?;
+        let mac = self.keys.first().ok_or_else(missing_key_error)?.mac(message.as_str().as_bytes());
         let (signature, nonce) = (hex(&mac), nonce.as_str().to_owned());
         Ok(SignedResult::Signature { signature, timestamp, nonce, message })
     }
 
     pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
-        self.keys.iter().position(|key| equal(&key.mac(message.as_bytes()), mac))
+        self.keys.iter().position(|key| constant_time_eq(&key.mac(message.as_bytes()), mac))
     }
 }
 

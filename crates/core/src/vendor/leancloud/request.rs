@@ -5,15 +5,15 @@
 
 use super::{ACTIONS, App, HistoryOrder};
 use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
-use crate::vendor::params::{client, identifier, not_a_star};
-use crate::vendor::{InvalidRequest, Params, SigningJob, VendorRequest, misfit};
+use crate::vendor::params::{check_identifier_of, client_or_caller, reject_star};
+use crate::vendor::{InvalidRequest, Params, SigningJob, VendorRequest, wrong_permit_error};
 
 /// The longest identifier in LeanCloud's documentation, in characters.
-const LONGEST: usize = 64;
+const MAX_IDENTIFIER_CHARS: usize = 64;
 
 /// How many members a request may name: the documented size of a conversation, and of a temporary conversation.
-const MOST_MEMBERS: usize = 500;
-const MOST_TEMPORARY_MEMBERS: usize = 10;
+const MAX_MEMBERS: usize = 500;
+const MAX_TEMPORARY_MEMBERS: usize = 10;
 
 /// The prefix of the ids of temporary conversations.
 const TEMPORARY: &str = "_tmp:";
@@ -26,10 +26,10 @@ pub(in crate::vendor) fn parse(
     caller: Option<&Caller>,
 ) -> Result<VendorRequest, InvalidRequest> {
     if !ACTIONS.contains(action) {
-        return Err(misfit("an action of LeanCloud's"));
+        return Err(wrong_permit_error("an action of LeanCloud's"));
     }
-    params.only(&["client_id", "conv_id", "members"])?;
-    let client = client("client_id", params.text("client_id")?, caller)?;
+    params.reject_unknown(&["client_id", "conv_id", "members"])?;
+    let client = client_or_caller("client_id", params.text("client_id")?, caller)?;
     check_client("client_id", client)?;
     let conversation = conversation(action, params)?;
     let members = members(action, client, conversation, params)?;
@@ -41,8 +41,8 @@ pub(in crate::vendor) fn parse(
         client: client.to_owned(),
         conversation: conversation.map(exact),
         members,
-        needs,
-        wants: Vec::new(),
+        required_actions: needs,
+        requested_grants: Vec::new(),
     };
     Ok(VendorRequest { ask, product: SigningJob::LeanCloud })
 }
@@ -77,7 +77,7 @@ fn members(
     match (action, given) {
         (Action::Create, given) => Ok(given.unwrap_or_default()),
         (Action::Join | Action::Leave, None) => Ok(vec![client.to_owned()]),
-        (Action::Join | Action::Leave, Some(members)) if is_just(client, &members) => Ok(members),
+        (Action::Join | Action::Leave, Some(members)) if is_only_member(client, &members) => Ok(members),
         (Action::Join | Action::Leave, _) => {
             wrong(format!("must be left out or be the client: a client can only {action} itself"))
         }
@@ -93,8 +93,8 @@ fn members(
 /// Rejects more members than the vendor accepts.
 fn check_count(conversation: Option<&str>, members: usize) -> Result<(), InvalidRequest> {
     let (most, holds) = match conversation {
-        Some(id) if id.starts_with(TEMPORARY) => (MOST_TEMPORARY_MEMBERS, "a temporary conversation"),
-        _ => (MOST_MEMBERS, "a conversation"),
+        Some(id) if id.starts_with(TEMPORARY) => (MAX_TEMPORARY_MEMBERS, "a temporary conversation"),
+        _ => (MAX_MEMBERS, "a conversation"),
     };
     if members > most {
         let message = format!("must name at most {most} clients, not {members}: {holds} holds no more");
@@ -104,7 +104,7 @@ fn check_count(conversation: Option<&str>, members: usize) -> Result<(), Invalid
 }
 
 /// Returns whether the client is the only member. Repeated members count once.
-fn is_just(client: &str, members: &[String]) -> bool {
+fn is_only_member(client: &str, members: &[String]) -> bool {
     !members.is_empty() && members.iter().all(|member| member == client)
 }
 
@@ -118,12 +118,12 @@ fn needs(
 ) -> Vec<RequiredAction> {
     let need = |action, targets| RequiredAction { action, conversation: conversation.map(exact), targets };
     let bare = |action| need(action, Vec::new());
-    let others = || each_once(members.iter().filter(|member| *member != client));
+    let others = || sorted_unique(members.iter().filter(|member| *member != client));
     match action {
         Action::Login => vec![bare(Action::Login), bare(Action::Create)],
         Action::Create if members.is_empty() => vec![bare(Action::Create), bare(Action::Login)],
         Action::Create => {
-            [Some(need(Action::Create, others())), history_like(app, members)].into_iter().flatten().collect()
+            [Some(need(Action::Create, others())), equivalent_history(app, members)].into_iter().flatten().collect()
         }
         Action::Invite | Action::Kick => {
             let own = if action == Action::Invite { Action::Join } else { Action::Leave };
@@ -131,17 +131,18 @@ fn needs(
             let others = Some(others()).filter(|others| !others.is_empty()).map(|others| need(action, others));
             others.into_iter().chain(own).collect()
         }
-        Action::History => {
-            [Some(bare(Action::History)), creation_like(app, client, conversation)].into_iter().flatten().collect()
-        }
-        Action::BlockClients | Action::UnblockClients => vec![need(action, each_once(members))],
+        Action::History => [Some(bare(Action::History)), equivalent_creation(app, client, conversation)]
+            .into_iter()
+            .flatten()
+            .collect(),
+        Action::BlockClients | Action::UnblockClients => vec![need(action, sorted_unique(members))],
         _ => vec![bare(action)],
     }
 }
 
 /// Returns the `history` action with the same message as the creation of a conversation with these members, if there is
 /// such an action.
-fn history_like(app: &App, members: &[String]) -> Option<RequiredAction> {
+fn equivalent_history(app: &App, members: &[String]) -> Option<RequiredAction> {
     match members {
         [member] if app.history() == HistoryOrder::TimestampNonce => {
             Some(RequiredAction { action: Action::History, conversation: Some(exact(member)), targets: Vec::new() })
@@ -151,13 +152,13 @@ fn history_like(app: &App, members: &[String]) -> Option<RequiredAction> {
 }
 
 /// Returns the `create` action with the same message as the history of this conversation, if there is such an action.
-fn creation_like(app: &App, client: &str, conversation: Option<&str>) -> Option<RequiredAction> {
+fn equivalent_creation(app: &App, client: &str, conversation: Option<&str>) -> Option<RequiredAction> {
     let member = conversation.filter(|_| app.history() == HistoryOrder::TimestampNonce)?;
     let targets = if member == client { Vec::new() } else { vec![member.to_owned()] };
     Some(RequiredAction { action: Action::Create, conversation: None, targets })
 }
 
-fn each_once<'a>(members: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+fn sorted_unique<'a>(members: impl IntoIterator<Item = &'a String>) -> Vec<String> {
     let mut members: Vec<&String> = members.into_iter().collect();
     members.sort_unstable();
     members.dedup();
@@ -169,7 +170,7 @@ fn exact(name: &str) -> Pattern {
 }
 
 fn check_client(field: &str, id: &str) -> Result<(), InvalidRequest> {
-    not_a_star(field, id)?;
+    reject_star(field, id)?;
     check_plain(field, id)
 }
 
@@ -184,7 +185,7 @@ fn check_conversation(action: Action, id: &str) -> Result<(), InvalidRequest> {
 
 /// Checks that an identifier fills exactly one field of the message.
 fn check_plain(field: &str, id: &str) -> Result<(), InvalidRequest> {
-    identifier(field, id, LONGEST)?;
+    check_identifier_of(field, id, MAX_IDENTIFIER_CHARS)?;
     if id.contains(':') {
         return Err(InvalidRequest::new(field, "must not hold `:`, which separates the fields of the signed text"));
     }
@@ -223,7 +224,10 @@ mod tests {
     fn needs(ask: &SigningRequest) -> Vec<String> {
         let place =
             |need: &RequiredAction| need.conversation.as_ref().map(|place| format!("@{place}")).unwrap_or_default();
-        ask.needs.iter().map(|need| format!("{}{}({})", need.action, place(need), need.targets.join(","))).collect()
+        ask.required_actions
+            .iter()
+            .map(|need| format!("{}{}({})", need.action, place(need), need.targets.join(",")))
+            .collect()
     }
 
     #[test]

@@ -12,16 +12,17 @@
 
 /// Returns whether this id can be read as a token without its signature.
 pub(super) fn looks_like_jwt(id: &str) -> bool {
-    let first = id.split('.').next().and_then(plain);
+    let first = id.split('.').next().and_then(decode_plain);
     // Bytes that are not valid UTF-8 are not a header. Without this condition, one in twenty-five hexadecimal ids would
     // be rejected, because its decoded bytes start with `{`.
     let is_object = |bytes: Vec<u8>| std::str::from_utf8(&bytes).is_ok() && starts_object(&bytes);
     let before_last = id.rsplit_once('.').map(|(before_last, _)| before_last);
-    first.is_some_and(is_object) || before_last.is_some_and(|text| readings(text).any(|bytes| names_algorithm(&bytes)))
+    first.is_some_and(is_object)
+        || before_last.is_some_and(|text| possible_decodings(text).any(|bytes| names_algorithm(&bytes)))
 }
 
 /// Decodes a text that consists only of Base64 characters, padding and white space.
-fn plain(text: &str) -> Option<Vec<u8>> {
+fn decode_plain(text: &str) -> Option<Vec<u8>> {
     let reading = DecoderRules { standard: true, url_safe: true, low_byte: false };
     let base64 = |c: char| c == '=' || c.is_whitespace() || reading.sextet(c).is_some();
     text.chars().all(base64).then(|| reading.decode(text))
@@ -51,12 +52,12 @@ struct DecoderRules {
 }
 
 /// Returns all possible decodings of a text. A decoder may skip padding in the middle, or start again after it.
-fn readings(text: &str) -> impl Iterator<Item = Vec<u8>> {
+fn possible_decodings(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let anew = move |reading: DecoderRules| text.split('=').flat_map(|piece| reading.decode(piece)).collect();
-    all_readings().flat_map(move |reading| [reading.decode(text), anew(reading)])
+    all_decoder_rules().flat_map(move |reading| [reading.decode(text), anew(reading)])
 }
 
-fn all_readings() -> impl Iterator<Item = DecoderRules> {
+fn all_decoder_rules() -> impl Iterator<Item = DecoderRules> {
     (0..8).map(|bits| DecoderRules { standard: bits & 1 != 0, url_safe: bits & 2 != 0, low_byte: bits & 4 != 0 })
 }
 

@@ -8,15 +8,15 @@ mod request;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{InvalidRequest, SignedResult, SigningInput, Ttl, keyless, must_permit};
+use super::{InvalidRequest, SignedResult, SigningInput, Ttl, check_permit, missing_key_error};
 use crate::crypto::mac::HmacSha256;
-use crate::crypto::{equal, hex};
+use crate::crypto::{constant_time_eq, hex};
 use crate::model::{Action, Millis};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{UserId, app_token, user_token};
-pub use moderation::{Access, ModerationApi, PAGE, Participant, page, participant};
+pub use moderation::{Access, ModerationApi, PAGE, Participant, parse_conversation_page, parse_participant};
 pub(super) use request::parse;
 
 /// An operation of a TalkJS app.
@@ -91,19 +91,19 @@ impl App {
         product: &SigningJob,
         at: Millis,
     ) -> Result<SignedResult, InvalidRequest> {
-        let user = permit.ask().client.as_str();
+        let user = permit.request().client.as_str();
         match product {
             SigningJob::Token { ttl_seconds } => {
-                must_permit(permit, Action::Login)?;
+                check_permit(permit, Action::Login)?;
                 let expires_at = at.seconds().saturating_add(*ttl_seconds);
                 self.token(&user_token(&self.id, user, expires_at), expires_at)
             }
             SigningJob::Signature => {
-                must_permit(permit, Action::Login)?;
+                check_permit(permit, Action::Login)?;
                 self.signature(user)
             }
             SigningJob::AppToken => {
-                must_permit(permit, Action::AppToken)?;
+                check_permit(permit, Action::AppToken)?;
                 let expires_at = at.seconds().saturating_add(APP_TOKEN_SECONDS);
                 self.token(&app_token(&self.id, expires_at), expires_at)
             }
@@ -116,14 +116,14 @@ impl App {
     }
 
     fn signature(&self, user: &str) -> Result<SignedResult, InvalidRequest> {
-        let message = self.signable(user)?;
+        let message = self.check_signable(user)?;
         let signature = hex(&self.mac(message.as_str())?);
         Ok(SignedResult::UserSignature { user_id: user.to_owned(), signature })
     }
 
     /// Returns the user id as a message, if it may be signed. This is checked twice: when the request is read, to
     /// inform the caller, and when the message is signed, to keep a permit for a token from becoming a signature.
-    fn signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, InvalidRequest> {
+    fn check_signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, InvalidRequest> {
         if !self.legacy_signatures {
             let message = "is turned off for this app: a signature never expires; ask for a token";
             return Err(InvalidRequest::new("signature", message));
@@ -132,11 +132,11 @@ impl App {
     }
 
     fn mac(&self, message: &str) -> Result<[u8; 32], InvalidRequest> {
-        Ok(self.keys.first().ok_or_else(keyless)?.mac(message.as_bytes()))
+        Ok(self.keys.first().ok_or_else(missing_key_error)?.mac(message.as_bytes()))
     }
 
     pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
-        self.keys.iter().position(|key| equal(&key.mac(message.as_bytes()), mac))
+        self.keys.iter().position(|key| constant_time_eq(&key.mac(message.as_bytes()), mac))
     }
 }
 

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::{APP_TOKEN_SECONDS, app_token};
 use crate::crypto::mac::HmacSha256;
-use crate::crypto::percent_encoded;
+use crate::crypto::percent_encode;
 use crate::model::Millis;
 use crate::secret::Secret;
 use crate::vendor::moderation::{DesiredState, ModerationPlan, PermanentFailure, VendorCall, authorization};
-use crate::vendor::path_segment::segment;
+use crate::vendor::path_segment::encode_segment;
 
 /// How many conversations are listed at once. TalkJS allows no more.
 pub const PAGE: usize = 30;
@@ -77,18 +77,18 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if the id cannot be a segment of a path.
-    pub fn look(&self, conversation: &str) -> Result<VendorCall, PermanentFailure> {
-        self.call(Method::GET, &format!("conversations/{}", segment(conversation)?))
+    pub fn get_conversation(&self, conversation: &str) -> Result<VendorCall, PermanentFailure> {
+        self.call(Method::GET, &format!("conversations/{}", encode_segment(conversation)?))
     }
 
     /// Requests a page of the conversations of a user, starting after `after`.
     ///
     /// # Errors
     /// Returns an error if the user's id cannot be a segment of a path.
-    pub fn list(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {
-        let after = after.map(|after| format!("&startingAfter={}", percent_encoded(after.as_bytes())));
+    pub fn list_conversations(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {
+        let after = after.map(|after| format!("&startingAfter={}", percent_encode(after.as_bytes())));
         let after = after.unwrap_or_default();
-        let user = segment(user)?;
+        let user = encode_segment(user)?;
         self.call(Method::GET, &format!("users/{user}/conversations?limit={PAGE}&orderBy=createdAt{after}"))
     }
 
@@ -103,22 +103,27 @@ impl ModerationApi {
         noted: Option<&str>,
         found: Option<&Participant>,
     ) -> Result<ModerationPlan, PermanentFailure> {
-        let path = format!("conversations/{}/participants/{}", segment(conversation)?, segment(user)?);
+        let path = format!("conversations/{}/participants/{}", encode_segment(conversation)?, encode_segment(user)?);
         let noted = noted.map(serde_json::from_str::<TalkjsCheckpoint>).transpose();
         let old = noted.map_err(|_| PermanentFailure("the saved checkpoint cannot be read".to_owned()))?;
         let (new, call) = match (want.banned, want.muted) {
-            (Some(_), _) => removal(old.clone(), found),
-            (None, Some(_)) => silence(old.clone(), found),
-            (None, None) => (None, old.clone().and_then(|note| restoration(note, found))),
+            (Some(_), _) => plan_removal(old.clone(), found),
+            (None, Some(_)) => plan_mute(old.clone(), found),
+            (None, None) => (None, old.clone().and_then(|note| plan_restoration(note, found))),
         };
         let text = |note: TalkjsCheckpoint| json!(note).to_string();
         let after = new.clone().map(text);
-        let before = both(old, new).map(text);
-        let calls = call.map(|change| self.change(&path, change)).transpose()?;
-        Ok(ModerationPlan { before, calls: calls.into_iter().collect(), after, ..ModerationPlan::default() })
+        let before = merge_checkpoints(old, new).map(text);
+        let calls = call.map(|change| self.participant_call(&path, change)).transpose()?;
+        Ok(ModerationPlan {
+            checkpoint_before: before,
+            calls: calls.into_iter().collect(),
+            checkpoint_after: after,
+            ..ModerationPlan::default()
+        })
     }
 
-    fn change(&self, path: &str, change: ParticipantChange) -> Result<VendorCall, PermanentFailure> {
+    fn participant_call(&self, path: &str, change: ParticipantChange) -> Result<VendorCall, PermanentFailure> {
         Ok(match change {
             ParticipantChange::Remove => self.call(Method::DELETE, path)?,
             ParticipantChange::Put(participant) => self.call(Method::PUT, path)?.json(&json!(participant)),
@@ -127,13 +132,13 @@ impl ModerationApi {
     }
 
     fn call(&self, method: Method, path: &str) -> Result<VendorCall, PermanentFailure> {
-        Ok(VendorCall::new(method, format!("/v1/{}/{path}", segment(&self.id)?)))
+        Ok(VendorCall::new(method, format!("/v1/{}/{path}", encode_segment(&self.id)?)))
     }
 }
 
 /// Combines two checkpoints into the checkpoint to keep until all requests are answered. If either says that the user
 /// was removed, the result says so too: the user may then be absent without having left.
-fn both(old: Option<TalkjsCheckpoint>, new: Option<TalkjsCheckpoint>) -> Option<TalkjsCheckpoint> {
+fn merge_checkpoints(old: Option<TalkjsCheckpoint>, new: Option<TalkjsCheckpoint>) -> Option<TalkjsCheckpoint> {
     match (old, new) {
         (Some(old), Some(new)) => Some(TalkjsCheckpoint { removed: old.removed || new.removed, ..new }),
         (old, new) => old.or(new),
@@ -147,7 +152,7 @@ enum ParticipantChange {
 }
 
 /// Plans a removal. A participant without access is left alone.
-fn removal(
+fn plan_removal(
     note: Option<TalkjsCheckpoint>,
     found: Option<&Participant>,
 ) -> (Option<TalkjsCheckpoint>, Option<ParticipantChange>) {
@@ -161,7 +166,7 @@ fn removal(
     }
 }
 
-fn silence(
+fn plan_mute(
     note: Option<TalkjsCheckpoint>,
     found: Option<&Participant>,
 ) -> (Option<TalkjsCheckpoint>, Option<ParticipantChange>) {
@@ -182,7 +187,7 @@ fn silence(
 /// Restores the access that was taken away. Nothing is restored if the user has left since, or if somebody else changed
 /// the access since. There is one limit: if the user is back during a ban, somebody else may have added the user, or
 /// the ban may not have taken effect. These cases look the same, so the former access is restored in both.
-fn restoration(note: TalkjsCheckpoint, found: Option<&Participant>) -> Option<ParticipantChange> {
+fn plan_restoration(note: TalkjsCheckpoint, found: Option<&Participant>) -> Option<ParticipantChange> {
     match (note, found) {
         (TalkjsCheckpoint { was, removed: true }, found) => {
             (found != Some(&was)).then_some(ParticipantChange::Put(was))
@@ -198,16 +203,16 @@ fn restoration(note: TalkjsCheckpoint, found: Option<&Participant>) -> Option<Pa
 ///
 /// # Errors
 /// Returns an error if the body is not a description of a conversation.
-pub fn participant(body: &[u8], user: &str) -> Result<Option<Participant>, &'static str> {
+pub fn parse_participant(body: &[u8], user: &str) -> Result<Option<Participant>, &'static str> {
     let conversation: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
-    of(&conversation, user)
+    find_participant(&conversation, user)
 }
 
 /// Reads a page of conversations, with the user's rights in each.
 ///
 /// # Errors
 /// Returns an error if the body is not such a page.
-pub fn page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'static str> {
+pub fn parse_conversation_page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'static str> {
     #[derive(Deserialize)]
     struct ParticipantPage {
         data: Vec<Map<String, Value>>,
@@ -217,13 +222,14 @@ pub fn page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'sta
     let mut found = Vec::new();
     for conversation in &page.data {
         let id = conversation.get("id").and_then(Value::as_str).ok_or("its answer has a conversation without an id")?;
-        let participant = of(conversation, user)?.ok_or("its answer has a conversation without the user")?;
+        let participant =
+            find_participant(conversation, user)?.ok_or("its answer has a conversation without the user")?;
         found.push((id.to_owned(), participant));
     }
     Ok(found)
 }
 
-fn of(conversation: &Map<String, Value>, user: &str) -> Result<Option<Participant>, &'static str> {
+fn find_participant(conversation: &Map<String, Value>, user: &str) -> Result<Option<Participant>, &'static str> {
     let participants = conversation.get("participants").and_then(Value::as_object);
     let participants = participants.ok_or("its answer has a conversation without participants")?;
     let found = participants.get(user).map(Participant::deserialize).transpose();
@@ -262,14 +268,14 @@ mod tests {
                 format!("{} {}", call.method, call.body.as_deref().unwrap_or_default()).trim().to_owned()
             })
             .collect();
-        match (noted, &plan.after) {
+        match (noted, &plan.checkpoint_after) {
             (Some(noted), Some(_)) if noted.contains("\"removed\":true") => {
-                assert_eq!(plan.before.as_deref(), Some(noted));
+                assert_eq!(plan.checkpoint_before.as_deref(), Some(noted));
             }
-            (_, Some(_)) => assert_eq!(plan.before, plan.after),
-            (_, None) => assert_eq!(plan.before.as_deref(), noted),
+            (_, Some(_)) => assert_eq!(plan.checkpoint_before, plan.checkpoint_after),
+            (_, None) => assert_eq!(plan.checkpoint_before.as_deref(), noted),
         }
-        (calls.join(", "), plan.after)
+        (calls.join(", "), plan.checkpoint_after)
     }
 
     fn note(was: &str, removed: bool) -> String {
@@ -316,28 +322,28 @@ mod tests {
     #[test]
     fn pages_follow_each_other() {
         let moderator = moderator();
-        let path = |after| moderator.list("a b", after).unwrap().path;
+        let path = |after| moderator.list_conversations("a b", after).unwrap().path;
         assert_eq!(path(None), "/v1/app/users/a%20b/conversations?limit=30&orderBy=createdAt");
         assert_eq!(
             path(Some("c&d")),
             "/v1/app/users/a%20b/conversations?limit=30&orderBy=createdAt&startingAfter=c%26d"
         );
-        assert!(moderator.look("..").is_err() && moderator.list(".", None).is_err());
+        assert!(moderator.get_conversation("..").is_err() && moderator.list_conversations(".", None).is_err());
     }
 
     #[test]
     fn answers_are_read_or_refused() {
         let one = format!(r#"{{"id":"c1","participants":{{"alice":{RW},"bob":{R}}}}}"#);
-        assert_eq!(participant(one.as_bytes(), "bob").unwrap().unwrap().access, Access::Read);
-        assert_eq!(participant(one.as_bytes(), "carol").unwrap(), None);
-        let list = page(format!("{{\"data\":[{one}]}}").as_bytes(), "alice").unwrap();
+        assert_eq!(parse_participant(one.as_bytes(), "bob").unwrap().unwrap().access, Access::Read);
+        assert_eq!(parse_participant(one.as_bytes(), "carol").unwrap(), None);
+        let list = parse_conversation_page(format!("{{\"data\":[{one}]}}").as_bytes(), "alice").unwrap();
         assert_eq!(list[0].0, "c1");
         assert_eq!(list[0].1.notify, Some(json!("MentionsOnly")));
         for bad in ["", "[]", "{}", r#"{"participants":{"alice":{}}}"#, r#"{"participants":{"alice":{"access":"?"}}}"#]
         {
-            assert!(participant(bad.as_bytes(), "alice").is_err(), "{bad}");
+            assert!(parse_participant(bad.as_bytes(), "alice").is_err(), "{bad}");
         }
-        assert!(page(b"{\"data\":[{}]}", "alice").is_err());
+        assert!(parse_conversation_page(b"{\"data\":[{}]}", "alice").is_err());
     }
 
     #[test]

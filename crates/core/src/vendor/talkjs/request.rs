@@ -2,11 +2,11 @@
 
 use super::{App, Operation, SigningJob};
 use crate::model::{Action, Caller, RequiredAction, SigningRequest, Vendor};
-use crate::vendor::params::{client, identifier, not_a_star};
+use crate::vendor::params::{check_identifier_of, client_or_caller, reject_star};
 use crate::vendor::{InvalidRequest, Params, VendorRequest};
 
 /// The longest identifier, in characters.
-const LONGEST: usize = 255;
+const MAX_IDENTIFIER_CHARS: usize = 255;
 
 /// Reads a request.
 pub(in crate::vendor) fn parse(
@@ -17,17 +17,17 @@ pub(in crate::vendor) fn parse(
 ) -> Result<VendorRequest, InvalidRequest> {
     let (action, client, product) = match operation {
         Operation::Token => {
-            params.only(&["user_id", "ttl"])?;
+            params.reject_unknown(&["user_id", "ttl"])?;
             (Action::Login, user(params, caller)?, SigningJob::Token { ttl_seconds: ttl(app, params)? })
         }
         Operation::Signature => {
-            params.only(&["user_id"])?;
+            params.reject_unknown(&["user_id"])?;
             let user = user(params, caller)?;
-            app.signable(user)?;
+            app.check_signable(user)?;
             (Action::Login, user, SigningJob::Signature)
         }
         Operation::AppToken => {
-            params.only(&[])?;
+            params.reject_unknown(&[])?;
             (Action::AppToken, "", SigningJob::AppToken)
         }
     };
@@ -38,16 +38,16 @@ pub(in crate::vendor) fn parse(
         client: client.to_owned(),
         conversation: None,
         members: Vec::new(),
-        needs: vec![RequiredAction { action, conversation: None, targets: Vec::new() }],
-        wants: Vec::new(),
+        required_actions: vec![RequiredAction { action, conversation: None, targets: Vec::new() }],
+        requested_grants: Vec::new(),
     };
     Ok(VendorRequest { ask, product: super::super::SigningJob::TalkJs(product) })
 }
 
 fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
-    let user = client("user_id", params.text("user_id")?, caller)?;
-    identifier("user_id", user, LONGEST)?;
-    not_a_star("user_id", user)?;
+    let user = client_or_caller("user_id", params.text("user_id")?, caller)?;
+    check_identifier_of("user_id", user, MAX_IDENTIFIER_CHARS)?;
+    reject_star("user_id", user)?;
     Ok(user)
 }
 
@@ -79,31 +79,34 @@ mod tests {
         App::new("talkjs".into(), "appid".to_owned(), &[], TTL, signatures)
     }
 
-    fn asked(operation: Operation, params: &Params) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
+    fn parse_request(operation: Operation, params: &Params) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
         let request = parse(&app(true), operation, params, Some(&user("tom")))?;
         let crate::vendor::SigningJob::TalkJs(product) = request.product else { unreachable!() };
         Ok((request.ask, product))
     }
 
     fn ttl(params: &Params) -> Result<u64, InvalidRequest> {
-        match asked(Operation::Token, params)? {
+        match parse_request(Operation::Token, params)? {
             (_, SigningJob::Token { ttl_seconds }) => Ok(ttl_seconds),
             _ => unreachable!(),
         }
     }
 
     fn error(operation: Operation, values: Value) -> String {
-        asked(operation, &params(values)).unwrap_err().to_string()
+        parse_request(operation, &params(values)).unwrap_err().to_string()
     }
 
     #[test]
     fn tokens_and_signatures_are_logins() {
-        let (ask, product) = asked(Operation::Signature, &params(json!({}))).unwrap();
+        let (ask, product) = parse_request(Operation::Signature, &params(json!({}))).unwrap();
         assert_eq!((ask.action, ask.client.as_str(), product), (Action::Login, "tom", SigningJob::Signature));
-        assert_eq!(ask.needs, [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]);
-        let (ask, product) = asked(Operation::Token, &params(json!({"user_id": "mary"}))).unwrap();
+        assert_eq!(
+            ask.required_actions,
+            [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]
+        );
+        let (ask, product) = parse_request(Operation::Token, &params(json!({"user_id": "mary"}))).unwrap();
         assert_eq!((ask.client.as_str(), product), ("mary", SigningJob::Token { ttl_seconds: 3600 }));
-        let (ask, product) = asked(Operation::AppToken, &params(json!({}))).unwrap();
+        let (ask, product) = parse_request(Operation::AppToken, &params(json!({}))).unwrap();
         assert_eq!((ask.action, ask.client.as_str(), product), (Action::AppToken, "", SigningJob::AppToken));
     }
 
@@ -128,7 +131,7 @@ mod tests {
         for id in ["", "*", "a\nb", " a", &"x".repeat(256)] {
             assert!(error(Operation::Token, json!({"user_id": id})).starts_with("user_id must "), "{id:?}");
         }
-        assert!(asked(Operation::Token, &params(json!({"user_id": "x".repeat(255)}))).is_ok());
+        assert!(parse_request(Operation::Token, &params(json!({"user_id": "x".repeat(255)}))).is_ok());
         let nobody = parse(&app(true), Operation::Token, &params(json!({})), Some(&service("orders"))).unwrap_err();
         assert_eq!(nobody.to_string(), "user_id must be given: a service must name the client");
     }
@@ -144,6 +147,6 @@ mod tests {
         let forged = "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlblR5cGUiOiJhcHAiLCJpc3MiOiJhcHBpZCJ9";
         let error = error(Operation::Signature, json!({"user_id": forged}));
         assert!(error.starts_with("user_id must not look like a JSON Web Token"));
-        assert!(asked(Operation::Token, &params(json!({"user_id": forged}))).is_ok());
+        assert!(parse_request(Operation::Token, &params(json!({"user_id": forged}))).is_ok());
     }
 }

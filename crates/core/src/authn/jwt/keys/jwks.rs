@@ -31,7 +31,7 @@ pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Verifica
         .map_err(|error| format!("it is not a JWK set, which is a JSON object with a list of `keys`: {error}"))?;
     let (mut keys, mut unusable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (i, entry) in set.keys.into_iter().enumerate() {
-        let (jwk, flaw) = match json::object(entry.get().as_bytes()) {
+        let (jwk, flaw) = match json::parse_object(entry.get().as_bytes()) {
             Ok(jwk) => (jwk, None),
             Err(error) => (Jwk::new(), Some(format!("it must be an object, each member once: {error}"))),
         };

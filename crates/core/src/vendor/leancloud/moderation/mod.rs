@@ -14,19 +14,21 @@ use http::{HeaderMap, HeaderName, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::crypto::percent_encoded;
+use crate::crypto::percent_encode;
 use crate::model::{ConversationKind, Millis};
 use crate::secret::Secret;
-use crate::vendor::moderation::{DesiredState, ModerationPlan, PermanentFailure, SanctionEnd, VendorCall, secret};
-use crate::vendor::path_segment::segment;
+use crate::vendor::moderation::{
+    DesiredState, ModerationPlan, PermanentFailure, SanctionEnd, VendorCall, secret_header_value,
+};
+use crate::vendor::path_segment::encode_segment;
 pub use observed::{Observation, ObservedState};
 
 /// The longest silence, and how long before its end it is renewed. Both are in milliseconds.
-const LONGEST_SILENCE: u64 = 24 * 3_600_000;
-const RENEWED_BEFORE: u64 = 2 * 3_600_000;
+const MAX_SILENCE_MS: u64 = 24 * 3_600_000;
+const RENEWAL_MARGIN_MS: u64 = 2 * 3_600_000;
 
 /// The longest reason of a kick, in characters.
-const LONGEST_REASON: usize = 20;
+const MAX_REASON_CHARS: usize = 20;
 
 /// The credentials of an app.
 #[derive(Debug)]
@@ -46,11 +48,11 @@ pub struct ModerationTarget<'a> {
     pub revision: u64,
     /// Whether every server knows of the change. If so, no more signatures are made without it, and a kick need not be
     /// repeated.
-    pub is_last: bool,
+    pub is_final: bool,
     /// The desired state.
-    pub want: &'a DesiredState,
+    pub desired: &'a DesiredState,
     /// The last saved checkpoint.
-    pub noted: Option<&'a str>,
+    pub checkpoint: Option<&'a str>,
 }
 
 /// The state of a user that this program put on a black list, which ends a membership.
@@ -90,8 +92,8 @@ impl ModerationApi {
     /// # Errors
     /// Returns an error if a credential cannot stand in a header.
     pub fn credentials(&self) -> Result<HeaderMap, PermanentFailure> {
-        let key = secret(&[self.key.expose(), b",master"].concat())?;
-        let id = secret(self.id.as_bytes())?;
+        let key = secret_header_value(&[self.key.expose(), b",master"].concat())?;
+        let id = secret_header_value(self.id.as_bytes())?;
         Ok(HeaderMap::from_iter([(HeaderName::from_static("x-lc-id"), id), (HeaderName::from_static("x-lc-key"), key)]))
     }
 }
@@ -101,15 +103,15 @@ impl ModerationTarget<'_> {
     ///
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
-    pub fn look(&self, found: &ObservedState) -> Result<Option<(Observation, VendorCall)>, PermanentFailure> {
-        let Some(look) = found.missing(self, self.note()?) else { return Ok(None) };
+    pub fn next_query(&self, found: &ObservedState) -> Result<Option<(Observation, VendorCall)>, PermanentFailure> {
+        let Some(look) = found.next_observation(self, self.checkpoint()?) else { return Ok(None) };
         let path = match (look, found.kind(self.conversation)) {
-            (Observation::Blacklist, Some(kind)) => self.path(kind, &found.list("blacklists"))?,
-            (Observation::Silences, Some(kind)) => self.path(kind, &found.list("permanent-silenceds"))?,
+            (Observation::Blacklist, Some(kind)) => self.path(kind, &found.list_page_path("blacklists"))?,
+            (Observation::Silences, Some(kind)) => self.path(kind, &found.list_page_path("permanent-silenceds"))?,
             (Observation::Members, Some(kind)) => self.path(kind, "members")?,
             (_, _) => {
                 let filter = json!({ "objectId": self.conversation }).to_string();
-                format!("/1.2/rtm/all-conversations?limit=2&where={}", percent_encoded(filter.as_bytes()))
+                format!("/1.2/rtm/all-conversations?limit=2&where={}", percent_encode(filter.as_bytes()))
             }
         };
         Ok(Some((look, VendorCall::new(Method::GET, path))))
@@ -120,12 +122,16 @@ impl ModerationTarget<'_> {
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     pub fn plan(&self, found: &ObservedState, now: Millis) -> Result<ModerationPlan, PermanentFailure> {
-        let note = self.note()?;
+        let note = self.checkpoint()?;
         let Some(kind) = found.kind(self.conversation) else {
-            return Ok(ModerationPlan { before: self.noted.map(str::to_owned), ..ModerationPlan::default() });
+            return Ok(ModerationPlan {
+                checkpoint_before: self.checkpoint.map(str::to_owned),
+                ..ModerationPlan::default()
+            });
         };
-        let mut draft = PlanDraft { place: self, kind, note, calls: Vec::new(), again: None, lacking: None };
-        if self.want.banned.is_some() {
+        let mut draft =
+            PlanDraft { place: self, kind, checkpoint: note, calls: Vec::new(), renew_at: None, unsupported: None };
+        if self.desired.banned.is_some() {
             draft.ban(found)?;
         } else {
             draft.unban()?;
@@ -140,22 +146,23 @@ impl ModerationTarget<'_> {
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     pub fn plan_everywhere(&self) -> Result<ModerationPlan, PermanentFailure> {
-        let note = self.note()?;
+        let note = self.checkpoint()?;
         let kind = ConversationKind::Group;
-        let mut draft = PlanDraft { place: self, kind, note, calls: Vec::new(), again: None, lacking: None };
-        if self.want.banned.is_some() {
+        let mut draft =
+            PlanDraft { place: self, kind, checkpoint: note, calls: Vec::new(), renew_at: None, unsupported: None };
+        if self.desired.banned.is_some() {
             draft.kick(self.revision)?;
         } else {
-            (draft.note.kicked, draft.note.kicked_last) = (None, false);
+            (draft.checkpoint.kicked, draft.checkpoint.kicked_last) = (None, false);
         }
-        if self.want.muted.is_some() {
-            draft.lacking = Some("LeanCloud can mute a user in single conversations, but not everywhere");
+        if self.desired.muted.is_some() {
+            draft.unsupported = Some("LeanCloud can mute a user in single conversations, but not everywhere");
         }
         Ok(draft.plan(note))
     }
 
-    fn note(&self) -> Result<LeanCloudCheckpoint, PermanentFailure> {
-        let note = self.noted.map(serde_json::from_str).transpose();
+    fn checkpoint(&self) -> Result<LeanCloudCheckpoint, PermanentFailure> {
+        let note = self.checkpoint.map(serde_json::from_str).transpose();
         Ok(note.map_err(|_| PermanentFailure("the saved checkpoint cannot be read".to_owned()))?.unwrap_or_default())
     }
 
@@ -165,7 +172,7 @@ impl ModerationTarget<'_> {
             ConversationKind::System => "service-conversations",
             ConversationKind::Group | ConversationKind::Temporary => "conversations",
         };
-        Ok(format!("/1.2/rtm/{folder}/{}/{tail}", segment(self.conversation)?))
+        Ok(format!("/1.2/rtm/{folder}/{}/{tail}", encode_segment(self.conversation)?))
     }
 }
 
@@ -173,70 +180,71 @@ impl ModerationTarget<'_> {
 struct PlanDraft<'a> {
     place: &'a ModerationTarget<'a>,
     kind: ConversationKind,
-    note: LeanCloudCheckpoint,
+    checkpoint: LeanCloudCheckpoint,
     calls: Vec<VendorCall>,
-    again: Option<Millis>,
-    lacking: Option<&'static str>,
+    renew_at: Option<Millis>,
+    unsupported: Option<&'static str>,
 }
 
 impl PlanDraft<'_> {
     fn ban(&mut self, found: &ObservedState) -> Result<(), PermanentFailure> {
         if self.kind == ConversationKind::Temporary {
-            self.lacking = Some("LeanCloud has no black list for temporary conversations: the client was only kicked");
-        } else if self.note.blacklisted.is_none() && found.is_blacklisted == Some(false) {
-            self.note.blacklisted = Some(BlacklistState { was_member: found.is_member == Some(true) });
+            self.unsupported =
+                Some("LeanCloud has no black list for temporary conversations: the client was only kicked");
+        } else if self.checkpoint.blacklisted.is_none() && found.is_blacklisted == Some(false) {
+            self.checkpoint.blacklisted = Some(BlacklistState { was_member: found.is_member == Some(true) });
         }
-        if self.note.blacklisted.is_some() {
-            self.listed(Method::POST, "blacklists")?;
+        if self.checkpoint.blacklisted.is_some() {
+            self.change_list(Method::POST, "blacklists")?;
         }
         // A kick ends sessions that also serve other conversations. If the user is already on the black list, another
         // ban must not kick the user again.
-        let is_listed = self.note.blacklisted.is_some() || found.is_blacklisted == Some(true);
-        self.kick(self.note.kicked.filter(|_| is_listed).unwrap_or(self.place.revision))
+        let is_listed = self.checkpoint.blacklisted.is_some() || found.is_blacklisted == Some(true);
+        self.kick(self.checkpoint.kicked.filter(|_| is_listed).unwrap_or(self.place.revision))
     }
 
     /// Kicks the user once for this change, and once more when all servers know of the change. A job that is repeated
     /// after a partial failure must not end sessions again.
     fn kick(&mut self, because: u64) -> Result<(), PermanentFailure> {
-        let ModerationTarget { user, is_last, want, .. } = *self.place;
-        let was_kicked = self.note.kicked == Some(because) && (self.note.kicked_last || !is_last);
+        let ModerationTarget { user, is_final: is_last, desired: want, .. } = *self.place;
+        let was_kicked = self.checkpoint.kicked == Some(because) && (self.checkpoint.kicked_last || !is_last);
         if !was_kicked {
-            let reason = want.reason.as_deref().filter(|reason| reason.chars().count() <= LONGEST_REASON);
-            let path = format!("/1.2/rtm/clients/{}/kick", segment(user)?);
+            let reason = want.reason.as_deref().filter(|reason| reason.chars().count() <= MAX_REASON_CHARS);
+            let path = format!("/1.2/rtm/clients/{}/kick", encode_segment(user)?);
             let body = json!({ "reason": reason.unwrap_or("banned") });
             self.calls.push(VendorCall::new(Method::POST, path).json(&body));
-            (self.note.kicked, self.note.kicked_last) = (Some(because), is_last);
+            (self.checkpoint.kicked, self.checkpoint.kicked_last) = (Some(because), is_last);
         }
         Ok(())
     }
 
     fn unban(&mut self) -> Result<(), PermanentFailure> {
-        (self.note.kicked, self.note.kicked_last) = (None, false);
-        if let Some(BlacklistState { was_member }) = self.note.blacklisted.take() {
-            self.listed(Method::DELETE, "blacklists")?;
+        (self.checkpoint.kicked, self.checkpoint.kicked_last) = (None, false);
+        if let Some(BlacklistState { was_member }) = self.checkpoint.blacklisted.take() {
+            self.change_list(Method::DELETE, "blacklists")?;
             if was_member {
-                self.listed(Method::POST, "members")?;
+                self.change_list(Method::POST, "members")?;
             }
         }
         Ok(())
     }
 
     fn mute(&mut self, found: &ObservedState, now: Millis) -> Result<(), PermanentFailure> {
-        let is_others = found.is_silenced == Some(true) && !self.note.silenced_for_good;
-        let before = self.note;
-        (self.note.silenced, self.note.silenced_for_good) = (false, false);
-        match self.place.want.muted {
+        let is_others = found.is_silenced == Some(true) && !self.checkpoint.silenced_for_good;
+        let before = self.checkpoint;
+        (self.checkpoint.silenced, self.checkpoint.silenced_for_good) = (false, false);
+        match self.place.desired.muted {
             Some(_) if matches!(self.kind, ConversationKind::System | ConversationKind::Temporary) => {
-                self.lacking = Some("LeanCloud cannot mute users in a conversation of this kind");
+                self.unsupported = Some("LeanCloud cannot mute users in a conversation of this kind");
             }
             Some(_) if is_others => {}
             Some(SanctionEnd::Forever) => {
-                self.listed(Method::POST, "permanent-silenceds")?;
-                self.note.silenced_for_good = true;
+                self.change_list(Method::POST, "permanent-silenceds")?;
+                self.checkpoint.silenced_for_good = true;
             }
             Some(SanctionEnd::At(until)) => {
                 self.silence(until, now)?;
-                self.note.silenced = true;
+                self.checkpoint.silenced = true;
             }
             None => {}
         }
@@ -245,10 +253,10 @@ impl PlanDraft<'_> {
 
     fn silence(&mut self, until: Millis, now: Millis) -> Result<(), PermanentFailure> {
         let left = until.0.saturating_sub(now.0);
-        if left > LONGEST_SILENCE {
-            self.again = Some(Millis(now.0.saturating_add(LONGEST_SILENCE - RENEWED_BEFORE)));
+        if left > MAX_SILENCE_MS {
+            self.renew_at = Some(Millis(now.0.saturating_add(MAX_SILENCE_MS - RENEWAL_MARGIN_MS)));
         }
-        let seconds = left.min(LONGEST_SILENCE).div_ceil(1000).max(1);
+        let seconds = left.min(MAX_SILENCE_MS).div_ceil(1000).max(1);
         let path = self.place.path(self.kind, "temporary-silenceds")?;
         let body = json!({ "client_id": self.place.user, "ttl": seconds });
         self.calls.push(VendorCall::new(Method::POST, path).json(&body));
@@ -257,19 +265,19 @@ impl PlanDraft<'_> {
 
     /// Removes the silences that are no longer desired.
     fn unmute(&mut self, before: LeanCloudCheckpoint) -> Result<(), PermanentFailure> {
-        if before.silenced && !self.note.silenced {
-            let client = percent_encoded(self.place.user.as_bytes());
+        if before.silenced && !self.checkpoint.silenced {
+            let client = percent_encode(self.place.user.as_bytes());
             let path = self.place.path(self.kind, &format!("temporary-silenceds?client_id={client}"))?;
             self.calls.push(VendorCall::new(Method::DELETE, path));
         }
-        if before.silenced_for_good && !self.note.silenced_for_good {
-            self.listed(Method::DELETE, "permanent-silenceds")?;
+        if before.silenced_for_good && !self.checkpoint.silenced_for_good {
+            self.change_list(Method::DELETE, "permanent-silenceds")?;
         }
         Ok(())
     }
 
     /// Puts the user on a list of the conversation, or removes the user from it.
-    fn listed(&mut self, method: Method, list: &str) -> Result<(), PermanentFailure> {
+    fn change_list(&mut self, method: Method, list: &str) -> Result<(), PermanentFailure> {
         let path = self.place.path(self.kind, list)?;
         self.calls.push(VendorCall::new(method, path).json(&json!({ "client_ids": [self.place.user] })));
         Ok(())
@@ -277,7 +285,7 @@ impl PlanDraft<'_> {
 
     /// Finishes the plan. The checkpoint `before` is enough to undo both the earlier requests and the new ones.
     fn plan(self, old: LeanCloudCheckpoint) -> ModerationPlan {
-        let new = self.note;
+        let new = self.checkpoint;
         let before = LeanCloudCheckpoint {
             blacklisted: old.blacklisted.or(new.blacklisted),
             silenced: old.silenced || new.silenced,
@@ -288,11 +296,11 @@ impl PlanDraft<'_> {
         let text =
             |note: LeanCloudCheckpoint| (note != LeanCloudCheckpoint::default()).then(|| json!(note).to_string());
         ModerationPlan {
-            before: text(before),
+            checkpoint_before: text(before),
             calls: self.calls,
-            after: text(new),
-            again: self.again,
-            lacking: self.lacking,
+            checkpoint_after: text(new),
+            renew_at: self.renew_at,
+            unsupported: self.unsupported,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{LeanCloudCheckpoint, ModerationTarget};
-use crate::crypto::percent_encoded;
+use crate::crypto::percent_encode;
 use crate::model::ConversationKind;
 use crate::vendor::moderation::DesiredState;
 
@@ -12,7 +12,7 @@ const PAGE: usize = 100;
 
 /// How many requests may be used to read the lists of a conversation. The black list of a chat room may hold 10,000
 /// clients.
-const MOST_REQUESTS: usize = 150;
+const MAX_REQUESTS: usize = 150;
 
 /// A question about a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,30 +52,34 @@ impl ObservedState {
         self.requests += 1;
         match look {
             Observation::Conversation => {
-                self.kind = conversation(&answer, place.conversation)?;
+                self.kind = parse_kind(&answer, place.conversation)?;
                 self.is_absent = self.kind.is_none();
             }
-            Observation::Members => self.is_member = Some(names(&answer, "result", place.user)?),
-            Observation::Blacklist => self.is_blacklisted = self.on_list(&answer, place.user)?,
-            Observation::Silences => self.is_silenced = self.on_list(&answer, place.user)?,
+            Observation::Members => self.is_member = Some(list_contains(&answer, "result", place.user)?),
+            Observation::Blacklist => self.is_blacklisted = self.read_list_page(&answer, place.user)?,
+            Observation::Silences => self.is_silenced = self.read_list_page(&answer, place.user)?,
         }
         Ok(())
     }
 
     /// Records that the conversation does not exist.
-    pub fn absent(&mut self) {
+    pub fn set_absent(&mut self) {
         (self.kind, self.is_absent) = (None, true);
     }
 
     /// Returns the kind of the conversation, if it is known.
     pub(super) fn kind(&self, conversation: &str) -> Option<ConversationKind> {
-        let kind = ConversationKind::by_id(conversation);
+        let kind = ConversationKind::from_id(conversation);
         if kind == ConversationKind::Temporary { Some(kind) } else { self.kind }
     }
 
     /// Returns the next question, if there is one.
-    pub(super) fn missing(&self, place: &ModerationTarget<'_>, note: LeanCloudCheckpoint) -> Option<Observation> {
-        if *place.want == DesiredState::default() && note == LeanCloudCheckpoint::default() {
+    pub(super) fn next_observation(
+        &self,
+        place: &ModerationTarget<'_>,
+        note: LeanCloudCheckpoint,
+    ) -> Option<Observation> {
+        if *place.desired == DesiredState::default() && note == LeanCloudCheckpoint::default() {
             return None;
         }
         let kind = match self.kind(place.conversation) {
@@ -84,7 +88,7 @@ impl ObservedState {
             None => return (!self.is_absent).then_some(Observation::Conversation),
         };
         let unknown = |known: Option<bool>, look| known.is_none().then_some(look);
-        match place.want {
+        match place.desired {
             DesiredState { banned: Some(_), .. } if note.blacklisted.is_some() => None,
             DesiredState { banned: Some(_), .. } => match self.is_blacklisted {
                 None => Some(Observation::Blacklist),
@@ -99,19 +103,19 @@ impl ObservedState {
     }
 
     /// Returns the end of a path that requests a page of this list.
-    pub(super) fn list(&self, name: &str) -> String {
-        let next = self.next.as_ref().map(|next| format!("&next={}", percent_encoded(next.as_bytes())));
+    pub(super) fn list_page_path(&self, name: &str) -> String {
+        let next = self.next.as_ref().map(|next| format!("&next={}", percent_encode(next.as_bytes())));
         format!("{name}?limit={PAGE}{}", next.unwrap_or_default())
     }
 
     /// Returns whether the user is on the list, if this is known after this page.
-    fn on_list(&mut self, answer: &Map<String, Value>, user: &str) -> Result<Option<bool>, &'static str> {
-        if names(answer, "client_ids", user)? {
+    fn read_list_page(&mut self, answer: &Map<String, Value>, user: &str) -> Result<Option<bool>, &'static str> {
+        if list_contains(answer, "client_ids", user)? {
             self.next = None;
             return Ok(Some(true));
         }
         let next = answer.get("next").and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned);
-        if next.is_some() && (next == self.next || self.requests >= MOST_REQUESTS) {
+        if next.is_some() && (next == self.next || self.requests >= MAX_REQUESTS) {
             return Err("its list does not end");
         }
         let is_last = next.is_none();
@@ -121,7 +125,7 @@ impl ObservedState {
 }
 
 /// Returns the kind of the conversation, if it exists.
-fn conversation(answer: &Map<String, Value>, id: &str) -> Result<Option<ConversationKind>, &'static str> {
+fn parse_kind(answer: &Map<String, Value>, id: &str) -> Result<Option<ConversationKind>, &'static str> {
     let results = answer.get("results").and_then(Value::as_array).ok_or("its answer is not a list of conversations")?;
     let Some(found) = results.iter().find(|one| one.get("objectId").and_then(Value::as_str) == Some(id)) else {
         return if results.is_empty() { Ok(None) } else { Err("its answer is about other conversations") };
@@ -135,7 +139,7 @@ fn conversation(answer: &Map<String, Value>, id: &str) -> Result<Option<Conversa
 }
 
 /// Returns whether the user is in the list of this name.
-fn names(answer: &Map<String, Value>, list: &str, user: &str) -> Result<bool, &'static str> {
+fn list_contains(answer: &Map<String, Value>, list: &str, user: &str) -> Result<bool, &'static str> {
     let list = answer.get(list).and_then(Value::as_array).ok_or("its answer has no list of clients")?;
     Ok(list.iter().any(|id| id.as_str() == Some(user)))
 }

@@ -20,9 +20,16 @@ fn plan(
     noted: Option<&str>,
     answers: &[&str],
 ) -> (Vec<String>, ModerationPlan) {
-    let place = ModerationTarget { user: "al/ice", conversation, revision: 7, is_last: true, want, noted };
+    let place = ModerationTarget {
+        user: "al/ice",
+        conversation,
+        revision: 7,
+        is_final: true,
+        desired: want,
+        checkpoint: noted,
+    };
     let (mut found, mut asked, mut answers) = (ObservedState::default(), Vec::new(), answers.iter());
-    while let Some((look, call)) = place.look(&found).unwrap() {
+    while let Some((look, call)) = place.next_query(&found).unwrap() {
         asked.push(call.path);
         found.read(look, &place, answers.next().unwrap().as_bytes()).unwrap();
     }
@@ -56,8 +63,8 @@ fn a_ban_shuts_out_and_throws_out_and_is_undone() {
             r#"POST /1.2/rtm/clients/al%2Fice/kick {"reason":"banned"}"#,
         ]
     );
-    assert!(banned.before.unwrap().contains(r#""kicked":null"#));
-    let noted = banned.after;
+    assert!(banned.checkpoint_before.unwrap().contains(r#""kicked":null"#));
+    let noted = banned.checkpoint_after;
     let (_, again) = plan("c1", &ban(), noted.as_deref(), &[GROUP]);
     assert_eq!(calls(&again), [r#"POST /1.2/rtm/conversations/c1/blacklists {"client_ids":["al/ice"]}"#]);
     let (_, lifted) = plan("c1", &DesiredState::default(), noted.as_deref(), &[GROUP]);
@@ -68,48 +75,49 @@ fn a_ban_shuts_out_and_throws_out_and_is_undone() {
             r#"POST /1.2/rtm/conversations/c1/members {"client_ids":["al/ice"]}"#,
         ]
     );
-    assert_eq!((lifted.before, lifted.after), (noted, None));
+    assert_eq!((lifted.checkpoint_before, lifted.checkpoint_after), (noted, None));
 }
 
 #[test]
-fn who_was_shut_out_before_stays_so() {
+fn an_existing_black_list_entry_survives_a_ban() {
     let (_, banned) = plan("c1", &ban(), None, &[GROUP, r#"{"client_ids":["al/ice"]}"#]);
     assert_eq!(calls(&banned), [r#"POST /1.2/rtm/clients/al%2Fice/kick {"reason":"banned"}"#]);
-    let (_, lifted) = plan("c1", &DesiredState::default(), banned.after.as_deref(), &[GROUP]);
+    let (_, lifted) = plan("c1", &DesiredState::default(), banned.checkpoint_after.as_deref(), &[GROUP]);
     assert_eq!(calls(&lifted), Vec::<String>::new());
-    assert_eq!(lifted.after, None);
+    assert_eq!(lifted.checkpoint_after, None);
 }
 
 #[test]
 fn silences_last_and_are_renewed() {
-    let day = LONGEST_SILENCE;
+    let day = MAX_SILENCE_MS;
     let none = [GROUP, r#"{"client_ids":[]}"#];
     let post = |ttl: u64| {
         format!(r#"POST /1.2/rtm/conversations/c1/temporary-silenceds {{"client_id":"al/ice","ttl":{ttl}}}"#)
     };
     let (_, brief) = plan("c1", &mute(SanctionEnd::At(Millis(NOW.0 + 1500))), None, &none);
-    assert_eq!((calls(&brief), brief.again), (vec![post(2)], None));
+    assert_eq!((calls(&brief), brief.renew_at), (vec![post(2)], None));
     let (_, long) = plan("c1", &mute(SanctionEnd::At(Millis(NOW.0 + 3 * day))), None, &none);
-    assert_eq!((calls(&long), long.again), (vec![post(86_400)], Some(Millis(NOW.0 + day - RENEWED_BEFORE))));
+    assert_eq!((calls(&long), long.renew_at), (vec![post(86_400)], Some(Millis(NOW.0 + day - RENEWAL_MARGIN_MS))));
 
-    let (_, longer) = plan("c1", &mute(SanctionEnd::Forever), long.after.as_deref(), &none);
+    let (_, longer) = plan("c1", &mute(SanctionEnd::Forever), long.checkpoint_after.as_deref(), &none);
     let made = calls(&longer);
     assert_eq!(made[0], r#"POST /1.2/rtm/conversations/c1/permanent-silenceds {"client_ids":["al/ice"]}"#);
     assert_eq!(made[1], "DELETE /1.2/rtm/conversations/c1/temporary-silenceds?client_id=al%2Fice");
-    let (_, shorter) = plan("c1", &mute(SanctionEnd::At(Millis(NOW.0 + 1000))), longer.after.as_deref(), &[GROUP]);
+    let (_, shorter) =
+        plan("c1", &mute(SanctionEnd::At(Millis(NOW.0 + 1000))), longer.checkpoint_after.as_deref(), &[GROUP]);
     let made = calls(&shorter);
     assert_eq!(made[0], post(1));
     assert_eq!(made[1], r#"DELETE /1.2/rtm/conversations/c1/permanent-silenceds {"client_ids":["al/ice"]}"#);
-    let both: LeanCloudCheckpoint = serde_json::from_str(shorter.before.as_deref().unwrap()).unwrap();
+    let both: LeanCloudCheckpoint = serde_json::from_str(shorter.checkpoint_before.as_deref().unwrap()).unwrap();
     assert!(both.silenced && both.silenced_for_good, "either can be undone after a crash");
-    let (_, lifted) = plan("c1", &DesiredState::default(), shorter.after.as_deref(), &[GROUP]);
+    let (_, lifted) = plan("c1", &DesiredState::default(), shorter.checkpoint_after.as_deref(), &[GROUP]);
     assert_eq!(calls(&lifted), ["DELETE /1.2/rtm/conversations/c1/temporary-silenceds?client_id=al%2Fice"]);
 }
 
 #[test]
-fn who_was_silenced_before_stays_so() {
+fn an_existing_silence_survives_a_mute() {
     let (_, muted) = plan("c1", &mute(SanctionEnd::Forever), None, &[GROUP, r#"{"client_ids":["al/ice"]}"#]);
-    assert_eq!((calls(&muted), muted.after), (Vec::new(), None));
+    assert_eq!((calls(&muted), muted.checkpoint_after), (Vec::new(), None));
 }
 
 #[test]
@@ -119,31 +127,38 @@ fn kinds_have_folders_of_their_own_and_lack_something() {
     let (asked, _) = plan("c1", &ban(), None, &[room, r#"{"client_ids":[]}"#]);
     assert_eq!(asked[1], "/1.2/rtm/chatrooms/c1/blacklists?limit=100");
     let (_, muted) = plan("c1", &mute(SanctionEnd::Forever), None, &[system]);
-    assert!(muted.lacking.is_some() && muted.calls.is_empty());
+    assert!(muted.unsupported.is_some() && muted.calls.is_empty());
     let (asked, banned) = plan("_tmp:x", &ban(), None, &[]);
-    assert!(asked.is_empty() && banned.lacking.is_some());
+    assert!(asked.is_empty() && banned.unsupported.is_some());
     assert_eq!(calls(&banned).len(), 1, "thrown out all the same");
     let (_, gone) = plan("c1", &ban(), Some(r#"{"blacklisted":{"was_member":true}}"#), &[r#"{"results":[]}"#]);
-    assert_eq!((calls(&gone), gone.after), (Vec::new(), None));
+    assert_eq!((calls(&gone), gone.checkpoint_after), (Vec::new(), None));
 }
 
 #[test]
 fn everywhere_is_a_kick_for_each_change() {
     let everywhere = |want: &DesiredState, noted: Option<&str>| {
-        ModerationTarget { user: "alice", conversation: "*", revision: 7, is_last: true, want, noted }
-            .plan_everywhere()
-            .unwrap()
+        ModerationTarget {
+            user: "alice",
+            conversation: "*",
+            revision: 7,
+            is_final: true,
+            desired: want,
+            checkpoint: noted,
+        }
+        .plan_everywhere()
+        .unwrap()
     };
     let want = DesiredState { reason: Some("spam".to_owned()), ..ban() };
     let banned = everywhere(&want, None);
     assert_eq!(calls(&banned), [r#"POST /1.2/rtm/clients/alice/kick {"reason":"spam"}"#]);
-    assert!(everywhere(&want, banned.after.as_deref()).calls.is_empty());
-    assert_eq!(everywhere(&DesiredState::default(), banned.after.as_deref()).after, None);
-    assert!(everywhere(&mute(SanctionEnd::Forever), None).lacking.is_some());
+    assert!(everywhere(&want, banned.checkpoint_after.as_deref()).calls.is_empty());
+    assert_eq!(everywhere(&DesiredState::default(), banned.checkpoint_after.as_deref()).checkpoint_after, None);
+    assert!(everywhere(&mute(SanctionEnd::Forever), None).unsupported.is_some());
 }
 
 #[test]
-fn whoever_may_have_been_signed_for_since_is_thrown_out_once_more() {
+fn a_user_is_kicked_again_when_all_servers_know_the_ban() {
     let want = ban();
     let (mut noted, mut kicks) = (None::<String>, Vec::new());
     for (revision, is_last) in [(7, false), (7, false), (7, true), (7, true), (8, true), (8, true), (9, false)] {
@@ -151,14 +166,14 @@ fn whoever_may_have_been_signed_for_since_is_thrown_out_once_more() {
             user: "alice",
             conversation: "*",
             revision,
-            is_last,
-            want: &want,
-            noted: noted.as_deref(),
+            is_final: is_last,
+            desired: &want,
+            checkpoint: noted.as_deref(),
         };
         let plan = place.plan_everywhere().unwrap();
-        assert_eq!(plan.before, noted, "until it was answered it counts as not done");
+        assert_eq!(plan.checkpoint_before, noted, "until it was answered it counts as not done");
         kicks.push(plan.calls.len());
-        noted = plan.after;
+        noted = plan.checkpoint_after;
     }
     assert_eq!(kicks, [1, 0, 1, 0, 1, 0, 1]);
 }
@@ -166,8 +181,14 @@ fn whoever_may_have_been_signed_for_since_is_thrown_out_once_more() {
 #[test]
 fn answers_that_say_nothing_are_refused() {
     let want = ban();
-    let place =
-        ModerationTarget { user: "alice", conversation: "c1", revision: 7, is_last: true, want: &want, noted: None };
+    let place = ModerationTarget {
+        user: "alice",
+        conversation: "c1",
+        revision: 7,
+        is_final: true,
+        desired: &want,
+        checkpoint: None,
+    };
     let read = |look, body: &str| ObservedState::default().read(look, &place, body.as_bytes());
     assert!(read(Observation::Conversation, "[]").is_err());
     assert!(read(Observation::Conversation, r#"{"results":[{"objectId":"c2"}]}"#).is_err());
