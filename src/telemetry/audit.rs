@@ -18,7 +18,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, oneshot};
 
 use super::destination::LineOutput;
-use super::line_writer::LineWriter;
+use super::line_writer::{LineWriter, SPARE_CAPACITY};
 use crate::clock;
 use crate::redaction::KnownSecrets;
 
@@ -30,9 +30,6 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The maximum size of the queue, in bytes.
 const QUEUE_LIMIT: usize = 4 << 20;
-
-/// The memory of a written batch that is kept for the next batch, in bytes.
-pub(super) const SPARE_CAPACITY: usize = 64 << 10;
 
 /// The error for a line that is not in the log. The action that the line describes must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,10 +85,10 @@ impl AuditLog {
     }
 
     /// Writes one or more lines of JSON, and returns when they are written. Each line must end with a newline. A
-    /// [known](Self::hide) secret in them is redacted. If there is no line, returns immediately.
+    /// [known](Self::redact_secrets) secret in them is redacted. If there is no line, returns immediately.
     ///
     /// # Errors
-    /// Returns an error if the lines are not written within [`PATIENCE`] plus a short tolerance. A late line can still
+    /// Returns an error if the lines are not written within [`WRITE_TIMEOUT`] plus a short tolerance. A late line can still
     /// be written to the log.
     pub async fn write(&self, line: &[u8]) -> Result<(), AuditError> {
         if line.is_empty() {
@@ -133,7 +130,7 @@ impl AuditLog {
         self.0.failed.load(Ordering::Relaxed)
     }
 
-    /// Waits until all queued lines are written, for at most [`PATIENCE`], and ends the thread. Later lines are
+    /// Waits until all queued lines are written, for at most [`WRITE_TIMEOUT`], and ends the thread. Later lines are
     /// refused. If the log is stuck, does not wait.
     pub async fn close(&self) {
         let is_stuck = self.0.lock().is_stuck();
@@ -182,7 +179,7 @@ struct AuditQueue {
     /// Whether the last write failed.
     broken: bool,
     closed: bool,
-    /// Whether [`watch`] runs.
+    /// Whether [`cancel_late_waits`] runs.
     watched: bool,
     /// The number of refused or lost lines that the log does not report yet.
     lost: u64,
@@ -335,7 +332,7 @@ impl AuditWriter {
     }
 
     /// Waits for the next batch. Returns `None` when the log is closed. A broken log always returns a batch after
-    /// [`RETRY`], to try again.
+    /// [`RETRY_DELAY`], to try again.
     fn next_batch(&self, empty: LineBatch) -> Option<LineBatch> {
         let mut queue = self.shared.lock();
         if queue.broken {

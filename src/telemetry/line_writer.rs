@@ -2,11 +2,13 @@
 
 use std::io;
 
-use super::audit::SPARE_CAPACITY;
 use super::chain::{Chain, ChainKey};
 use super::destination::LineOutput;
 use crate::random::{self, EntropyError};
 use crate::secret::Secret;
+
+/// The memory of a written batch that is kept for the next batch, in bytes.
+pub(super) const SPARE_CAPACITY: usize = 64 << 10;
 
 /// Writes lines. Only one thread uses it at a time.
 pub struct LineWriter {

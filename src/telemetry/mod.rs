@@ -3,12 +3,11 @@
 pub mod audit;
 pub mod chain;
 mod destination;
-mod escape;
+mod json_line;
 mod line_writer;
 pub mod log;
 mod log_limit;
 pub mod metrics;
-mod operator_signature;
 pub mod outbox;
 pub mod process;
 mod record;
@@ -16,7 +15,7 @@ mod refusals;
 pub mod trace;
 
 pub use destination::LineOutput;
+pub use json_line::line;
 pub use line_writer::{LineWriter, new_chain};
-pub use operator_signature::OperatorSignature;
-pub use record::{AuditCaller, AuditDecision, AuditRecord, AuditScope, ModerationRecord, line};
+pub use record::{AuditCaller, AuditDecision, AuditRecord, AuditScope, ModerationRecord, OperatorSignature};
 pub use refusals::RefusalSummaries;

@@ -1,11 +1,9 @@
 //! The lines of the audit log.
 
-use std::fmt::Display;
-
 use serde::{Serialize, Serializer};
 
-use super::escape;
-use crate::model::{Action, Caller, Millis, Pattern, RequestedGrant};
+use super::json_line::{line, serialize_display, serialize_display_option, serialize_grants};
+use crate::model::{Caller, Millis, Pattern, RequestedGrant};
 use crate::policy::EntryAuthor;
 
 /// The outcome of a request.
@@ -269,20 +267,55 @@ impl<'a> ModerationRecord<'a> {
     }
 }
 
+/// A signature that an operator made without a server and without the policy. It has no field for the signature itself.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct OperatorSignature<'a> {
+    /// When the line was made.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The constant [`EVENT`](Self::EVENT).
+    pub event: &'static str,
+    /// The operator.
+    pub caller: AuditCaller<'a>,
+    /// The app's name.
+    pub app: &'a str,
+    /// The vendor of the app.
+    pub vendor: &'static str,
+    /// The action that was signed.
+    pub action: &'static str,
+    /// The chat identity that the signature is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
+    /// The conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<AuditScope<'a>>,
+    /// The members.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub targets: &'a [String],
+    /// The capability that was signed.
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
+    pub granted: &'a [RequestedGrant],
+    /// The nonce that was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<&'a str>,
+    /// The time that was signed, if the operator gave it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
+    pub signed_at: Option<Millis>,
+}
+
+impl OperatorSignature<'_> {
+    /// The value of `event`.
+    pub const EVENT: &'static str = "request.signed";
+
+    /// Formats the line, with its newline.
+    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        line(self)
+    }
+}
+
 /// Cuts a list that is too long. If the list was cut, also returns its original length.
 fn cut_list<T>(list: &[T]) -> (&[T], Option<usize>) {
     list.get(..MAX_LISTED).filter(|_| list.len() > MAX_LISTED).map_or((list, None), |first| (first, Some(list.len())))
-}
-
-/// Formats a line of the audit log, with its newline.
-///
-/// # Errors
-/// Returns an error if the value cannot be written as JSON.
-pub fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    let mut line = Vec::with_capacity(512);
-    escape::to_json(&mut line, of)?;
-    line.push(b'\n');
-    Ok(line)
 }
 
 /// The caller in an audit line.
@@ -308,23 +341,4 @@ impl Serialize for AuditScope<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self.0)
     }
-}
-
-pub(super) fn serialize_display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
-}
-
-#[expect(clippy::ref_option, reason = "serde calls it so")]
-pub(super) fn serialize_display_option<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => to.collect_str(value),
-        None => to.serialize_none(),
-    }
-}
-
-pub(super) fn serialize_grants<S: Serializer>(grants: &[RequestedGrant], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(grants.iter().map(|grant| {
-        let operations: Vec<_> = grant.operations.iter().map(Action::as_str).collect();
-        (grant.resource.to_string(), operations)
-    }))
 }

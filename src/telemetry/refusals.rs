@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 
 use super::AuditRecord;
 use super::audit::AuditLog;
+use super::json_line::{line, serialize_display};
 use super::log::UNLIMITED;
-use super::record::{line, serialize_display};
 use crate::clock;
 use crate::model::Millis;
 

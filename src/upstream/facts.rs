@@ -3,20 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::UpstreamError;
-use super::client::UpstreamClient;
-use super::outcome::{ExchangeCounter, ExchangeOutcome};
+use super::query_client::{ExchangeOutcome, MAX_PENDING, QueryClient, UpstreamError};
 use super::response_cache::{CacheLimits, ResponseCache};
-use crate::crypto::mac::HmacSha256;
 use crate::engine::{FactsProvider, FactsQuery};
 use crate::policy::ConversationFacts;
-use crate::random;
 use crate::telemetry::trace::TraceContext;
 
 /// The longest answer, in bytes.
@@ -30,10 +23,6 @@ const MAX_CACHE_BYTES: usize = 16 << 20;
 
 /// How many conversations of a request are queried at the same time.
 const MAX_CONCURRENT_PER_REQUEST: usize = 8;
-
-/// How many queries may wait at once, over all requests. Queries that wait for the request of another query count too.
-/// If the facts server answers slowly, each request holds a place for requests in progress.
-const MAX_PENDING: usize = 256;
 
 /// The time limit for the facts about a single conversation.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,12 +47,8 @@ pub struct FactsUnavailable {
 /// The facts server and the cached answers.
 pub(super) struct FactsServer {
     source: Arc<FactsProvider>,
-    client: UpstreamClient,
-    room: Semaphore,
-    /// Turns queries into cache keys that nobody can predict.
-    key: HmacSha256,
+    client: QueryClient,
     answers: ResponseCache<Result<ConversationFacts, FactsUnavailable>>,
-    count: Arc<ExchangeCounter>,
     /// The time until which failures are not logged.
     quiet_until: Mutex<Option<Instant>>,
 }
@@ -71,27 +56,23 @@ pub(super) struct FactsServer {
 impl FactsServer {
     /// Sets up the server. Continues the counters of `before`.
     pub(super) fn new(source: &Arc<FactsProvider>, before: Option<&FactsServer>) -> Result<FactsServer, UpstreamError> {
+        let count = before.map(|before| Arc::clone(&before.client.count)).unwrap_or_default();
         Ok(FactsServer {
             source: Arc::clone(source),
-            client: UpstreamClient::new(&source.endpoint)?,
-            room: Semaphore::new(MAX_PENDING),
-            key: HmacSha256::new(&random::bytes::<32>()?),
+            client: QueryClient::new(&source.endpoint, count)?,
             answers: ResponseCache::new(CacheLimits {
                 max_answers: MAX_ANSWERS,
                 max_bytes: MAX_CACHE_BYTES,
                 weigh: answer_bytes,
             }),
             quiet_until: Mutex::new(None),
-            count: before.map(|before| Arc::clone(&before.count)).unwrap_or_default(),
         })
     }
 
     /// Returns the protocol of the server, and the number of queries so far by outcome.
     pub(super) fn counts(&self) -> (&'static str, [(ExchangeOutcome, u64); 3]) {
-        (
-            self.source.protocol.as_str(),
-            self.count.counts([ExchangeOutcome::Ok, ExchangeOutcome::Unknown, ExchangeOutcome::Failed]),
-        )
+        let outcomes = [ExchangeOutcome::Ok, ExchangeOutcome::Unknown, ExchangeOutcome::Failed];
+        (self.source.protocol.as_str(), self.client.count.counts(outcomes))
     }
 
     /// Returns the facts about all these conversations, ordered by conversation.
@@ -139,19 +120,18 @@ impl FactsServer {
         if let Some(told) = inquiry.begin().known() {
             return Ok(told);
         }
-        let key = self.key.mac(&inquiry.identity());
+        let key = self.client.cache_key(&inquiry.identity());
         if let Some(answer) = self.answers.get(&key) {
             return answer;
         }
-        let Ok(_place) = self.room.try_acquire() else {
-            self.count.add(ExchangeOutcome::Failed);
+        let Some(_permit) = self.client.admit() else {
             return Err(self.unavailable(inquiry, format!("{MAX_PENDING} queries already wait for an answer")));
         };
         let ask = async || {
             let read = timeout(QUERY_TIMEOUT, self.read(inquiry, trace))
                 .await
                 .unwrap_or_else(|_| Err(timeout_message(QUERY_TIMEOUT)));
-            self.count.add(match &read {
+            self.client.count.add(match &read {
                 Ok(told) if told.exists() => ExchangeOutcome::Ok,
                 Ok(_) => ExchangeOutcome::Unknown,
                 Err(_) => ExchangeOutcome::Failed,
@@ -167,11 +147,7 @@ impl FactsServer {
     async fn read(&self, inquiry: &FactsQuery, trace: Option<&TraceContext>) -> Result<ConversationFacts, String> {
         let mut reading = inquiry.begin();
         loop {
-            let mut request = reading.request()?.map(|body| Full::new(Bytes::from(body)));
-            if let Some(trace) = trace {
-                trace.add_headers(request.headers_mut());
-            }
-            let answer = self.client.send(request, MAX_ANSWER_BYTES).await.map_err(|trouble| trouble.to_string())?;
+            let answer = self.client.send(reading.request()?, trace, MAX_ANSWER_BYTES).await?;
             if let Some(told) = reading.read(answer.status(), answer.headers(), answer.body())? {
                 return Ok(told);
             }

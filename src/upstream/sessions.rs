@@ -2,19 +2,12 @@
 
 use std::sync::Arc;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use tokio::sync::Semaphore;
-
-use super::UpstreamError;
-use super::client::UpstreamClient;
-use super::outcome::{ExchangeCounter, ExchangeOutcome};
+use super::query_client::{ExchangeCounter, ExchangeOutcome, MAX_PENDING, QueryClient, UpstreamError};
 use super::response_cache::{CacheLimits, ResponseCache};
 use crate::authn::{AuthnError, Introspection, IntrospectionAnswer, IntrospectionQuery, TokenCaller};
-use crate::crypto::mac::HmacSha256;
+use crate::clock;
 use crate::model::json;
 use crate::telemetry::trace::TraceContext;
-use crate::{clock, random};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -24,26 +17,16 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAX_ANSWERS: usize = 10_000;
 const MAX_CACHE_BYTES: usize = 64 << 20;
 
-/// How many requests may wait at once for the answer of a server. Strangers can send any number of requests, even with
-/// the same credential. If a server answers slowly, each of them would hold a place for requests in progress.
-const MAX_PENDING: usize = 256;
-
 /// The introspection servers and the cached answers.
 pub(super) struct SessionServers {
-    asked: Vec<Arc<SessionServer>>,
+    servers: Vec<Arc<SessionServer>>,
     answers: Arc<ResponseCache<IntrospectionAnswer>>,
 }
 
 /// An introspection server.
 struct SessionServer {
     by: Arc<Introspection>,
-    client: UpstreamClient,
-    room: Semaphore,
-    /// Turns queries, which contain credentials, into cache keys. The keys reveal nothing about the credentials, and
-    /// nobody can predict them. Each configuration has its own key, so no cached answer outlives the configuration
-    /// under which it was read.
-    key: HmacSha256,
-    count: ExchangeCounter,
+    client: QueryClient,
 }
 
 impl SessionServers {
@@ -53,12 +36,12 @@ impl SessionServers {
         introspections: impl Iterator<Item = &'a Arc<Introspection>>,
         before: Option<&SessionServers>,
     ) -> Result<SessionServers, UpstreamError> {
-        let asked = introspections.map(|by| match before.and_then(|before| before.server_of(by)) {
+        let servers = introspections.map(|by| match before.and_then(|before| before.server_of(by)) {
             Some(known) => Ok(Arc::clone(known)),
             None => SessionServer::new(by).map(Arc::new),
         });
         Ok(SessionServers {
-            asked: asked.collect::<Result<_, _>>()?,
+            servers: servers.collect::<Result<_, _>>()?,
             answers: before.map_or_else(new_cache, |before| Arc::clone(&before.answers)),
         })
     }
@@ -67,23 +50,22 @@ impl SessionServers {
     pub(super) async fn ask(
         &self,
         question: &IntrospectionQuery,
-        trace: Option<&Arc<TraceContext>>,
+        trace: Option<&TraceContext>,
     ) -> Result<TokenCaller, AuthnError> {
-        let Some(asked) = self.server_of(&question.introspection) else {
+        let Some(server) = self.server_of(&question.introspection) else {
             let detail = "the configuration changed during the request".to_owned();
             return question.introspection.failed_answer(detail).caller;
         };
-        let key = asked.key.mac(&question.cache_key());
+        let key = server.client.cache_key(&question.cache_key());
         if let Some(answer) = self.answers.get(&key) {
             return answer.caller;
         }
-        let Ok(_place) = asked.room.try_acquire() else {
-            asked.count.add(ExchangeOutcome::Failed);
+        let Some(_permit) = server.client.admit() else {
             let detail = format!("{MAX_PENDING} requests already wait for an answer");
             return question.introspection.failed_answer(detail).caller;
         };
         let ask = async || {
-            let answer = asked.fetch(question, trace).await;
+            let answer = server.fetch(question, trace).await;
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
@@ -92,36 +74,30 @@ impl SessionServers {
 
     /// Returns the number of requests so far by outcome, for each authenticator name.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, [(ExchangeOutcome, u64); 3])> {
-        let counts = |asked: &'_ Arc<SessionServer>| {
-            asked.count.counts([ExchangeOutcome::Ok, ExchangeOutcome::Refused, ExchangeOutcome::Failed])
+        let counts = |server: &'_ Arc<SessionServer>| {
+            server.client.count.counts([ExchangeOutcome::Ok, ExchangeOutcome::Refused, ExchangeOutcome::Failed])
         };
-        self.asked.iter().map(move |asked| (&asked.by.common.name, counts(asked)))
+        self.servers.iter().map(move |server| (&server.by.common.name, counts(server)))
     }
 
     fn server_of(&self, by: &Arc<Introspection>) -> Option<&Arc<SessionServer>> {
-        self.asked.iter().find(|asked| Arc::ptr_eq(&asked.by, by))
+        self.servers.iter().find(|server| Arc::ptr_eq(&server.by, by))
     }
 }
 
 impl SessionServer {
     fn new(by: &Arc<Introspection>) -> Result<SessionServer, UpstreamError> {
-        let (client, key) = (UpstreamClient::new(&by.endpoint)?, HmacSha256::new(&random::bytes::<32>()?));
-        Ok(SessionServer {
-            by: Arc::clone(by),
-            client,
-            room: Semaphore::new(MAX_PENDING),
-            key,
-            count: ExchangeCounter::default(),
-        })
+        let client = QueryClient::new(&by.endpoint, Arc::new(ExchangeCounter::default()))?;
+        Ok(SessionServer { by: Arc::clone(by), client })
     }
 
-    async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&Arc<TraceContext>>) -> IntrospectionAnswer {
+    async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&TraceContext>) -> IntrospectionAnswer {
         let asker = &question.introspection;
         let answer = match self.send(question, trace).await {
             Ok(answer) => answer,
             Err(reason) => asker.failed_answer(reason),
         };
-        self.count.add(match &answer.caller {
+        self.client.count.add(match &answer.caller {
             Ok(_) => ExchangeOutcome::Ok,
             Err(refusal) if refusal.is_unavailable() => {
                 tracing::warn!("{}: {}: {}", asker.common.name, asker.endpoint, refusal.log_message());
@@ -135,14 +111,10 @@ impl SessionServer {
     async fn send(
         &self,
         question: &IntrospectionQuery,
-        trace: Option<&Arc<TraceContext>>,
+        trace: Option<&TraceContext>,
     ) -> Result<IntrospectionAnswer, String> {
         let request = question.request(clock::now()).map_err(|refusal| refusal.log_message())?;
-        let mut request = request.map(|body| Full::new(Bytes::from(body)));
-        if let Some(trace) = trace {
-            trace.add_headers(request.headers_mut());
-        }
-        let answer = self.client.send(request, MAX_ANSWER_BYTES).await.map_err(|trouble| trouble.to_string())?;
+        let answer = self.client.send(request, trace, MAX_ANSWER_BYTES).await?;
         Ok(self.by.parse_answer(answer.status(), answer.body(), clock::now()))
     }
 }

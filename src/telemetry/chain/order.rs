@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::link::{ChainId, ChainLink, Hash, KeyId};
-use super::record::ChainRecord;
-use super::report::{ChainEnd, ChainReport, Lines, ProblemKind};
+use super::report::{ChainEnd, ChainRecord, ChainReport, Lines, ProblemKind};
 
 /// The place of a line.
 #[derive(Clone, Copy)]

@@ -8,8 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::link::{self, ChainId, ChainKey, ChainLink, KeyId};
 use super::order::{LineAt, LineRun, LinkedLines};
-use super::record::ChainRecord;
-use super::report::{ChainReport, Lines, ProblemKind};
+use super::report::{ChainRecord, ChainReport, Lines, ProblemKind};
 
 /// The maximum length of a line, in bytes. The audit log accepts at most 4 MiB at once.
 const MAX_LINE_LENGTH: u64 = 8 << 20;

@@ -1,20 +1,31 @@
-//! Writes JSON that cannot break a line, change the text direction or hide characters. `serde_json` does not escape
-//! these characters.
+//! Formats an audit line: JSON that cannot break a line, change the text direction or hide characters. `serde_json` does
+//! not escape these characters.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
-use serde::Serialize;
-use serde_json::Serializer;
+use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
-use crate::model::{escape_json, needs_escape};
+use crate::model::{Action, RequestedGrant, escape_json, needs_escape};
+
+/// Formats a line of the audit log, with its newline.
+///
+/// # Errors
+/// Returns an error if the value cannot be written as JSON.
+pub fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = Vec::with_capacity(512);
+    to_json(&mut line, of)?;
+    line.push(b'\n');
+    Ok(line)
+}
 
 /// Writes a value as compact JSON in one line. Escapes every [character that needs it](needs_escape).
 ///
 /// # Errors
 /// Returns an error if the value cannot be written as JSON.
-pub(super) fn to_json(to: &mut Vec<u8>, value: &impl Serialize) -> Result<(), serde_json::Error> {
-    value.serialize(&mut Serializer::with_formatter(to, EscapingFormatter))
+fn to_json(to: &mut Vec<u8>, value: &impl Serialize) -> Result<(), serde_json::Error> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(to, EscapingFormatter))
 }
 
 /// Formats compact JSON. `serde_json` itself escapes only `"`, `\` and characters below U+0020.
@@ -31,6 +42,25 @@ impl Formatter for EscapingFormatter {
         }
         to.write_all(rest.as_bytes())
     }
+}
+
+pub(super) fn serialize_display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+pub(super) fn serialize_display_option<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
+}
+
+pub(super) fn serialize_grants<S: Serializer>(grants: &[RequestedGrant], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(grants.iter().map(|grant| {
+        let operations: Vec<_> = grant.operations.iter().map(Action::as_str).collect();
+        (grant.resource.to_string(), operations)
+    }))
 }
 
 #[cfg(test)]
