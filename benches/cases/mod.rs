@@ -150,7 +150,7 @@ impl Bench {
     /// Stage 3: decides whether the request is allowed.
     pub fn decide(&self, ask: SigningRequest) -> Permit {
         let register = self.engine.policy.entries();
-        let facts = DecisionData { entries: &[register], facts: &[] };
+        let facts = DecisionData::file_only(register);
         self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
     }
 

@@ -902,7 +902,7 @@ impl World {
     fn decide(&self) -> Result<Permit, Denied> {
         let policy = Policy::new(self.document.clone());
         let told = self.told();
-        let facts = DecisionData { entries: &[policy.entries(), &self.moderation.register()], facts: &told };
+        let facts = DecisionData { file: policy.entries(), runtime: Some(&self.moderation.register()), facts: &told };
         policy.decide(self.ask.clone(), &self.caller, facts, NOW)
     }
 
@@ -1045,7 +1045,7 @@ proptest! {
         world.told = names.zip(all.into_iter().map(Some)).collect();
         let policy = Policy::new(world.document.clone());
         let moderation = world.moderation.register();
-        let facts = DecisionData { entries: &[policy.entries(), &moderation], facts: &[] };
+        let facts = DecisionData { file: policy.entries(), runtime: Some(&moderation), facts: &[] };
         let open = policy.unanswered(&world.ask, &world.caller, facts, NOW, bearing);
         for details in world.told.values_mut().flatten().filter(|_| !bearing.shuts_out) {
             details.blocked.clear();

@@ -33,7 +33,7 @@
 //!
 //! // Parse, decide, sign.
 //! let request = vendor::parse(&app, operation, &Params::default(), Some(&caller)).expect("a valid request");
-//! let data = DecisionData { registers: &[policy.register()], told: &[] };
+//! let data = DecisionData::file_only(policy.entries());
 //! let permit = policy.decide(request.ask, &caller, data, now).expect("the rule allows it");
 //! let signed = vendor::sign(&app, &permit, &request.product, now, &Nonce::from_entropy(random_bytes));
 //!

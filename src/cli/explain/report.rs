@@ -49,7 +49,7 @@ fn write_list(text: &mut String, title: &str, lines: &[String]) {
 fn write_rules(text: &mut String, step: &Explanation) {
     let (about, others): (Vec<_>, Vec<_>) = step.rules.iter().partition(|rule| rule.applies);
     let width = about.iter().map(|rule| rule.id.chars().count()).max().unwrap_or_default();
-    let conditions = about.iter().flat_map(|rule| &rule.unmet_conditions).map(|miss| miss.condition.len());
+    let conditions = about.iter().flat_map(|rule| &rule.unmet_conditions).map(|miss| miss.condition.name().len());
     let column = conditions.max().unwrap_or_default();
     let lines: Vec<String> = about.iter().flat_map(|rule| rule_lines(rule, width, column)).collect();
     write_list(text, &format!("rules about {}", step.action), &lines);
@@ -73,7 +73,7 @@ fn rule_lines(rule: &RuleExplanation, width: usize, column: usize) -> Vec<String
     let heads = first.chain(std::iter::repeat(" ".repeat(width + 8)));
     let misses = rule.unmet_conditions.iter().map(|miss| {
         let spoiler = miss.spoiler.as_ref().map(|spoiler| format!("; {spoiler} spoils it")).unwrap_or_default();
-        format!("{:<column$}  {}{spoiler}", miss.condition, miss.needed)
+        format!("{:<column$}  {}{spoiler}", miss.condition.name(), miss.needed)
     });
     heads.zip(misses).map(|(head, miss)| format!("{head}  {miss}")).collect()
 }

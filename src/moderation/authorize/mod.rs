@@ -145,9 +145,12 @@ impl<'a> CommandAuthorizer<'a> {
         user: &str,
         rules: &mut Vec<String>,
     ) -> Result<(), RejectReason> {
-        let registers = [self.engine.policy.entries(), index.entries()];
         for app in wish.apps(self.engine) {
-            let facts = DecisionData { entries: &registers, facts: self.facts_for_app(app) };
+            let facts = DecisionData {
+                file: self.engine.policy.entries(),
+                runtime: Some(index.entries()),
+                facts: self.facts_for_app(app),
+            };
             let decided =
                 self.engine.policy.decide(wish.policy_request_for_user(app, user), self.caller, facts, self.now);
             let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.into_parts();

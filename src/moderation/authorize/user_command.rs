@@ -144,8 +144,11 @@ impl<'j, 'a> UserCommand<'j, 'a> {
 
     /// Returns the rank of the user according to other moderation entries.
     pub(super) fn rank_with_entries(&self, moderation: &EntryIndex, user: &str, app: &App) -> Rank {
-        let registers = [self.policy().entries(), moderation];
-        let facts = DecisionData { entries: &registers, facts: self.judge.facts_for_app(app) };
+        let facts = DecisionData {
+            file: self.policy().entries(),
+            runtime: Some(moderation),
+            facts: self.judge.facts_for_app(app),
+        };
         self.policy().rank(user, app.name(), &self.wish.scope, facts)
     }
 }

@@ -91,8 +91,12 @@ fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: Convers
         required_actions: vec![need],
         requested_grants: Vec::new(),
     };
-    let registers = [policy.entries(), index.entries()];
-    let decided = policy.decide(ask, &caller, DecisionData { entries: &registers, facts: &[] }, Millis(0));
+    let decided = policy.decide(
+        ask,
+        &caller,
+        DecisionData { file: policy.entries(), runtime: Some(index.entries()), facts: &[] },
+        Millis(0),
+    );
     decided.is_err_and(|refusal| refusal.denial.rule() == Some("of-kind"))
 }
 

@@ -97,7 +97,7 @@ fn caller() -> impl Strategy<Value = Caller> {
 
 fn allows(policy: &Policy, order: HistoryOrder, request: &Request, caller: &Caller) -> bool {
     let ask = request.accepted(&app(order)).unwrap();
-    policy.decide(ask, caller, DecisionData { entries: &[policy.entries()], facts: &[] }, Millis(1_000)).is_ok()
+    policy.decide(ask, caller, DecisionData::file_only(policy.entries()), Millis(1_000)).is_ok()
 }
 
 /// A conversation with one other member can't be created under the name of a history where rules let one create alone only.

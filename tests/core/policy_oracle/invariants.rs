@@ -35,8 +35,7 @@ impl<'w> Ready<'w> {
 
     fn decide(&self, ask: SigningRequest) -> Option<Permit> {
         let moderation = self.world.moderation.register();
-        let registers = [self.policy.entries(), &moderation];
-        let facts = DecisionData { entries: &registers, facts: &self.told };
+        let facts = DecisionData { file: self.policy.entries(), runtime: Some(&moderation), facts: &self.told };
         self.policy.decide(ask, &self.world.caller, facts, super::NOW).ok()
     }
 

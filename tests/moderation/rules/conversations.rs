@@ -17,8 +17,11 @@ fn of_kind(kind: ConversationKind) -> CommandKind {
 /// Whether somebody is the owner of a conversation: nobody but an administrator or owner could ban a manager.
 fn is_owner(world: &World, name: &str, place: &str) -> bool {
     let owner = Some(world.role("owner"));
-    let facts = [world.engine.policy.entries(), world.index.entries()];
-    let facts = chat_signer::policy::DecisionData { entries: &facts, facts: &[] };
+    let facts = chat_signer::policy::DecisionData {
+        file: world.engine.policy.entries(),
+        runtime: Some(world.index.entries()),
+        facts: &[],
+    };
     world.engine.policy.rank(name, "ably", &crate::rules::world::at(place), facts).weakest == owner
 }
 

@@ -10,8 +10,7 @@ use crate::rules::world::{Actor, World, ban, mute, service, set_role, user};
 fn asked(world: &World, actor: &Actor, deed: CommandKind, users: &[&str], place: &str) -> Vec<String> {
     let wish = World::wish(actor, deed, users, place, Some("ably"));
     let ask = wish.policy_request(world.engine.app("ably").unwrap());
-    let registers = [world.engine.policy.entries(), world.index.entries()];
-    let facts = DecisionData { entries: &registers, facts: &[] };
+    let facts = DecisionData { file: world.engine.policy.entries(), runtime: Some(world.index.entries()), facts: &[] };
     let open = world.engine.policy.unanswered(&ask, &actor.caller, facts, world.now, FactsRelevance::default());
     open.into_iter().collect()
 }

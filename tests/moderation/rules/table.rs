@@ -353,9 +353,12 @@ fn managers_and_services_read_the_moderation() {
             APPS.map(|app| {
                 let app = world.engine.app(app).unwrap();
                 let ask = read_request(app, &actor.client, &at(setting.place));
-                let registers = [world.engine.policy.entries(), world.index.entries()];
                 let told = world.told(&ask, &actor.caller);
-                let facts = DecisionData { entries: &registers, facts: &told };
+                let facts = DecisionData {
+                    file: world.engine.policy.entries(),
+                    runtime: Some(world.index.entries()),
+                    facts: &told,
+                };
                 world.engine.policy.decide(ask, &actor.caller, facts, world.now).is_ok()
             })
         };

@@ -297,9 +297,9 @@ impl World {
             required_actions: vec![need],
             requested_grants: Vec::new(),
         };
-        let registers = [self.engine.policy.entries(), self.index.entries()];
         let told = self.told(&ask, &actor.caller);
-        let facts = DecisionData { entries: &registers, facts: &told };
+        let facts =
+            DecisionData { file: self.engine.policy.entries(), runtime: Some(self.index.entries()), facts: &told };
         self.engine.policy.decide(ask, &actor.caller, facts, self.now).map_err(|refusal| refusal.denial)
     }
 

@@ -80,7 +80,7 @@ impl Engine {
     ) -> Vec<FactsQuery> {
         let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
         let bearing = source.relevance(self.app(&ask.app).is_some_and(App::contains_roles));
-        let facts = DecisionData { entries: &[self.policy.entries(), moderation], facts: &[] };
+        let facts = DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: &[] };
         let open = self.policy.unanswered(ask, caller, facts, now, bearing);
         if open.is_empty() { Vec::new() } else { source.queries(open, ask, caller, facts) }
     }
@@ -97,7 +97,7 @@ impl Engine {
         entropy: [u8; 16],
     ) -> SigningOutcome {
         let VendorRequest { ask, product } = request;
-        let facts = DecisionData { entries: &[self.policy.entries(), moderation], facts: told };
+        let facts = DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: told };
         let permit = match self.policy.decide(ask, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
@@ -126,7 +126,7 @@ impl Engine {
         RuntimeData { moderation, facts: told }: RuntimeData<'_>,
         at: Millis,
     ) -> DecidedRequest {
-        let facts = DecisionData { entries: &[self.policy.entries(), moderation], facts: told };
+        let facts = DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: told };
         let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
         DecidedRequest { request: ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
@@ -142,7 +142,7 @@ impl Engine {
         self.policy.explain(
             ask,
             caller,
-            DecisionData { entries: &[self.policy.entries(), moderation], facts: told },
+            DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: told },
             now,
         )
     }

@@ -144,7 +144,7 @@ fn step_json(step: &Explanation) -> Value {
 fn rule_json(rule: &RuleExplanation, action: Action) -> Value {
     let misses = rule.unmet_conditions.iter().map(|miss| {
         let spoiler = miss.spoiler.as_ref().map(Pattern::to_string);
-        json!({ "condition": miss.condition, "needed": miss.needed, "spoiler": spoiler })
+        json!({ "condition": miss.condition.name(), "needed": miss.needed, "spoiler": spoiler })
     });
     let beside = (!rule.applies)
         .then(|| json!({ "condition": "actions", "needed": format!("is not about {action}"), "spoiler": null }));

@@ -14,7 +14,7 @@ impl<'a> DecisionData<'a> {
         let RequiredAction { action, conversation, targets } = need;
         let place = conversation.as_ref().filter(|_| matches!(action, Action::Unban | Action::Unmute));
         let Some(place) = place else { return BTreeSet::new() };
-        let near = targets.iter().flat_map(|user| self.entries.iter().map(move |register| (register, user)));
+        let near = targets.iter().flat_map(|user| self.entries().map(move |register| (register, user)));
         let near = near.flat_map(|(register, user)| register.entries_near(user, app, Some(place)));
         let lifted = near.filter(|entry| match entry {
             UserEntry::Ban(_) => *action == Action::Unban,

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::access_query::EvalContext;
-use super::effective_role::RoleSource;
+use super::effective_role::RoleReason;
 use crate::model::{Pattern, RequestedGrant, unqualified};
 
 /// Role names by scope. An empty name means "no role".
@@ -61,7 +61,7 @@ fn channel_claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesBySc
     let word = held.role.map_or("", |role| case.policy.document().role_hierarchy.name(role));
     let is_needed = match claimed_role(claims, &channel) {
         Some(told) => told != word,
-        None => !word.is_empty() && held.basis != RoleSource::Default,
+        None => !word.is_empty() && held.reason != RoleReason::Default,
     };
     let word = word.to_owned();
     is_needed.then_some((channel, word))
@@ -211,15 +211,13 @@ mod tests {
                 required_actions: Vec::new(),
                 requested_grants: wants,
             };
-            let registers = [self.policy.entries(), &self.moderation];
-            let facts = DecisionData { entries: &registers, facts: &[] };
+            let facts = DecisionData { file: self.policy.entries(), runtime: Some(&self.moderation), facts: &[] };
             self.policy.decide(ask, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()
         }
 
         /// Returns the role that the decision uses for a name, and whether it is not the default role.
         fn role(&self, name: &str) -> (&str, bool) {
-            let registers = [self.policy.entries(), &self.moderation];
-            let facts = DecisionData { entries: &registers, facts: &[] };
+            let facts = DecisionData { file: self.policy.entries(), runtime: Some(&self.moderation), facts: &[] };
             let document = self.policy.document();
             let (default_role, ladder) = (document.default_role, &document.role_hierarchy);
             let token = self.tom.bindings.as_slice();
@@ -231,7 +229,7 @@ mod tests {
                 role_hierarchy: ladder,
             };
             let held = facts.role(person, &pattern(name));
-            (held.role.map_or("", |role| ladder.name(role)), held.basis != RoleSource::Default)
+            (held.role.map_or("", |role| ladder.name(role)), held.reason != RoleReason::Default)
         }
     }
 

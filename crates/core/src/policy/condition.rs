@@ -1,4 +1,4 @@
-//! The conditions that a rule can have. For each condition: whether it is met, and a message if it is not.
+//! The conditions that a rule can have. For each condition: its value, and a message if it is not met.
 //!
 //! A condition is evaluated in one part of the requested pattern: see [`AccessQuery::in_parts`]. Allow and deny rules
 //! evaluate conditions differently, and always on the safe side. In an allow rule, every target must meet the
@@ -11,65 +11,219 @@ use super::rule::{ClientCondition, Effect, Rule, TargetCondition};
 use crate::model::{Action, CallerKind, Pattern, Role, Template};
 
 /// A condition: one key of a rule.
-pub(super) struct Condition {
-    /// The key in the policy file.
-    pub(super) name: &'static str,
-    holds: fn(&Rule, &AccessQuery<'_, '_>) -> bool,
-    /// Describes what the condition needs and what it found. Called only if the condition is not met.
-    miss: fn(&Rule, &AccessQuery<'_, '_>) -> String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `apps`
+    Apps,
+    /// `callers`
+    Callers,
+    /// `services`
+    Services,
+    /// `authenticators`
+    Authenticators,
+    /// `client`
+    Client,
+    /// `claims`
+    Claims,
+    /// `max_members`
+    MaxMembers,
+    /// `conversations`
+    Conversations,
+    /// `roles`
+    Roles,
+    /// `caller_roles`
+    CallerRoles,
+    /// `kinds`
+    Kinds,
+    /// `targets`
+    Targets,
+}
+
+/// The three values of partial evaluation. `Unknown` means that facts can change the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ternary {
+    False,
+    Unknown,
+    True,
+}
+
+/// Whether the facts server has already been asked about the conversations of a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FactsState {
+    /// No further facts come. So each condition is met or not.
+    Complete,
+    /// Facts may come. So a condition that they can change is unknown.
+    Pending,
 }
 
 impl Condition {
-    /// Returns whether the condition is met. A condition that the rule does not have is met.
-    pub(super) fn holds(&self, rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-        (self.holds)(rule, question)
+    /// All conditions, the cheapest first.
+    pub(super) const ALL: [Condition; 12] = [
+        Condition::Apps,
+        Condition::Callers,
+        Condition::Services,
+        Condition::Authenticators,
+        Condition::Client,
+        Condition::Claims,
+        Condition::MaxMembers,
+        Condition::Conversations,
+        Condition::Roles,
+        Condition::CallerRoles,
+        Condition::Kinds,
+        Condition::Targets,
+    ];
+
+    /// The key in the policy file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Condition::Apps => "apps",
+            Condition::Callers => "callers",
+            Condition::Services => "services",
+            Condition::Authenticators => "authenticators",
+            Condition::Client => "client",
+            Condition::Claims => "claims",
+            Condition::MaxMembers => "max_members",
+            Condition::Conversations => "conversations",
+            Condition::Roles => "roles",
+            Condition::CallerRoles => "caller_roles",
+            Condition::Kinds => "kinds",
+            Condition::Targets => "targets",
+        }
+    }
+
+    /// Returns whether the condition says which callers and apps a rule is for, independent of the requested action.
+    pub(super) fn is_about_caller(self) -> bool {
+        match self {
+            Condition::Apps
+            | Condition::Callers
+            | Condition::Services
+            | Condition::Authenticators
+            | Condition::Client => true,
+            Condition::Claims
+            | Condition::MaxMembers
+            | Condition::Conversations
+            | Condition::Roles
+            | Condition::CallerRoles
+            | Condition::Kinds
+            | Condition::Targets => false,
+        }
+    }
+
+    /// Evaluates the condition. A condition that the rule does not have is met.
+    fn evaluate(self, rule: &Rule, query: &AccessQuery<'_, '_>, facts: FactsState) -> Ternary {
+        match facts {
+            FactsState::Pending if self.depends_on_facts(rule, query) => Ternary::Unknown,
+            _ if self.is_met(rule, query) => Ternary::True,
+            _ => Ternary::False,
+        }
+    }
+
+    fn is_met(self, rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+        match self {
+            Condition::Apps => apps(rule, query),
+            Condition::Callers => callers(rule, query),
+            Condition::Services => services(rule, query),
+            Condition::Authenticators => authenticators(rule, query),
+            Condition::Client => client(rule, query),
+            Condition::Claims => claims(rule, query),
+            Condition::MaxMembers => max_members(rule, query),
+            Condition::Conversations => conversations(rule, query),
+            Condition::Roles => roles(rule, query),
+            Condition::CallerRoles => caller_roles(rule, query),
+            Condition::Kinds => kinds(rule, query),
+            Condition::Targets => targets(rule, query),
+        }
+    }
+
+    /// Returns whether facts can change the result. The facts server knows only single conversations.
+    fn depends_on_facts(self, rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+        let (scope, context) = (query.scope, query.context());
+        let is_one = |place: &&Pattern| place.home_conversation().exact().is_some();
+        let Some(place) = scope.conversation.filter(is_one) else { return false };
+        let is_open = |role: &EffectiveRole| !role.is_from_entries();
+        match self {
+            Condition::Roles => rule.roles.is_some() && is_open(scope.client()),
+            Condition::CallerRoles => {
+                let is_user = context.caller.kind == CallerKind::User;
+                rule.caller_roles.is_some() && is_user && is_open(scope.caller())
+            }
+            Condition::Kinds => rule.kinds.is_some() && context.facts.known_kind(place, &context.request.app).is_none(),
+            Condition::Targets => {
+                let any_target = || query.targets.iter().any(|target| is_open(&scope.target(target)));
+                let is_ranked = rule.targets == Some(TargetCondition::Outranked) && !query.targets.is_empty();
+                is_ranked && (is_open(scope.client_without_token()) || any_target())
+            }
+            Condition::Apps
+            | Condition::Callers
+            | Condition::Services
+            | Condition::Authenticators
+            | Condition::Client
+            | Condition::Claims
+            | Condition::MaxMembers
+            | Condition::Conversations => false,
+        }
+    }
+
+    /// Describes what the condition needs and what it found. Called only if the condition is not met.
+    fn describe_miss(self, rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+        match self {
+            Condition::Apps => apps_miss(rule, query),
+            Condition::Callers => callers_miss(rule, query),
+            Condition::Services => services_miss(rule, query),
+            Condition::Authenticators => authenticators_miss(rule, query),
+            Condition::Client => client_miss(rule, query),
+            Condition::Claims => claims_miss(rule, query),
+            Condition::MaxMembers => max_members_miss(rule, query),
+            Condition::Conversations => conversations_miss(rule, query),
+            Condition::Roles => roles_miss(rule, query),
+            Condition::CallerRoles => caller_roles_miss(rule, query),
+            Condition::Kinds => kinds_miss(rule, query),
+            Condition::Targets => targets_miss(rule, query),
+        }
     }
 }
-
-/// All conditions, the cheapest first.
-pub(super) const CONDITIONS: [Condition; 12] = [
-    Condition { name: "apps", holds: apps, miss: apps_miss },
-    Condition { name: "callers", holds: callers, miss: callers_miss },
-    Condition { name: "services", holds: services, miss: services_miss },
-    Condition { name: "authenticators", holds: authenticators, miss: authenticators_miss },
-    Condition { name: "client", holds: client, miss: client_miss },
-    Condition { name: "claims", holds: claims, miss: claims_miss },
-    Condition { name: "max_members", holds: max_members, miss: max_members_miss },
-    Condition { name: "conversations", holds: conversations, miss: conversations_miss },
-    Condition { name: "roles", holds: roles, miss: roles_miss },
-    Condition { name: "caller_roles", holds: caller_roles, miss: caller_roles_miss },
-    Condition { name: "kinds", holds: kinds, miss: kinds_miss },
-    Condition { name: "targets", holds: targets, miss: targets_miss },
-];
-
-/// The conditions that say which callers and apps a rule is for, independent of the requested action.
-pub(super) const FOR_WHOM: [&str; 5] = ["apps", "callers", "services", "authenticators", "client"];
 
 /// A condition that is not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnmetCondition {
-    /// The key in the policy file.
-    pub condition: &'static str,
+    /// The condition.
+    pub condition: Condition,
     /// What the condition needs and what it found.
     pub needed: String,
     /// If the condition is met in the pattern as a whole: the part of the pattern where it is not met.
     pub spoiler: Option<Pattern>,
 }
 
-/// Returns whether all conditions of the rule are met.
-pub(super) fn all_hold(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    CONDITIONS.iter().all(|condition| condition.holds(rule, question))
+/// Evaluates whether a rule matches: whether all its conditions are met.
+pub(super) fn evaluate_rule(rule: &Rule, query: &AccessQuery<'_, '_>, facts: FactsState) -> Ternary {
+    let mut result = Ternary::True;
+    for condition in Condition::ALL {
+        result = result.min(condition.evaluate(rule, query, facts));
+        if result == Ternary::False {
+            break;
+        }
+    }
+    result
+}
+
+/// Returns whether a rule matches, if no further facts come.
+pub(super) fn rule_matches(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    evaluate_rule(rule, query, FactsState::Complete) == Ternary::True
 }
 
 /// Returns the conditions that are not met in a part of the requested pattern, or in the whole if `part` is `None`.
-pub(super) fn misses(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Vec<UnmetCondition> {
-    let here = question.in_part(part);
-    let failing = CONDITIONS.iter().filter(|condition| !condition.holds(rule, &here));
-    failing
+pub(super) fn unmet_conditions(
+    rule: &Rule,
+    query: &AccessQuery<'_, '_>,
+    part: Option<&Pattern>,
+) -> Vec<UnmetCondition> {
+    let here = query.in_part(part);
+    let unmet = Condition::ALL.into_iter().filter(|condition| !condition.is_met(rule, &here));
+    unmet
         .map(|condition| UnmetCondition {
-            condition: condition.name,
-            needed: (condition.miss)(rule, &here),
-            spoiler: part.filter(|_| condition.holds(rule, question)).cloned(),
+            condition,
+            needed: condition.describe_miss(rule, &here),
+            spoiler: part.filter(|_| condition.is_met(rule, query)).cloned(),
         })
         .collect()
 }
@@ -88,50 +242,50 @@ fn enough<T>(effect: Effect, found: impl IntoIterator<Item = T>, fits: impl FnMu
     }
 }
 
-fn apps(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.apps.as_deref(), |apps| apps.iter().any(|app| **app == *question.context().request.app))
+fn apps(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    given(rule.apps.as_deref(), |apps| apps.iter().any(|app| **app == *query.context().request.app))
 }
 
-fn apps_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), question.context().request.app)
+fn apps_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+    format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), query.context().request.app)
 }
 
 /// Returns whether the rule is for this kind of caller. An app token gives access to the whole app, so no rule gives it
 /// to a user.
-fn callers(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let kind = question.context().caller.kind;
-    let may_have = rule.effect == Effect::Deny || question.action != Action::AppToken || kind == CallerKind::Service;
+fn callers(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    let kind = query.context().caller.kind;
+    let may_have = rule.effect == Effect::Deny || query.action != Action::AppToken || kind == CallerKind::Service;
     may_have && given(rule.callers.as_deref(), |callers| callers.contains(&kind))
 }
 
-fn callers_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let caller = question.context().caller;
-    if question.action == Action::AppToken {
+fn callers_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+    let caller = query.context().caller;
+    if query.action == Action::AppToken {
         return format!("only services may get an app token; {} is a {}", caller.subject, caller.kind.as_str());
     }
     let needed = alternatives(rule.callers.iter().flatten().map(|kind| kind.as_str()));
     format!("needs a {needed} as caller; {} is a {}", caller.subject, caller.kind.as_str())
 }
 
-fn services(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let caller = question.context().caller;
+fn services(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    let caller = query.context().caller;
     given(rule.services.as_deref(), |services| caller.kind == CallerKind::Service && services.contains(&caller.subject))
 }
 
-fn services_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let caller = question.context().caller;
+fn services_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+    let caller = query.context().caller;
     let needed = alternatives(rule.services.iter().flatten());
     format!("needs service {needed}; the caller is the {} {}", caller.kind.as_str(), caller.subject)
 }
 
-fn authenticators(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let own = &question.context().caller.authenticator;
+fn authenticators(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    let own = &query.context().caller.authenticator;
     given(rule.authenticators.as_deref(), |names| names.iter().any(|name| **name == **own))
 }
 
-fn authenticators_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
+fn authenticators_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
     let needed = alternatives(rule.authenticators.iter().flatten());
-    format!("needs authenticator {needed}; the caller's authenticator is {}", question.context().caller.authenticator)
+    format!("needs authenticator {needed}; the caller's authenticator is {}", query.context().caller.authenticator)
 }
 
 /// Returns whether the rule allows this combination of caller and client.
@@ -139,8 +293,8 @@ fn authenticators_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
 /// A user needs a role to act for any client. So an allow rule with `client = "any"` and without `caller_roles` never
 /// matches a user, even if the configuration check did not reject the rule. If `callers` excludes users, this condition
 /// is met, so the message is about `callers`.
-fn client(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let case = question.context();
+fn client(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    let case = query.context();
     match rule.client() {
         ClientCondition::Itself => case.caller.is_client(&case.request.client),
         ClientCondition::Anyone => {
@@ -151,8 +305,8 @@ fn client(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     }
 }
 
-fn client_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let (caller, client) = (question.context().caller, &question.context().request.client);
+fn client_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+    let (caller, client) = (query.context().caller, &query.context().request.client);
     match (rule.client(), caller.kind) {
         (ClientCondition::Anyone, _) => {
             "lets a user act for any client only with `caller_roles`, which the rule does not have".to_owned()
@@ -166,29 +320,29 @@ fn client_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
     }
 }
 
-fn claims(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    rule.claims.iter().all(|(name, value)| question.context().caller.claim(name) == Some(value))
+fn claims(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    rule.claims.iter().all(|(name, value)| query.context().caller.claim(name) == Some(value))
 }
 
-fn claims_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let failing = rule.claims.iter().filter(|(name, value)| question.context().caller.claim(name) != Some(value));
+fn claims_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+    let failing = rule.claims.iter().filter(|(name, value)| query.context().caller.claim(name) != Some(value));
     let needed: Vec<_> = failing.map(|(name, value)| format!("{name} = {value}")).collect();
     format!("needs the caller's token to contain {}; it does not", needed.join(" and "))
 }
 
-fn max_members(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    rule.max_members.is_none_or(|max| question.count_members() <= max)
+fn max_members(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    rule.max_members.is_none_or(|max| query.count_members() <= max)
 }
 
-fn max_members_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
+fn max_members_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
     let max = rule.max_members.unwrap_or_default();
-    format!("needs at most {max} members; this has {}", question.count_members())
+    format!("needs at most {max} members; this has {}", query.count_members())
 }
 
 /// Returns whether the rule is about the conversation. An allow rule without `conversations` is about everything that
 /// `*` covers. So it is not about names that start with `[`, which a rule must name.
-fn conversations(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    let (case, place) = (question.context(), question.scope.conversation);
+fn conversations(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    let (case, place) = (query.context(), query.scope.conversation);
     let Some(templates) = rule.conversations.as_deref() else {
         return rule.effect == Effect::Deny || place.is_none_or(|place| Pattern::Everything.covers(place));
     };
@@ -206,32 +360,32 @@ fn conversations(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
     })
 }
 
-fn conversations_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
+fn conversations_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
     let sources = rule.conversations.iter().flatten().map(Template::source);
     let needed = alternatives(sources);
-    match question.scope.conversation {
+    match query.scope.conversation {
         Some(place) if rule.conversations.is_none() => format!("needs `conversations` that name {place}"),
         Some(place) => format!("needs a conversation in {needed}; this is {place}"),
-        None => format!("needs a conversation in {needed}; {} has none", question.action),
+        None => format!("needs a conversation in {needed}; {} has none", query.action),
     }
 }
 
-fn roles(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.roles.as_deref(), |roles| role_fits(roles, question.scope.client()))
+fn roles(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    given(rule.roles.as_deref(), |roles| role_fits(roles, query.scope.client()))
 }
 
-fn roles_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let case = question.context();
-    role_miss(rule.roles.as_deref(), &case.request.client, case.client(), question)
+fn roles_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+    let case = query.context();
+    role_miss(rule.roles.as_deref(), &case.request.client, case.client(), query)
 }
 
-fn caller_roles(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.caller_roles.as_deref(), |roles| role_fits(roles, question.scope.caller()))
+fn caller_roles(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    given(rule.caller_roles.as_deref(), |roles| role_fits(roles, query.scope.caller()))
 }
 
-fn caller_roles_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
-    let case = question.context();
-    let needed = role_miss(rule.caller_roles.as_deref(), &case.caller.subject, case.caller_query(), question);
+fn caller_roles_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
+    let case = query.context();
+    let needed = role_miss(rule.caller_roles.as_deref(), &case.caller.subject, case.caller_query(), query);
     format!("{needed}, as the caller")
 }
 
@@ -239,42 +393,41 @@ fn role_fits(roles: &[Role], held: &EffectiveRole) -> bool {
     held.role.is_some_and(|role| roles.contains(&role))
 }
 
-fn role_miss(roles: Option<&[Role]>, name: &str, person: RoleQuery<'_>, question: &AccessQuery<'_, '_>) -> String {
-    let ladder = &question.context().policy.document().role_hierarchy;
+fn role_miss(roles: Option<&[Role]>, name: &str, person: RoleQuery<'_>, query: &AccessQuery<'_, '_>) -> String {
+    let ladder = &query.context().policy.document().role_hierarchy;
     let needed = alternatives(roles.iter().copied().flatten().map(|role| ladder.name(*role)));
-    let place = match question.scope.conversation {
+    let place = match query.scope.conversation {
         Some(place) if place.exact().is_none() => format!(" throughout {place}"),
         _ => String::new(),
     };
     if name.is_empty() {
         return format!("needs role {needed}{place}; there is no client");
     }
-    format!("needs role {needed}{place}; {name} {}", question.scope.roles_in_scope(person).describe(ladder))
+    format!("needs role {needed}{place}; {name} {}", query.scope.roles_in_scope(person).describe(ladder))
 }
 
-fn kinds(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    given(rule.kinds.as_deref(), |kinds| question.scope.kind().is_some_and(|kind| kinds.contains(&kind)))
+fn kinds(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    given(rule.kinds.as_deref(), |kinds| query.scope.kind().is_some_and(|kind| kinds.contains(&kind)))
 }
 
-fn kinds_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
+fn kinds_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
     let needed = alternatives(rule.kinds.iter().flatten().map(|kind| kind.as_str()));
-    match (question.scope.kind(), question.scope.conversation) {
+    match (query.scope.kind(), query.scope.conversation) {
         (Some(kind), Some(place)) => format!("needs kind {needed}; {place} is of kind {kind}"),
-        _ => format!("needs kind {needed}; {} has no conversation", question.action),
+        _ => format!("needs kind {needed}; {} has no conversation", query.action),
     }
 }
 
-fn targets(rule: &Rule, question: &AccessQuery<'_, '_>) -> bool {
-    rule.targets
-        .is_none_or(|are| enough(rule.effect, question.targets, |target| target_fits(rule, are, target, question)))
+fn targets(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    rule.targets.is_none_or(|are| enough(rule.effect, query.targets, |target| target_fits(rule, are, target, query)))
 }
 
-fn target_fits(rule: &Rule, are: TargetCondition, target: &str, question: &AccessQuery<'_, '_>) -> bool {
-    let client = &question.context().request.client;
+fn target_fits(rule: &Rule, are: TargetCondition, target: &str, query: &AccessQuery<'_, '_>) -> bool {
+    let client = &query.context().request.client;
     match are {
         TargetCondition::Itself => target == client,
         TargetCondition::Others => target != client,
-        TargetCondition::Outranked => target != client && outranks(rule.effect, question, target),
+        TargetCondition::Outranked => target != client && outranks(rule.effect, query, target),
     }
 }
 
@@ -283,20 +436,20 @@ fn target_fits(rule: &Rule, are: TargetCondition, target: &str, question: &Acces
 /// If a target's role is not in the policy's list, its rank is unknown. So in an allow rule, nobody outranks this
 /// target. In a deny rule, the target counts as a user without a role. The same applies to the remembered owner of a
 /// conversation that was forgotten.
-fn outranks(effect: Effect, question: &AccessQuery<'_, '_>, target: &str) -> bool {
-    let held = question.scope.target(target);
-    let is_protected = || effect == Effect::Allow && question.scope.is_protected(target, &held);
-    held.role < question.scope.client_without_token().role && !is_protected()
+fn outranks(effect: Effect, query: &AccessQuery<'_, '_>, target: &str) -> bool {
+    let held = query.scope.target(target);
+    let is_protected = || effect == Effect::Allow && query.scope.is_protected(target, &held);
+    held.role < query.scope.client_without_token().role && !is_protected()
 }
 
-fn targets_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
+fn targets_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
     let Some(are) = rule.targets else {
         return String::new();
     };
-    let failing = question.targets.iter().find(|target| !target_fits(rule, are, target, question));
-    let client = &question.context().request.client;
+    let failing = query.targets.iter().find(|target| !target_fits(rule, are, target, query));
+    let client = &query.context().request.client;
     match (failing, are) {
-        (None, _) => format!("needs targets; {} here has none", question.action),
+        (None, _) => format!("needs targets; {} here has none", query.action),
         (Some(target), TargetCondition::Itself) => {
             format!("needs only the client itself as target; {target} is not {client}")
         }
@@ -305,8 +458,8 @@ fn targets_miss(rule: &Rule, question: &AccessQuery<'_, '_>) -> String {
             "needs targets whom the client outranks; there is no client".to_owned()
         }
         (Some(target), TargetCondition::Outranked) => {
-            let (case, ladder) = (question.context(), &question.context().policy.document().role_hierarchy);
-            let describe = |name| question.scope.roles_in_scope(case.role_query(name, &[])).describe(ladder);
+            let (case, ladder) = (query.context(), &query.context().policy.document().role_hierarchy);
+            let describe = |name| query.scope.roles_in_scope(case.role_query(name, &[])).describe(ladder);
             format!(
                 "needs targets whom the client outranks; {target} {}, {client} {} (a token's roles do not count for this)",
                 describe(target),

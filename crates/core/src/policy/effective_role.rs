@@ -18,19 +18,33 @@ use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
 /// The data about users and conversations for one decision.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionData<'a> {
-    /// The entries about users and conversations, in order of precedence: the entries of the policy file first.
-    pub entries: &'a [&'a EntryIndex],
-    /// The facts about conversations, at most one for each conversation. They come after the entries and before the
-    /// token.
+    /// The entries of the policy file.
+    pub file: &'a EntryIndex,
+    /// The moderation entries, which were made at run time.
+    pub runtime: Option<&'a EntryIndex>,
+    /// The facts about conversations, at most one for each conversation.
     pub facts: &'a [ConversationFacts],
+}
+
+/// The source of a role, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum RoleSource {
+    /// The entries of the policy file.
+    File,
+    /// The moderation entries.
+    Runtime,
+    /// The facts about the conversation.
+    Facts,
+    /// The caller's token.
+    Token,
 }
 
 /// A user's role in a conversation, or in those names of a pattern that no scope inside the pattern names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EffectiveRole {
     pub(super) role: Option<Role>,
-    /// The source of the role.
-    pub(super) basis: RoleSource,
+    /// The reason for the role.
+    pub(super) reason: RoleReason,
 }
 
 /// A user's roles in a conversation or pattern.
@@ -42,9 +56,9 @@ pub(super) struct RolesInScope {
     pub(super) parts: Vec<(Pattern, EffectiveRole)>,
 }
 
-/// The source of a role.
+/// The reason why a user has a role, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RoleSource {
+pub(super) enum RoleReason {
     /// The conversation's list of owner, managers and members.
     List,
     /// A binding with this scope.
@@ -84,12 +98,25 @@ struct MatchedBinding<'a> {
     listed: bool,
     /// Whether the binding only says that a role was removed.
     removed: bool,
-    /// The position of the source: an index into [`DecisionData::registers`], or the length of that list for facts, or
-    /// the length plus one for the token.
-    source: usize,
+    source: RoleSource,
 }
 
 impl<'a> DecisionData<'a> {
+    /// The data of a policy file alone.
+    pub fn file_only(file: &'a EntryIndex) -> DecisionData<'a> {
+        DecisionData { file, runtime: None, facts: &[] }
+    }
+
+    /// The entries, by precedence.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &'a EntryIndex> + use<'a> {
+        self.entries_by_source().map(|(_, entries)| entries)
+    }
+
+    fn entries_by_source(&self) -> impl Iterator<Item = (RoleSource, &'a EntryIndex)> + use<'a> {
+        let runtime = self.runtime.map(|entries| (RoleSource::Runtime, entries));
+        std::iter::once((RoleSource::File, self.file)).chain(runtime)
+    }
+
     /// Returns the role in a conversation, or in those names of a pattern that no scope inside the pattern names.
     pub(super) fn role(&self, person: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
         self.covering_role(person, &self.bindings(person, Some(place)), place)
@@ -122,7 +149,7 @@ impl<'a> DecisionData<'a> {
         place: &Pattern,
         here: fn(&Pattern, &Pattern) -> bool,
     ) -> bool {
-        self.entries.iter().enumerate().any(|(source, register)| {
+        self.entries_by_source().any(|(source, register)| {
             register.entries_near(person.name, person.app, Some(place)).any(|entry| match entry {
                 UserEntry::Role(tenure) => {
                     let is_here = here(&tenure.scope, place);
@@ -179,7 +206,7 @@ impl<'a> DecisionData<'a> {
         let home = place.home_conversation();
         let name = home.exact()?;
         let told = |name: &str| self.facts.iter().find(|told| told.conversation() == name)?.kind();
-        let filed = |name: &str| self.entries.iter().find_map(|register| register.kind(name, app));
+        let filed = |name: &str| self.entries().find_map(|register| register.kind(name, app));
         let known = |name: &str| filed(name).or_else(|| told(name));
         known(name).or_else(|| known(unqualified(name)))
     }
@@ -187,13 +214,13 @@ impl<'a> DecisionData<'a> {
     /// Returns whether an entry gives the kind of the conversation.
     pub(super) fn is_registered(&self, place: &Pattern, app: &str) -> bool {
         let home = place.home_conversation();
-        home.exact().is_some_and(|name| self.entries.iter().any(|register| register.kind(name, app).is_some()))
+        home.exact().is_some_and(|name| self.entries().any(|register| register.kind(name, app).is_some()))
     }
 
     /// Returns the first conversation, sorted by name, that has an entry with this kind, whose name starts with
     /// `prefix` and does not sort before `from`.
     pub(super) fn next_of_kind(&self, kind: ConversationKind, app: &str, prefix: &str, from: &str) -> Option<&str> {
-        self.entries.iter().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
+        self.entries().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
     }
 
     /// Returns the facts about exactly this conversation.
@@ -205,7 +232,7 @@ impl<'a> DecisionData<'a> {
     /// returns the bindings for everywhere.
     fn bindings<'b>(&'b self, person: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
         let mut found = Vec::new();
-        for (source, register) in self.entries.iter().enumerate() {
+        for (source, register) in self.entries_by_source() {
             for entry in register.entries_near(person.name, person.app, place) {
                 if let UserEntry::Role(tenure) = entry
                     && tenure.grant != RoleGrant::Remembered
@@ -225,18 +252,22 @@ impl<'a> DecisionData<'a> {
         // to them.
         let told = self.facts.iter().filter(|_| !person.name.is_empty());
         let near = told.filter(|told| place.is_some_and(|place| told.scope.overlaps(place)));
-        let source = self.entries.len();
         found.extend(near.filter_map(|told| {
             let role = told.details.as_ref()?.role(person.name);
-            Some(MatchedBinding { scope: Cow::Borrowed(&told.scope), role, listed: false, removed: false, source })
+            Some(MatchedBinding {
+                scope: Cow::Borrowed(&told.scope),
+                role,
+                listed: false,
+                removed: false,
+                source: RoleSource::Facts,
+            })
         }));
-        let source = source + 1;
         found.extend(person.token.iter().map(|(scope, role)| MatchedBinding {
             scope: scope.home_conversation(),
             role: Some(*role),
             listed: false,
             removed: false,
-            source,
+            source: RoleSource::Token,
         }));
         found
     }
@@ -244,36 +275,40 @@ impl<'a> DecisionData<'a> {
     /// Returns whether this role comes from a conversation's list, and an earlier source has its own entry for the
     /// conversation. Then only the list of the earlier source counts. For example, the policy file may later name a
     /// different owner than the one that was set at run time.
-    fn is_overridden_by_earlier_list(&self, source: usize, tenure: &RoleBinding, app: &str) -> bool {
+    fn is_overridden_by_earlier_list(&self, source: RoleSource, tenure: &RoleBinding, app: &str) -> bool {
         let home = tenure.scope.home_conversation();
-        tenure.listed && self.entries.iter().take(source).any(|register| register.kind(home.prefix(), app).is_some())
+        let mut earlier = self.entries_by_source().take_while(|(other, _)| *other < source);
+        tenure.listed && earlier.any(|(_, entries)| entries.kind(home.prefix(), app).is_some())
     }
 
     /// Returns the role of the first source that covers `asked`: the most specific scope counts, and among equal scopes
     /// the strongest role. If this source only says that a role was removed, returns the default role.
     fn covering_role(&self, person: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
         let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
-        let by_default = |basis: RoleSource| EffectiveRole { role: person.default_role, basis };
+        let by_default = |reason: RoleReason| EffectiveRole { role: person.default_role, reason };
         let Some(source) = covering().map(|binding| binding.source).min() else {
-            return by_default(if person.default_role.is_some() { RoleSource::Default } else { RoleSource::None });
+            return by_default(if person.default_role.is_some() { RoleReason::Default } else { RoleReason::None });
         };
         let best = covering()
             .filter(|binding| binding.source == source && !binding.removed)
             .max_by_key(|binding| (binding.scope.specificity(), binding.role));
         best.map_or_else(
-            || by_default(RoleSource::Removed),
-            |best| EffectiveRole { role: best.role, basis: self.source(best) },
+            || by_default(RoleReason::Removed),
+            |best| EffectiveRole { role: best.role, reason: best.reason() },
         )
     }
+}
 
-    fn source(&self, binding: &MatchedBinding<'_>) -> RoleSource {
-        let scope = || binding.scope.clone().into_owned();
-        match binding.role {
-            _ if binding.source > self.entries.len() => RoleSource::Token(scope()),
-            _ if binding.source == self.entries.len() => RoleSource::Facts,
-            None => RoleSource::Unlisted(scope()),
-            Some(_) if binding.listed => RoleSource::List,
-            Some(_) => RoleSource::Binding(scope()),
+impl MatchedBinding<'_> {
+    /// Returns the reason for the role that this binding gives.
+    fn reason(&self) -> RoleReason {
+        let scope = || self.scope.clone().into_owned();
+        match (self.source, self.role) {
+            (RoleSource::Token, _) => RoleReason::Token(scope()),
+            (RoleSource::Facts, _) => RoleReason::Facts,
+            (RoleSource::File | RoleSource::Runtime, None) => RoleReason::Unlisted(scope()),
+            (RoleSource::File | RoleSource::Runtime, Some(_)) if self.listed => RoleReason::List,
+            (RoleSource::File | RoleSource::Runtime, Some(_)) => RoleReason::Binding(scope()),
         }
     }
 }
@@ -281,24 +316,24 @@ impl<'a> DecisionData<'a> {
 impl EffectiveRole {
     /// Returns whether an entry decided the role. Then facts and tokens do not count.
     pub(super) fn is_from_entries(&self) -> bool {
-        matches!(self.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Unlisted(_) | RoleSource::Removed)
+        matches!(self.reason, RoleReason::List | RoleReason::Binding(_) | RoleReason::Unlisted(_) | RoleReason::Removed)
     }
 
     /// Returns whether the role comes from a binding to a role that the policy does not list.
     pub(super) fn is_unlisted(&self) -> bool {
-        matches!(self.basis, RoleSource::Unlisted(_))
+        matches!(self.reason, RoleReason::Unlisted(_))
     }
 
     /// Describes the role in words that follow a name: "is member by the conversation's list".
     pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
-        match (self.role, &self.basis) {
-            (None, RoleSource::Unlisted(scope)) => {
+        match (self.role, &self.reason) {
+            (None, RoleReason::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
             }
-            (None, RoleSource::Facts) => "has no role by the facts".to_owned(),
-            (None, RoleSource::Removed) => "has no role (the role there was removed)".to_owned(),
+            (None, RoleReason::Facts) => "has no role by the facts".to_owned(),
+            (None, RoleReason::Removed) => "has no role (the role there was removed)".to_owned(),
             (None, _) => "has no role".to_owned(),
-            (Some(role), basis) => format!("is {}{basis}", ladder.name(role)),
+            (Some(role), reason) => format!("is {}{reason}", ladder.name(role)),
         }
     }
 }
@@ -322,16 +357,16 @@ impl RolesInScope {
     }
 }
 
-impl fmt::Display for RoleSource {
+impl fmt::Display for RoleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RoleSource::List => f.write_str(" by the conversation's list"),
-            RoleSource::Binding(scope) => write!(f, " by a binding to {scope}"),
-            RoleSource::Facts => f.write_str(" by the facts"),
-            RoleSource::Token(scope) => write!(f, " by the caller's token for {scope}"),
-            RoleSource::Default => f.write_str(" by default"),
-            RoleSource::Removed => f.write_str(" by default (the role there was removed)"),
-            RoleSource::Unlisted(_) | RoleSource::None => Ok(()),
+            RoleReason::List => f.write_str(" by the conversation's list"),
+            RoleReason::Binding(scope) => write!(f, " by a binding to {scope}"),
+            RoleReason::Facts => f.write_str(" by the facts"),
+            RoleReason::Token(scope) => write!(f, " by the caller's token for {scope}"),
+            RoleReason::Default => f.write_str(" by default"),
+            RoleReason::Removed => f.write_str(" by default (the role there was removed)"),
+            RoleReason::Unlisted(_) | RoleReason::None => Ok(()),
         }
     }
 }

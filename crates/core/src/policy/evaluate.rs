@@ -4,7 +4,7 @@
 use super::Policy;
 use super::access_query::{AccessQuery, EvalContext, ScopeContext};
 use super::claims::user_claims;
-use super::condition::{self, all_hold};
+use super::condition::{rule_matches, unmet_conditions};
 use super::decision::{Denial, DenyReason, NearestRule, Permit};
 use super::effective_role::DecisionData;
 use super::entry_index::UserEntry;
@@ -235,14 +235,14 @@ fn decide_by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>
         return Err(DenyReasonRef::UnknownConversation(part_if_not_whole(question, &part)));
     }
     for rule in policy.rules(Effect::Deny, question.action) {
-        if let Some(part) = question.in_parts().find(|part| all_hold(rule, part)) {
+        if let Some(part) = question.in_parts().find(|part| rule_matches(rule, part)) {
             return Err(DenyReasonRef::Rule(rule, part_if_not_whole(question, &part)));
         }
     }
     let noted = rules.len();
     for part in question.in_parts() {
         let mut allowing = policy.rules(Effect::Allow, question.action);
-        let Some(rule) = allowing.find(|rule| all_hold(rule, &part)) else {
+        let Some(rule) = allowing.find(|rule| rule_matches(rule, &part)) else {
             rules.truncate(noted);
             return Err(DenyReasonRef::NothingMatched(part_if_not_whole(question, &part)));
         };
@@ -295,9 +295,9 @@ fn has_blocked(case: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
 /// them, the rule with the fewest unmet conditions wins, then the first by id.
 fn nearest_rule(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
     let rules = question.context().policy.rules(Effect::Allow, question.action);
-    let near = rules.map(|rule| (rule, condition::misses(rule, question, part)));
+    let near = rules.map(|rule| (rule, unmet_conditions(rule, question, part)));
     let (rule, misses) = near.min_by_key(|(rule, misses)| {
-        let for_others = misses.iter().any(|miss| condition::FOR_WHOM.contains(&miss.condition));
+        let for_others = misses.iter().any(|miss| miss.condition.is_about_caller());
         (for_others, misses.len(), rule.id.as_str())
     })?;
     Some(NearestRule {

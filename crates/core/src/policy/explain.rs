@@ -1,7 +1,7 @@
 //! Explains a decision: for each rule, the conditions that were not met.
 
 use super::access_query::{AccessQuery, EvalContext, ScopeContext};
-use super::condition::{self, UnmetCondition};
+use super::condition::{UnmetCondition, unmet_conditions};
 use super::decision::{Denial, describe_author};
 use super::effective_role::DecisionData;
 use super::entry_index::UserEntry;
@@ -106,7 +106,7 @@ fn explain_one(question: &AccessQuery<'_, '_>, required: bool) -> Explanation {
 
 fn explain_rule(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> RuleExplanation {
     let applies = rule.actions.contains(question.action);
-    let misses = if applies { condition::misses(rule, question, part) } else { Vec::new() };
+    let misses = if applies { unmet_conditions(rule, question, part) } else { Vec::new() };
     RuleExplanation { id: rule.id.clone(), effect: rule.effect, applies, unmet_conditions: misses }
 }
 

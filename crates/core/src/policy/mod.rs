@@ -21,7 +21,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use condition::UnmetCondition;
+pub use condition::{Condition, UnmetCondition};
 pub use conversation_facts::{ConversationDetails, ConversationFacts};
 pub use decision::{Denial, DenyReason, NearestRule, Permit, for_operator};
 pub use effective_role::DecisionData;

@@ -2,7 +2,7 @@
 //! moderation entries and the facts. Roles from tokens do not count.
 
 use super::Policy;
-use super::effective_role::{DecisionData, EffectiveRole, RoleQuery, RoleSource};
+use super::effective_role::{DecisionData, EffectiveRole, RoleQuery, RoleReason};
 use super::entry_index::UserEntry;
 use crate::model::{Pattern, Role};
 
@@ -52,14 +52,14 @@ impl Policy {
         let person = RoleQuery { name: user, app, token: &[], default_role, role_hierarchy: ladder };
         let standing = facts.roles_in_affected(person, place);
         let whole = &standing.whole;
-        let is_given = matches!(whole.basis, RoleSource::List | RoleSource::Binding(_) | RoleSource::Facts);
-        let told = facts.facts_about(place).filter(|_| whole.basis == RoleSource::Facts);
+        let is_given = matches!(whole.reason, RoleReason::List | RoleReason::Binding(_) | RoleReason::Facts);
+        let told = facts.facts_about(place).filter(|_| whole.reason == RoleReason::Facts);
         let is_unasked = told.is_some_and(|told| !told.includes_user(user));
         let is_unlisted = standing.roles().any(EffectiveRole::is_unlisted);
         let weakest = standing.roles().map(|part| part.role).min().flatten();
         Rank {
             held: whole.role.filter(|_| is_given),
-            scope: if let RoleSource::Binding(scope) = &whole.basis { Some(scope.clone()) } else { None },
+            scope: if let RoleReason::Binding(scope) = &whole.reason { Some(scope.clone()) } else { None },
             weakest,
             strongest: standing.roles().map(|part| part.role).max().flatten(),
             is_bound: standing.roles().all(is_defined),
@@ -91,19 +91,19 @@ impl Policy {
 
 /// Returns whether a source defines the role: a binding, a token or a list, or the facts if they give a role.
 fn is_defined(part: &EffectiveRole) -> bool {
-    match part.basis {
-        RoleSource::List
-        | RoleSource::Binding(_)
-        | RoleSource::Unlisted(_)
-        | RoleSource::Token(_)
-        | RoleSource::Removed => true,
-        RoleSource::Facts => part.role.is_some(),
-        RoleSource::Default | RoleSource::None => false,
+    match part.reason {
+        RoleReason::List
+        | RoleReason::Binding(_)
+        | RoleReason::Unlisted(_)
+        | RoleReason::Token(_)
+        | RoleReason::Removed => true,
+        RoleReason::Facts => part.role.is_some(),
+        RoleReason::Default | RoleReason::None => false,
     }
 }
 
 /// Returns the role that the person has from a binding to `*`.
 fn role_everywhere(facts: DecisionData<'_>, person: RoleQuery<'_>) -> Option<Role> {
-    let EffectiveRole { role, basis } = facts.role_everywhere(person);
-    role.filter(|_| basis == RoleSource::Binding(Pattern::Everything))
+    let EffectiveRole { role, reason } = facts.role_everywhere(person);
+    role.filter(|_| reason == RoleReason::Binding(Pattern::Everything))
 }

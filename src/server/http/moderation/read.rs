@@ -123,11 +123,15 @@ impl ReadPermission {
     ) -> Result<AllowingRules, ReplicaStale> {
         let policy = &exchange.settings.engine.policy;
         let index = exchange.runtime.moderation.read()?;
-        let registers = [policy.entries(), index.entries()];
         let mut rules = Vec::new();
         for ask in &self.requests {
             let told = self.facts.get(&ask.app).map_or(&[][..], Vec::as_slice);
-            match policy.decide(ask.clone(), caller, DecisionData { entries: &registers, facts: told }, now) {
+            match policy.decide(
+                ask.clone(),
+                caller,
+                DecisionData { file: policy.entries(), runtime: Some(index.entries()), facts: told },
+                now,
+            ) {
                 Ok(permit) => {
                     let new =
                         permit.into_parts().2.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>();

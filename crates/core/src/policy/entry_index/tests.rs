@@ -199,7 +199,7 @@ fn a_conversation_or_channel_is_of_the_kind_that_the_first_source_says() {
     for id in ["a:x", "a:y"] {
         moderation.set_kind(id, None, ConversationKind::Chatroom);
     }
-    let facts = DecisionData { entries: &[&file, &moderation], facts: &[] };
+    let facts = DecisionData { file: &file, runtime: Some(&moderation), facts: &[] };
     let kind = |place: &str| facts.kind(&Pattern::parse(place).unwrap(), "able");
     assert_eq!(["a:x", "a:x::$chat", "a:*", "*"].map(kind), [ConversationKind::Group; 4]);
     assert_eq!(["a:y", "a:y::$chat", "a:y::$chat:*"].map(kind), [ConversationKind::Chatroom; 3]);

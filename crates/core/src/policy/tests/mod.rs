@@ -86,7 +86,7 @@ fn sanction(user: &str, scope: &str) -> Sanction {
 
 fn decide(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Result<Permit, Denied> {
     let policy = Policy::new(document.clone());
-    policy.decide(ask, caller, DecisionData { entries: &[policy.entries()], facts: &[] }, NOW)
+    policy.decide(ask, caller, DecisionData::file_only(policy.entries()), NOW)
 }
 
 fn denial(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Denial {
@@ -565,7 +565,7 @@ fn explains_every_rule() {
     let mut document = document(vec![managers, allow("joins", &[Action::Join])]);
     document.entries.conversations.push(conversation("c1", ConversationKind::Group, &[("tom", GUEST), ("ann", OWNER)]));
     let policy = Policy::new(document);
-    let facts = DecisionData { entries: &[policy.entries()], facts: &[] };
+    let facts = DecisionData::file_only(policy.entries());
     let explained = policy.explain(&ask("tom", Action::Kick, Some("c1"), &["ann"]), &user("tom"), facts, NOW);
 
     assert_eq!(explained.len(), 1);
