@@ -76,7 +76,7 @@ impl SourceFiles {
 impl fmt::Debug for SourceFiles {
     /// Shows only the number of files: some hold secrets, and a path may be a secret that was written by mistake.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sources({})", self.0.len())
+        write!(f, "SourceFiles({})", self.0.len())
     }
 }
 

@@ -67,7 +67,7 @@ impl ClientAuth {
 
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("clients", &self.clients.is_some()).finish_non_exhaustive()
+        f.debug_struct("TlsConfig").field("clients", &self.clients.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -40,7 +40,7 @@ pub enum BearerToken {
 
 impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer(…)")
+        f.write_str("BearerToken(…)")
     }
 }
 

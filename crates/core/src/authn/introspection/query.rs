@@ -92,7 +92,7 @@ impl IntrospectionQuery {
 
 impl fmt::Debug for IntrospectionQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Question({}, …)", self.introspection.endpoint)
+        write!(f, "IntrospectionQuery({}, …)", self.introspection.endpoint)
     }
 }
 

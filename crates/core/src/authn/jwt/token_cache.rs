@@ -122,7 +122,7 @@ impl VerifiedToken {
 
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Verified(…)")
+        f.write_str("TokenCache(…)")
     }
 }
 

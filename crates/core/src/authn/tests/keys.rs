@@ -219,7 +219,7 @@ fn a_set_leaves_out_what_is_for_something_else() {
     let mut set = useless.to_vec();
     set.push(RSA.jwk(json!({})));
     let keys = VerificationKeys::from_jwks_file(jwks(&set).as_bytes(), &[Algorithm::RS256]).unwrap();
-    assert_eq!(format!("{keys:?}"), "Keys(1 keys)");
+    assert_eq!(format!("{keys:?}"), "VerificationKeys(1 keys)");
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_pem_file_may_have_remarks_and_foreign_line_ends() {
 #[test]
 fn debug_output_shows_no_key() {
     let shown = format!("{:?}", Authenticators::new(vec![Authenticator::Jwt(jwt())]));
-    assert!(shown.contains("Keys(1 keys)"), "{shown}");
+    assert!(shown.contains("VerificationKeys(1 keys)"), "{shown}");
     assert!(!shown.contains(std::str::from_utf8(SECRET).unwrap()), "{shown}");
     assert!(!shown.contains(&format!("{SECRET:?}")), "{shown}");
 }

@@ -152,7 +152,7 @@ impl FactsQuery {
 
 impl fmt::Debug for FactsQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Inquiry({}, {})", self.source.endpoint, self.conversation)
+        write!(f, "FactsQuery({}, {})", self.source.endpoint, self.conversation)
     }
 }
 

@@ -45,7 +45,7 @@ impl AblyKey {
 
 impl fmt::Debug for AblyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({}:…)", self.name)
+        write!(f, "AblyKey({}:…)", self.name)
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     fn shows_its_name_and_never_its_secret() {
         let key = parse("app.id:canary:with-colon").unwrap();
         assert_eq!(key.name(), "app.id");
-        assert_eq!(format!("{key:?}"), "Key(app.id:…)");
+        assert_eq!(format!("{key:?}"), "AblyKey(app.id:…)");
     }
 
     #[test]

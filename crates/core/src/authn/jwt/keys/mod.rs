@@ -187,7 +187,7 @@ impl VerificationKeys {
 
 impl fmt::Debug for VerificationKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({} keys)", self.usable.len())
+        write!(f, "VerificationKeys({} keys)", self.usable.len())
     }
 }
 
