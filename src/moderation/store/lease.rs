@@ -1,24 +1,9 @@
 //! Jobs as the stores keep them: each job with its lease.
 
-use std::ops::Bound;
-
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptResult, Job, JobState, NewJob};
+use super::job::{AttemptResult, Job, JobState, NewJob};
 use crate::model::Millis;
-
-/// Returns the queue of a job with this key. Jobs of the same kind for the same app or webhook share a queue. Jobs
-/// about a user in all conversations (`*`) can take long, so they have a separate queue.
-pub fn queue_name(key: &str) -> String {
-    let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
-    let whom = key.get(..end).unwrap_or(key);
-    if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
-}
-
-/// Returns the lower bound of the keys that begin with `prefix` and come after `after`.
-pub(super) fn lower_bound<'a>(prefix: &'a str, after: &'a str) -> Bound<&'a str> {
-    if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) }
-}
 
 /// A job and its lease.
 #[derive(Serialize, Deserialize)]
@@ -82,58 +67,5 @@ impl LeasedJob {
         self.job.record_attempt(attempt);
         self.done = self.job.has_ended().then_some(now);
         true
-    }
-}
-
-impl JobState {
-    /// Returns the letter that the stores use for this state.
-    pub(super) fn as_letter(self) -> &'static str {
-        match self {
-            JobState::Pending => "p",
-            JobState::Done => "d",
-            JobState::DeadLetter => "s",
-        }
-    }
-}
-
-impl Job {
-    pub(super) fn new(new: NewJob, revision: u64, at: Millis) -> Job {
-        Job {
-            key: new.key,
-            body: new.body,
-            revision,
-            attempts: 0,
-            failures: 0,
-            due: at,
-            state: JobState::Pending,
-            error: None,
-            taken_over: false,
-            asked: Some(at),
-        }
-    }
-
-    /// Returns whether the job will not be tried again and only the last jobs of its state are kept.
-    pub(super) fn has_ended(&self) -> bool {
-        match self.state {
-            JobState::Pending => false,
-            JobState::Done => true,
-            JobState::DeadLetter => self.key.starts_with("webhook:"),
-        }
-    }
-
-    /// Updates the job after an attempt.
-    pub(super) fn record_attempt(&mut self, attempt: &AttemptResult) {
-        self.attempts = self.attempts.saturating_add(1);
-        let has_failed = matches!(attempt, AttemptResult::Retry { error: Some(_), .. });
-        self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
-        (self.state, self.error) = match attempt {
-            AttemptResult::Done => (JobState::Done, None),
-            AttemptResult::Retry { due, error } => {
-                self.due = *due;
-                (JobState::Pending, error.clone())
-            }
-            AttemptResult::DeadLetter { error } => (JobState::DeadLetter, Some(error.clone())),
-        };
-        self.taken_over = false;
     }
 }

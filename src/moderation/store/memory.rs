@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::lease::{LeasedJob, lower_bound, queue_name};
-use super::{
-    AttemptResult, ChangesSince, CommitError, ENDED_JOBS_LIMIT, Job, JobState, LOG_LIMIT, NewChange, StoreContents,
-    StoreHead, StoreUnavailable, StoredChange, limit_read, random_id,
-};
+use super::change::{ChangesSince, CommitError, LOG_LIMIT, NewChange, StoredChange, limit_read};
+use super::failure::StoreUnavailable;
+use super::head::{StoreContents, StoreHead, random_id};
+use super::job::{AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, lower_bound, queue_name};
+use super::lease::LeasedJob;
 use crate::clock;
 use crate::model::Millis;
 

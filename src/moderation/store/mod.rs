@@ -6,23 +6,24 @@
 //! that has seen a change finds the next change, or finds out that this is another store or an older state of the
 //! store.
 
+mod change;
 mod failure;
+mod head;
+mod job;
 mod lease;
 mod memory;
 mod record;
 mod redb;
 mod redis;
 
-use std::fmt;
-use std::num::ParseIntError;
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::change::{ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange};
 pub use self::failure::{FailureReason, StoreUnavailable};
-pub use self::lease::queue_name;
+pub use self::head::{LostChange, ROLLED_BACK_MESSAGE, StoreContents, StoreHead};
+pub use self::job::{AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, NewJob, queue_name};
 use self::memory::MemoryStore;
 pub use self::record::{HighWaterMark, RecordFile, RecordUpdate};
 use self::redb::RedbStore;
@@ -30,7 +31,6 @@ use self::redis::RedisStore;
 use crate::clock;
 use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
-use crate::random;
 
 /// A store of any kind.
 pub enum Store {
@@ -40,223 +40,6 @@ pub enum Store {
     Redb(RedbStore),
     /// A Redis server that many processes share.
     Redis(RedisStore),
-}
-
-/// The identity of a store and its last change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreHead {
-    /// The id of the store: its first epoch. It stays the same when an operator accepts the store. So it distinguishes
-    /// an older state of this store from another store.
-    pub id: String,
-    /// A random value. It is set when the store is initialized, and set again when an operator accepts the store. Empty:
-    /// the store was never initialized.
-    pub epoch: String,
-    /// The number of the last change; 0 before the first.
-    pub version: u64,
-    /// The random id of the last change. If two stores have the same version but different ids, their histories differ.
-    pub change: String,
-    /// The time at which an operator accepted this epoch, by the store's clock. Processes that knew another epoch before
-    /// this time can use the store again. `None`: no operator has accepted the store.
-    pub accepted_at: Option<Millis>,
-    /// The entry count drift: the number of entries that are missing or in excess, compared with the changes. It is
-    /// above 0 if another program deleted or wrote entries.
-    pub entry_count_drift: u64,
-    /// The last change that a process knew before it found that the store had lost changes and marked the store. No
-    /// process uses the store until an operator accepts it.
-    pub rolled_back: Option<LostChange>,
-}
-
-/// A change that a store has lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LostChange {
-    /// The number of the change.
-    pub version: u64,
-    /// The id of the change.
-    pub id: String,
-}
-
-impl fmt::Display for LostChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LostChange { version, id } = self;
-        write!(f, "{version} {id}")
-    }
-}
-
-impl FromStr for LostChange {
-    type Err = ParseIntError;
-
-    /// Parses the output of [`Display`](fmt::Display).
-    fn from_str(text: &str) -> Result<LostChange, ParseIntError> {
-        let (version, id) = text.split_once(' ').unwrap_or((text, ""));
-        Ok(LostChange { version: version.parse()?, id: id.to_owned() })
-    }
-}
-
-/// All entries of a store, read at the time of the head or later. They can include changes after the head. Applying
-/// these changes again does no harm.
-#[derive(Clone, Debug)]
-pub struct StoreContents {
-    /// The head when the read began.
-    pub head: StoreHead,
-    /// Every entry, as key and value.
-    pub entries: Vec<(String, String)>,
-}
-
-/// A change to make.
-#[derive(Clone, Debug, Default)]
-pub struct NewChange {
-    /// The new values of entries, by key. `None` deletes the entry.
-    pub puts: Vec<(String, Option<String>)>,
-    /// The events to publish, as JSON.
-    pub events: Vec<String>,
-    /// The jobs that the change requests.
-    pub jobs: Vec<NewJob>,
-}
-
-/// A change that was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredChange {
-    /// The number of the change.
-    pub version: u64,
-    /// The random id of the change.
-    pub id: String,
-    /// The time at which the change was made.
-    pub at: Millis,
-    /// The new values of entries, by key. `None`: the entry was deleted.
-    pub puts: Vec<(String, Option<String>)>,
-    /// The events of the change, as JSON.
-    pub events: Vec<String>,
-}
-
-/// A job that some process does at least once. It replaces a waiting job with the same key and starts from the
-/// beginning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewJob {
-    /// The key. It starts with the kind of job (`enforce:` or `webhook:`) and the app or webhook, which determine its
-    /// [queue](queue).
-    pub key: String,
-    /// The data that the worker needs, as JSON.
-    pub body: String,
-}
-
-/// A job and its progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
-    /// The key.
-    pub key: String,
-    /// The data that the worker needs, as JSON.
-    pub body: String,
-    /// The number of the change that requested the job. If a later change requests it, it is a new job.
-    pub revision: u64,
-    /// The number of attempts since the job was requested.
-    pub attempts: u32,
-    /// The number of failures in a row.
-    #[serde(default)]
-    pub failures: u32,
-    /// The earliest time of the next attempt.
-    pub due: Millis,
-    /// The state.
-    pub state: JobState,
-    /// The error of the last attempt, if it failed.
-    pub error: Option<String>,
-    /// Whether another worker claimed the job before and did not report a result. Its last request can still arrive at
-    /// the vendor or webhook.
-    pub taken_over: bool,
-    /// The time at which the job was requested, by the store's clock if it has one. `None`: an earlier version wrote
-    /// the job.
-    pub asked: Option<Millis>,
-}
-
-/// The state of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum JobState {
-    /// The job waits, or a worker does it.
-    Pending,
-    /// The job is done.
-    Done,
-    /// The job cannot be done. An operator should look at it.
-    DeadLetter,
-}
-
-/// The result of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AttemptResult {
-    /// The job is done.
-    Done,
-    /// The job must be tried again.
-    Retry {
-        /// The earliest time of the next attempt.
-        due: Millis,
-        /// The error. `None`: there was no error.
-        error: Option<String>,
-    },
-    /// The job cannot be done.
-    DeadLetter {
-        /// The error.
-        error: String,
-    },
-}
-
-/// The error of a commit: the change was not made, or it is unknown whether it was made.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    /// Another change was made first. Read the store again.
-    #[error("the store has changed meanwhile")]
-    Behind,
-    /// The store is not available. The change was possibly made. To find out, read the store again.
-    #[error(transparent)]
-    Unavailable(#[from] StoreUnavailable),
-}
-
-/// The changes after a number, or the information that some of them are no longer kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangesSince {
-    /// The first of the changes, in order, without a gap, up to the limits of one read. Empty: there are no later
-    /// changes.
-    Changes(Vec<StoredChange>),
-    /// Some of the changes are no longer kept. Read all contents.
-    NoLongerKept,
-}
-
-/// The number of changes that the log keeps.
-pub const LOG_LIMIT: u64 = 10_000;
-
-/// The number of done jobs that are kept, and of webhook messages that are kept as dead letters. All other dead letters
-/// are kept: there is at most one for each user and conversation.
-pub const ENDED_JOBS_LIMIT: usize = 1_000;
-
-/// The error message of a store that has lost changes.
-pub const ROLLED_BACK_MESSAGE: &str = "the moderation store has lost changes that it had acknowledged. To use it as it is, run `chat-signer store \
-                               accept`";
-
-/// The maximum number of changes in one read.
-pub const READ_LIMIT_CHANGES: usize = 500;
-
-/// The limit of one read of changes, in bytes. The last change can exceed it, so a single larger change can be read.
-pub const READ_LIMIT_BYTES: usize = 1 << 20;
-
-impl StoreHead {
-    /// Returns the label of this store in metrics: the beginning of its epoch. `None`: the store was never initialized.
-    pub fn metrics_label(&self) -> Option<&str> {
-        let label = self.epoch.get(..8).unwrap_or(&self.epoch);
-        (!label.is_empty()).then_some(label)
-    }
-
-    /// Returns why this store must not be used and what to do, if the store is marked as rolled back or its entry count
-    /// drifted.
-    pub fn unusable_reason(&self) -> Option<String> {
-        if let Some(LostChange { version, .. }) = &self.rolled_back {
-            return Some(format!("{ROLLED_BACK_MESSAGE} (a process that knew change {version} has marked it)"));
-        }
-        let astray = self.entry_count_drift;
-        (astray > 0).then(|| {
-            format!(
-                "the entries of the moderation store do not match its changes ({astray} too few or too many): \
-                 another program evicts, deletes or writes its keys. Restore the store, or accept it as it is with \
-                 `chat-signer store accept`"
-            )
-        })
-    }
 }
 
 impl Store {
@@ -498,20 +281,4 @@ impl Store {
             Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }
     }
-}
-
-/// Returns the changes that fit into one read. Each item has the size of the change in bytes.
-fn limit_read<T>(changes: impl Iterator<Item = (usize, T)>) -> impl Iterator<Item = T> {
-    let mut bytes = 0;
-    let is_room = move |(size, _): &(usize, T)| {
-        let is_room = bytes < READ_LIMIT_BYTES;
-        bytes += size;
-        is_room
-    };
-    changes.take(READ_LIMIT_CHANGES).take_while(is_room).map(|(_, change)| change)
-}
-
-/// Returns a unique random id.
-fn random_id() -> Result<String, StoreUnavailable> {
-    Ok(hex::encode(random::bytes::<16>()?))
 }

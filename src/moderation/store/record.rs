@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::redb::file::{directory, sync_directory, temporary_path};
 use super::redb::probe::io_failure_reason;
-use super::{FailureReason, Store, StoreHead, StoreUnavailable, random_id};
+use super::head::random_id;
+use super::{FailureReason, Store, StoreHead, StoreUnavailable};
 use crate::config::{StoreKind, StoreSettings};
 use crate::crypto::{hex, sha256};
 use crate::model::Millis;

@@ -17,10 +17,10 @@ use tokio::task::spawn_blocking;
 
 use self::file::OpenedFile;
 use self::tables::{ReadTables, WriteTables};
-use super::{
-    AttemptResult, ChangesSince, CommitError, FailureReason, Job, JobState, NewChange, StoreContents, StoreHead,
-    StoreUnavailable, StoredChange, random_id,
-};
+use super::change::{ChangesSince, CommitError, NewChange, StoredChange};
+use super::failure::{FailureReason, StoreUnavailable};
+use super::head::{StoreContents, StoreHead, random_id};
+use super::job::{AttemptResult, Job, JobState};
 use crate::clock;
 use crate::model::Millis;
 

@@ -19,10 +19,12 @@ use tokio::task::JoinHandle;
 use self::connect::RedisServers;
 use self::link::{OpenConnection, ReconnectingClient};
 use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, HAS, MARK, PROBE, RedisKeys, SINCE};
-use super::{
-    ChangesSince, CommitError, FailureReason, Job, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES,
-    StoreContents, StoreHead, StoreUnavailable, StoredChange, random_id,
+use super::change::{
+    ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange,
 };
+use super::failure::{FailureReason, StoreUnavailable};
+use super::head::{StoreContents, StoreHead, random_id};
+use super::job::Job;
 use crate::config::RedisSettings;
 use crate::model::Millis;
 

@@ -1,0 +1,102 @@
+//! The head of a store: its identity and its last change.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+use super::failure::StoreUnavailable;
+use crate::model::Millis;
+use crate::random;
+
+/// The error message of a store that has lost changes.
+pub const ROLLED_BACK_MESSAGE: &str = "the moderation store has lost changes that it had acknowledged. To use it as it is, run `chat-signer store \
+                               accept`";
+
+/// The identity of a store and its last change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreHead {
+    /// The id of the store: its first epoch. It stays the same when an operator accepts the store. So it distinguishes
+    /// an older state of this store from another store.
+    pub id: String,
+    /// A random value. It is set when the store is initialized, and set again when an operator accepts the store. Empty:
+    /// the store was never initialized.
+    pub epoch: String,
+    /// The number of the last change; 0 before the first.
+    pub version: u64,
+    /// The random id of the last change. If two stores have the same version but different ids, their histories differ.
+    pub change: String,
+    /// The time at which an operator accepted this epoch, by the store's clock. Processes that knew another epoch before
+    /// this time can use the store again. `None`: no operator has accepted the store.
+    pub accepted_at: Option<Millis>,
+    /// The entry count drift: the number of entries that are missing or in excess, compared with the changes. It is
+    /// above 0 if another program deleted or wrote entries.
+    pub entry_count_drift: u64,
+    /// The last change that a process knew before it found that the store had lost changes and marked the store. No
+    /// process uses the store until an operator accepts it.
+    pub rolled_back: Option<LostChange>,
+}
+
+/// A change that a store has lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostChange {
+    /// The number of the change.
+    pub version: u64,
+    /// The id of the change.
+    pub id: String,
+}
+
+impl fmt::Display for LostChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LostChange { version, id } = self;
+        write!(f, "{version} {id}")
+    }
+}
+
+impl FromStr for LostChange {
+    type Err = ParseIntError;
+
+    /// Parses the output of [`Display`](fmt::Display).
+    fn from_str(text: &str) -> Result<LostChange, ParseIntError> {
+        let (version, id) = text.split_once(' ').unwrap_or((text, ""));
+        Ok(LostChange { version: version.parse()?, id: id.to_owned() })
+    }
+}
+
+/// All entries of a store, read at the time of the head or later. They can include changes after the head. Applying
+/// these changes again does no harm.
+#[derive(Clone, Debug)]
+pub struct StoreContents {
+    /// The head when the read began.
+    pub head: StoreHead,
+    /// Every entry, as key and value.
+    pub entries: Vec<(String, String)>,
+}
+
+impl StoreHead {
+    /// Returns the label of this store in metrics: the beginning of its epoch. `None`: the store was never initialized.
+    pub fn metrics_label(&self) -> Option<&str> {
+        let label = self.epoch.get(..8).unwrap_or(&self.epoch);
+        (!label.is_empty()).then_some(label)
+    }
+
+    /// Returns why this store must not be used and what to do, if the store is marked as rolled back or its entry count
+    /// drifted.
+    pub fn unusable_reason(&self) -> Option<String> {
+        if let Some(LostChange { version, .. }) = &self.rolled_back {
+            return Some(format!("{ROLLED_BACK_MESSAGE} (a process that knew change {version} has marked it)"));
+        }
+        let astray = self.entry_count_drift;
+        (astray > 0).then(|| {
+            format!(
+                "the entries of the moderation store do not match its changes ({astray} too few or too many): \
+                 another program evicts, deletes or writes its keys. Restore the store, or accept it as it is with \
+                 `chat-signer store accept`"
+            )
+        })
+    }
+}
+
+/// Returns a unique random id.
+pub(super) fn random_id() -> Result<String, StoreUnavailable> {
+    Ok(hex::encode(random::bytes::<16>()?))
+}
