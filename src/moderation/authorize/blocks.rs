@@ -1,9 +1,9 @@
 //! Blocks. Users block conversations only for themselves.
 
 use super::super::entry::{EntryKind, ModerationEntry};
+use super::reject_reason::RejectReason;
 use super::sanctions::{app_suffix, applies_in};
-use super::user_command::UserCommand;
-use super::{EntryChanges, RejectReason};
+use super::user_command::{EntryChanges, UserCommand};
 use crate::policy::{Block, UserEntry};
 
 /// The maximum number of blocks per user. Any user can block any name, so without a limit any user could fill the

@@ -2,8 +2,8 @@
 
 use super::super::entry::{ModerationEntry, RegisteredConversation};
 use super::super::index::OWNER_ROLE;
-use super::user_command::UserCommand;
-use super::{EntryChanges, RejectReason};
+use super::reject_reason::RejectReason;
+use super::user_command::{EntryChanges, UserCommand};
 use crate::model::ConversationKind;
 
 impl UserCommand<'_, '_> {

@@ -9,6 +9,7 @@
 //! - Users block conversations only for themselves.
 //! - Commands do not change entries of the policy file.
 
+mod authorizer;
 mod blocks;
 mod conversations;
 mod reject_reason;
@@ -16,30 +17,13 @@ mod roles;
 mod sanctions;
 mod user_command;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+pub use authorizer::CommandAuthorizer;
+pub use reject_reason::{RejectReason, RejectedUser};
+use user_command::UserCommand;
 
 use super::command::ModerationCommand;
 use super::entry::ModerationEntry;
 use super::index::ModerationIndex;
-use crate::engine::Engine;
-use crate::model::{Caller, CallerKind, Millis};
-use crate::policy::{ConversationFacts, DecisionData, EntryAuthor};
-use crate::vendor::App;
-pub use reject_reason::RejectReason;
-use user_command::UserCommand;
-
-/// Decides about the commands of a caller.
-pub struct CommandAuthorizer<'a> {
-    /// The policy and the apps.
-    pub engine: &'a Engine,
-    /// The authenticated caller.
-    pub caller: &'a Caller,
-    /// The facts that another service reported about the conversation, by app.
-    pub facts: &'a HashMap<Arc<str>, Vec<ConversationFacts>>,
-    /// The time of the decision.
-    pub now: Millis,
-}
 
 /// The outcome of a command.
 #[derive(Debug, Default)]
@@ -60,19 +44,7 @@ pub struct CommandOutcome {
     pub change: Option<u64>,
 }
 
-/// A user that the command failed for, and the reason.
-#[derive(Debug)]
-pub struct RejectedUser {
-    /// The user.
-    pub user: String,
-    /// The reason.
-    pub reason: RejectReason,
-}
-
-/// The entries to set and the entries to delete.
-type EntryChanges = (Vec<ModerationEntry>, Vec<ModerationEntry>);
-
-impl<'a> CommandAuthorizer<'a> {
+impl CommandAuthorizer<'_> {
     /// Decides about a command with the entries that are known now.
     pub fn authorize(&self, index: &ModerationIndex, wish: &ModerationCommand) -> CommandOutcome {
         // For all entries, the channels of a room count as the room. The same is true for the scope of a command.
@@ -108,67 +80,5 @@ impl<'a> CommandAuthorizer<'a> {
         ruling.set.extend(set);
         ruling.deleted.extend(gone);
         Ok(())
-    }
-
-    /// Checks the conditions that apply to every caller. Without them the policy would decide about something else than
-    /// the command does, or about nothing.
-    fn check_valid(&self, wish: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
-        let unfit = |flaw: &str| Err(RejectReason::Invalid(flaw.to_owned()));
-        if wish.apps(self.engine).next().is_none()
-            || wish.is_for_unconfigured_app(self.engine) && !wish.kind.is_lifting()
-        {
-            return unfit("there is no such app");
-        }
-        if wish.is_for_unconfigured_app(self.engine) && !wish.client.is_empty() && !wish.is_for_oneself() {
-            return unfit("the app is not configured: only services that act as themselves can lift its entries");
-        }
-        if wish.client.is_empty() && self.caller.kind == CallerKind::User {
-            return unfit("a user must act as itself, or as another user");
-        }
-        if user == "*" || wish.client == "*" {
-            return unfit("`*` is not a user");
-        }
-        if wish.is_for_oneself() && wish.client != user {
-            return unfit("users can block conversations only for themselves");
-        }
-        if wish.is_about_conversation() && !wish.is_named_by(user) {
-            return unfit("it must be a single conversation, given by its name");
-        }
-        Ok(())
-    }
-
-    /// Asks the policy about the command at every app that the command concerns.
-    fn check_policy(
-        &self,
-        index: &ModerationIndex,
-        wish: &ModerationCommand,
-        user: &str,
-        rules: &mut Vec<String>,
-    ) -> Result<(), RejectReason> {
-        for app in wish.apps(self.engine) {
-            let facts = DecisionData {
-                file: self.engine.policy.entries(),
-                runtime: Some(index.entries()),
-                facts: self.facts_for_app(app),
-            };
-            let decided =
-                self.engine.policy.decide(wish.policy_request_for_user(app, user), self.caller, facts, self.now);
-            let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.into_parts();
-            let new: Vec<String> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
-            rules.extend(new);
-        }
-        Ok(())
-    }
-
-    /// Returns the author of the entries: the user in whose name the caller acts, or the service itself.
-    pub(super) fn author(&self, wish: &ModerationCommand) -> EntryAuthor {
-        if wish.client.is_empty() {
-            return EntryAuthor { kind: self.caller.kind, subject: self.caller.subject.clone(), role: None };
-        }
-        EntryAuthor { kind: CallerKind::User, subject: wish.client.clone(), role: None }
-    }
-
-    fn facts_for_app(&self, app: &App) -> &'a [ConversationFacts] {
-        self.facts.get(app.name()).map_or(&[], Vec::as_slice)
     }
 }

@@ -19,6 +19,15 @@ pub enum RejectReason {
     Conflict(String),
 }
 
+/// A user that the command failed for, and the reason.
+#[derive(Debug)]
+pub struct RejectedUser {
+    /// The user.
+    pub user: String,
+    /// The reason.
+    pub reason: RejectReason,
+}
+
 impl RejectReason {
     /// Returns the error code for programs.
     pub fn code(&self) -> &'static str {

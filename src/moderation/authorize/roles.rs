@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::entry::{EntryKind, ModerationEntry};
 use super::super::index::OWNER_ROLE;
-use super::user_command::UserCommand;
-use super::{EntryChanges, RejectReason};
+use super::reject_reason::RejectReason;
+use super::user_command::{EntryChanges, UserCommand};
 use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, RoleGrant, UserEntry};
 
 impl UserCommand<'_, '_> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::command::SanctionTerms;
 use super::super::entry::{EntryKind, ModerationEntry};
-use super::user_command::UserCommand;
-use super::{EntryChanges, RejectReason};
+use super::reject_reason::RejectReason;
+use super::user_command::{EntryChanges, UserCommand};
 use crate::model::{CallerKind, Millis, Pattern};
 use crate::policy::{EntryAuthor, EntryOrigin, Sanction, UserEntry};
 

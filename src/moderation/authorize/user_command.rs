@@ -5,10 +5,14 @@ use std::sync::Arc;
 use super::super::command::{CommandKind, ModerationCommand};
 use super::super::entry::{EntryKind, ModerationEntry};
 use super::super::index::ModerationIndex;
-use super::{CommandAuthorizer, EntryChanges, RejectReason};
+use super::authorizer::CommandAuthorizer;
+use super::reject_reason::RejectReason;
 use crate::model::{Role, RoleHierarchy};
 use crate::policy::{DecisionData, EntryAuthor, EntryIndex, EntryOrigin, Policy, Rank};
 use crate::vendor::App;
+
+/// The entries to set and the entries to delete.
+pub(super) type EntryChanges = (Vec<ModerationEntry>, Vec<ModerationEntry>);
 
 /// The part of a command that concerns one user.
 pub(super) struct UserCommand<'j, 'a> {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::ModerationReplica;
+use super::recording::Recording;
+use crate::model::Millis;
 use crate::moderation::store::{LostChange, ROLLED_BACK_MESSAGE, Store, StoreHead, StoreUnavailable};
 
 /// Why a store is not trusted until an operator accepts it.
@@ -95,7 +97,8 @@ impl ModerationReplica {
     async fn is_accepted(&self, store: &Store, head: &StoreHead, known: &StoreHead) -> Result<bool, StoreUnavailable> {
         let Some(at) = head.accepted_at else { return Ok(false) };
         let now = store.now().await?;
-        let since = self.age().map_or_else(|| self.recorded_at(), |age| now.before(age));
+        let recorded_at = || self.recording.as_ref().map_or(Millis(0), Recording::recorded_at);
+        let since = self.age().map_or_else(recorded_at, |age| now.before(age));
         Ok(at > since || store.has_change(known.version, &known.change).await? == Some(true))
     }
 
@@ -119,6 +122,36 @@ impl ModerationReplica {
                 known.version
             ))),
         })
+    }
+
+    /// Stores that the store is trusted.
+    pub(super) fn clear_distrust(&self) {
+        if self.refused.swap(None).is_some() {
+            tracing::info!("the moderation store is read again");
+        }
+    }
+
+    /// Marks the store if it was rolled back, for processes that do not know the lost changes.
+    pub(super) async fn mark_rolled_back(&self, store: &Store, untrusted: &Untrusted) {
+        let Some(Rollback { seen, known }) = &untrusted.rollback else { return };
+        if seen.rolled_back.is_some() {
+            return;
+        }
+        // The next check of the store tries this again.
+        if let Err(unavailable) = store.mark_rolled_back(seen, known).await {
+            tracing::warn!(
+                "the store cannot be marked as rolled back, so a process that starts now does not know this: \
+                 {unavailable}"
+            );
+        }
+    }
+
+    /// Stores that the store is not trusted, and why.
+    pub(super) fn distrust_store(&self, reason: &str) {
+        if self.refused.load().as_deref().is_none_or(|before| before != reason) {
+            tracing::error!("nothing is signed any more: {reason}");
+            self.refused.store(Some(Arc::new(reason.to_owned())));
+        }
     }
 }
 

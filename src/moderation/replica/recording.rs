@@ -12,7 +12,6 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::ModerationReplica;
 use crate::model::Millis;
 use crate::moderation::store::{HighWaterMark, RecordFile, RecordUpdate, Store, StoreHead, StoreUnavailable};
 
@@ -35,6 +34,30 @@ impl Recording {
             sync: Mutex::default(),
             is_announced: OnceLock::new(),
         }
+    }
+
+    /// Records the version that the index has reached, if it is not recorded yet.
+    pub(super) async fn update(&self, store: &Store, known: &StoreHead) -> Result<(), StoreUnavailable> {
+        if !self.last.load().as_ref().is_some_and(|last| last.matches(known)) {
+            self.write(HighWaterMark::from_head(known, store.now().await?)).await?;
+        }
+        if self.is_announced.get().is_none() {
+            store.set_has_record().await?;
+            _ = self.is_announced.set(());
+        }
+        Ok(())
+    }
+
+    /// Checks that a change could be recorded. Returns the error if not.
+    pub(super) async fn probe(&self) -> Result<(), StoreUnavailable> {
+        let file = self.file.clone();
+        let probed = spawn_blocking(move || file.probe()).await;
+        probed.map_err(|error| self.file.write_error(&error.into()))?
+    }
+
+    /// Returns the time of the last record, according to the clock of the store.
+    pub(super) fn recorded_at(&self) -> Millis {
+        self.last.load().as_ref().map_or(Millis(0), |last| last.at)
     }
 
     /// Writes the record, once the previous write is on the disk.
@@ -62,34 +85,5 @@ impl Recording {
             "created a record of the store in {path}, at change {version}; if there was a record before, stop the \
              server and restore it"
         );
-    }
-}
-
-impl ModerationReplica {
-    /// Records the version that the index has reached, if it is not recorded yet.
-    pub(super) async fn update_record(&self, store: &Store, known: &StoreHead) -> Result<(), StoreUnavailable> {
-        let Some(recording) = &self.recording else { return Ok(()) };
-        if !recording.last.load().as_ref().is_some_and(|last| last.matches(known)) {
-            recording.write(HighWaterMark::from_head(known, store.now().await?)).await?;
-        }
-        if recording.is_announced.get().is_none() {
-            store.set_has_record().await?;
-            _ = recording.is_announced.set(());
-        }
-        Ok(())
-    }
-
-    /// Checks that a change could be recorded. Returns the error if not.
-    pub(super) async fn probe_record(&self) -> Result<(), StoreUnavailable> {
-        let Some(recording) = &self.recording else { return Ok(()) };
-        let file = recording.file.clone();
-        let probed = spawn_blocking(move || file.probe()).await;
-        probed.map_err(|error| recording.file.write_error(&error.into()))?
-    }
-
-    /// Returns the time of the last record, according to the clock of the store.
-    pub(super) fn recorded_at(&self) -> Millis {
-        let last = self.recording.as_ref().and_then(|recording| recording.last.load_full());
-        last.map_or(Millis(0), |last| last.at)
     }
 }

@@ -1,27 +1,103 @@
 //! Updates the index from the store, either with the changes since the last update or with all entries.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
+use super::ModerationReplica;
 use super::lineage::Untrusted;
-use super::{ModerationReplica, apply_in_order};
+use crate::moderation::entry::MalformedEntry;
 use crate::moderation::index::ModerationIndex;
 use crate::moderation::store::{
     ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange,
 };
 
+/// How often the store is checked for changes, if there is no hint of a change: this many times within the maximum
+/// staleness.
+const CHECKS_PER_STALENESS: u32 = 4;
+
+/// The longest time between two checks.
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The result of an update. The inner error says why the store is not trusted.
 type SyncResult = Result<Result<(), Untrusted>, StoreUnavailable>;
 
 impl ModerationReplica {
-    /// Returns whether the store was read since the program started.
-    pub(super) fn is_loaded(&self) -> bool {
-        !self.head().epoch.is_empty()
+    /// Updates the index from the store, forever.
+    pub async fn follow(&self) {
+        let Some(store) = &self.store else { return };
+        let mut hints = store.subscribe_hints();
+        let pause = (self.max_staleness / CHECKS_PER_STALENESS).min(MAX_CHECK_INTERVAL);
+        loop {
+            self.sync().await;
+            tokio::select! {
+                hint = hints.changed() => if hint.is_err() { sleep(pause).await },
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Updates the index to the present state of the store. If this fails, the error is stored and
+    /// [`check_fresh`](Self::check_fresh) reports it.
+    pub async fn sync(&self) {
+        let Some(store) = &self.store else { return };
+        let mut known = self.known.lock().await;
+        _ = self.sync_locked(store, &mut known).await;
+    }
+
+    /// Updates the index to the present state of the store, and stores the result.
+    pub(super) async fn sync_locked(&self, store: &Store, known: &mut StoreHead) -> Result<(), StoreUnavailable> {
+        let asked = self.began.elapsed();
+        match self.sync_with_store(store, known).await {
+            Ok(Ok(())) => {
+                self.record_contact(asked);
+                self.clear_distrust();
+                match self.update_record(store, known).await {
+                    Ok(()) => self.record_read_success(),
+                    // The index remains usable, but no change is acknowledged.
+                    Err(unavailable) => self.record_read_failure(&unavailable),
+                }
+                Ok(())
+            }
+            Ok(Err(untrusted)) => {
+                self.trouble.store(None);
+                self.distrust_store(&untrusted.reason);
+                self.mark_rolled_back(store, &untrusted).await;
+                Err(StoreUnavailable::new(FailureReason::Refused, untrusted.reason))
+            }
+            Err(unavailable) => {
+                self.record_read_failure(&unavailable);
+                Err(unavailable)
+            }
+        }
+    }
+
+    /// Stores that the store cannot be read.
+    fn record_read_failure(&self, unavailable: &StoreUnavailable) {
+        if self.trouble.swap(Some(Arc::new(unavailable.to_string()))).is_none() {
+            tracing::warn!("the moderation store can't be read: {unavailable}");
+        }
+    }
+
+    /// Stores that the store can be read, and that the version is recorded.
+    fn record_read_success(&self) {
+        if self.trouble.swap(None).is_some() {
+            tracing::info!("the moderation store is read again");
+        }
+    }
+
+    /// Records the version that the index has reached.
+    pub(super) async fn update_record(&self, store: &Store, known: &StoreHead) -> Result<(), StoreUnavailable> {
+        match &self.recording {
+            Some(recording) => recording.update(store, known).await,
+            None => Ok(()),
+        }
     }
 
     /// Compares the index with the store and applies new changes.
-    pub(super) async fn sync_with_store(&self, store: &Store, known: &mut StoreHead) -> SyncResult {
+    async fn sync_with_store(&self, store: &Store, known: &mut StoreHead) -> SyncResult {
         let mut head = store.head().await?;
         if head.epoch.is_empty() && known.epoch.is_empty() && store.can_initialize() {
             store.initialize().await?;
@@ -102,6 +178,38 @@ impl ModerationReplica {
         // Dropping an index takes as long as building it.
         spawn_blocking(move || drop(before));
     }
+
+    /// Applies changes to the index. They must follow the known version without a gap.
+    pub(super) fn apply_changes(&self, known: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        apply_in_order(&mut index, known, changes)?;
+        drop(index);
+        self.publish(known);
+        Ok(())
+    }
+
+    /// Publishes the version that the index has reached.
+    fn publish(&self, known: &StoreHead) {
+        self.head.store(Arc::new(known.clone()));
+        self.version.send_replace(known.version);
+    }
+}
+
+/// Applies changes to an index. They must follow the head without a gap.
+fn apply_in_order(index: &mut ModerationIndex, head: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
+    for change in changes {
+        if head.version.checked_add(1) != Some(change.version) {
+            return Err(format!("the store has lost the change after {}", head.version));
+        }
+        apply(index, change).map_err(|malformed| malformed.to_string())?;
+        head.version = change.version;
+        head.change.clone_from(&change.id);
+    }
+    Ok(())
+}
+
+fn apply(index: &mut ModerationIndex, change: &StoredChange) -> Result<(), MalformedEntry> {
+    change.puts.iter().try_for_each(|(key, value)| index.apply(key, value.as_deref()))
 }
 
 /// Updates an index of contents to a single version. It holds only some of the changes that were made while the

@@ -4,22 +4,15 @@
 //! apply.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
 
-use super::{CHANGE_TIMEOUT, ModerationReplica};
-use crate::moderation::store::{FailureReason, Store, StoreUnavailable};
-use crate::random;
-
-/// The interval between two probes, which limits the load of a process on its store. A smaller maximum staleness
-/// shortens it.
-const PROBE_INTERVAL: Duration = Duration::from_secs(15);
-
-/// The interval while writes fail.
-const FAILING_PROBE_INTERVAL: Duration = Duration::from_secs(5);
+use crate::moderation::store::{FailureReason, StoreUnavailable};
 
 /// The result of the last probe or change.
 #[derive(Default)]
@@ -27,70 +20,24 @@ pub(super) struct WriteHealth {
     /// Why a change would not be stored, if so. Empty before the first probe.
     last: ArcSwapOption<Result<(), StoreUnavailable>>,
     /// Locked during a probe.
-    probing: Mutex<()>,
+    pub(super) probing: Mutex<()>,
 }
 
-impl ModerationReplica {
-    /// Probes at intervals whether a change would be stored, forever.
-    pub async fn probe_writes(&self) {
-        let Some(store) = &self.store else { return };
-        self.wait_until_loaded().await;
-        loop {
-            // While the store cannot be followed, this error is reported instead.
-            if self.is_readable_and_trusted() {
-                _ = self.probe(store).await;
-            }
-            let most = if self.write_failure().is_some() { FAILING_PROBE_INTERVAL } else { PROBE_INTERVAL };
-            sleep(random::with_jitter(most.min(self.max_staleness))).await;
-        }
-    }
-
+impl WriteHealth {
     /// Returns why a change would not be stored, if so.
-    pub fn write_failure(&self) -> Option<StoreUnavailable> {
-        self.write_health.last.load().as_deref().and_then(|last| last.clone().err())
+    pub(super) fn failure(&self) -> Option<StoreUnavailable> {
+        self.last.load().as_deref().and_then(|last| last.clone().err())
     }
 
-    /// Returns whether a change can be made, as far as known. `None`: nothing has been tried yet.
-    pub fn is_writable(&self) -> Option<bool> {
-        if !self.is_readable_and_trusted() {
-            return Some(false);
-        }
-        self.write_health.last.load().as_deref().map(Result::is_ok)
-    }
-
-    /// Returns whether the store can be read and is trusted.
-    fn is_readable_and_trusted(&self) -> bool {
-        self.check_fresh().is_ok() && self.last_error().is_none()
-    }
-
-    /// If the last write failed, probes the store before a change. If the probe fails too, the change is not tried. A
-    /// failed write can do harm: redb needs a restart after it.
-    pub(super) async fn check_writes(&self, store: &Store) -> Result<(), StoreUnavailable> {
-        match self.write_failure() {
-            None => Ok(()),
-            Some(_) => self.probe(store).await,
-        }
-    }
-
-    async fn probe(&self, store: &Store) -> Result<(), StoreUnavailable> {
-        let _alone = self.write_health.probing.lock().await;
-        let slow = || {
-            let message = format!("a write was not answered within {} s", CHANGE_TIMEOUT.as_secs());
-            Err(StoreUnavailable::new(FailureReason::Unreachable, message))
-        };
-        let probe = async {
-            store.probe().await?;
-            self.probe_record().await
-        };
-        let probed = timeout(CHANGE_TIMEOUT, probe).await.unwrap_or_else(|_| slow());
-        self.record_write_result(probed.clone());
-        probed
+    /// Returns whether the last probe or change was successful. `None`: nothing has been tried yet.
+    pub(super) fn is_writable(&self) -> Option<bool> {
+        self.last.load().as_deref().map(Result::is_ok)
     }
 
     /// Stores the result of a write. Logs when writes begin to fail, and when they succeed again.
-    pub(super) fn record_write_result(&self, written: Result<(), StoreUnavailable>) {
+    pub(super) fn record(&self, written: Result<(), StoreUnavailable>) {
         let failure = written.as_ref().err().map(|unavailable| unavailable.message.clone());
-        let before = self.write_health.last.swap(Some(Arc::new(written)));
+        let before = self.last.swap(Some(Arc::new(written)));
         let did_fail = before.is_some_and(|before| before.is_err());
         match failure {
             Some(failure) if !did_fail => {
@@ -98,6 +45,63 @@ impl ModerationReplica {
             }
             None if did_fail => tracing::info!("changes can be stored again"),
             Some(_) | None => {}
+        }
+    }
+}
+
+/// The origin of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeOrigin {
+    /// A caller, who got a 503 and can try again.
+    Caller,
+    /// The expiry of entries in this program. It tries again every second.
+    Expiry,
+}
+
+/// The numbers of failed changes, by origin and reason. Every series exists from the start, so the first failure is an increase.
+#[derive(Debug)]
+pub(crate) struct FailedChanges(Family<FailedChange, Counter>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailedChange {
+    origin: &'static str,
+    reason: &'static str,
+}
+
+impl Default for FailedChanges {
+    fn default() -> FailedChanges {
+        let counts = FailedChanges(Family::default());
+        for origin in [ChangeOrigin::Caller, ChangeOrigin::Expiry] {
+            for reason in FailureReason::ALL {
+                drop(counts.counter(origin, reason));
+            }
+        }
+        counts
+    }
+}
+
+impl FailedChanges {
+    /// Registers the counters in this registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let help = "Changes that failed, or whose result is unknown";
+        registry.register("moderation_failed_changes", help, self.0.clone());
+    }
+
+    /// Counts a failed change.
+    pub(super) fn count(&self, origin: ChangeOrigin, reason: FailureReason) {
+        self.counter(origin, reason).inc();
+    }
+
+    fn counter(&self, origin: ChangeOrigin, reason: FailureReason) -> impl std::ops::Deref<Target = Counter> {
+        self.0.get_or_create(&FailedChange { origin: origin.as_str(), reason: reason.as_str() })
+    }
+}
+
+impl ChangeOrigin {
+    fn as_str(self) -> &'static str {
+        match self {
+            ChangeOrigin::Caller => "caller",
+            ChangeOrigin::Expiry => "expiry",
         }
     }
 }

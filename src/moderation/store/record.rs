@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::head::random_id;
 use super::redb::file::{directory, sync_directory, temporary_path};
 use super::redb::probe::io_failure_reason;
-use super::head::random_id;
 use super::{FailureReason, Store, StoreHead, StoreUnavailable};
 use crate::config::{StoreKind, StoreSettings};
 use crate::crypto::{hex, sha256};

@@ -12,9 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::model::Millis;
 use crate::moderation::store::change::{ChangesSince, LOG_LIMIT, NewChange, StoredChange, limit_read};
 use crate::moderation::store::head::StoreHead;
-use crate::moderation::store::job::{
-    AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, NewJob, lower_bound, queue_name,
-};
+use crate::moderation::store::job::{AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, NewJob, lower_bound, queue_name};
 use crate::moderation::store::lease::LeasedJob;
 
 /// The version of the table layout. Increase it when the tables change.
