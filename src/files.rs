@@ -1,4 +1,5 @@
-//! Reads files that others can replace at any time: opens them without waiting, and reads them up to a limit.
+//! Reads files that others can replace at any time: opens them without waiting, and reads them up to a limit. Helps to
+//! create files that are either complete or absent.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -71,4 +72,24 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a regular file"));
     }
     read_to_end(&mut file, longest)
+}
+
+/// Returns the name of a temporary file for this file, in the same directory. `id` makes the name unique.
+pub fn temporary_path(path: &Path, id: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{id}.new"));
+    PathBuf::from(name)
+}
+
+/// Writes the directory of this file to the disk, so that a new name in it survives a crash.
+///
+/// # Errors
+/// Returns an error if the directory cannot be opened or written.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(directory(path))?.sync_all()
+}
+
+/// Returns the directory of a file.
+pub fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,4 +1,5 @@
-//! The effects of a change: events for subscribers, and jobs for the outbox.
+//! The effects of a change: events for subscribers, jobs for the outbox, and lines of the audit log for changes that no
+//! request asked for: entries that ended by themselves, and imports by an operator.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use serde_json::{Map, Value, json};
 use super::authorize::CommandOutcome;
 use super::command::ModerationCommand;
 use super::entry::{EntryKind, ModerationEntry};
+use crate::clock;
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encode, sha256};
 use crate::model::{Millis, Pattern};
 use crate::moderation::store::{NewChange, NewJob, StoreHead, queue_name};
-use crate::policy::{EntryAuthor, RoleGrant};
+use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
+use crate::telemetry::{AuditCaller, ModerationRecord};
 
 /// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -208,10 +211,47 @@ pub fn details(record: &ModerationEntry) -> Map<String, Value> {
     details
 }
 
+/// Returns the audit log line for a changed entry. `change` is the number of the change, if known. `caller` made the
+/// change; it is `None` if the entry ended by itself.
+pub(super) fn audit_line(
+    record: &ModerationEntry,
+    fate: ChangeKind,
+    change: Option<u64>,
+    caller: Option<AuditCaller<'_>>,
+) -> Vec<u8> {
+    let (mut occurrence, user) = (ModerationRecord::new(event_type(record, fate), clock::now()), [record.name()]);
+    occurrence.caller = caller;
+    occurrence.app = record.app().map(|app| &**app);
+    occurrence.conversation = record.scope().map(ToString::to_string);
+    occurrence.targets = &user;
+    occurrence.change = change;
+    occurrence.until = record.until().map(|until| until.to_string());
+    match record {
+        ModerationEntry::Role(_, tenure) => {
+            occurrence.role = if let RoleGrant::RoleName(word) = &tenure.grant { Some(word) } else { None };
+        }
+        ModerationEntry::Conversation(conversation) => {
+            occurrence.conversation = Some(conversation.id.clone());
+            occurrence.targets = &[];
+            occurrence.kind = Some(conversation.kind.as_str());
+            occurrence.owner = conversation.owner.as_deref();
+        }
+        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
+            occurrence.reason = sanction.reason.as_deref()
+        }
+        ModerationEntry::Block(_) => {}
+    }
+    if let EntryOrigin::Runtime { author, at } = record.origin() {
+        (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
+    }
+    // The record always serializes to JSON.
+    occurrence.line().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{EntryOrigin, Sanction};
+    use crate::policy::Sanction;
 
     fn sanction(user: &str) -> Sanction {
         let author =

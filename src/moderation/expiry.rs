@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::audit;
 use super::entry::{EntryKey, ModerationEntry};
 use super::event::{self, ChangeKind, ChangeSubscribers};
 use super::index::ModerationIndex;
@@ -128,13 +127,13 @@ impl PendingAudit {
     fn record_made(&mut self, change: u64, index: &ModerationIndex) {
         let gone: HashSet<EntryKey> = self.in_progress.iter().map(ModerationEntry::key).collect();
         for record in self.in_progress.drain(..) {
-            self.lines.extend(audit::audit_line(&record, ChangeKind::Expired, Some(change), None));
+            self.lines.extend(event::audit_line(&record, ChangeKind::Expired, Some(change), None));
         }
         // Another process may have deleted the entry and recorded this. The log may record a deletion twice, but it
         // never omits a deletion.
         for record in self.uncertain.drain(..).filter(|record| !gone.contains(&record.key())) {
             if index.find(&record.key()).as_ref() != Some(&record) {
-                self.lines.extend(audit::audit_line(&record, ChangeKind::Expired, None, None));
+                self.lines.extend(event::audit_line(&record, ChangeKind::Expired, None, None));
             }
         }
     }
@@ -147,7 +146,7 @@ impl PendingAudit {
     /// Records the uncertain deletions, because there is no later opportunity.
     fn record_uncertain(&mut self) {
         for record in self.in_progress.drain(..).chain(self.uncertain.drain(..)) {
-            self.lines.extend(audit::audit_line(&record, ChangeKind::Expired, None, None));
+            self.lines.extend(event::audit_line(&record, ChangeKind::Expired, None, None));
         }
     }
 

@@ -1,31 +1,28 @@
 //! Run-time moderation: the bans, mutes, roles, blocks and conversations that moderators change. The entries are in
 //! memory as an index, which decisions read, and in a store, which outlives the process and is shared by all replicas.
 
-mod audit;
 mod authorize;
 mod command;
-mod desired;
 mod entry;
 mod event;
 mod expiry;
 mod index;
+mod orphaned_entries;
 pub mod outbox;
 mod replica;
 pub mod store;
-mod stray;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
 
 pub use authorize::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUser};
 pub use command::{CommandKind, ModerationCommand, SanctionTerms, read_request};
-pub use desired::DesiredSanctions;
 pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 pub use event::{ChangeSubscribers, details, enforcement_queues, webhook_queues};
 pub use expiry::PendingAudit;
 pub use index::{ModerationIndex, OWNER_ROLE};
+pub use orphaned_entries::orphaned_entries_warning;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
-pub use stray::orphaned_entries_warning;
 
 impl ModerationReplica {
     /// Carries out a command as far as the policy and the moderation rules allow it. The outcome lists the users that

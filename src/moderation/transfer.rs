@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
-use super::audit;
 use super::entry::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
-use super::event::{ChangeKind, ChangeSubscribers, add_event_and_jobs, remove_duplicate_jobs};
+use super::event::{ChangeKind, ChangeSubscribers, add_event_and_jobs, audit_line, remove_duplicate_jobs};
 use crate::config::{IMPORT_SUBJECT, ImportFile};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, Pattern, is_disruptive};
@@ -261,7 +260,7 @@ fn audit_lines(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'
     let mut lines = Vec::new();
     for work in part {
         let (ImportChange::Set(record) | ImportChange::Gone(record)) = work;
-        lines.extend(audit::audit_line(record, work.change_kind(), change, Some(caller)));
+        lines.extend(audit_line(record, work.change_kind(), change, Some(caller)));
     }
     lines
 }

@@ -1,11 +1,22 @@
 //! The desired state of a user at a vendor, according to the moderation entries and the policy file.
 
+use std::sync::RwLockReadGuard;
+
 use super::job::{JobError, RunningJob};
 use crate::clock;
 use crate::model::{Millis, Pattern};
-use crate::moderation;
+use crate::moderation::ModerationIndex;
 use crate::policy::{Sanction, UserEntry};
 use crate::vendor::moderation::{DesiredState, SanctionEnd};
+
+/// The sanctions that a vendor should enforce for a user in a scope.
+#[derive(Default)]
+struct DesiredSanctions {
+    /// The ban that lasts longest of the bans that apply.
+    ban: Option<Sanction>,
+    /// The mute that lasts longest of the mutes that apply.
+    mute: Option<Sanction>,
+}
 
 impl RunningJob<'_> {
     /// Updates the moderation entries to the present state of the store. Then no change that was acknowledged before is
@@ -39,26 +50,55 @@ impl RunningJob<'_> {
         user: &str,
         conversation: Option<&str>,
     ) -> Result<Option<Millis>, JobError> {
-        let moderation::DesiredSanctions { ban, mute } = self.desired_sanctions(app, user, conversation)?;
+        let DesiredSanctions { ban, mute } = self.desired_sanctions(app, user, conversation)?;
         let own = [ban, mute].into_iter().flatten().filter(|sanction| sanction.origin.author().is_none());
         Ok(own.filter_map(|sanction| sanction.until).min())
     }
 
+    /// Returns the sanctions that a vendor should enforce now for a user in a conversation of an app. If `conversation`
+    /// is `None`, these are the sanctions that apply everywhere. Entries of the policy file and entries made at run
+    /// time both count.
     fn desired_sanctions(
         &self,
         app: &str,
         user: &str,
         conversation: Option<&str>,
-    ) -> Result<moderation::DesiredSanctions, JobError> {
-        let ruled =
-            self.shared.moderation.desired_sanctions(&self.targets.policy, app, user, conversation, clock::now());
-        ruled.map_err(|stale| JobError::temporary(stale.to_string()))
+    ) -> Result<DesiredSanctions, JobError> {
+        let (index, now) = (self.read_index()?, clock::now());
+        let place = conversation.map_or(Pattern::Everything, |name| Pattern::Exact(name.to_owned()));
+        let registers = [self.targets.policy.entries(), index.entries()];
+        let mut desired = DesiredSanctions::default();
+        for entry in registers.into_iter().flat_map(|register| register.entries_near(user, app, Some(&place))) {
+            let (sanction, slot) = match entry {
+                UserEntry::Ban(ban) => (ban, &mut desired.ban),
+                UserEntry::Mute(mute) => (mute, &mut desired.mute),
+                UserEntry::Block(_) | UserEntry::Role(_) => continue,
+            };
+            let here = if conversation.is_some() {
+                sanction.scope.overlaps(&place)
+            } else {
+                sanction.scope == Pattern::Everything
+            };
+            let end = |one: &Sanction| one.until.map_or(u64::MAX, |until| until.0);
+            if here
+                && sanction.until.is_none_or(|until| now < until)
+                && slot.as_ref().is_none_or(|best| end(best) < end(sanction))
+            {
+                *slot = Some(sanction.clone());
+            }
+        }
+        Ok(desired)
+    }
+
+    /// Returns the moderation entries, if they are not too old and their store is trusted.
+    fn read_index(&self) -> Result<RwLockReadGuard<'_, ModerationIndex>, JobError> {
+        self.shared.moderation.read().map_err(|stale| JobError::temporary(stale.to_string()))
     }
 
     /// Returns the strictest state of a user in any conversation.
     pub(super) fn strictest_state(&self, app: &str, user: &str) -> Result<DesiredState, JobError> {
         let now = clock::now();
-        let index = self.shared.moderation.read().map_err(|stale| JobError::temporary(stale.to_string()))?;
+        let index = self.read_index()?;
         let registers = [self.targets.policy.entries(), index.entries()];
         let mut worst = DesiredState::default();
         for entry in
@@ -79,8 +119,8 @@ impl RunningJob<'_> {
     }
 }
 
-fn to_desired_state(desired: &moderation::DesiredSanctions) -> DesiredState {
-    let moderation::DesiredSanctions { ban, mute } = desired;
+fn to_desired_state(desired: &DesiredSanctions) -> DesiredState {
+    let DesiredSanctions { ban, mute } = desired;
     let reason = ban.as_ref().or(mute.as_ref()).and_then(|sanction| sanction.reason.clone());
     DesiredState { banned: ban.as_ref().map(sanction_end), muted: mute.as_ref().map(sanction_end), reason }
 }

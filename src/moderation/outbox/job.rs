@@ -8,7 +8,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::OutboxState;
+use super::state::OutboxState;
 use super::targets::{DeliveryTarget, DeliveryTargets};
 use crate::clock;
 use crate::config::Enforcement;

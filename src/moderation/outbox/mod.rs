@@ -15,14 +15,14 @@
 //! any more.
 
 mod checkpoint;
-mod delay;
+mod config;
 mod desired_state;
 mod enforce;
 mod job;
 mod observe;
 mod participations;
+mod state;
 mod targets;
-mod user_lock;
 mod webhook;
 mod worker;
 
@@ -37,77 +37,16 @@ use tokio::time::timeout;
 use crate::moderation::ModerationReplica;
 use crate::random::{self, EntropyError};
 use crate::telemetry::outbox::OutboxMetrics;
+pub use config::OutboxConfig;
+use state::{OutboxState, UserLocks};
 pub use targets::DeliveryTargets;
-use user_lock::UserLocks;
 pub use webhook::origin;
-
-/// Time limits and concurrency of the outbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboxConfig {
-    /// How long a process holds a job. Much longer than any request.
-    pub lease: Duration,
-    /// The time limit for the answer of a vendor.
-    pub patience: Duration,
-    /// The time limit for the answer of a webhook.
-    pub webhook_patience: Duration,
-    /// The delay before the first retry, and the longest delay.
-    pub backoff: (Duration, Duration),
-    /// The time between two checks for due jobs, if there is no hint of a job.
-    pub poll: Duration,
-    /// The time between two counts of the waiting jobs.
-    pub count: Duration,
-    /// The maximum number of jobs in progress for each queue of an app or a webhook.
-    pub at_once: usize,
-    /// How long after a change another process can give out signatures without knowing the change. `None`: there is no
-    /// other process.
-    pub lag: Option<Duration>,
-}
-
-impl Default for OutboxConfig {
-    fn default() -> OutboxConfig {
-        OutboxConfig {
-            lease: Duration::from_secs(30),
-            patience: Duration::from_secs(5),
-            webhook_patience: Duration::from_secs(10),
-            backoff: (Duration::from_secs(1), Duration::from_secs(600)),
-            poll: Duration::from_secs(1),
-            count: Duration::from_secs(15),
-            at_once: 16,
-            lag: None,
-        }
-    }
-}
-
-/// The maximum difference between the clocks of processes, of the store and of vendors.
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(10);
-
-impl OutboxConfig {
-    /// Returns the default configuration, with the lag of this replica.
-    pub fn for_replica(moderation: &ModerationReplica) -> OutboxConfig {
-        OutboxConfig {
-            lag: moderation.propagation_delay().map(|lag| lag.saturating_add(MAX_CLOCK_SKEW)),
-            ..OutboxConfig::default()
-        }
-    }
-}
 
 /// The worker of this process. Dropping it aborts its jobs.
 pub struct Outbox {
     shared: Arc<OutboxState>,
     stop: watch::Sender<bool>,
     worker: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// The state that all tasks of the worker share.
-struct OutboxState {
-    moderation: Arc<ModerationReplica>,
-    targets: ArcSwap<DeliveryTargets>,
-    terms: OutboxConfig,
-    /// The name of this process in the store.
-    name: String,
-    counts: OutboxMetrics,
-    user_locks: UserLocks,
-    stopping: watch::Receiver<bool>,
 }
 
 impl Outbox {
@@ -164,9 +103,7 @@ impl Outbox {
             tracing::warn!("deliveries to vendors and webhooks were aborted; they are repeated later");
         }
     }
-}
 
-impl Outbox {
     fn worker(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }

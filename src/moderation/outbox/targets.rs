@@ -11,7 +11,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::{Instant, sleep};
 
-use super::OutboxConfig;
+use super::config::OutboxConfig;
 use crate::config::{Enforcement, Webhook};
 use crate::moderation::{enforcement_queues, webhook_queues};
 use crate::policy::Policy;

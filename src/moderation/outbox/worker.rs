@@ -9,12 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::delay::retry_delay;
+use super::config::{OutboxConfig, retry_delay};
 use super::enforce::EnforcementJob;
 use super::job::{JobError, ReconcileResult, RunningJob};
+use super::state::OutboxState;
 use super::targets::{DeliveryTargets, RequestPacer};
 use super::webhook::{WebhookJob, origin};
-use super::{OutboxConfig, OutboxState};
 use crate::clock;
 use crate::model::Millis;
 use crate::moderation::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue_name};

@@ -1,5 +1,7 @@
 //! The reasons why a store cannot be used.
 
+use std::io::{self, ErrorKind};
+
 use crate::random::EntropyError;
 
 /// The reason why a store cannot be used, as a metric label. Each reason needs a different action from the operator.
@@ -44,6 +46,17 @@ impl FailureReason {
         FailureReason::Stale,
         FailureReason::Other,
     ];
+
+    /// Returns the reason for an error of the file system.
+    pub(super) fn from_io_error(error: &io::Error) -> FailureReason {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => FailureReason::Full,
+            ErrorKind::ReadOnlyFilesystem => FailureReason::ReadOnly,
+            ErrorKind::PermissionDenied => FailureReason::Forbidden,
+            ErrorKind::NotFound => FailureReason::Missing,
+            _ => FailureReason::Other,
+        }
+    }
 
     /// Returns the value of the metric label.
     pub fn as_str(self) -> &'static str {

@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::head::random_id;
-use super::redb::file::{directory, sync_directory, temporary_path};
-use super::redb::probe::io_failure_reason;
 use super::{FailureReason, Store, StoreHead, StoreUnavailable};
 use crate::config::{StoreKind, StoreSettings};
 use crate::crypto::{hex, sha256};
+use crate::files::{directory, sync_directory, temporary_path};
 use crate::model::Millis;
 
 /// The size of a slot, in bytes. No disk has smaller sectors.
@@ -287,7 +286,7 @@ impl RecordFile {
 
     fn io_error(&self, done: &str, error: &io::Error) -> StoreUnavailable {
         let message = format!("its record {} can't be {done}: {error}", self.path.display());
-        StoreUnavailable::new(io_failure_reason(error), message)
+        StoreUnavailable::new(FailureReason::from_io_error(error), message)
     }
 
     fn damaged_error(&self) -> StoreUnavailable {

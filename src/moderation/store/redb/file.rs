@@ -1,6 +1,6 @@
 //! Opens or creates the file of a store.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database};
 
 use super::{probe, tables};
+use crate::files::{sync_directory, temporary_path};
 use crate::moderation::store::{FailureReason, StoreUnavailable};
 
 /// The size of the cache for the file, in bytes. The moderation entries are in memory already, as an index, so the file
@@ -47,7 +48,7 @@ impl OpenedFile {
     pub(super) fn probe(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
         probe::probe(&self.path).map_err(|error| {
-            StoreUnavailable::new(probe::io_failure_reason(&error), format!("{path} can't be written: {error}"))
+            StoreUnavailable::new(FailureReason::from_io_error(&error), format!("{path} can't be written: {error}"))
         })
     }
 }
@@ -124,21 +125,6 @@ fn create_database(path: &Path, epoch: &str) -> Result<Database, redb::Error> {
     Ok(database)
 }
 
-pub(in crate::moderation::store) fn temporary_path(path: &Path, epoch: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{epoch}.new"));
-    PathBuf::from(name)
-}
-
-pub(in crate::moderation::store) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(directory(path))?.sync_all()
-}
-
-/// Returns the directory of a file.
-pub(in crate::moderation::store) fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Converts an error of redb into an error with a message for the operator.
 fn open_error(path: &Path, error: &redb::Error) -> StoreUnavailable {
     StoreUnavailable::new(failure_reason(error), error_message(path, error))
@@ -147,7 +133,7 @@ fn open_error(path: &Path, error: &redb::Error) -> StoreUnavailable {
 /// Returns the reason for an error of redb.
 pub(super) fn failure_reason(error: &redb::Error) -> FailureReason {
     match error {
-        redb::Error::Io(error) => probe::io_failure_reason(error),
+        redb::Error::Io(error) => FailureReason::from_io_error(error),
         redb::Error::PreviousIo => FailureReason::RestartNeeded,
         _ => FailureReason::Damaged,
     }

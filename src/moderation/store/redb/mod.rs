@@ -3,8 +3,8 @@
 //! Every change is a transaction. It is on the disk when it is acknowledged. After a failed write, the state of the
 //! file is unknown until it is opened again. So the store is not used again until then.
 
-pub(super) mod file;
-pub(super) mod probe;
+mod file;
+mod probe;
 mod tables;
 
 use std::path::Path;

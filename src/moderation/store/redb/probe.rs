@@ -9,8 +9,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::moderation::store::FailureReason;
-
 /// The size of the test write, in bytes. A change takes less.
 const TEST_WRITE_SIZE: usize = 64 << 10;
 
@@ -48,15 +46,4 @@ fn probe_path(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".probe");
     PathBuf::from(name)
-}
-
-/// Returns the reason for an error of the file system.
-pub(in crate::moderation::store) fn io_failure_reason(error: &io::Error) -> FailureReason {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => FailureReason::Full,
-        ErrorKind::ReadOnlyFilesystem => FailureReason::ReadOnly,
-        ErrorKind::PermissionDenied => FailureReason::Forbidden,
-        ErrorKind::NotFound => FailureReason::Missing,
-        _ => FailureReason::Other,
-    }
 }
