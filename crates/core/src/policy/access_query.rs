@@ -2,25 +2,13 @@
 
 use std::cell::OnceCell;
 
-use serde_json::Value;
-
-use super::Policy;
 use super::conversation_facts::ConversationFacts;
-use super::effective_role::{DecisionData, EffectiveRole, RoleQuery, RolesInScope};
+use super::effective_role::{EffectiveRole, RoleQuery, RolesInScope};
 use super::entry_index::UserEntry;
+use super::eval_context::{EvalContext, as_ban, as_mute};
 use super::parts::find_parts;
-use super::rule::{Effect, Sanction};
-use crate::model::{Action, Caller, CallerKind, ConversationKind, Millis, Pattern, Role, SigningRequest, Template};
-
-/// The data that all access queries of one request share.
-#[derive(Clone, Copy)]
-pub(super) struct EvalContext<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) facts: DecisionData<'a>,
-    pub(super) caller: &'a Caller,
-    pub(super) request: &'a SigningRequest,
-    pub(super) now: Millis,
-}
+use super::rule::Sanction;
+use crate::model::{Action, CallerKind, ConversationKind, Pattern};
 
 /// A conversation or pattern that is requested, with the roles of the client and the caller in it. All access queries
 /// about it share this value. A pattern represents all its names, or those that none of its parts contains: see
@@ -36,14 +24,6 @@ pub(super) struct ScopeContext<'p, 'a> {
     untokened: OnceCell<EffectiveRole>,
 }
 
-fn as_ban(entry: &UserEntry) -> Option<&Sanction> {
-    if let UserEntry::Ban(ban) = entry { Some(ban) } else { None }
-}
-
-fn as_mute(entry: &UserEntry) -> Option<&Sanction> {
-    if let UserEntry::Mute(mute) = entry { Some(mute) } else { None }
-}
-
 /// The question whether an action is allowed in a conversation or pattern.
 #[derive(Clone, Copy)]
 pub(super) struct AccessQuery<'s, 'a> {
@@ -52,96 +32,6 @@ pub(super) struct AccessQuery<'s, 'a> {
     pub(super) parts: &'s [ScopeContext<'s, 'a>],
     pub(super) action: Action,
     pub(super) targets: &'s [String],
-}
-
-impl<'a> EvalContext<'a> {
-    /// Returns the entries about a user that may overlap a conversation. Without a conversation: the entries for
-    /// everywhere.
-    pub(super) fn entries_about<'u>(
-        &self,
-        user: &'u str,
-        place: Option<&'u Pattern>,
-    ) -> impl Iterator<Item = &'a UserEntry> + use<'u, 'a> {
-        let app = &*self.request.app;
-        self.facts.entries().flat_map(move |register| register.entries_near(user, app, place))
-    }
-
-    /// Returns the ban on a user that is in force in this conversation, if there is one.
-    pub(super) fn ban(&self, user: &str, place: Option<&Pattern>) -> Option<&'a Sanction> {
-        self.strictest(self.entries_about(user, place).filter_map(as_ban), place)
-    }
-
-    /// Returns the sanction that lasts longest, among those in force here. If several last equally long, returns the
-    /// one with the smallest scope and reason in sort order, so the result does not depend on the order of the file.
-    fn strictest(
-        &self,
-        sanctions: impl Iterator<Item = &'a Sanction>,
-        place: Option<&Pattern>,
-    ) -> Option<&'a Sanction> {
-        sanctions.filter(|sanction| self.is_in_force(sanction, place)).min_by_key(|sanction| {
-            let left = sanction.until.map_or(0, |until| u64::MAX - until.0);
-            (left, &sanction.scope, &sanction.reason)
-        })
-    }
-
-    /// Returns whether a ban or mute is in force now and in this conversation. If the action has no conversation, only
-    /// a sanction for everywhere is in force.
-    pub(super) fn is_in_force(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
-        let here = match place {
-            Some(place) => sanction.scope.overlaps(place),
-            None => sanction.scope == Pattern::Everything,
-        };
-        here && sanction.until.is_none_or(|until| self.now < until)
-    }
-
-    /// Fills in the template of a rule for the requested `place`. In an allow rule, a placeholder without a usable
-    /// value matches nothing. In a deny rule, it matches any one segment.
-    pub(super) fn fill_template(&self, effect: Effect, template: &Template, place: &Pattern) -> Option<Pattern> {
-        let (client, claim) = (self.request.client.as_str(), |name: &str| self.text_claim(name));
-        match effect {
-            Effect::Allow => template.fill(client, claim),
-            Effect::Deny => template.fill_to_match(client, claim, place),
-        }
-    }
-
-    /// Fills in the template of a deny rule around `place`. `otherwise` replaces a placeholder that has no usable value
-    /// if `place` has no segment in this position.
-    pub(super) fn fill_template_around(
-        &self,
-        template: &Template,
-        place: &Pattern,
-        otherwise: &str,
-    ) -> Option<Pattern> {
-        template.fill_around(&self.request.client, |name| self.text_claim(name), place, otherwise)
-    }
-
-    /// Returns a claim of the caller if it is a text.
-    pub(super) fn text_claim(&self, name: &str) -> Option<&'a str> {
-        self.caller.claim(name).and_then(Value::as_str)
-    }
-
-    pub(super) fn role_query<'b>(&'b self, name: &'b str, token: &'b [(Pattern, Role)]) -> RoleQuery<'b> {
-        let document = self.policy.document();
-        // The name is empty for a service that acts as itself. It has no roles, not even the default role.
-        let default_role = document.default_role.filter(|_| !name.is_empty());
-        RoleQuery { name, app: &self.request.app, token, default_role, role_hierarchy: &document.role_hierarchy }
-    }
-
-    /// Returns the role query for the client. It includes the roles of the client's token if the client is the caller.
-    pub(super) fn client(&self) -> RoleQuery<'_> {
-        let token = if self.caller.is_client(&self.request.client) { self.caller.bindings.as_slice() } else { &[] };
-        self.role_query(&self.request.client, token)
-    }
-
-    /// Returns the role query for the caller. A service has only the roles of its token, because bindings are for
-    /// users.
-    pub(super) fn caller_query(&self) -> RoleQuery<'_> {
-        let name = match self.caller.kind {
-            CallerKind::User => self.caller.subject.as_str(),
-            CallerKind::Service => "",
-        };
-        self.role_query(name, &self.caller.bindings)
-    }
 }
 
 impl<'p, 'a> ScopeContext<'p, 'a> {

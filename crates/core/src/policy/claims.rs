@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::access_query::EvalContext;
 use super::effective_role::RoleReason;
+use super::eval_context::EvalContext;
 use crate::model::{Pattern, RequestedGrant, unqualified};
 
 /// Role names by scope. An empty name means "no role".

@@ -8,11 +8,11 @@
 //! a conversation work like a binding for every user: a user that the facts do not name has no role there.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::conversation_facts::ConversationFacts;
 use super::entry_index::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
-use super::parts::split;
 use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
 
 /// The data about users and conversations for one decision.
@@ -369,4 +369,21 @@ impl fmt::Display for RoleReason {
             RoleReason::Unlisted(_) | RoleReason::None => Ok(()),
         }
     }
+}
+
+/// Returns the parts of a pattern that these scopes make, without the pattern itself. Each part represents those of its
+/// names that no smaller part contains.
+pub(super) fn split<'s>(asked: &Pattern, scopes: impl IntoIterator<Item = &'s Pattern>) -> BTreeSet<Pattern> {
+    let named = scopes.into_iter().flat_map(scopes_named_by);
+    named.filter(|part| part != asked && asked.covers(part)).collect()
+}
+
+/// Returns the scope, its conversation, and the channels of the conversation. For a scope with Ably's qualifier, also
+/// returns the name after the qualifier.
+fn scopes_named_by(scope: &Pattern) -> impl Iterator<Item = Pattern> + use<> {
+    let conversation = scope.room().or(scope.exact());
+    let names = conversation.into_iter().flat_map(|name| BTreeSet::from([name, unqualified(name)]));
+    let parts = names.flat_map(|name| Pattern::Exact(name.to_owned()).affected_patterns());
+    let parts: Vec<Pattern> = parts.chain([scope.clone()]).collect();
+    parts.into_iter()
 }

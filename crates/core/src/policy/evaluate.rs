@@ -2,12 +2,13 @@
 //! nothing matches, the request is denied.
 
 use super::Policy;
-use super::access_query::{AccessQuery, EvalContext, ScopeContext};
+use super::access_query::{AccessQuery, ScopeContext};
 use super::claims::user_claims;
 use super::condition::{rule_matches, unmet_conditions};
 use super::decision::{Denial, DenyReason, NearestRule, Permit};
 use super::effective_role::DecisionData;
 use super::entry_index::UserEntry;
+use super::eval_context::EvalContext;
 use super::rule::{Effect, Rule, Sanction};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,

@@ -1,10 +1,11 @@
 //! Explains a decision: for each rule, the conditions that were not met.
 
-use super::access_query::{AccessQuery, EvalContext, ScopeContext};
+use super::access_query::{AccessQuery, ScopeContext};
 use super::condition::{UnmetCondition, unmet_conditions};
 use super::decision::{Denial, describe_author};
 use super::effective_role::DecisionData;
 use super::entry_index::UserEntry;
+use super::eval_context::EvalContext;
 use super::evaluate::{ADDING_ACTIONS, DenyReasonRef, decide_query};
 use super::rule::{Effect, Sanction};
 use super::{Policy, Rule};

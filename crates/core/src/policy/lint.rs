@@ -1,7 +1,6 @@
 //! Warns about valid parts of a policy file that are probably mistakes: rules that never match, entries without effect.
 
-mod moderators;
-mod placeholders;
+mod rules;
 
 use std::collections::HashMap;
 
@@ -55,10 +54,10 @@ pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<Lin
         if let Some(message) = never.or_else(pointless) {
             warn(LintLocation::Rule(index), message);
         }
-        if let Some(message) = moderators::lint_moderation_rule(rule) {
+        if let Some(message) = rules::lint_moderation_rule(rule) {
             warn(LintLocation::Rule(index), message);
         }
-        if let Some(message) = placeholders::lint_placeholders(rule) {
+        if let Some(message) = rules::lint_placeholders(rule) {
             warn(LintLocation::Rule(index), message);
         }
     }

@@ -4,13 +4,13 @@
 //! the time as an argument.
 
 mod access_query;
-mod authors;
 mod claims;
 mod condition;
 mod conversation_facts;
 mod decision;
 mod effective_role;
 mod entry_index;
+mod eval_context;
 mod evaluate;
 mod explain;
 mod lint;

@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 
 use super::Policy;
-use super::access_query::{AccessQuery, EvalContext, ScopeContext};
+use super::access_query::{AccessQuery, ScopeContext};
 use super::condition::{FactsState, Ternary, evaluate_rule};
 use super::effective_role::DecisionData;
+use super::eval_context::EvalContext;
 use super::evaluate::{decide_query, find_denying_entry};
 use super::rule::Effect;
 use crate::model::{Action, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};

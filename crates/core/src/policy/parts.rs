@@ -7,28 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use super::access_query::EvalContext;
-use super::effective_role::DecisionData;
+use super::effective_role::{DecisionData, split};
 use super::entry_index::{UserEntry, rooms_outside};
+use super::eval_context::EvalContext;
 use super::rule::Effect;
-use crate::model::{ConversationKind, Pattern, Template, unqualified};
-
-/// Returns the parts of a pattern that these scopes make, without the pattern itself. Each part represents those of its
-/// names that no smaller part contains.
-pub(super) fn split<'s>(asked: &Pattern, scopes: impl IntoIterator<Item = &'s Pattern>) -> BTreeSet<Pattern> {
-    let named = scopes.into_iter().flat_map(scopes_named_by);
-    named.filter(|part| part != asked && asked.covers(part)).collect()
-}
-
-/// Returns the scope, its conversation, and the channels of the conversation. For a scope with Ably's qualifier, also
-/// returns the name after the qualifier.
-fn scopes_named_by(scope: &Pattern) -> impl Iterator<Item = Pattern> + use<> {
-    let conversation = scope.room().or(scope.exact());
-    let names = conversation.into_iter().flat_map(|name| BTreeSet::from([name, unqualified(name)]));
-    let parts = names.flat_map(|name| Pattern::Exact(name.to_owned()).affected_patterns());
-    let parts: Vec<Pattern> = parts.chain([scope.clone()]).collect();
-    parts.into_iter()
-}
+use crate::model::{ConversationKind, Pattern, Template};
 
 /// Returns the parts of a pattern where the decision may differ from the rest of the pattern. A single name has no parts.
 pub(super) fn find_parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern> {

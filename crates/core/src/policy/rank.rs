@@ -1,10 +1,13 @@
 //! The rank of a user in a conversation or scope, for the limits on moderators. It comes from the policy file, the
 //! moderation entries and the facts. Roles from tokens do not count.
 
+use std::collections::BTreeSet;
+
 use super::Policy;
 use super::effective_role::{DecisionData, EffectiveRole, RoleQuery, RoleReason};
 use super::entry_index::UserEntry;
-use crate::model::{Pattern, Role};
+use super::rule::EntryAuthor;
+use crate::model::{Action, CallerKind, Pattern, RequiredAction, Role};
 
 /// The rank of a user in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,4 +109,27 @@ fn is_defined(part: &EffectiveRole) -> bool {
 fn role_everywhere(facts: DecisionData<'_>, person: RoleQuery<'_>) -> Option<Role> {
     let EffectiveRole { role, reason } = facts.role_everywhere(person);
     role.filter(|_| reason == RoleReason::Binding(Pattern::Everything))
+}
+
+impl<'a> DecisionData<'a> {
+    /// Returns the users who made the bans or mutes with exactly this scope that the action would lift. The limits on
+    /// moderators also apply to these users, with the rank that they have now, although the request does not name them.
+    pub fn sanction_authors(&self, app: &'a str, need: &RequiredAction) -> BTreeSet<&'a str> {
+        let RequiredAction { action, conversation, targets } = need;
+        let place = conversation.as_ref().filter(|_| matches!(action, Action::Unban | Action::Unmute));
+        let Some(place) = place else { return BTreeSet::new() };
+        let near = targets.iter().flat_map(|user| self.entries().map(move |register| (register, user)));
+        let near = near.flat_map(|(register, user)| register.entries_near(user, app, Some(place)));
+        let lifted = near.filter(|entry| match entry {
+            UserEntry::Ban(_) => *action == Action::Unban,
+            UserEntry::Mute(_) => *action == Action::Unmute,
+            UserEntry::Block(_) | UserEntry::Role(_) => false,
+        });
+        let here = lifted.filter(|entry| entry.scope().home_conversation() == place.home_conversation());
+        let authors = here.filter_map(|entry| entry.origin().author());
+        authors
+            .filter(|author| author.kind == CallerKind::User)
+            .map(|EntryAuthor { subject, .. }| subject.as_str())
+            .collect()
+    }
 }

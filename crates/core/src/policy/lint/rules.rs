@@ -1,7 +1,8 @@
-//! Warns about rules for moderators that are probably mistakes.
+//! Warns about single rules that are probably mistakes: rules for moderators, and deny rules with placeholders.
 
 use super::has_targets;
 use crate::model::{Action, ActionSet, CallerKind};
+use crate::policy::condition::alternatives;
 use crate::policy::rule::{Effect, Rule, TargetCondition};
 
 /// The actions that need `targets`, because users could otherwise use them against users with a higher rank. `set-role`
@@ -42,5 +43,21 @@ fn targets_exclude_actions(rule: &Rule) -> Option<String> {
 }
 
 fn action_names(actions: ActionSet) -> String {
-    super::super::condition::alternatives(actions.iter().map(Action::as_str))
+    alternatives(actions.iter().map(Action::as_str))
+}
+
+/// Returns a warning if a deny rule may match more conversations than its author expects.
+pub(super) fn lint_placeholders(rule: &Rule) -> Option<String> {
+    let templates = rule.conversations.iter().flatten().filter(|_| rule.effect == Effect::Deny);
+    let with_claims: Vec<_> = templates.filter(|template| template.claims().next().is_some()).collect();
+    let claims =
+        alternatives(with_claims.iter().flat_map(|template| template.claims()).map(|claim| format!("`{claim}`")));
+    let patterns = alternatives(with_claims.iter().map(|template| format!("`{}`", template.source())));
+    (!with_claims.is_empty()).then(|| {
+        format!(
+            "in this deny rule, {patterns} matches any segment in place of a claim that the caller's token lacks or whose \
+             value is not one segment: callers without {claims} are denied all these conversations; to exclude such \
+             callers, add `callers` or `authenticators`"
+        )
+    })
 }
