@@ -14,7 +14,7 @@ use crate::model::{Action, CallerKind, ConversationKind, Pattern};
 /// about it share this value. A pattern represents all its names, or those that none of its parts contains: see
 /// [`AccessQuery::in_parts`].
 pub(super) struct ScopeContext<'p, 'a> {
-    pub(super) case: EvalContext<'a>,
+    pub(super) context: EvalContext<'a>,
     pub(super) conversation: Option<&'p Pattern>,
     parts: OnceCell<Vec<Pattern>>,
     ban: OnceCell<Option<&'a Sanction>>,
@@ -35,9 +35,9 @@ pub(super) struct AccessQuery<'s, 'a> {
 }
 
 impl<'p, 'a> ScopeContext<'p, 'a> {
-    pub(super) fn new(case: EvalContext<'a>, conversation: Option<&'p Pattern>) -> ScopeContext<'p, 'a> {
+    pub(super) fn new(context: EvalContext<'a>, conversation: Option<&'p Pattern>) -> ScopeContext<'p, 'a> {
         ScopeContext {
-            case,
+            context,
             conversation,
             parts: OnceCell::new(),
             ban: OnceCell::new(),
@@ -50,9 +50,9 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
 
     /// Returns the parts of a pattern that are decided separately.
     pub(super) fn split(&self) -> Vec<ScopeContext<'_, 'a>> {
-        let find = |asked| find_parts(self.case, asked).into_iter().collect();
+        let find = |asked| find_parts(self.context, asked).into_iter().collect();
         let parts = self.parts.get_or_init(|| self.conversation.map_or_else(Vec::new, find));
-        parts.iter().map(|part| ScopeContext::new(self.case, Some(part))).collect()
+        parts.iter().map(|part| ScopeContext::new(self.context, Some(part))).collect()
     }
 
     /// Returns the ban on the caller or the client that is in force here.
@@ -67,77 +67,78 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
 
     fn find_on_actors(&self, sort: fn(&UserEntry) -> Option<&Sanction>) -> Option<&'a Sanction> {
         self.actors().find_map(|actor| {
-            let sanctions = self.case.entries_about(actor, self.conversation).filter_map(sort);
-            self.case.strictest(sanctions.filter(|sanction| self.applies_to_actor(actor, sanction)), self.conversation)
+            let sanctions = self.context.entries_about(actor, self.conversation).filter_map(sort);
+            self.context
+                .strictest(sanctions.filter(|sanction| self.applies_to_actor(actor, sanction)), self.conversation)
         })
     }
 
     /// Returns whether a ban or mute is meant for this actor. Moderators sanction users only. So a service that has the
     /// same name as a user is banned or muted only by an entry in the policy file.
     pub(super) fn applies_to_actor(&self, actor: &str, sanction: &Sanction) -> bool {
-        let caller = self.case.caller;
+        let caller = self.context.caller;
         let is_service =
-            caller.kind == CallerKind::Service && caller.subject == actor && self.case.request.client != actor;
+            caller.kind == CallerKind::Service && caller.subject == actor && self.context.request.client != actor;
         !is_service || sanction.origin.line().is_some()
     }
 
     /// Returns the caller, and the client if it is not the caller.
     pub(super) fn actors(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let (caller, client) = (self.case.caller.subject.as_str(), self.case.request.client.as_str());
+        let (caller, client) = (self.context.caller.subject.as_str(), self.context.request.client.as_str());
         std::iter::once(caller).chain((caller != client).then_some(client))
     }
 
     /// Returns the facts about this conversation, if there are any.
     pub(super) fn facts(&self) -> Option<&'a ConversationFacts> {
-        self.case.facts.facts_about(self.conversation?)
+        self.context.facts.facts_about(self.conversation?)
     }
 
     /// Returns the client's role here.
     pub(super) fn client(&self) -> &EffectiveRole {
-        self.client.get_or_init(|| self.role(self.case.client()))
+        self.client.get_or_init(|| self.role(self.context.client()))
     }
 
     /// Returns the client's role here without the roles of its token.
     pub(super) fn client_without_token(&self) -> &EffectiveRole {
-        self.untokened.get_or_init(|| self.role(self.case.role_query(&self.case.request.client, &[])))
+        self.untokened.get_or_init(|| self.role(self.context.role_query(&self.context.request.client, &[])))
     }
 
     /// Returns the caller's role here.
     pub(super) fn caller(&self) -> &EffectiveRole {
-        self.caller.get_or_init(|| self.role(self.case.caller_query()))
+        self.caller.get_or_init(|| self.role(self.context.caller_query()))
     }
 
     /// Returns a target's role here.
     pub(super) fn target(&self, name: &str) -> EffectiveRole {
-        self.role(self.case.role_query(name, &[]))
+        self.role(self.context.role_query(name, &[]))
     }
 
     /// Returns whether a target may be stronger than its role says. This is so if its role is not in the policy's list,
     /// or if it is the remembered owner of a conversation that was forgotten.
     pub(super) fn is_protected(&self, target: &str, role: &EffectiveRole) -> bool {
-        let (facts, person) = (self.case.facts, self.case.role_query(target, &[]));
-        let is_remembered = |place| facts.is_remembered_owner(person, place, Pattern::applies_to_all);
+        let (facts, role_query) = (self.context.facts, self.context.role_query(target, &[]));
+        let is_remembered = |place| facts.is_remembered_owner(role_query, place, Pattern::applies_to_all);
         role.is_unlisted() || self.conversation.is_some_and(is_remembered)
     }
 
-    fn role(&self, person: RoleQuery<'_>) -> EffectiveRole {
+    fn role(&self, role_query: RoleQuery<'_>) -> EffectiveRole {
         match self.conversation {
-            Some(place) => self.case.facts.role(person, place),
-            None => self.case.facts.role_everywhere(person),
+            Some(place) => self.context.facts.role(role_query, place),
+            None => self.context.facts.role_everywhere(role_query),
         }
     }
 
     /// Returns a person's roles in the whole conversation or pattern, with its parts.
-    pub(super) fn roles_in_scope(&self, person: RoleQuery<'_>) -> RolesInScope {
+    pub(super) fn roles_in_scope(&self, role_query: RoleQuery<'_>) -> RolesInScope {
         match self.conversation {
-            Some(place) => self.case.facts.roles_in_scope(person, place),
-            None => RolesInScope { whole: self.role(person), parts: Vec::new() },
+            Some(place) => self.context.facts.roles_in_scope(role_query, place),
+            None => RolesInScope { whole: self.role(role_query), parts: Vec::new() },
         }
     }
 
     /// Returns the kind of the conversation.
     pub(super) fn kind(&self) -> Option<ConversationKind> {
-        self.conversation.map(|place| self.case.facts.kind(place, &self.case.request.app))
+        self.conversation.map(|place| self.context.facts.kind(place, &self.context.request.app))
     }
 }
 
@@ -145,20 +146,20 @@ impl<'s, 'a> AccessQuery<'s, 'a> {
     /// Returns one query for each part. If the query is about a pattern, the first returned query is about the pattern
     /// itself, for those of its names that no other part contains.
     pub(super) fn in_parts(&self) -> impl Iterator<Item = AccessQuery<'s, 'a>> + use<'s, 'a> {
-        let AccessQuery { scope: scene, parts, action, targets } = *self;
-        let scenes = std::iter::once(scene).chain(parts);
-        scenes.map(move |scene| AccessQuery { scope: scene, parts: &[], action, targets })
+        let AccessQuery { scope, parts, action, targets } = *self;
+        let scenes = std::iter::once(scope).chain(parts);
+        scenes.map(move |scope| AccessQuery { scope, parts: &[], action, targets })
     }
 
     /// Returns the query about this part, or the whole query if `part` is `None`.
     pub(super) fn in_part(&self, part: Option<&Pattern>) -> AccessQuery<'s, 'a> {
-        let found = part.and_then(|part| self.in_parts().find(|question| question.scope.conversation == Some(part)));
+        let found = part.and_then(|part| self.in_parts().find(|query| query.scope.conversation == Some(part)));
         found.unwrap_or(*self)
     }
 
     /// Returns the data that all queries of the request share.
     pub(super) fn context(&self) -> &'s EvalContext<'a> {
-        &self.scope.case
+        &self.scope.context
     }
 
     /// Returns how many identities are named. Each identity counts once. The creator of a conversation is one of its

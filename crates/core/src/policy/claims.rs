@@ -16,13 +16,13 @@ use crate::model::{Pattern, RequestedGrant, unqualified};
 type RoleNamesByScope = BTreeMap<Pattern, String>;
 
 /// Returns the client's roles in the granted resources, sorted by scope. Each scope appears once.
-pub(super) fn user_claims(case: EvalContext<'_>, granted: &[RequestedGrant]) -> Vec<(Pattern, String)> {
+pub(super) fn user_claims(context: EvalContext<'_>, granted: &[RequestedGrant]) -> Vec<(Pattern, String)> {
     let mut claims = RoleNamesByScope::new();
     for RequestedGrant { resource, .. } in granted {
-        let roles = case.facts.roles_within(case.client(), resource);
-        let ladder = &case.policy.document().role_hierarchy;
+        let roles = context.facts.roles_within(context.client(), resource);
+        let hierarchy = &context.policy.document().role_hierarchy;
         claims.extend(
-            roles.into_iter().map(|(scope, role)| (scope, role.map_or("", |role| ladder.name(role)).to_owned())),
+            roles.into_iter().map(|(scope, role)| (scope, role.map_or("", |role| hierarchy.name(role)).to_owned())),
         );
     }
     let mut channels: Vec<Pattern> =
@@ -30,7 +30,7 @@ pub(super) fn user_claims(case: EvalContext<'_>, granted: &[RequestedGrant]) -> 
     channels.sort_by_key(Pattern::specificity);
     remove_redundant_claims(&mut claims);
     for channel in channels {
-        let needed = channel_claim(case, channel, &claims);
+        let needed = channel_claim(context, channel, &claims);
         claims.extend(needed);
     }
     claims.into_iter().collect()
@@ -56,9 +56,9 @@ fn granted_channels(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern>
 }
 
 /// Returns the claim that a room's channel needs, or `None` if the other claims already give its role.
-fn channel_claim(case: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> Option<(Pattern, String)> {
-    let held = case.facts.role(case.client(), &channel);
-    let word = held.role.map_or("", |role| case.policy.document().role_hierarchy.name(role));
+fn channel_claim(context: EvalContext<'_>, channel: Pattern, claims: &RoleNamesByScope) -> Option<(Pattern, String)> {
+    let held = context.facts.role(context.client(), &channel);
+    let word = held.role.map_or("", |role| context.policy.document().role_hierarchy.name(role));
     let is_needed = match claimed_role(claims, &channel) {
         Some(told) => told != word,
         None => !word.is_empty() && held.reason != RoleReason::Default,
@@ -184,8 +184,8 @@ mod tests {
         for (scope, role) in kept {
             let held = role.map_or(RoleGrant::Removed, |role| RoleGrant::Role(Some(Role(role))));
             let origin = EntryOrigin::Runtime { author: Arc::clone(&author), at: Millis(1) };
-            let tenure = RoleBinding { scope: pattern(scope), app: None, grant: held, listed: false, origin };
-            moderation.add(&Arc::from("tom"), UserEntry::Role(tenure));
+            let binding = RoleBinding { scope: pattern(scope), app: None, grant: held, listed: false, origin };
+            moderation.add(&Arc::from("tom"), UserEntry::Role(binding));
         }
         let tom = Caller {
             kind: CallerKind::User,
@@ -219,17 +219,17 @@ mod tests {
         fn role(&self, name: &str) -> (&str, bool) {
             let facts = DecisionData { file: self.policy.entries(), runtime: Some(&self.moderation), facts: &[] };
             let document = self.policy.document();
-            let (default_role, ladder) = (document.default_role, &document.role_hierarchy);
+            let (default_role, hierarchy) = (document.default_role, &document.role_hierarchy);
             let token = self.tom.bindings.as_slice();
-            let person = super::super::effective_role::RoleQuery {
+            let role_query = super::super::effective_role::RoleQuery {
                 name: "tom",
                 app: "ably",
                 token,
                 default_role,
-                role_hierarchy: ladder,
+                role_hierarchy: hierarchy,
             };
-            let held = facts.role(person, &pattern(name));
-            (held.role.map_or("", |role| ladder.name(role)), held.reason != RoleReason::Default)
+            let held = facts.role(role_query, &pattern(name));
+            (held.role.map_or("", |role| hierarchy.name(role)), held.reason != RoleReason::Default)
         }
     }
 

@@ -294,12 +294,12 @@ fn authenticators_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
 /// matches a user, even if the configuration check did not reject the rule. If `callers` excludes users, this condition
 /// is met, so the message is about `callers`.
 fn client(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
-    let case = query.context();
+    let context = query.context();
     match rule.client() {
-        ClientCondition::Itself => case.caller.is_client(&case.request.client),
+        ClientCondition::Itself => context.caller.is_client(&context.request.client),
         ClientCondition::Anyone => {
             let keeps_users_out = rule.callers.as_deref().is_some_and(|callers| !callers.contains(&CallerKind::User));
-            let is_service = case.caller.kind == CallerKind::Service;
+            let is_service = context.caller.kind == CallerKind::Service;
             rule.effect == Effect::Deny || is_service || rule.caller_roles.is_some() || keeps_users_out
         }
     }
@@ -342,7 +342,7 @@ fn max_members_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
 /// Returns whether the rule is about the conversation. An allow rule without `conversations` is about everything that
 /// `*` covers. So it is not about names that start with `[`, which a rule must name.
 fn conversations(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
-    let (case, place) = (query.context(), query.scope.conversation);
+    let (context, place) = (query.context(), query.scope.conversation);
     let Some(templates) = rule.conversations.as_deref() else {
         return rule.effect == Effect::Deny || place.is_none_or(|place| Pattern::Everything.covers(place));
     };
@@ -354,7 +354,7 @@ fn conversations(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
             };
             match template.fixed() {
                 Some(pattern) => fits(pattern),
-                None => case.fill_template(rule.effect, template, place).as_ref().is_some_and(fits),
+                None => context.fill_template(rule.effect, template, place).as_ref().is_some_and(fits),
             }
         })
     })
@@ -375,8 +375,8 @@ fn roles(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
 }
 
 fn roles_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
-    let case = query.context();
-    role_miss(rule.roles.as_deref(), &case.request.client, case.client(), query)
+    let context = query.context();
+    role_miss(rule.roles.as_deref(), &context.request.client, context.client(), query)
 }
 
 fn caller_roles(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
@@ -384,8 +384,8 @@ fn caller_roles(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
 }
 
 fn caller_roles_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
-    let case = query.context();
-    let needed = role_miss(rule.caller_roles.as_deref(), &case.caller.subject, case.caller_query(), query);
+    let context = query.context();
+    let needed = role_miss(rule.caller_roles.as_deref(), &context.caller.subject, context.caller_query(), query);
     format!("{needed}, as the caller")
 }
 
@@ -393,9 +393,9 @@ fn role_fits(roles: &[Role], held: &EffectiveRole) -> bool {
     held.role.is_some_and(|role| roles.contains(&role))
 }
 
-fn role_miss(roles: Option<&[Role]>, name: &str, person: RoleQuery<'_>, query: &AccessQuery<'_, '_>) -> String {
-    let ladder = &query.context().policy.document().role_hierarchy;
-    let needed = alternatives(roles.iter().copied().flatten().map(|role| ladder.name(*role)));
+fn role_miss(roles: Option<&[Role]>, name: &str, role_query: RoleQuery<'_>, query: &AccessQuery<'_, '_>) -> String {
+    let hierarchy = &query.context().policy.document().role_hierarchy;
+    let needed = alternatives(roles.iter().copied().flatten().map(|role| hierarchy.name(*role)));
     let place = match query.scope.conversation {
         Some(place) if place.exact().is_none() => format!(" throughout {place}"),
         _ => String::new(),
@@ -403,7 +403,7 @@ fn role_miss(roles: Option<&[Role]>, name: &str, person: RoleQuery<'_>, query: &
     if name.is_empty() {
         return format!("needs role {needed}{place}; there is no client");
     }
-    format!("needs role {needed}{place}; {name} {}", query.scope.roles_in_scope(person).describe(ladder))
+    format!("needs role {needed}{place}; {name} {}", query.scope.roles_in_scope(role_query).describe(hierarchy))
 }
 
 fn kinds(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
@@ -458,8 +458,8 @@ fn targets_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
             "needs targets whom the client outranks; there is no client".to_owned()
         }
         (Some(target), TargetCondition::Outranked) => {
-            let (case, ladder) = (query.context(), &query.context().policy.document().role_hierarchy);
-            let describe = |name| query.scope.roles_in_scope(case.role_query(name, &[])).describe(ladder);
+            let (context, hierarchy) = (query.context(), &query.context().policy.document().role_hierarchy);
+            let describe = |name| query.scope.roles_in_scope(context.role_query(name, &[])).describe(hierarchy);
             format!(
                 "needs targets whom the client outranks; {target} {}, {client} {} (a token's roles do not count for this)",
                 describe(target),

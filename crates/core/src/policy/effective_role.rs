@@ -118,44 +118,44 @@ impl<'a> DecisionData<'a> {
     }
 
     /// Returns the role in a conversation, or in those names of a pattern that no scope inside the pattern names.
-    pub(super) fn role(&self, person: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
-        self.covering_role(person, &self.bindings(person, Some(place)), place)
+    pub(super) fn role(&self, role_query: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
+        self.covering_role(role_query, &self.bindings(role_query, Some(place)), place)
     }
 
     /// Returns the roles in a conversation or in all parts of a pattern. They agree with the roles of the single names.
-    pub(super) fn roles_in_scope(&self, person: RoleQuery<'_>, asked: &Pattern) -> RolesInScope {
-        let found = self.bindings(person, Some(asked));
-        let whole = self.covering_role(person, &found, asked);
+    pub(super) fn roles_in_scope(&self, role_query: RoleQuery<'_>, asked: &Pattern) -> RolesInScope {
+        let found = self.bindings(role_query, Some(asked));
+        let whole = self.covering_role(role_query, &found, asked);
         if asked.exact().is_some() {
             return RolesInScope { whole, parts: Vec::new() };
         }
         let parts = split(asked, found.iter().map(|binding| &*binding.scope)).into_iter();
-        RolesInScope { whole, parts: parts.map(|part| (part.clone(), self.role(person, &part))).collect() }
+        RolesInScope { whole, parts: parts.map(|part| (part.clone(), self.role(role_query, &part))).collect() }
     }
 
     /// Returns the user's roles in everything that an entry with this scope affects. For a room, this includes its
     /// channels.
-    pub(super) fn roles_in_affected(&self, person: RoleQuery<'_>, scope: &Pattern) -> RolesInScope {
-        let mut standing = self.roles_in_scope(person, &scope.home_conversation());
+    pub(super) fn roles_in_affected(&self, role_query: RoleQuery<'_>, scope: &Pattern) -> RolesInScope {
+        let mut roles = self.roles_in_scope(role_query, &scope.home_conversation());
         let channels = scope.affected_patterns().into_iter().skip(1);
-        standing.parts.extend(channels.map(|part| (part.clone(), self.role(person, &part))));
-        standing
+        roles.parts.extend(channels.map(|part| (part.clone(), self.role(role_query, &part))));
+        roles
     }
 
     /// Returns whether the user is the remembered owner of a conversation that was forgotten and that matches `here`.
     pub(super) fn is_remembered_owner(
         &self,
-        person: RoleQuery<'_>,
+        role_query: RoleQuery<'_>,
         place: &Pattern,
         here: fn(&Pattern, &Pattern) -> bool,
     ) -> bool {
         self.entries_by_source().any(|(source, register)| {
-            register.entries_near(person.name, person.app, Some(place)).any(|entry| match entry {
-                UserEntry::Role(tenure) => {
-                    let is_here = here(&tenure.scope, place);
-                    tenure.grant == RoleGrant::Remembered
+            register.entries_near(role_query.name, role_query.app, Some(place)).any(|entry| match entry {
+                UserEntry::Role(binding) => {
+                    let is_here = here(&binding.scope, place);
+                    binding.grant == RoleGrant::Remembered
                         && is_here
-                        && !self.is_overridden_by_earlier_list(source, tenure, person.app)
+                        && !self.is_overridden_by_earlier_list(source, binding, role_query.app)
                 }
                 _ => false,
             })
@@ -163,18 +163,18 @@ impl<'a> DecisionData<'a> {
     }
 
     /// Returns the role for actions without a conversation: the role at scope `*`.
-    pub(super) fn role_everywhere(&self, person: RoleQuery<'_>) -> EffectiveRole {
-        self.covering_role(person, &self.bindings(person, None), &Pattern::Everything)
+    pub(super) fn role_everywhere(&self, role_query: RoleQuery<'_>) -> EffectiveRole {
+        self.covering_role(role_query, &self.bindings(role_query, None), &Pattern::Everything)
     }
 
     /// Returns the role that each scope of a person's bindings gives, after precedence. Scopes that a stronger source
     /// covers are left out. `None` means "no role". It is included because otherwise the role of a wider scope would
     /// count.
-    pub(super) fn roles_within(&self, person: RoleQuery<'_>, asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
-        let found = self.bindings(person, Some(asked));
+    pub(super) fn roles_within(&self, role_query: RoleQuery<'_>, asked: &Pattern) -> Vec<(Pattern, Option<Role>)> {
+        let found = self.bindings(role_query, Some(asked));
         let overlapping = found.iter().filter(|binding| binding.scope.overlaps(asked));
         let roles = overlapping.filter_map(|binding| {
-            let near = self.bindings(person, Some(&binding.scope));
+            let near = self.bindings(role_query, Some(&binding.scope));
             if near.iter().any(|other| other.source < binding.source && other.scope.covers(&binding.scope)) {
                 return None;
             }
@@ -182,7 +182,7 @@ impl<'a> DecisionData<'a> {
                 |other: &&MatchedBinding<'_>| other.source == binding.source && other.scope == binding.scope;
             let mut same = near.iter().filter(same_scope);
             let role = if same.all(|other| other.removed) {
-                self.covering_role(person, &near, &binding.scope).role
+                self.covering_role(role_query, &near, &binding.scope).role
             } else {
                 near.iter().filter(same_scope).map(|other| other.role).max().flatten()
             };
@@ -230,19 +230,19 @@ impl<'a> DecisionData<'a> {
 
     /// Returns all bindings that may overlap a conversation or pattern, in order of precedence. Without a place,
     /// returns the bindings for everywhere.
-    fn bindings<'b>(&'b self, person: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
+    fn bindings<'b>(&'b self, role_query: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
         let mut found = Vec::new();
         for (source, register) in self.entries_by_source() {
-            for entry in register.entries_near(person.name, person.app, place) {
-                if let UserEntry::Role(tenure) = entry
-                    && tenure.grant != RoleGrant::Remembered
-                    && !self.is_overridden_by_earlier_list(source, tenure, person.app)
+            for entry in register.entries_near(role_query.name, role_query.app, place) {
+                if let UserEntry::Role(binding) = entry
+                    && binding.grant != RoleGrant::Remembered
+                    && !self.is_overridden_by_earlier_list(source, binding, role_query.app)
                 {
                     found.push(MatchedBinding {
-                        scope: tenure.scope.home_conversation(),
-                        role: tenure.role(person.role_hierarchy),
-                        listed: tenure.listed,
-                        removed: tenure.grant == RoleGrant::Removed,
+                        scope: binding.scope.home_conversation(),
+                        role: binding.role(role_query.role_hierarchy),
+                        listed: binding.listed,
+                        removed: binding.grant == RoleGrant::Removed,
                         source,
                     });
                 }
@@ -250,10 +250,10 @@ impl<'a> DecisionData<'a> {
         }
         // An empty name is a service that acts as itself. Services are not in conversations, so the facts do not apply
         // to them.
-        let told = self.facts.iter().filter(|_| !person.name.is_empty());
+        let told = self.facts.iter().filter(|_| !role_query.name.is_empty());
         let near = told.filter(|told| place.is_some_and(|place| told.scope.overlaps(place)));
         found.extend(near.filter_map(|told| {
-            let role = told.details.as_ref()?.role(person.name);
+            let role = told.details.as_ref()?.role(role_query.name);
             Some(MatchedBinding {
                 scope: Cow::Borrowed(&told.scope),
                 role,
@@ -262,7 +262,7 @@ impl<'a> DecisionData<'a> {
                 source: RoleSource::Facts,
             })
         }));
-        found.extend(person.token.iter().map(|(scope, role)| MatchedBinding {
+        found.extend(role_query.token.iter().map(|(scope, role)| MatchedBinding {
             scope: scope.home_conversation(),
             role: Some(*role),
             listed: false,
@@ -275,19 +275,19 @@ impl<'a> DecisionData<'a> {
     /// Returns whether this role comes from a conversation's list, and an earlier source has its own entry for the
     /// conversation. Then only the list of the earlier source counts. For example, the policy file may later name a
     /// different owner than the one that was set at run time.
-    fn is_overridden_by_earlier_list(&self, source: RoleSource, tenure: &RoleBinding, app: &str) -> bool {
-        let home = tenure.scope.home_conversation();
+    fn is_overridden_by_earlier_list(&self, source: RoleSource, binding: &RoleBinding, app: &str) -> bool {
+        let home = binding.scope.home_conversation();
         let mut earlier = self.entries_by_source().take_while(|(other, _)| *other < source);
-        tenure.listed && earlier.any(|(_, entries)| entries.kind(home.prefix(), app).is_some())
+        binding.listed && earlier.any(|(_, entries)| entries.kind(home.prefix(), app).is_some())
     }
 
     /// Returns the role of the first source that covers `asked`: the most specific scope counts, and among equal scopes
     /// the strongest role. If this source only says that a role was removed, returns the default role.
-    fn covering_role(&self, person: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
+    fn covering_role(&self, role_query: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
         let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
-        let by_default = |reason: RoleReason| EffectiveRole { role: person.default_role, reason };
+        let by_default = |reason: RoleReason| EffectiveRole { role: role_query.default_role, reason };
         let Some(source) = covering().map(|binding| binding.source).min() else {
-            return by_default(if person.default_role.is_some() { RoleReason::Default } else { RoleReason::None });
+            return by_default(if role_query.default_role.is_some() { RoleReason::Default } else { RoleReason::None });
         };
         let best = covering()
             .filter(|binding| binding.source == source && !binding.removed)
@@ -325,7 +325,7 @@ impl EffectiveRole {
     }
 
     /// Describes the role in words that follow a name: "is member by the conversation's list".
-    pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
+    pub(super) fn describe(&self, hierarchy: &RoleHierarchy) -> String {
         match (self.role, &self.reason) {
             (None, RoleReason::Unlisted(scope)) => {
                 format!("has no role (the binding to {scope} names a role that the policy does not list)")
@@ -333,7 +333,7 @@ impl EffectiveRole {
             (None, RoleReason::Facts) => "has no role by the facts".to_owned(),
             (None, RoleReason::Removed) => "has no role (the role there was removed)".to_owned(),
             (None, _) => "has no role".to_owned(),
-            (Some(role), reason) => format!("is {}{reason}", ladder.name(role)),
+            (Some(role), reason) => format!("is {}{reason}", hierarchy.name(role)),
         }
     }
 }
@@ -345,11 +345,11 @@ impl RolesInScope {
     }
 
     /// Describes the roles in words that follow a name: "is member by a binding to chat:*, but guest in chat:vip".
-    pub(super) fn describe(&self, ladder: &RoleHierarchy) -> String {
-        let here = self.whole.describe(ladder);
+    pub(super) fn describe(&self, hierarchy: &RoleHierarchy) -> String {
+        let here = self.whole.describe(hierarchy);
         match self.parts.iter().find(|(_, part)| part.role != self.whole.role) {
             Some((place, EffectiveRole { role: Some(role), .. })) => {
-                format!("{here}, but {} in {place}", ladder.name(*role))
+                format!("{here}, but {} in {place}", hierarchy.name(*role))
             }
             Some((place, _)) => format!("{here}, but has no role in {place}"),
             None => here,

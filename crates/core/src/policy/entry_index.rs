@@ -67,7 +67,7 @@ impl UserEntry {
         match self {
             UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.scope,
             UserEntry::Block(block) => &block.conversation,
-            UserEntry::Role(tenure) => &tenure.scope,
+            UserEntry::Role(binding) => &binding.scope,
         }
     }
 
@@ -76,7 +76,7 @@ impl UserEntry {
         match self {
             UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => sanction.app.as_ref(),
             UserEntry::Block(block) => block.app.as_ref(),
-            UserEntry::Role(tenure) => tenure.app.as_ref(),
+            UserEntry::Role(binding) => binding.app.as_ref(),
         }
     }
 
@@ -85,17 +85,17 @@ impl UserEntry {
         match self {
             UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.origin,
             UserEntry::Block(block) => &block.origin,
-            UserEntry::Role(tenure) => &tenure.origin,
+            UserEntry::Role(binding) => &binding.origin,
         }
     }
 }
 
 impl RoleBinding {
     /// Returns the role in the hierarchy of the current policy, or `None` if there is no such role.
-    pub(super) fn role(&self, ladder: &RoleHierarchy) -> Option<Role> {
+    pub(super) fn role(&self, hierarchy: &RoleHierarchy) -> Option<Role> {
         match &self.grant {
             RoleGrant::Role(role) => *role,
-            RoleGrant::RoleName(word) => ladder.find(word),
+            RoleGrant::RoleName(word) => hierarchy.find(word),
             RoleGrant::Removed | RoleGrant::Remembered => None,
         }
     }

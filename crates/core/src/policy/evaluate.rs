@@ -34,8 +34,8 @@ impl Policy {
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Result<Permit, Denied> {
-        let case = EvalContext { policy: self, facts, caller, request: &ask, now };
-        match decide_all(case) {
+        let context = EvalContext { policy: self, facts, caller, request: &ask, now };
+        match decide_all(context) {
             Ok(AllowedBy { granted, user_claims, rules }) => {
                 Ok(Permit { ask, granted, user_claims, rules, is_for_operator: false })
             }
@@ -59,45 +59,45 @@ struct AllowedBy {
     rules: Vec<String>,
 }
 
-fn decide_all(case: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
+fn decide_all(context: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
     let mut rules = Vec::new();
-    for RequiredAction { action, conversation, targets } in &case.request.required_actions {
-        let scene = ScopeContext::new(case, conversation.as_ref());
-        let question = AccessQuery { scope: &scene, parts: &scene.split(), action: *action, targets };
-        decide_query(&question, &mut rules).map_err(|obstacle| obstacle.into_denial(&question))?;
+    for RequiredAction { action, conversation, targets } in &context.request.required_actions {
+        let scope = ScopeContext::new(context, conversation.as_ref());
+        let query = AccessQuery { scope: &scope, parts: &scope.split(), action: *action, targets };
+        decide_query(&query, &mut rules).map_err(|deny_reason| deny_reason.into_denial(&query))?;
     }
-    let granted = decide_requested_grants(case, &mut rules)?;
-    let user_claims = user_claims(case, &granted);
+    let granted = decide_requested_grants(context, &mut rules)?;
+    let user_claims = user_claims(context, &granted);
     Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
 }
 
 /// Returns the allowed operations. If no operation is allowed, returns the most informative reason; among equally
 /// informative reasons, the first.
 fn decide_requested_grants<'a>(
-    case: EvalContext<'a>,
+    context: EvalContext<'a>,
     rules: &mut Vec<&'a Rule>,
 ) -> Result<Vec<RequestedGrant>, Box<Denial>> {
     let mut granted = Vec::new();
     let mut refused = Vec::new();
-    for RequestedGrant { resource, operations } in &case.request.requested_grants {
-        let scene = ScopeContext::new(case, Some(resource));
-        let parts = scene.split();
+    for RequestedGrant { resource, operations } in &context.request.requested_grants {
+        let scope = ScopeContext::new(context, Some(resource));
+        let parts = scope.split();
         let mut allowed = ActionSet::EMPTY;
         for action in operations.iter() {
-            match decide_query(&AccessQuery { scope: &scene, parts: &parts, action, targets: &[] }, rules) {
+            match decide_query(&AccessQuery { scope: &scope, parts: &parts, action, targets: &[] }, rules) {
                 Ok(()) => allowed.insert(action),
-                Err(obstacle) => refused.push((resource, action, obstacle)),
+                Err(deny_reason) => refused.push((resource, action, deny_reason)),
             }
         }
         if !allowed.is_empty() {
             granted.push(RequestedGrant { resource: resource.clone(), operations: allowed });
         }
     }
-    let telling = refused.into_iter().rev().max_by_key(|(.., obstacle)| obstacle.informativeness());
+    let telling = refused.into_iter().rev().max_by_key(|(.., deny_reason)| deny_reason.informativeness());
     match telling {
-        Some((resource, action, obstacle)) if granted.is_empty() => {
-            let scene = ScopeContext::new(case, Some(resource));
-            Err(obstacle.into_denial(&AccessQuery { scope: &scene, parts: &scene.split(), action, targets: &[] }))
+        Some((resource, action, deny_reason)) if granted.is_empty() => {
+            let scope = ScopeContext::new(context, Some(resource));
+            Err(deny_reason.into_denial(&AccessQuery { scope: &scope, parts: &scope.split(), action, targets: &[] }))
         }
         _ => Ok(granted),
     }
@@ -162,7 +162,7 @@ impl DenyReasonRef<'_> {
     }
 
     /// Makes the denial for the query that has this reason.
-    pub(super) fn into_denial(self, question: &AccessQuery<'_, '_>) -> Box<Denial> {
+    pub(super) fn into_denial(self, query: &AccessQuery<'_, '_>) -> Box<Denial> {
         let copy = |Sanction { user, scope, reason, origin, .. }: &Sanction| {
             (user.clone(), scope.clone(), reason.clone(), origin.clone())
         };
@@ -183,31 +183,30 @@ impl DenyReasonRef<'_> {
             DenyReasonRef::ShutOut(user) => DenyReason::BlockedByConversation { user: user.to_owned() },
             DenyReasonRef::TargetShutOut(user) => DenyReason::TargetBlockedByConversation { user },
             DenyReasonRef::UnknownConversation(part) => {
-                let conversation = part.or_else(|| question.scope.conversation.cloned());
+                let conversation = part.or_else(|| query.scope.conversation.cloned());
                 return Box::new(Denial {
                     reason: DenyReason::UnknownConversation,
-                    action: question.action,
+                    action: query.action,
                     conversation,
                 });
             }
             DenyReasonRef::Rule(rule, part) => {
-                let spoiler =
-                    part.filter(|part| names_part(question.context(), rule, part)).map(|part| part.to_string());
+                let spoiler = part.filter(|part| names_part(query.context(), rule, part)).map(|part| part.to_string());
                 DenyReason::Rule { id: rule.id.clone(), reason: rule.reason.clone(), spoiler }
             }
             DenyReasonRef::NothingMatched(part) => {
-                DenyReason::NoRuleMatched { nearest: nearest_rule(question, part.as_ref()) }
+                DenyReason::NoRuleMatched { nearest: nearest_rule(query, part.as_ref()) }
             }
         };
-        Box::new(Denial { reason: cause, action: question.action, conversation: question.scope.conversation.cloned() })
+        Box::new(Denial { reason: cause, action: query.action, conversation: query.scope.conversation.cloned() })
     }
 }
 
 /// Returns whether the rule names the part. If not, the part is only an example of what a placeholder without a value
 /// matches.
-fn names_part(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
+fn names_part(context: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
     let names =
-        |template| case.fill_template(Effect::Allow, template, part).is_some_and(|named| named.applies_to_all(part));
+        |template| context.fill_template(Effect::Allow, template, part).is_some_and(|named| named.applies_to_all(part));
     rule.conversations.as_deref().is_none_or(|templates| templates.iter().any(names))
 }
 
@@ -216,36 +215,36 @@ fn names_part(case: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
 /// A user gets a reason about another user only if nothing else denies the query. So a user who could not act for
 /// another user anyway learns nothing about that user.
 pub(super) fn decide_query<'a>(
-    question: &AccessQuery<'_, 'a>,
+    query: &AccessQuery<'_, 'a>,
     rules: &mut Vec<&'a Rule>,
 ) -> Result<(), DenyReasonRef<'a>> {
-    let caller = question.context().caller;
-    match find_denying_entry(question) {
-        Some(obstacle) if obstacle.may_be_disclosed_to(caller) => Err(obstacle),
-        Some(obstacle) => decide_by_rules(question, &mut Vec::new()).and(Err(obstacle)),
-        None => decide_by_rules(question, rules),
+    let caller = query.context().caller;
+    match find_denying_entry(query) {
+        Some(deny_reason) if deny_reason.may_be_disclosed_to(caller) => Err(deny_reason),
+        Some(deny_reason) => decide_by_rules(query, &mut Vec::new()).and(Err(deny_reason)),
+        None => decide_by_rules(query, rules),
     }
 }
 
 /// Decides a query by the rules, in every part. Deny rules are evaluated before allow rules. Rules never allow a part
 /// whose conversation does not exist.
-fn decide_by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
-    let policy = question.context().policy;
+fn decide_by_rules<'a>(query: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
+    let policy = query.context().policy;
     let is_unknown = |part: &AccessQuery<'_, '_>| part.scope.facts().is_some_and(|told| !told.exists());
-    if let Some(part) = question.in_parts().find(is_unknown) {
-        return Err(DenyReasonRef::UnknownConversation(part_if_not_whole(question, &part)));
+    if let Some(part) = query.in_parts().find(is_unknown) {
+        return Err(DenyReasonRef::UnknownConversation(part_if_not_whole(query, &part)));
     }
-    for rule in policy.rules(Effect::Deny, question.action) {
-        if let Some(part) = question.in_parts().find(|part| rule_matches(rule, part)) {
-            return Err(DenyReasonRef::Rule(rule, part_if_not_whole(question, &part)));
+    for rule in policy.rules(Effect::Deny, query.action) {
+        if let Some(part) = query.in_parts().find(|part| rule_matches(rule, part)) {
+            return Err(DenyReasonRef::Rule(rule, part_if_not_whole(query, &part)));
         }
     }
     let noted = rules.len();
-    for part in question.in_parts() {
-        let mut allowing = policy.rules(Effect::Allow, question.action);
+    for part in query.in_parts() {
+        let mut allowing = policy.rules(Effect::Allow, query.action);
         let Some(rule) = allowing.find(|rule| rule_matches(rule, &part)) else {
             rules.truncate(noted);
-            return Err(DenyReasonRef::NothingMatched(part_if_not_whole(question, &part)));
+            return Err(DenyReasonRef::NothingMatched(part_if_not_whole(query, &part)));
         };
         add_rule(rules, rule);
     }
@@ -253,50 +252,51 @@ fn decide_by_rules<'a>(question: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>
 }
 
 /// Returns the part, or `None` if the part is the whole pattern.
-fn part_if_not_whole(question: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) -> Option<Pattern> {
-    part.scope.conversation.filter(|place| Some(*place) != question.scope.conversation).cloned()
+fn part_if_not_whole(query: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) -> Option<Pattern> {
+    part.scope.conversation.filter(|place| Some(*place) != query.scope.conversation).cloned()
 }
 
 /// Returns the reason if an entry denies the query. Rules cannot override this. The order is: bans, mutes, blocks by
 /// the conversation, blocks by a target.
-pub(super) fn find_denying_entry<'a>(question: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
-    let (case, place) = (question.context(), question.scope.conversation);
-    if let Some(ban) = question.scope.ban() {
+pub(super) fn find_denying_entry<'a>(query: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
+    let (context, place) = (query.context(), query.scope.conversation);
+    if let Some(ban) = query.scope.ban() {
         return Some(DenyReasonRef::Banned(ban));
     }
-    let mut targets = question.targets.iter();
-    if ADDING_ACTIONS.contains(question.action)
-        && let Some(ban) = targets.clone().find_map(|target| case.ban(target, place))
+    let mut targets = query.targets.iter();
+    if ADDING_ACTIONS.contains(query.action)
+        && let Some(ban) = targets.clone().find_map(|target| context.ban(target, place))
     {
         return Some(DenyReasonRef::TargetBanned(ban));
     }
-    if ActionSet::SENDING.contains(question.action)
-        && let Some(mute) = question.scope.find_mute()
+    if ActionSet::SENDING.contains(query.action)
+        && let Some(mute) = query.scope.find_mute()
     {
         return Some(DenyReasonRef::Muted(mute));
     }
-    let told = question.scope.facts();
-    let client = &case.request.client;
-    if question.action == Action::Join && told.is_some_and(|told| told.has_blocked(client)) {
+    let told = query.scope.facts();
+    let client = &context.request.client;
+    if query.action == Action::Join && told.is_some_and(|told| told.has_blocked(client)) {
         return Some(DenyReasonRef::ShutOut(client));
     }
-    let place = place.filter(|_| question.action == Action::Invite)?;
+    let place = place.filter(|_| query.action == Action::Invite)?;
     if let Some(target) = targets.clone().find(|target| told.is_some_and(|told| told.has_blocked(target))) {
         return Some(DenyReasonRef::TargetShutOut(target.clone()));
     }
-    targets.find(|target| has_blocked(case, target, place)).map(|target| DenyReasonRef::TargetBlocks(target.clone()))
+    targets.find(|target| has_blocked(context, target, place)).map(|target| DenyReasonRef::TargetBlocks(target.clone()))
 }
 
-fn has_blocked(case: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
-    case.entries_about(target, Some(place))
+fn has_blocked(context: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
+    context
+        .entries_about(target, Some(place))
         .any(|entry| matches!(entry, UserEntry::Block(block) if block.conversation.overlaps(place)))
 }
 
 /// Returns the allow rule that was closest to a match. Rules for this caller and app come before other rules. Among
 /// them, the rule with the fewest unmet conditions wins, then the first by id.
-fn nearest_rule(question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
-    let rules = question.context().policy.rules(Effect::Allow, question.action);
-    let near = rules.map(|rule| (rule, unmet_conditions(rule, question, part)));
+fn nearest_rule(query: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
+    let rules = query.context().policy.rules(Effect::Allow, query.action);
+    let near = rules.map(|rule| (rule, unmet_conditions(rule, query, part)));
     let (rule, misses) = near.min_by_key(|(rule, misses)| {
         let for_others = misses.iter().any(|miss| miss.condition.is_about_caller());
         (for_others, misses.len(), rule.id.as_str())

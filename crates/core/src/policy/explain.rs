@@ -71,114 +71,109 @@ impl Policy {
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
-        let case = EvalContext { policy: self, facts, caller, request: ask, now };
+        let context = EvalContext { policy: self, facts, caller, request: ask, now };
         let needs = ask.required_actions.iter().map(|RequiredAction { action, conversation, targets }| {
-            let scene = ScopeContext::new(case, conversation.as_ref());
-            explain_one(&AccessQuery { scope: &scene, parts: &scene.split(), action: *action, targets }, true)
+            let scope = ScopeContext::new(context, conversation.as_ref());
+            explain_one(&AccessQuery { scope: &scope, parts: &scope.split(), action: *action, targets }, true)
         });
         let wants = ask.requested_grants.iter().flat_map(|RequestedGrant { resource, operations }| {
             operations.iter().map(move |action| {
-                let scene = ScopeContext::new(case, Some(resource));
-                explain_one(&AccessQuery { scope: &scene, parts: &scene.split(), action, targets: &[] }, false)
+                let scope = ScopeContext::new(context, Some(resource));
+                explain_one(&AccessQuery { scope: &scope, parts: &scope.split(), action, targets: &[] }, false)
             })
         });
         needs.chain(wants).collect()
     }
 }
 
-fn explain_one(question: &AccessQuery<'_, '_>, required: bool) -> Explanation {
+fn explain_one(query: &AccessQuery<'_, '_>, required: bool) -> Explanation {
     let mut allowing = Vec::new();
-    let outcome = decide_query(question, &mut allowing);
+    let outcome = decide_query(query, &mut allowing);
     let part = outcome.as_ref().err().and_then(DenyReasonRef::denied_part).cloned();
-    let rules = question.context().policy.document().rules.iter();
+    let rules = query.context().policy.document().rules.iter();
     Explanation {
-        action: question.action,
-        conversation: question.scope.conversation.cloned(),
+        action: query.action,
+        conversation: query.scope.conversation.cloned(),
         required,
-        standings: roles(question),
-        considered: entries(question),
-        rules: rules.map(|rule| explain_rule(rule, question, part.as_ref())).collect(),
+        standings: roles(query),
+        considered: entries(query),
+        rules: rules.map(|rule| explain_rule(rule, query, part.as_ref())).collect(),
         outcome: match outcome {
             Ok(()) => Ok(allowing.iter().map(|rule| rule.id.clone()).collect()),
-            Err(obstacle) => Err(obstacle.into_denial(question)),
+            Err(deny_reason) => Err(deny_reason.into_denial(query)),
         },
     }
 }
 
-fn explain_rule(rule: &Rule, question: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> RuleExplanation {
-    let applies = rule.actions.contains(question.action);
-    let misses = if applies { unmet_conditions(rule, question, part) } else { Vec::new() };
+fn explain_rule(rule: &Rule, query: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> RuleExplanation {
+    let applies = rule.actions.contains(query.action);
+    let misses = if applies { unmet_conditions(rule, query, part) } else { Vec::new() };
     RuleExplanation { id: rule.id.clone(), effect: rule.effect, applies, unmet_conditions: misses }
 }
 
-fn roles(question: &AccessQuery<'_, '_>) -> Vec<String> {
-    let (case, scene) = (question.context(), question.scope);
-    let ladder = &case.policy.document().role_hierarchy;
-    let (caller, client) = (case.caller, &case.request.client);
-    let describe = |person| scene.roles_in_scope(person).describe(ladder);
+fn roles(query: &AccessQuery<'_, '_>) -> Vec<String> {
+    let (context, scope) = (query.context(), query.scope);
+    let hierarchy = &context.policy.document().role_hierarchy;
+    let (caller, client) = (context.caller, &context.request.client);
+    let describe = |role_query| scope.roles_in_scope(role_query).describe(hierarchy);
     let mut lines = Vec::new();
     if !client.is_empty() {
-        lines.push(format!("{client} {}", describe(case.client())));
+        lines.push(format!("{client} {}", describe(context.client())));
     }
     if !caller.is_client(client) {
         let kind = caller.kind.as_str();
-        lines.push(format!("{} (the calling {kind}) {}", caller.subject, describe(case.caller_query())));
+        lines.push(format!("{} (the calling {kind}) {}", caller.subject, describe(context.caller_query())));
     }
-    let targets = question.targets.iter();
-    lines.extend(targets.map(|target| format!("{target} {}", describe(case.role_query(target, &[])))));
+    let targets = query.targets.iter();
+    lines.extend(targets.map(|target| format!("{target} {}", describe(context.role_query(target, &[])))));
     lines
 }
 
 /// Returns the bans, mutes and blocks of the caller, the client and the targets, and whether each denies the action.
-fn entries(question: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
-    let case = question.context();
-    let place = question.scope.conversation;
-    let targets = question.targets.iter().map(String::as_str);
-    let people = question.scope.actors().map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
+fn entries(query: &AccessQuery<'_, '_>) -> Vec<ConsideredEntry> {
+    let context = query.context();
+    let place = query.scope.conversation;
+    let targets = query.targets.iter().map(String::as_str);
+    let people = query.scope.actors().map(|actor| (actor, false)).chain(targets.map(|target| (target, true)));
     let entries =
-        people.flat_map(|(name, target)| case.entries_about(name, place).map(move |entry| (name, target, entry)));
+        people.flat_map(|(name, target)| context.entries_about(name, place).map(move |entry| (name, target, entry)));
     let mut considered: Vec<ConsideredEntry> = Vec::new();
-    for entry in entries.filter_map(|(name, target, entry)| explain_entry(question, name, target, entry)) {
+    for entry in entries.filter_map(|(name, target, entry)| explain_entry(query, name, target, entry)) {
         // For a pattern, the lookup may return an entry more than once.
         if !considered.contains(&entry) {
             considered.push(entry);
         }
     }
-    considered.extend(blocked_by_conversation(question));
+    considered.extend(blocked_by_conversation(query));
     considered
 }
 
 /// Returns the client and the targets if the conversation has blocked them.
-fn blocked_by_conversation(question: &AccessQuery<'_, '_>) -> impl Iterator<Item = ConsideredEntry> {
-    let client = &question.context().request.client;
-    let told = question.scope.facts();
-    let parts = std::iter::once((client, Action::Join)).chain(question.targets.iter().map(|one| (one, Action::Invite)));
+fn blocked_by_conversation(query: &AccessQuery<'_, '_>) -> impl Iterator<Item = ConsideredEntry> {
+    let client = &query.context().request.client;
+    let told = query.scope.facts();
+    let parts = std::iter::once((client, Action::Join)).chain(query.targets.iter().map(|one| (one, Action::Invite)));
     let shut_out = parts.filter(move |(user, _)| told.is_some_and(|told| told.has_blocked(user)));
     shut_out.map(|(user, entry)| {
-        let counts = question.action == entry;
-        let flaw = if counts { String::new() } else { format!("; {}", not_affected(question.action)) };
+        let counts = query.action == entry;
+        let flaw = if counts { String::new() } else { format!("; {}", not_affected(query.action)) };
         ConsideredEntry { denies: counts, sentence: format!("{user} is blocked there by the facts{flaw}") }
     })
 }
 
-fn explain_entry(
-    question: &AccessQuery<'_, '_>,
-    name: &str,
-    target: bool,
-    entry: &UserEntry,
-) -> Option<ConsideredEntry> {
-    let action = question.action;
+fn explain_entry(query: &AccessQuery<'_, '_>, name: &str, target: bool, entry: &UserEntry) -> Option<ConsideredEntry> {
+    let action = query.action;
     let (sentence, flaw) = match entry {
         UserEntry::Ban(ban) => {
             let can_deny = !target || ADDING_ACTIONS.contains(action);
-            (describe_sanction(name, "banned", ban), why_not_effective(question, ban, target, can_deny))
+            (describe_sanction(name, "banned", ban), why_not_effective(query, ban, target, can_deny))
         }
         UserEntry::Mute(mute) => {
             let bears = !target && ActionSet::SENDING.contains(action);
-            (describe_sanction(name, "muted", mute), why_not_effective(question, mute, target, bears))
+            (describe_sanction(name, "muted", mute), why_not_effective(query, mute, target, bears))
         }
         UserEntry::Block(block) => {
-            let here = question.scope.conversation.is_some_and(|place| block.conversation.overlaps(place));
+            let here = query.scope.conversation.is_some_and(|place| block.conversation.overlaps(place));
             let bears = target && action == Action::Invite;
             let flaw = if !bears {
                 Some(not_affected(action))
@@ -205,18 +200,18 @@ fn not_affected(action: Action) -> String {
 
 /// Returns the reason why a ban or mute does not deny the action, or `None` if it denies the action. `bears` says
 /// whether this type of sanction can deny the action for a person in this position (actor or target).
-fn why_not_effective(question: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
-    let case = question.context();
-    if sanction.until.is_some_and(|until| until <= case.now) {
+fn why_not_effective(query: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
+    let context = query.context();
+    if sanction.until.is_some_and(|until| until <= context.now) {
         return Some("this has ended".to_owned());
     }
     if !bears {
-        return Some(not_affected(question.action));
+        return Some(not_affected(query.action));
     }
-    if !target && !question.scope.applies_to_actor(&sanction.user, sanction) {
+    if !target && !query.scope.applies_to_actor(&sanction.user, sanction) {
         return Some("this is about a user with this name, not about the service".to_owned());
     }
-    (!case.is_in_force(sanction, question.scope.conversation)).then(|| OTHER_CONVERSATION.to_owned())
+    (!context.is_in_force(sanction, query.scope.conversation)).then(|| OTHER_CONVERSATION.to_owned())
 }
 
 fn describe_sanction(name: &str, word: &str, Sanction { scope, until, reason, origin, .. }: &Sanction) -> String {

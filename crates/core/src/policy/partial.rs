@@ -92,7 +92,7 @@ fn is_single_conversation(place: &Pattern) -> bool {
 /// Evaluates a query without further facts.
 fn evaluate_partially(query: &AccessQuery<'_, '_>, relevance: FactsRelevance) -> PartialDecision {
     let caller = query.context().caller;
-    if find_denying_entry(query).is_some_and(|obstacle| obstacle.may_be_disclosed_to(caller)) {
+    if find_denying_entry(query).is_some_and(|deny_reason| deny_reason.may_be_disclosed_to(caller)) {
         return PartialDecision::Denied;
     }
     match evaluate_parts(query) {

@@ -14,18 +14,18 @@ use super::rule::Effect;
 use crate::model::{ConversationKind, Pattern, Template};
 
 /// Returns the parts of a pattern where the decision may differ from the rest of the pattern. A single name has no parts.
-pub(super) fn find_parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
+pub(super) fn find_parts(context: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pattern> {
     if asked.exact().is_some() {
         return BTreeSet::new();
     }
-    let rules = case.policy.document().rules.iter();
-    let rules: Vec<_> = rules.filter(|rule| rule.is_for_app(&case.request.app)).collect();
+    let rules = context.policy.document().rules.iter();
+    let rules: Vec<_> = rules.filter(|rule| rule.is_for_app(&context.request.app)).collect();
     let has_kinds = rules.iter().any(|rule| rule.kinds.is_some());
-    let mut scopes = role_scopes(case, asked);
+    let mut scopes = role_scopes(context, asked);
     let mut open = Vec::new();
     for rule in rules {
         for template in rule.conversations.iter().flatten() {
-            match (rule.effect, case.fill_template(Effect::Allow, template, asked)) {
+            match (rule.effect, context.fill_template(Effect::Allow, template, asked)) {
                 // If no rule has `kinds`, an allow rule that covers the remaining names of a part covers the whole part.
                 // So allow rules make parts only if a rule has `kinds`.
                 (Effect::Allow, scope) => scopes.extend(scope.filter(|_| has_kinds)),
@@ -38,10 +38,11 @@ pub(super) fn find_parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pat
         scopes.push(Pattern::Namespace(ConversationKind::TEMPORARY_PREFIX.to_owned()));
     }
     let mut parts = split(asked, &scopes);
-    let open = OpenPattern { case, templates: &open, unnamed_segment: &unnamed_segment(case, &scopes, &open) };
+    let open = OpenPattern { context, templates: &open, unnamed_segment: &unnamed_segment(context, &scopes, &open) };
     open.add_parts(asked, &mut parts);
     if has_kinds {
-        let kinds = PatternKinds { facts: case.facts, app: &case.request.app, parts: &parts, open_templates: &open };
+        let kinds =
+            PatternKinds { facts: context.facts, app: &context.request.app, parts: &parts, open_templates: &open };
         let known = std::iter::once(asked).chain(&parts).flat_map(|part| kinds.examples(part));
         let known: Vec<Pattern> = known.collect();
         parts.extend(split(asked, &known));
@@ -51,7 +52,7 @@ pub(super) fn find_parts(case: EvalContext<'_>, asked: &Pattern) -> BTreeSet<Pat
 
 /// Templates of deny rules in which a placeholder without a usable value matches any segment.
 struct OpenPattern<'a> {
-    case: EvalContext<'a>,
+    context: EvalContext<'a>,
     templates: &'a [&'a Template],
     /// A segment that no scope contains. It represents all such segments.
     unnamed_segment: &'a str,
@@ -75,24 +76,24 @@ impl OpenPattern<'_> {
     /// once with the segment of a room's channels.
     fn patterns_around(&self, part: &Pattern) -> impl Iterator<Item = Pattern> {
         self.templates.iter().flat_map(|template| {
-            let named_nowhere = self.case.fill_template_around(template, part, self.unnamed_segment);
-            named_nowhere.into_iter().chain(self.case.fill_template(Effect::Deny, template, part))
+            let named_nowhere = self.context.fill_template_around(template, part, self.unnamed_segment);
+            named_nowhere.into_iter().chain(self.context.fill_template(Effect::Deny, template, part))
         })
     }
 
     /// Returns whether one of the templates overlaps a name.
     fn overlaps_template(&self, template: &Template, name: &Pattern) -> bool {
-        self.case.fill_template(Effect::Deny, template, name).is_some_and(|scope| scope.overlaps(name))
+        self.context.fill_template(Effect::Deny, template, name).is_some_and(|scope| scope.overlaps(name))
     }
 }
 
 /// Returns a segment that none of these scopes, templates and registered conversations contains.
-fn unnamed_segment(case: EvalContext<'_>, scopes: &[Pattern], templates: &[&Template]) -> String {
+fn unnamed_segment(context: EvalContext<'_>, scopes: &[Pattern], templates: &[&Template]) -> String {
     let texts = || scopes.iter().map(Pattern::prefix).chain(templates.iter().map(|template| template.source()));
     let is_registered = |segment: &str| {
         let mut places =
-            templates.iter().filter_map(|one| case.fill_template_around(one, &Pattern::Everything, segment));
-        places.any(|place| case.facts.is_registered(&place, &case.request.app))
+            templates.iter().filter_map(|one| context.fill_template_around(one, &Pattern::Everything, segment));
+        places.any(|place| context.facts.is_registered(&place, &context.request.app))
     };
     let mut segment = "any".to_owned();
     while texts().any(|text| text.split(':').any(|other| other == segment)) || is_registered(&segment) {
@@ -102,13 +103,14 @@ fn unnamed_segment(case: EvalContext<'_>, scopes: &[Pattern], templates: &[&Temp
 }
 
 /// Returns the scopes of the roles of the caller, the client and the targets.
-fn role_scopes(case: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
-    let targets = case.request.required_actions.iter().flat_map(|need| &need.targets).map(String::as_str);
-    let people: BTreeSet<&str> = targets.chain([case.caller.subject.as_str(), case.request.client.as_str()]).collect();
-    let entries = people.into_iter().flat_map(|person| case.entries_about(person, Some(asked)));
+fn role_scopes(context: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
+    let targets = context.request.required_actions.iter().flat_map(|need| &need.targets).map(String::as_str);
+    let people: BTreeSet<&str> =
+        targets.chain([context.caller.subject.as_str(), context.request.client.as_str()]).collect();
+    let entries = people.into_iter().flat_map(|role_query| context.entries_about(role_query, Some(asked)));
     let filed = entries.filter(|entry| matches!(entry, UserEntry::Role(_))).map(UserEntry::scope);
-    let told = case.facts.facts.iter().map(|told| &told.scope);
-    let claimed = case.caller.bindings.iter().map(|(scope, _)| scope);
+    let told = context.facts.facts.iter().map(|told| &told.scope);
+    let claimed = context.caller.bindings.iter().map(|(scope, _)| scope);
     filed.chain(told).chain(claimed).cloned().collect()
 }
 

@@ -51,23 +51,23 @@ impl Policy {
     /// Returns the rank of a user in a scope of an app.
     pub fn rank(&self, user: &str, app: &str, place: &Pattern, facts: DecisionData<'_>) -> Rank {
         let document = self.document();
-        let (default_role, ladder) = (document.default_role, &document.role_hierarchy);
-        let person = RoleQuery { name: user, app, token: &[], default_role, role_hierarchy: ladder };
-        let standing = facts.roles_in_affected(person, place);
-        let whole = &standing.whole;
+        let (default_role, hierarchy) = (document.default_role, &document.role_hierarchy);
+        let role_query = RoleQuery { name: user, app, token: &[], default_role, role_hierarchy: hierarchy };
+        let roles = facts.roles_in_affected(role_query, place);
+        let whole = &roles.whole;
         let is_given = matches!(whole.reason, RoleReason::List | RoleReason::Binding(_) | RoleReason::Facts);
         let told = facts.facts_about(place).filter(|_| whole.reason == RoleReason::Facts);
         let is_unasked = told.is_some_and(|told| !told.includes_user(user));
-        let is_unlisted = standing.roles().any(EffectiveRole::is_unlisted);
-        let weakest = standing.roles().map(|part| part.role).min().flatten();
+        let is_unlisted = roles.roles().any(EffectiveRole::is_unlisted);
+        let weakest = roles.roles().map(|part| part.role).min().flatten();
         Rank {
             held: whole.role.filter(|_| is_given),
             scope: if let RoleReason::Binding(scope) = &whole.reason { Some(scope.clone()) } else { None },
             weakest,
-            strongest: standing.roles().map(|part| part.role).max().flatten(),
-            is_bound: standing.roles().all(is_defined),
-            is_everywhere: role_everywhere(facts, person).is_some_and(|everywhere| Some(everywhere) <= weakest),
-            is_remembered: facts.is_remembered_owner(person, place, |scope, place| {
+            strongest: roles.roles().map(|part| part.role).max().flatten(),
+            is_bound: roles.roles().all(is_defined),
+            is_everywhere: role_everywhere(facts, role_query).is_some_and(|everywhere| Some(everywhere) <= weakest),
+            is_remembered: facts.is_remembered_owner(role_query, place, |scope, place| {
                 scope.home_conversation().overlaps(&place.home_conversation())
             }),
             doubt: if is_unlisted {
@@ -106,8 +106,8 @@ fn is_defined(part: &EffectiveRole) -> bool {
 }
 
 /// Returns the role that the person has from a binding to `*`.
-fn role_everywhere(facts: DecisionData<'_>, person: RoleQuery<'_>) -> Option<Role> {
-    let EffectiveRole { role, reason } = facts.role_everywhere(person);
+fn role_everywhere(facts: DecisionData<'_>, role_query: RoleQuery<'_>) -> Option<Role> {
+    let EffectiveRole { role, reason } = facts.role_everywhere(role_query);
     role.filter(|_| reason == RoleReason::Binding(Pattern::Everything))
 }
 

@@ -81,8 +81,8 @@ fn separate_entries(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
     }
     for BindingEntry { user, scope, app, role, line } in &entries.bindings {
         let (held, origin) = (RoleGrant::Role(*role), EntryOrigin::File { line: *line });
-        let tenure = RoleBinding { scope: scope.clone(), app: app.clone(), grant: held, listed: false, origin };
-        all.push((user.clone(), UserEntry::Role(tenure)));
+        let binding = RoleBinding { scope: scope.clone(), app: app.clone(), grant: held, listed: false, origin };
+        all.push((user.clone(), UserEntry::Role(binding)));
     }
     all.extend(entries.blocks.iter().map(|block| (block.user.clone(), UserEntry::Block(block.clone()))));
     all.extend(entries.mutes.iter().map(|mute| (mute.user.clone(), UserEntry::Mute(mute.clone()))));

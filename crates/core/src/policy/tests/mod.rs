@@ -65,8 +65,8 @@ fn allow(id: &str, actions: &[Action]) -> Rule {
 }
 
 fn document(rules: Vec<Rule>) -> PolicyDocument {
-    let ladder = RoleHierarchy::new(["guest", "manager", "owner"].map(str::to_owned));
-    PolicyDocument { role_hierarchy: ladder, rules, ..PolicyDocument::default() }
+    let hierarchy = RoleHierarchy::new(["guest", "manager", "owner"].map(str::to_owned));
+    PolicyDocument { role_hierarchy: hierarchy, rules, ..PolicyDocument::default() }
 }
 
 fn conversation(id: &str, kind: ConversationKind, people: &[(&str, Role)]) -> ConversationEntry {
