@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::HeaderName;
 
-use super::Common;
+use super::common::Common;
 use crate::crypto;
 
 /// Accepts API keys in one header. Only the hashes of the keys are stored.

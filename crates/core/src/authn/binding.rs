@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{AuthnError, ClientCertificate};
+use super::certificate::{ClientCertificate, Thumbprint};
+use super::error::AuthnError;
 use crate::crypto;
 use crate::model::Caller;
-
-/// The SHA-256 hash of a certificate in DER (`x5t#S256`: RFC 8705, section 3.1).
-pub type Thumbprint = [u8; 32];
 
 /// The caller that a token names, before the program has checked that the client may use the token. A cached caller is
 /// confirmed again for each request, because two connections with the same token may have two certificates.

@@ -10,9 +10,11 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use x509_cert::time::Time;
 
-use super::Thumbprint;
 use crate::crypto;
 use crate::model::Millis;
+
+/// The SHA-256 hash of a certificate in DER (`x5t#S256`: RFC 8705, section 3.1).
+pub type Thumbprint = [u8; 32];
 
 /// A certificate of a peer that has proved that it holds the key of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,12 +6,18 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
-use super::error::quote;
-use super::jwt::{MAX_TOKEN_BYTES, UnverifiedToken, VerifiedToken};
-use super::{
-    Authenticator, Authenticators, AuthnError, ClientCertificate, Common, ConnectionPeer, IdentifyError, Introspection,
-    Jwt, Mtls, NOT_FOR_THIS_APP, RequestCredentials, TokenCaller, forwarded,
-};
+use super::authenticator::Authenticator;
+use super::authenticators::Authenticators;
+use super::binding::TokenCaller;
+use super::certificate::ClientCertificate;
+use super::common::{Common, NOT_FOR_THIS_APP};
+use super::error::{AuthnError, quote};
+use super::forwarded;
+use super::introspection::{Introspection, IntrospectionQuery};
+use super::jwt::{Jwt, MAX_TOKEN_BYTES, UnverifiedToken, VerifiedToken};
+use super::lookup::{IdentifyError, LookupResult};
+use super::mtls::Mtls;
+use super::request_credentials::{ConnectionPeer, RequestCredentials, bearer_token};
 use crate::crypto;
 use crate::model::{Caller, Millis};
 
@@ -19,9 +25,45 @@ const CERTIFICATE_NOT_VALID: &str =
     "the client certificate is no longer valid: it has expired, or its authority is no longer trusted";
 
 impl Authenticators {
+    /// Returns the caller of a request to this app. If `app` is `None`, call [`admit`](Self::admit) afterwards with the
+    /// apps of the request.
+    ///
+    /// # Errors
+    /// Returns an error if there is no credential, if there is more than one, or if the credential is invalid. Returns
+    /// the pending lookup if the program must look something up first.
+    pub fn identify<'a>(
+        &self,
+        presented: &RequestCredentials<'_>,
+        app: impl Into<Option<&'a str>>,
+        now: Millis,
+    ) -> Result<Arc<Caller>, IdentifyError> {
+        self.authenticate(presented, app.into(), now, false)
+    }
+
+    /// Returns the caller of a request after the lookup that [`identify`](Self::identify) asked for.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases as [`identify`](Self::identify).
+    pub fn identify_with<'a>(
+        &self,
+        lookup_result: LookupResult,
+        presented: &RequestCredentials<'_>,
+        app: impl Into<Option<&'a str>>,
+        now: Millis,
+    ) -> Result<Arc<Caller>, AuthnError> {
+        match lookup_result {
+            LookupResult::Keys => {
+                self.authenticate(presented, app.into(), now, true).map_err(IdentifyError::into_refusal)
+            }
+            LookupResult::Caller(result) => {
+                self.check_caller_subject(result?.confirm(self.caller_certificate(presented))?)
+            }
+        }
+    }
+
     /// Identifies the sender of the request by its only credential. `was_tried` is true if newer keys were already
     /// looked up.
-    pub(super) fn authenticate(
+    fn authenticate(
         &self,
         presented: &RequestCredentials<'_>,
         app: Option<&str>,
@@ -34,7 +76,9 @@ impl Authenticators {
                 Ok(self.identify_api_key(header, value, app)?)
             }
             Some((header, value)) => match self.introspection_for(header, value, presented.headers, app)? {
-                Some(introspection) => Err(introspection.query_explicit(header, presented.headers)),
+                Some(introspection) => {
+                    Err(IntrospectionQuery::explicit(introspection, header, presented.headers)?.into())
+                }
                 None => self.identify_token(value, presented, app, now, was_tried),
             },
             None => self
@@ -106,7 +150,9 @@ impl Authenticators {
                     self.identify_certificate(mtls, presented.certificate)?.map_err(IdentifyError::Error)
                 }
                 Authenticator::UnixPeer(process) if !by_proxy => Ok(process.identify(presented.peer)?),
-                Authenticator::Introspection(introspection) => Err(introspection.query_ambient(presented.headers)?),
+                Authenticator::Introspection(introspection) => {
+                    Err(IntrospectionQuery::ambient(introspection, presented.headers)?.into())
+                }
                 Authenticator::Jwt(_)
                 | Authenticator::ApiKey(_)
                 | Authenticator::Mtls(_)
@@ -149,7 +195,7 @@ impl Authenticators {
     }
 
     /// Returns the client certificate if it belongs to the caller and not to a proxy.
-    pub(super) fn caller_certificate<'a>(&self, presented: &RequestCredentials<'a>) -> ClientCertificate<'a> {
+    fn caller_certificate<'a>(&self, presented: &RequestCredentials<'a>) -> ClientCertificate<'a> {
         if self.is_proxy(presented.peer) { ClientCertificate::Absent } else { presented.certificate }
     }
 
@@ -252,15 +298,5 @@ impl Authenticators {
             [] => AuthnError::invalid("no callers are accepted for this app: no authenticator is configured for it"),
             words => AuthnError::invalid(format!("there is no credential: send {}", words.join(" or "))),
         }
-    }
-}
-
-/// Returns the token in `Bearer <token>` (RFC 6750, section 2.1). The scheme is case-insensitive (RFC 9110, section
-/// 11.1).
-pub(super) fn bearer_token(value: &HeaderValue) -> Result<&str, AuthnError> {
-    let text = value.to_str().map_err(|_| AuthnError::invalid("the `authorization` header holds more than ASCII"))?;
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
-        _ => Err(AuthnError::invalid("the `authorization` header must be `Bearer <token>`")),
     }
 }

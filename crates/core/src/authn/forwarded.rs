@@ -10,9 +10,10 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 
+use super::common::{Common, check_subject, strip_prefix};
 use super::error::{AuthnError, quote};
-use super::{Common, RequestCredentials, TrustedProxies};
-use crate::model::{Caller, Pattern, Role, RoleHierarchy, check_identifier};
+use super::request_credentials::{RequestCredentials, TrustedProxies};
+use crate::model::{Caller, Pattern, Role, RoleHierarchy};
 
 /// Accepts callers that trusted proxies name.
 #[derive(Debug)]
@@ -32,9 +33,6 @@ pub struct Forwarded {
     /// The strongest role that the header can give. Without it, the header gives no roles.
     pub max_role: Option<Role>,
 }
-
-/// The longest subject, in characters, the same as for any identifier.
-const LONGEST_SUBJECT: usize = 255;
 
 impl Forwarded {
     /// Returns the headers that the authenticator reads.
@@ -57,10 +55,7 @@ impl Forwarded {
 
     /// Checks that the header can name this subject.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
-        let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(AuthnError::invalid(format!("its subjects start with `{}`", self.subject_prefix)));
-        };
-        self.check(bare, subject)
+        self.check(strip_prefix(subject, &self.subject_prefix)?, subject)
     }
 
     fn check(&self, bare: &str, subject: &str) -> Result<(), AuthnError> {
@@ -70,14 +65,7 @@ impl Forwarded {
                 self.header
             )));
         }
-        for subject in [bare, subject] {
-            let refuse = |flaw| AuthnError::invalid(format!("the caller in the header `{}` {flaw}", self.header));
-            check_identifier(subject, LONGEST_SUBJECT).map_err(refuse)?;
-        }
-        if bare == "*" {
-            return Err(AuthnError::invalid("a caller's subject must not be `*`"));
-        }
-        Ok(())
+        check_subject(format_args!("the caller in the header `{}`", self.header), bare, subject)
     }
 
     /// Reads the roles from the header. Roles that the policy does not list, and roles stronger than the maximum, are

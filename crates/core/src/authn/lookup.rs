@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::TokenCaller;
+use super::binding::TokenCaller;
 use super::error::AuthnError;
 use super::introspection::IntrospectionQuery;
 use super::jwt::KeySet;
@@ -70,5 +70,11 @@ impl fmt::Display for PendingLookup {
 impl From<AuthnError> for IdentifyError {
     fn from(refusal: AuthnError) -> IdentifyError {
         IdentifyError::Error(refusal)
+    }
+}
+
+impl From<IntrospectionQuery> for IdentifyError {
+    fn from(query: IntrospectionQuery) -> IdentifyError {
+        IdentifyError::Pending(PendingLookup::Session(query))
     }
 }

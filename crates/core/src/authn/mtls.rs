@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
+use super::certificate::CertificateNames;
+use super::common::Common;
 use super::error::{AuthnError, quote};
-use super::{CertificateNames, Common};
 use crate::model::{Caller, Pattern, Role};
 
 /// Accepts certificates with one of the listed names.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::binding::{Thumbprint, bound_certificate};
+use super::binding::bound_certificate;
+use super::certificate::Thumbprint;
 use super::error::{AuthnError, quote};
 
 type ClaimsMap = Map<String, Value>;
@@ -58,6 +59,20 @@ pub fn normalize_media_type(typ: &str) -> String {
         Some(rest) if !rest.contains('/') => rest.to_owned(),
         _ => typ,
     }
+}
+
+/// Checks that `aud`, a string or a list of strings, contains one of these audiences.
+pub(super) fn check_audience(claims: &ClaimsMap, accepted: &[String]) -> Result<(), AuthnError> {
+    let malformed = || AuthnError::invalid("the token must name its audience (aud), as a string or a list of strings");
+    let named: Vec<&str> = match claims.get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(malformed)?,
+        _ => return Err(malformed()),
+    };
+    if named.iter().any(|name| accepted.iter().any(|accepted| accepted == name)) {
+        return Ok(());
+    }
+    Err(AuthnError::invalid("the token is for another audience (aud)").with_detail(quote(&named.join(" "))))
 }
 
 fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {

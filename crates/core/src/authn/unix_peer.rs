@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Map;
 
-use super::{Common, ConnectionPeer, PeerAddress, ProcessIds};
+use super::common::Common;
+use super::request_credentials::{ConnectionPeer, PeerAddress, ProcessIds};
 use crate::model::Caller;
 
 /// Accepts processes by their user and group ids.

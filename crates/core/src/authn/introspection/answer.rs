@@ -7,17 +7,14 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{Introspection, IntrospectionProtocol};
-use crate::authn::address::check_verified;
-use crate::authn::binding::{Thumbprint, TokenCaller};
+use crate::authn::binding::TokenCaller;
+use crate::authn::certificate::Thumbprint;
+use crate::authn::common::{check_subject, check_verified, strip_prefix};
 use crate::authn::dates::{Dates, TokenClock};
 use crate::authn::error::AuthnError;
-use crate::authn::jwt::check_audience;
-use crate::authn::purpose::TokenRules;
+use crate::authn::purpose::{TokenRules, check_audience};
 use crate::authn::role_mapping::RoleMapping;
-use crate::model::{Caller, Millis, Pattern, Role, check_identifier, claim, json};
-
-/// The longest subject, in characters, the same as for any identifier.
-const LONGEST_SUBJECT: usize = 255;
+use crate::model::{Caller, Millis, Pattern, Role, claim, json};
 
 /// The maximum difference to the clock of the other server, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
@@ -132,16 +129,13 @@ impl Introspection {
             }
         };
         let whole = format!("{}{bare}", self.subject_prefix);
-        check_subject(&bare, &whole)?;
+        check_subject(format_args!("the caller's id"), &bare, &whole)?;
         Ok(whole)
     }
 
     /// Checks that an answer can name this subject, which includes the prefix.
     pub(in crate::authn) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
-        let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(AuthnError::invalid(format!("its subjects start with `{}`", self.subject_prefix)));
-        };
-        check_subject(bare, subject)
+        check_subject(format_args!("the caller's id"), strip_prefix(subject, &self.subject_prefix)?, subject)
     }
 
     fn bindings(&self, claims: &Map<String, Value>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
@@ -151,18 +145,6 @@ impl Introspection {
         let grants = RoleMapping { roles, bindings, role_hierarchy: &self.role_hierarchy, max_role: self.max_role };
         grants.read(claims).map_err(|refusal| unusable_answer(refusal.log_message()))
     }
-}
-
-/// Checks a subject, without and with the prefix.
-fn check_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
-    for subject in [bare, whole] {
-        check_identifier(subject, LONGEST_SUBJECT)
-            .map_err(|flaw| AuthnError::invalid(format!("the caller's id {flaw}")))?;
-    }
-    if bare == "*" {
-        return Err(AuthnError::invalid("a caller's subject must not be `*`"));
-    }
-    Ok(())
 }
 
 /// Checks the dates of the token, if the answer has them (RFC 7662, section 2.2). Returns the end of the validity, in

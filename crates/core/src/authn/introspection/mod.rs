@@ -4,22 +4,18 @@
 //! This module builds the queries and interprets the answers. The module `upstream` sends the queries.
 
 mod answer;
-mod cookies;
 mod query;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 pub use answer::IntrospectionAnswer;
 pub use query::IntrospectionQuery;
 
-use super::Common;
+use super::common::Common;
 use super::endpoint::Endpoint;
-use super::error::AuthnError;
-use super::lookup::{IdentifyError, PendingLookup};
 use super::purpose::TokenRules;
 use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
@@ -122,27 +118,6 @@ impl Introspection {
         }
     }
 
-    /// Returns the query for the explicit credential of the request.
-    pub(super) fn query_explicit(self: &Arc<Self>, header: &HeaderName, headers: &HeaderMap) -> IdentifyError {
-        if headers.get(header).is_none_or(|value| value.as_bytes().trim_ascii().is_empty()) {
-            return AuthnError::invalid(format!("the header `{header}` is empty"))
-                .with_authenticator(&self.common.name)
-                .into();
-        }
-        let names = match &self.protocol {
-            IntrospectionProtocol::Session { headers, .. } => headers.as_slice(),
-            _ => std::slice::from_ref(header),
-        };
-        self.query(forwarded_headers(names, headers).collect())
-    }
-
-    /// Returns the query for the cookies of the request, if it has cookies that are passed on.
-    pub(super) fn query_ambient(self: &Arc<Self>, headers: &HeaderMap) -> Option<IdentifyError> {
-        let IntrospectionProtocol::Session { cookies, headers: names } = &self.protocol else { return None };
-        let cookies = cookies::select_cookies(headers, cookies)?;
-        Some(self.query(std::iter::once(cookies).chain(forwarded_headers(names, headers)).collect()))
-    }
-
     /// Describes the accepted credentials, for the error about a request without a credential.
     pub(super) fn describe_credentials(&self) -> String {
         let ticked = |name: &dyn std::fmt::Display| format!("`{name}`");
@@ -159,16 +134,4 @@ impl Introspection {
             IntrospectionProtocol::LeanCloud { .. } => ticked(&X_LC_SESSION),
         }
     }
-
-    fn query(self: &Arc<Self>, passed: Vec<(HeaderName, HeaderValue)>) -> IdentifyError {
-        IdentifyError::Pending(PendingLookup::Session(IntrospectionQuery {
-            introspection: Arc::clone(self),
-            forwarded_headers: passed,
-        }))
-    }
-}
-
-/// Returns the headers of the request that have one of these names.
-fn forwarded_headers(names: &[HeaderName], headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    names.iter().flat_map(|name| headers.get_all(name).iter().map(|value| (name.clone(), value.clone())))
 }

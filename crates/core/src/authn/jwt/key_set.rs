@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::token_cache::KeyGeneration;
-use super::{UnverifiedToken, VerificationKeys};
-use crate::authn::algorithm::Algorithm;
+use super::key::Algorithm;
+use super::token::UnverifiedToken;
+use super::verification_keys::VerificationKeys;
 use crate::authn::endpoint::Endpoint;
 use crate::authn::error::AuthnError;
-use crate::authn::lookup::{IdentifyError, PendingLookup};
 
 /// The source of the keys of an authenticator.
 #[derive(Debug)]
@@ -37,6 +36,15 @@ pub struct KeySet {
     pub stale_if_error: Duration,
     /// `None` before the first fetch, and after the keys have become too old.
     current: ArcSwapOption<VerificationKeys>,
+}
+
+/// The keys that verified a signature.
+#[derive(Clone, Debug)]
+pub(super) enum KeyGeneration {
+    /// The fixed keys of the authenticator.
+    Fixed,
+    /// The keys that this key set had at that time.
+    Fetched(Arc<KeySet>, Weak<VerificationKeys>),
 }
 
 impl KeySet {
@@ -74,28 +82,36 @@ impl KeySet {
         self.current.load().is_some()
     }
 
-    /// Returns whether these are the current keys.
-    pub(super) fn is_current(&self, keys: &Weak<VerificationKeys>) -> bool {
-        self.current.load().as_ref().is_some_and(|current| Arc::as_ptr(current) == keys.as_ptr())
-    }
-
-    /// Checks the signature of the token, and returns the keys that verified it. If there are no keys, or if the key
-    /// that the token names is missing, returns a pending lookup. If `was_tried` is true, it returns no pending lookup.
+    /// Checks the signature of the token, and returns the keys that verified it. Returns `None` if the keys must be
+    /// fetched first: there are no keys, or the key that the token names is missing. If `was_tried` is true, the result
+    /// is never `None`.
     pub(super) fn verify(
         self: &Arc<KeySet>,
         token: &UnverifiedToken<'_>,
         algorithm: Algorithm,
         was_tried: bool,
-    ) -> Result<KeyGeneration, IdentifyError> {
+    ) -> Result<Option<KeyGeneration>, AuthnError> {
         match &*self.current.load() {
             Some(keys) if was_tried || keys.has_id(token.key_id()?) => {
                 keys.verify(token, algorithm)?;
-                Ok(KeyGeneration::Fetched(Arc::clone(self), Arc::downgrade(keys)))
+                Ok(Some(KeyGeneration::Fetched(Arc::clone(self), Arc::downgrade(keys))))
             }
             None if was_tried => {
-                Err(AuthnError::unavailable("the keys for this token are not available at the moment").into())
+                Err(AuthnError::unavailable("the keys for this token are not available at the moment"))
             }
-            _ => Err(IdentifyError::Pending(PendingLookup::Keys(Arc::clone(self)))),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl KeyGeneration {
+    /// Returns whether a new verification would use the same keys.
+    pub(super) fn is_current(&self) -> bool {
+        match self {
+            KeyGeneration::Fixed => true,
+            KeyGeneration::Fetched(set, keys) => {
+                set.current.load().as_ref().is_some_and(|current| Arc::as_ptr(current) == keys.as_ptr())
+            }
         }
     }
 }

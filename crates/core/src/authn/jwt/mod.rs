@@ -3,33 +3,37 @@
 //! The issuer that a token names selects the authenticator. Everything else in the token is trusted only after a key of
 //! that authenticator has verified the signature with an accepted algorithm.
 
-mod claims;
+mod ed25519;
+mod jwks;
+mod key;
 mod key_set;
-mod keys;
+mod pem;
+mod rsa;
 mod token;
 mod token_cache;
+mod verification_keys;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-pub(super) use claims::check_audience;
+pub use jwks::UnusableKey;
+pub use key::{ALGORITHMS, Algorithm, is_symmetric, parse_algorithm};
 pub use key_set::{KeySet, KeySource};
-pub use keys::{UnusableKey, VerificationKeys};
 pub(super) use token::{MAX_TOKEN_BYTES, UnverifiedToken};
 pub(super) use token_cache::{TokenCache, VerifiedToken};
+pub use verification_keys::VerificationKeys;
 
-use super::Common;
-use super::address::check_verified;
-use super::algorithm::{Algorithm, parse_algorithm};
 use super::binding::TokenCaller;
+use super::common::{Common, check_subject, check_verified, strip_prefix};
 use super::dates::{Dates, TokenClock};
 use super::error::{AuthnError, quote};
-use super::lookup::IdentifyError;
-use super::purpose::{TokenRules, check_type};
+use super::lookup::{IdentifyError, PendingLookup};
+use super::purpose::{TokenRules, check_audience, check_type};
 use super::role_mapping::RoleMapping;
-use crate::model::{Millis, Role, RoleHierarchy};
-use token_cache::KeyGeneration;
+use crate::model::{Millis, Role, RoleHierarchy, claim};
+use key_set::KeyGeneration;
 
 /// Accepts the tokens of one issuer.
 #[derive(Debug)]
@@ -76,7 +80,9 @@ impl Jwt {
         let algorithm = self.algorithm(&token)?;
         let under = match &self.keys {
             KeySource::Fixed(keys) => keys.verify(&token, algorithm).map(|()| KeyGeneration::Fixed)?,
-            KeySource::Fetched(set) => set.verify(&token, algorithm, was_tried)?,
+            KeySource::Fetched(set) => set
+                .verify(&token, algorithm, was_tried)?
+                .ok_or_else(|| IdentifyError::Pending(PendingLookup::Keys(Arc::clone(set))))?,
         };
         Ok(self.check_claims(token, now, under)?)
     }
@@ -94,7 +100,7 @@ impl Jwt {
         check_audience(&claims, &self.audience)?;
         let certificate = self.rules.check(&claims)?;
         check_verified(&claims, &self.subject)?;
-        let subject = claims::subject(&claims, &self.subject, &self.subject_prefix)?;
+        let subject = self.subject(&claims)?;
         let bindings = self.role_mapping().read(&claims)?;
         let caller = TokenCaller::new(self.common.caller(subject, claims, bindings), certificate);
         Ok(VerifiedToken { caller, validity: span, key_generation: under })
@@ -117,10 +123,18 @@ impl Jwt {
 
     /// Checks that a token can name this subject, which includes the prefix.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
-        let Some(bare) = subject.strip_prefix(&self.subject_prefix) else {
-            return Err(AuthnError::invalid(format!("its subjects start with `{}`", self.subject_prefix)));
+        check_token_subject(strip_prefix(subject, &self.subject_prefix)?, subject)
+    }
+
+    /// Returns the subject: the prefix followed by the value of the claim.
+    fn subject(&self, claims: &Map<String, Value>) -> Result<String, AuthnError> {
+        let Some(bare) = claim(claims, &self.subject).and_then(Value::as_str) else {
+            let text = "the token must name its subject, as a string";
+            return Err(AuthnError::invalid(text).with_detail(format!("it is read from the claim `{}`", self.subject)));
         };
-        claims::check_subject(bare, subject)
+        let whole = format!("{}{bare}", self.subject_prefix);
+        check_token_subject(bare, &whole)?;
+        Ok(whole)
     }
 
     fn algorithm(&self, token: &UnverifiedToken<'_>) -> Result<Algorithm, AuthnError> {
@@ -129,4 +143,12 @@ impl Jwt {
             AuthnError::invalid("the token's algorithm (alg) is not accepted").with_detail(quote(wanted))
         })
     }
+}
+
+/// Checks a subject, without and with the prefix.
+fn check_token_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
+    if bare == "*" {
+        return Err(AuthnError::invalid("the token's subject must not be `*`"));
+    }
+    check_subject(format_args!("the token's subject"), bare, whole)
 }

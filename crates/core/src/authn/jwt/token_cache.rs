@@ -7,12 +7,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
-use super::key_set::KeySet;
-use super::keys::VerificationKeys;
+use super::key_set::KeyGeneration;
 use crate::authn::binding::TokenCaller;
 use crate::crypto::mac::HmacSha256;
 use crate::model::{Caller, Millis};
@@ -40,15 +39,6 @@ pub(in crate::authn) struct VerifiedToken {
     /// The period in which the dates of the token are valid, in milliseconds since 1970.
     pub(super) validity: Range<u64>,
     pub(super) key_generation: KeyGeneration,
-}
-
-/// The keys that verified a signature.
-#[derive(Clone, Debug)]
-pub(super) enum KeyGeneration {
-    /// The fixed keys of the authenticator.
-    Fixed,
-    /// The keys that this key set had at that time.
-    Fetched(Arc<KeySet>, Weak<VerificationKeys>),
 }
 
 #[derive(Default)]
@@ -112,11 +102,7 @@ impl CacheShard {
 
 impl VerifiedToken {
     fn is_valid(&self, now: Millis) -> bool {
-        let is_current = match &self.key_generation {
-            KeyGeneration::Fixed => true,
-            KeyGeneration::Fetched(set, keys) => set.is_current(keys),
-        };
-        is_current && self.validity.contains(&now.0)
+        self.key_generation.is_current() && self.validity.contains(&now.0)
     }
 }
 
@@ -157,6 +143,8 @@ fn value_weight(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
 
     use serde_json::json;
 

@@ -11,7 +11,7 @@ mod verified;
 mod weak_keys;
 
 use std::fmt::Write;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
@@ -19,12 +19,12 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use aws_lc_rs::{hmac, signature::RsaEncoding};
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
-use serde_json::json;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::crypto;
-use crate::model::RoleHierarchy;
+use crate::model::{Caller, CallerKind, Millis, Role, RoleHierarchy};
 use crate::secret::Secret;
 
 const NOW: Millis = Millis(1_800_000_000_000);

@@ -1,14 +1,13 @@
 //! A JWK set: public keys as JSON (RFC 7517; their parameters: RFC 7518, section 6, and RFC 8037).
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::UnusableKey;
-use super::key::{KeyType, VerificationKey};
-use crate::authn::algorithm::{Algorithm, parse_algorithm};
+use super::key::{Algorithm, KeyType, VerificationKey, parse_algorithm};
 use crate::authn::error::quote;
 use crate::crypto;
 use crate::model::json;
@@ -23,6 +22,22 @@ type Jwk = Map<String, Value>;
 struct JwkSet<'a> {
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
+}
+
+/// A key of a set that has a wanted type but is unusable: it is damaged, too weak, or secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableKey {
+    /// The `kid` of the key, or its place in the set if it has no `kid`.
+    label: String,
+    /// The `kid` of the key, if it has one.
+    pub(super) id: Option<String>,
+    reason: String,
+}
+
+impl fmt::Display for UnusableKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.label, self.reason)
+    }
 }
 
 /// Returns the keys that fit one of these algorithms, without duplicates, and the unusable keys.

@@ -1,15 +1,32 @@
-//! A verification key and the algorithms that it fits.
+//! The signature algorithms that tokens may use (RFC 7518, section 3; EdDSA: RFC 8037), and the keys that fit them.
 
 use std::fmt;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, VerificationAlgorithm};
+pub use jsonwebtoken::Algorithm;
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
-use super::{UnverifiedToken, ed25519, rsa};
-use crate::authn::algorithm::Algorithm;
+use super::token::UnverifiedToken;
+use super::{ed25519, rsa};
 use crate::crypto;
 use crate::secret::Secret;
+
+/// All algorithms, as tokens and the configuration spell them.
+pub const ALGORITHMS: [(&str, Algorithm); 12] = [
+    ("HS256", Algorithm::HS256),
+    ("HS384", Algorithm::HS384),
+    ("HS512", Algorithm::HS512),
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
 
 /// A verification key.
 pub(super) struct VerificationKey {
@@ -120,6 +137,22 @@ impl fmt::Display for KeyType {
     }
 }
 
+/// Returns the algorithm with exactly this spelling. There is no `none`.
+pub fn parse_algorithm(word: &str) -> Option<Algorithm> {
+    ALGORITHMS.iter().find(|(known, _)| *known == word).map(|(_, algorithm)| *algorithm)
+}
+
+/// Returns whether the algorithm signs and verifies with the same secret.
+pub fn is_symmetric(algorithm: Algorithm) -> bool {
+    algorithm.family() == AlgorithmFamily::Hmac
+}
+
+/// Joins the names of the algorithms for a message: `RS256 or ES256`.
+pub(super) fn join_names(algorithms: &[Algorithm]) -> String {
+    let words: Vec<_> = algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+    words.join(" or ")
+}
+
 fn check_uncompressed(point: &[u8], length: usize) -> Result<&[u8], String> {
     let whole = point.len() == length && point.first() == Some(&4);
     whole.then_some(point).ok_or_else(|| "the EC key must be an uncompressed point of its curve".to_owned())
@@ -135,4 +168,21 @@ fn check_on_curve<'a>(point: &'a [u8], algorithm: &'static dyn VerificationAlgor
 fn strip_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_what_the_library_calls_it() {
+        for (word, algorithm) in ALGORITHMS {
+            assert_eq!(format!("{algorithm:?}"), word);
+            assert_eq!(super::parse_algorithm(word), Some(algorithm));
+            assert_eq!(is_symmetric(algorithm), word.starts_with("HS"));
+        }
+        for word in ["none", "None", "", "hs256", "HS256 ", "ES512", "ES256K"] {
+            assert_eq!(parse_algorithm(word), None, "{word:?}");
+        }
+    }
 }

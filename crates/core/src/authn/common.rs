@@ -1,10 +1,17 @@
-//! Subjects that are an e-mail address or a phone number. A user can enter the address of another person, so an address
-//! is accepted only if the issuer has verified it.
+//! The settings that all authenticators have, and the checks of the subjects of their callers.
+
+use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::error::AuthnError;
-use crate::model::claim;
+use crate::model::{Caller, CallerKind, Pattern, Role, check_identifier, claim};
+
+pub(super) const NOT_FOR_THIS_APP: &str = "these callers are not accepted for this app";
+
+/// The longest subject, in characters, the same as for any identifier.
+const MAX_SUBJECT_CHARS: usize = 255;
 
 /// The claims with an address, each with the claims that say whether the issuer has verified the address. The first
 /// flag has the name in OpenID Connect Core 1.0, section 5.1; the others are the names that other issuers use.
@@ -12,6 +19,68 @@ const ADDRESSES: [(&str, &[&str]); 2] = [
     ("email", &["email_verified", "emailVerified", "verified_email", "is_email_verified"]),
     ("phone_number", &["phone_number_verified", "phoneNumberVerified", "phone_verified"]),
 ];
+
+/// The settings that all authenticators have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// The name of the authenticator in the configuration.
+    pub name: Arc<str>,
+    /// The kind of the callers.
+    pub kind: CallerKind,
+    /// The apps that the callers may use; `None` means all apps.
+    pub apps: Option<Vec<String>>,
+}
+
+impl Common {
+    /// Returns whether the callers may use this app.
+    pub fn accepts_app(&self, app: &str) -> bool {
+        self.apps.as_ref().is_none_or(|apps| apps.iter().any(|own| own == app))
+    }
+
+    /// Returns whether the callers may use this app. Returns true if there is no app.
+    pub(super) fn accepts_optional_app(&self, app: Option<&str>) -> bool {
+        app.is_none_or(|app| self.accepts_app(app))
+    }
+
+    /// Returns a caller of this authenticator.
+    pub(super) fn caller(
+        &self,
+        subject: String,
+        claims: Map<String, Value>,
+        bindings: Vec<(Pattern, Role)>,
+    ) -> Arc<Caller> {
+        let authenticator = Arc::clone(&self.name);
+        Arc::new(Caller { kind: self.kind, subject, authenticator, claims, bindings })
+    }
+
+    /// Checks every caller last, for all kinds of credentials.
+    pub(super) fn admit(&self, caller: Arc<Caller>, app: Option<&str>) -> Result<Arc<Caller>, AuthnError> {
+        if caller.subject == "*" {
+            return Err(AuthnError::invalid("a caller's subject must not be `*`"));
+        }
+        if !self.accepts_optional_app(app) {
+            return Err(AuthnError::invalid(NOT_FOR_THIS_APP));
+        }
+        Ok(caller)
+    }
+}
+
+/// Returns the subject without the prefix of its authenticator.
+pub(super) fn strip_prefix<'a>(subject: &'a str, prefix: &str) -> Result<&'a str, AuthnError> {
+    subject.strip_prefix(prefix).ok_or_else(|| AuthnError::invalid(format!("its subjects start with `{prefix}`")))
+}
+
+/// Checks a subject, without and with the prefix. `label` names it in the error.
+pub(super) fn check_subject(label: fmt::Arguments<'_>, bare: &str, whole: &str) -> Result<(), AuthnError> {
+    for subject in [bare, whole] {
+        let refuse = |flaw| AuthnError::invalid(format!("{label} {flaw}"));
+        check_identifier(subject, MAX_SUBJECT_CHARS).map_err(refuse)?;
+    }
+    if bare == "*" {
+        return Err(AuthnError::invalid("a caller's subject must not be `*`"));
+    }
+    Ok(())
+}
 
 /// Returns whether this claim (a name or a JSON pointer) is an address of the user.
 pub fn is_address_claim(subject: &str) -> bool {

@@ -1,18 +1,13 @@
 //! The keys that verify tokens. They are read and checked once.
 
-mod ed25519;
-mod jwks;
-mod key;
-mod pem;
-mod rsa;
-
 use std::fmt;
 
-use super::UnverifiedToken;
-use crate::authn::algorithm::{Algorithm, is_symmetric, join_names};
+use super::jwks::{self, UnusableKey};
+use super::key::{Algorithm, VerificationKey, is_symmetric, join_names};
+use super::pem;
+use super::token::UnverifiedToken;
 use crate::authn::error::{AuthnError, quote};
 use crate::secret::Secret;
-use key::VerificationKey;
 
 /// The maximum number of keys of a set that are tried for a token: the keys with the key id in the token, or all keys
 /// if the token has no key id. A stranger can send a token for free, but each attempt costs this program a public-key
@@ -26,22 +21,6 @@ pub struct VerificationKeys {
     has_key_ids: bool,
     /// The keys of the set that were skipped because they are unusable.
     unusable: Vec<UnusableKey>,
-}
-
-/// A key of a set that has a wanted type but is unusable: it is damaged, too weak, or secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnusableKey {
-    /// The `kid` of the key, or its place in the set if it has no `kid`.
-    label: String,
-    /// The `kid` of the key, if it has one.
-    id: Option<String>,
-    reason: String,
-}
-
-impl fmt::Display for UnusableKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.label, self.reason)
-    }
 }
 
 impl VerificationKeys {
