@@ -7,8 +7,7 @@
 use http::{HeaderName, HeaderValue, Request};
 use serde_json::{Map, Value, json};
 
-use super::FactsQuery;
-use super::details::role;
+use super::provider::{FactsQuery, role};
 use crate::crypto::percent_encode;
 use crate::model::{ConversationKind, Role};
 use crate::policy::{ConversationDetails, ConversationFacts};
