@@ -10,7 +10,7 @@ use super::secret::SecretResolver;
 use crate::authn::Endpoint;
 use crate::model::Vendor;
 use crate::secret::Secret;
-use crate::vendor::moderation::ModerationApi;
+use crate::vendor::ModerationApi;
 use crate::vendor::{App, ably, leancloud, talkjs};
 
 /// The default addresses of the vendor APIs. LeanCloud has none, because each LeanCloud app has its own address.

@@ -99,7 +99,8 @@ mod lean {
             let app = app(vector);
             let App::LeanCloud(own) = &app else { panic!() };
             let timestamp = vector["timestamp"].as_u64().unwrap();
-            let message = StringToSign::new(own, &ask(vector), timestamp, str(vector, "nonce")).unwrap();
+            let (id, order, nonce) = (own.app_id(), own.history(), str(vector, "nonce"));
+            let message = StringToSign::new(id, order, &ask(vector), timestamp, nonce).unwrap();
             assert_eq!(message.as_str(), str(vector, "message"), "{vector}");
             let mac = HmacSha1::new(str(vector, "master_key").as_bytes()).mac(message.as_str().as_bytes());
             assert_eq!(hex(&mac), str(vector, "signature"), "{vector}");

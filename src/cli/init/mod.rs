@@ -1,10 +1,9 @@
 //! `init`: writes a `signer.toml` and a `policy.toml` to start from.
 
-mod files;
-mod texts;
-
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -29,13 +28,13 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let vendors: Vec<_> = Vendor::ALL.into_iter().filter(|vendor| arguments.vendors.contains(vendor)).collect();
     let dir = arguments.dir.clone().unwrap_or_default();
     let [signer, policy] = ["signer.toml", "policy.toml"].map(|name| dir.join(name));
-    files::write(&dir, &[(&policy, texts::policy(&vendors)), (&signer, texts::signer(&vendors))])
+    write_files(&dir, &[(&policy, policy_text(&vendors)), (&signer, signer_text(&vendors))])
         .map_err(CommandError::Failed)?;
     let [signer, policy] = [signer, policy].map(|path| path.display().to_string());
     let config = arguments.dir.as_ref().map_or(String::new(), |_| format!(" --config {}", shell_quote(&signer)));
     let commands = commands(&vendors, &config);
     let json = || {
-        let variables: Vec<_> = vendors.iter().map(|vendor| texts::secret_variable(*vendor).0).collect();
+        let variables: Vec<_> = vendors.iter().map(|vendor| secret_variable(*vendor).0).collect();
         json!({ "wrote": [signer, policy], "change": CHANGE_ME, "variables": variables, "next": commands }).to_string()
     };
     common.print(|| text(&signer, &policy, &vendors, &commands), json)?;
@@ -49,7 +48,7 @@ fn text(signer: &str, policy: &str, vendors: &[Vendor], commands: &[String; 3]) 
          In {signer}, replace each `{CHANGE_ME}` with your own value.\n\
          In the environment of the program, set\n"
     );
-    for (variable, holds) in vendors.iter().map(|vendor| texts::secret_variable(*vendor)) {
+    for (variable, holds) in vendors.iter().map(|vendor| secret_variable(*vendor)) {
         let _ = writeln!(text, "  {variable:<22}{holds}");
     }
     let [check, explain, serve] = commands;
@@ -75,6 +74,83 @@ fn shell_quote(path: &str) -> String {
 
 fn parse_vendor(name: &str) -> Result<Vendor, String> {
     Vendor::parse(name).ok_or_else(|| "must be leancloud, talkjs or ably".to_owned())
+}
+
+/// Writes files in this order. A file that refers to the others comes last, so it never refers to a missing file.
+///
+/// # Errors
+/// Returns a message if one of the files exists, or if a file cannot be written. Existing files stay unchanged.
+fn write_files(dir: &Path, files: &[(&PathBuf, String)]) -> Result<(), String> {
+    let there: Vec<_> =
+        files.iter().filter(|(path, _)| path.symlink_metadata().is_ok()).map(|(path, _)| path).collect();
+    if !there.is_empty() {
+        return Err(already_exists(&there));
+    }
+    fs::create_dir_all(dir).map_err(|error| format!("cannot create {}: {error}", dir.display()))?;
+    for (done, (path, text)) in files.iter().enumerate() {
+        let Err(error) = create(path, text) else { continue };
+        for (earlier, _) in files.iter().take(done) {
+            let _ = fs::remove_file(earlier);
+        }
+        return Err(match error.kind() {
+            ErrorKind::AlreadyExists => already_exists(&[path]),
+            _ => format!("cannot write {}: {error}", path.display()),
+        });
+    }
+    Ok(())
+}
+
+/// Creates a file, which must not exist. If the write fails, the file is removed.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    let written = file.write_all(text.as_bytes());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn already_exists(paths: &[&&PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    let are = if names.len() == 1 { "exists" } else { "exist" };
+    format!(
+        "{} {are} already, so nothing was written: move the old files away, or choose another --dir",
+        names.join(" and ")
+    )
+}
+
+/// Returns the configuration for apps of these vendors.
+fn signer_text(vendors: &[Vendor]) -> String {
+    let apps = vendors.iter().map(|vendor| match vendor {
+        Vendor::LeanCloud => include_str!("signer/leancloud.toml"),
+        Vendor::TalkJs => include_str!("signer/talkjs.toml"),
+        Vendor::Ably => include_str!("signer/ably.toml"),
+    });
+    include_str!("signer/head.toml").to_owned() + &apps.collect::<String>() + include_str!("signer/callers.toml")
+}
+
+/// Returns the policy for these vendors.
+fn policy_text(vendors: &[Vendor]) -> String {
+    let rules = vendors.iter().map(|vendor| match vendor {
+        Vendor::LeanCloud => include_str!("policy/leancloud.toml"),
+        // TalkJS has only logins.
+        Vendor::TalkJs => "",
+        Vendor::Ably => include_str!("policy/ably.toml"),
+    });
+    let moderators = include_str!("policy/moderators.toml");
+    include_str!("policy/head.toml").to_owned()
+        + &rules.collect::<String>()
+        + moderators
+        + include_str!("policy/people.toml")
+}
+
+/// Returns the environment variable for the secret of a vendor, and the vendor's name for the secret.
+fn secret_variable(vendor: Vendor) -> (&'static str, &'static str) {
+    match vendor {
+        Vendor::LeanCloud => ("LEANCLOUD_MASTER_KEY", "the Master Key of your app at LeanCloud"),
+        Vendor::TalkJs => ("TALKJS_SECRET_KEY", "the secret key of your app at TalkJS"),
+        Vendor::Ably => ("ABLY_KEY", "a complete API key of your app at Ably: appId.keyId:secret"),
+    }
 }
 
 #[cfg(test)]

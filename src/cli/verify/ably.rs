@@ -2,8 +2,7 @@
 
 use super::finding::VerifyResult;
 use super::keys::CandidateKeys;
-use super::other_units;
-use super::search::{MacAlgorithm, MacEncoding, SignatureStyle, messages, search};
+use super::search::{FoundSignature, MacAlgorithm, MacEncoding, SignatureStyle, messages, other_units, search};
 use crate::vendor::ably::{TokenParams, TokenRequestText};
 
 const STYLE: SignatureStyle = SignatureStyle {
@@ -33,8 +32,7 @@ pub(super) fn find(params: &TokenParams, asked: Option<&str>, mac: &str, keys: &
         }
         let messages = messages(&right, TokenRequestFields::text, |fields| fields.changes(asked));
         let found = search(mac, STYLE, &messages, &keys);
-        best =
-            [best, found].into_iter().flatten().min_by_key(|found: &super::search::FoundSignature| found.changes.len());
+        best = [best, found].into_iter().flatten().min_by_key(|found: &FoundSignature| found.changes.len());
     }
     VerifyResult::new(mac, STYLE, expected, best)
 }

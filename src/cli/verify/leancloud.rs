@@ -2,8 +2,7 @@
 
 use super::finding::VerifyResult;
 use super::keys::CandidateKeys;
-use super::other_units;
-use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SignatureStyle, messages, search};
+use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SignatureStyle, messages, other_units, search};
 use crate::model::{Action, SigningRequest};
 use crate::vendor::leancloud::{App, HistoryOrder};
 use crate::vendor::{App as AnyApp, Nonce};
@@ -244,7 +243,7 @@ mod tests {
             let nonce = Nonce::parse("n1").unwrap();
             for name in Operation::names(any.vendor()) {
                 let ask = ask(&any, name);
-                let message = StringToSign::new(&app(), &ask, 1_700_000_000_000, "n1").unwrap();
+                let message = StringToSign::new("appid", history, &ask, 1_700_000_000_000, "n1").unwrap();
                 assert_eq!(SignedFields::new(&app(), &ask, 1_700_000_000_000, &nonce).text(), message.as_str());
             }
         }

@@ -196,3 +196,16 @@ impl MacEncoding {
         }
     }
 }
+
+/// The limit between timestamps in seconds and in milliseconds. It is a day in 1973 in milliseconds, and a day in the
+/// year 5138 in seconds.
+pub(super) const SECONDS_LIMIT: u64 = 100_000_000_000;
+
+/// Returns the timestamp in the other unit.
+pub(super) fn other_units(timestamp: u64) -> impl Iterator<Item = (String, u64)> {
+    let other = match timestamp {
+        SECONDS_LIMIT.. => ("the timestamp is in seconds, not milliseconds", timestamp / 1000),
+        _ => ("the timestamp is in milliseconds, not seconds", timestamp.saturating_mul(1000)),
+    };
+    std::iter::once((other.0.to_owned(), other.1))
+}

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::finding::VerifyResult;
 use super::keys::CandidateKeys;
-use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SignatureStyle, search};
+use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SECONDS_LIMIT, SignatureStyle, search};
 use crate::crypto::base64url_decode;
 use crate::model::{Millis, SigningRequest, json};
 use crate::vendor::ably::Capability;
@@ -181,7 +181,7 @@ fn check_times(claims: &TokenClaims, wanted: &ExpectedToken<'_>, lives: u64) -> 
 fn seconds(claims: &TokenClaims, name: &str) -> Result<u64, String> {
     let value = claims.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
     match value.as_u64() {
-        Some(seconds) if seconds >= super::SECONDS_LIMIT => {
+        Some(seconds) if seconds >= SECONDS_LIMIT => {
             Err(format!("`{name}` is in milliseconds, and must be in seconds"))
         }
         Some(seconds) => Ok(seconds),

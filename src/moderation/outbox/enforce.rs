@@ -12,8 +12,9 @@ use crate::clock;
 use crate::crypto::percent_encode;
 use crate::model::Millis;
 use crate::moderation::store::JobState;
+use crate::vendor::ModerationApi;
 use crate::vendor::leancloud;
-use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
+use crate::vendor::moderation::{DesiredState, ModerationPlan};
 
 /// The number of jobs in a read from the store.
 const JOBS_PER_READ: usize = 200;

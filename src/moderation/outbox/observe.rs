@@ -4,8 +4,9 @@ use super::job::{JobError, RunningJob};
 use super::targets::DeliveryTarget;
 use crate::clock;
 use crate::config::Enforcement;
+use crate::vendor::ModerationApi;
 use crate::vendor::leancloud;
-use crate::vendor::moderation::{DesiredState, ModerationApi, ModerationPlan};
+use crate::vendor::moderation::{DesiredState, ModerationPlan};
 use crate::vendor::talkjs;
 
 /// A user of an app at its vendor.

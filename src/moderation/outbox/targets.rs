@@ -17,7 +17,7 @@ use crate::moderation::{enforcement_queues, webhook_queues};
 use crate::policy::Policy;
 use crate::telemetry::outbox::{DeliveryKind, OutboxMetrics};
 use crate::upstream::{ClientBuildError, UpstreamClient};
-use crate::vendor::moderation::ModerationApi;
+use crate::vendor::ModerationApi;
 
 /// The rate limit of a webhook: the requests per second, and the largest burst.
 const WEBHOOK_RATE_LIMIT: (u32, u32) = (20, 100);

@@ -67,7 +67,7 @@ pub(crate) fn app(order: HistoryOrder) -> App {
 
 pub(crate) fn message(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> String {
     let App::LeanCloud(app) = app else { unreachable!("only LeanCloud has these messages") };
-    StringToSign::new(app, ask, timestamp, nonce).unwrap().to_string()
+    StringToSign::new(app.app_id(), app.history(), ask, timestamp, nonce).unwrap().to_string()
 }
 
 /// As a client sends it.

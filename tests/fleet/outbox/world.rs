@@ -13,7 +13,7 @@ use chat_signer::moderation::{ModerationEntry, ModerationReplica};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
 use chat_signer::secret::Secret;
 use chat_signer::telemetry::outbox::OutboxMetrics;
-use chat_signer::vendor::moderation::ModerationApi;
+use chat_signer::vendor::ModerationApi;
 use chat_signer::vendor::{ably, leancloud, talkjs};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};

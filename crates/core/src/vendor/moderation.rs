@@ -4,11 +4,10 @@
 //! The `moderation` module of each vendor's folder says what must be asked first. From the answers and the last
 //! checkpoint it makes a [`ModerationPlan`]. This code sends nothing.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{ably, leancloud, talkjs};
-use crate::model::{Millis, Vendor};
+use crate::model::Millis;
 
 /// The desired state of a user in one conversation or everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,69 +77,6 @@ pub enum ResponseClass {
     Permanent(String),
 }
 
-/// The credentials of an app for the vendor's moderation API.
-#[derive(Debug)]
-pub enum ModerationApi {
-    /// The credentials for LeanCloud.
-    LeanCloud(leancloud::ModerationApi),
-    /// The credentials for TalkJS.
-    TalkJs(talkjs::ModerationApi),
-    /// The credentials for Ably.
-    Ably(ably::ModerationApi),
-}
-
-impl ModerationApi {
-    /// Returns the vendor.
-    pub fn vendor(&self) -> Vendor {
-        match self {
-            ModerationApi::LeanCloud(_) => Vendor::LeanCloud,
-            ModerationApi::TalkJs(_) => Vendor::TalkJs,
-            ModerationApi::Ably(_) => Vendor::Ably,
-        }
-    }
-
-    /// Returns how many requests a second the vendor accepts from an app, and how many at once after a quiet time.
-    pub fn rate(&self) -> (u32, u32) {
-        match self {
-            ModerationApi::LeanCloud(_) => leancloud::ModerationApi::RATE,
-            ModerationApi::TalkJs(_) => talkjs::ModerationApi::RATE,
-            ModerationApi::Ably(_) => ably::ModerationApi::RATE,
-        }
-    }
-
-    /// Returns the headers of a request that is sent at the time `now`.
-    ///
-    /// # Errors
-    /// Returns an error if a header cannot contain a configured id or key.
-    pub fn headers(&self, call: &VendorCall, now: Millis) -> Result<HeaderMap, PermanentFailure> {
-        let mut headers = match self {
-            ModerationApi::LeanCloud(moderator) => moderator.credentials()?,
-            ModerationApi::TalkJs(moderator) => moderator.credentials(now)?,
-            ModerationApi::Ably(moderator) => moderator.credentials(call.key)?,
-        };
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(headers)
-    }
-
-    /// Classifies an answer.
-    pub fn classify_response(
-        &self,
-        call: &VendorCall,
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> ResponseClass {
-        let heard = match (self, classify_status(status, headers, body)) {
-            (ModerationApi::Ably(_), ResponseClass::Done) => ably::classify_revocation(body),
-            (ModerationApi::Ably(_), ResponseClass::NotFound) => {
-                ResponseClass::Permanent("it does not know the API key".to_owned())
-            }
-            (_, heard) => heard,
-        };
-        if call.is_optional && matches!(heard, ResponseClass::Permanent(_)) { ResponseClass::NotFound } else { heard }
-    }
-}
-
 impl VendorCall {
     pub(super) fn new(method: Method, path: String) -> VendorCall {
         VendorCall { method, path, body: None, key: 0, is_optional: false }
@@ -153,7 +89,7 @@ impl VendorCall {
 
 /// Classifies an answer by its status. A 404 with a JSON object means that the vendor does not have the thing. Any
 /// other 404 comes from another server, so the address is wrong.
-fn classify_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
+pub(super) fn classify_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
     match status.as_u16() {
         200..=299 => ResponseClass::Done,
         404 if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok() => {

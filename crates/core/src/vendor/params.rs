@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{InvalidRequest, is_wordlike, nearest, quote_for_error};
+use super::invalid_request::{InvalidRequest, is_wordlike, nearest, quote_for_error};
 use crate::model::{Caller, CallerKind, check_identifier};
 
 /// The parameters of a request.
@@ -16,6 +16,17 @@ pub struct Params {
     /// way. In a query or form all values are strings. If this is set, unknown names are ignored, and `null` means
     /// absent.
     pub lenient: bool,
+}
+
+/// The lifetimes of tokens, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// The shortest lifetime. Ably apps raise a shorter requested lifetime to it. TalkJS apps reject a shorter request.
+    pub min_seconds: u64,
+    /// The lifetime if the request names none.
+    pub default_seconds: u64,
+    /// The longest lifetime. A longer requested lifetime is cut to it.
+    pub max_seconds: u64,
 }
 
 /// A minute, in milliseconds.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::ably::TokenRequest;
 use super::leancloud::StringToSign;
-use super::object::JsonObject;
+use super::signing_input::JsonObject;
 
 /// A signed result, ready to send. `Debug` shows only its kind.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,16 +1,42 @@
-//! Tests of signing with all vendors: which job a permit covers, and which data `Debug` never shows.
+//! Tests of signing with all vendors: which job a permit covers, and which data `Debug` never shows. Helpers for the
+//! tests of the single vendors.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::model::Pattern;
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest, Vendor};
 use crate::policy::for_operator;
 use crate::secret::Secret;
-use crate::vendor::testing::{params, user};
 
 const TTL: Ttl = Ttl { min_seconds: 60, default_seconds: 3600, max_seconds: 86_400 };
 const AT: Millis = Millis(1_700_000_000_000);
+
+/// Returns strict parameters.
+pub(super) fn params(values: Value) -> Params {
+    let Value::Object(values) = values else { unreachable!("parameters are an object") };
+    Params { values, lenient: false }
+}
+
+/// Returns lenient parameters, as a query has them.
+pub(super) fn query(values: Value) -> Params {
+    Params { lenient: true, ..params(values) }
+}
+
+/// Returns a user without claims.
+pub(super) fn user(subject: &str) -> Caller {
+    caller(CallerKind::User, subject)
+}
+
+/// Returns a service without claims.
+pub(super) fn service(subject: &str) -> Caller {
+    caller(CallerKind::Service, subject)
+}
+
+fn caller(kind: CallerKind, subject: &str) -> Caller {
+    let subject = subject.to_owned();
+    Caller { kind, subject, authenticator: "test".into(), claims: Map::new(), bindings: Vec::new() }
+}
 
 fn leancloud() -> App {
     let keys = [Secret::new(b"canary".to_vec()), Secret::new(b"old canary".to_vec())];

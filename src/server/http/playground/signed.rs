@@ -54,7 +54,7 @@ fn leancloud_claim(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> 
         nonce: String,
     }
     let Answer { signature, timestamp, nonce } = serde_json::from_str(answer).ok()?;
-    let message = StringToSign::new(app, ask, timestamp, &nonce).ok()?;
+    let message = StringToSign::new(app.app_id(), app.history(), ask, timestamp, &nonce).ok()?;
     Some((message.to_string(), hex::decode(signature).ok()?))
 }
 

@@ -6,8 +6,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::model::{Action, ActionSet, Pattern, RequestedGrant, check_identifier, json};
-use crate::vendor::object::JsonObject;
-use crate::vendor::{InvalidRequest, is_wordlike, nearest, quote_for_error};
+use crate::vendor::invalid_request::{InvalidRequest, is_wordlike, nearest, quote_for_error};
+use crate::vendor::signing_input::JsonObject;
 
 /// The longest name or pattern of a channel, in characters.
 const MAX_CHANNEL_CHARS: usize = 255;

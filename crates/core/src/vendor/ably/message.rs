@@ -4,10 +4,19 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Capability, UserClaims};
+use super::capability::Capability;
 use crate::model::Pattern;
-use crate::vendor::object::JsonObject;
-use crate::vendor::{InvalidRequest, SigningInput};
+use crate::vendor::InvalidRequest;
+use crate::vendor::signing_input::{JsonObject, SigningInput};
+
+/// The families of user claims that are made from the client's roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserClaims {
+    /// Whether to make claims `ably.channel.…`, which Ably copies to the client's messages.
+    pub channel: bool,
+    /// Whether to make claims `ably.room.…`, which Ably Chat reads.
+    pub room: bool,
+}
 
 /// The contents of a token.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +68,14 @@ impl AblyClaims<'_> {
         let mut said = around.iter().map(|text| self.roles.iter().find(|(scope, _)| scope.to_string() == *text));
         said.find_map(|found| found).map(|(_, role)| role.as_str())
     }
+}
+
+/// Returns whether a claim of this name may be copied. Ably's own claims and the registered claims about the subject
+/// and the lifetime of a token must not be copied.
+pub(super) fn may_forward(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let registered = ["iat", "exp", "nbf", "iss", "sub", "aud", "jti"];
+    !name.starts_with("x-ably-") && !name.starts_with("ably.") && !registered.contains(&name.as_str())
 }
 
 /// The contents of a token request, with the names of Ably's `TokenParams`. If a field is absent, Ably takes the value

@@ -1,7 +1,6 @@
 //! Ably: JSON Web Tokens and token requests. Both are signed with HMAC-SHA256 and the secret of an API key.
 
 mod capability;
-mod key;
 mod message;
 mod moderation;
 mod request;
@@ -12,14 +11,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{InvalidRequest, Nonce, SignedResult, Ttl, check_permit, missing_key_error};
+use super::invalid_request::{InvalidRequest, check_permit, missing_key_error};
+use super::{Nonce, SignedResult, Ttl};
+use crate::crypto::mac::HmacSha256;
 use crate::crypto::{base64, constant_time_eq};
 use crate::model::{Action, ActionSet, Millis, Template};
 use crate::policy::Permit;
+use crate::secret::Secret;
 
 pub use capability::{Capability, parse_channel};
-pub use key::AblyKey;
-pub use message::{AblyClaims, TokenParams, TokenRequest, TokenRequestText};
+pub use message::{AblyClaims, TokenParams, TokenRequest, TokenRequestText, UserClaims};
 pub use moderation::ModerationApi;
 pub(super) use moderation::classify_revocation;
 pub(super) use request::parse;
@@ -60,20 +61,55 @@ pub enum SigningJob {
     },
 }
 
-/// The families of user claims that are made from the client's roles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UserClaims {
-    /// Whether to make claims `ably.channel.…`, which Ably copies to the client's messages.
-    pub channel: bool,
-    /// Whether to make claims `ably.room.…`, which Ably Chat reads.
-    pub room: bool,
-}
-
 /// The longest token that Ably accepts, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 6 * 1024;
 
 /// The length of the shortest token request nonce that Ably accepts, in characters.
 const MIN_NONCE_CHARS: usize = 16;
+
+/// An API key: its public name `appId.keyId` and its secret.
+#[derive(Clone)]
+pub struct AblyKey {
+    name: String,
+    mac: HmacSha256,
+}
+
+impl AblyKey {
+    /// Reads `appId.keyId:secret`, the form in which Ably's dashboard shows a key.
+    ///
+    /// # Errors
+    /// Returns what the key must be. The message never contains a part of the key.
+    pub fn parse(key: &Secret) -> Result<AblyKey, &'static str> {
+        let text = std::str::from_utf8(key.expose()).map_err(|_| "must be text: appId.keyId:secret")?;
+        let (name, secret) = text.split_once(':').ok_or("must have a `:` before its secret: appId.keyId:secret")?;
+        let (app, id) = name.split_once('.').ok_or("must have a `.` in its name: appId.keyId:secret")?;
+        if id.contains('.') {
+            return Err("must have one `.` in its name: appId.keyId:secret");
+        }
+        if app.is_empty() || id.is_empty() || secret.is_empty() {
+            return Err("must not have an empty part: appId.keyId:secret");
+        }
+        if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            return Err("must not hold white space or control characters: appId.keyId:secret");
+        }
+        Ok(AblyKey { name: name.to_owned(), mac: HmacSha256::new(secret.as_bytes()) })
+    }
+
+    /// Returns the name of the key, `appId.keyId`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn mac(&self, message: &str) -> [u8; 32] {
+        self.mac.mac(message.as_bytes())
+    }
+}
+
+impl fmt::Debug for AblyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AblyKey({}:…)", self.name)
+    }
+}
 
 /// An Ably app.
 pub struct App {
@@ -103,7 +139,7 @@ impl App {
         mut forward_claims: Vec<String>,
     ) -> App {
         let mut seen = HashSet::new();
-        forward_claims.retain(|name| request::may_forward(name) && seen.insert(name.clone()));
+        forward_claims.retain(|name| message::may_forward(name) && seen.insert(name.clone()));
         App { name, keys, ttl, revocable, capability, user_claims, forward_claims }
     }
 
@@ -208,5 +244,34 @@ fn token_request(
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("name", &self.name).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<AblyKey, &'static str> {
+        AblyKey::parse(&Secret::new(text.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn shows_its_name_and_never_its_secret() {
+        let key = parse("app.id:canary:with-colon").unwrap();
+        assert_eq!(key.name(), "app.id");
+        assert_eq!(format!("{key:?}"), "AblyKey(app.id:…)");
+    }
+
+    #[test]
+    fn refuses_what_is_no_key() {
+        for bad in ["", "canary", "app.id", "app:canary", "a.b.c:canary", ".id:canary", "app.:canary", "app.id:"] {
+            assert!(!parse(bad).unwrap_err().contains("canary"), "{bad}");
+        }
+        for bad in ["app.id:canary\n", "ap\np.id:canary", "app .id:canary", "app.id:can ary", "\u{feff}\tapp.id:x"] {
+            assert!(parse(bad).unwrap_err().contains("white space"), "{bad:?}");
+        }
+        assert!(AblyKey::parse(&Secret::new(vec![b'a', 0xff])).is_err());
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::message::may_forward;
 use super::{App, Operation, SigningJob, capability};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Pattern, RequestedGrant, RequiredAction, SigningRequest, Vendor,
 };
 use crate::vendor::params::{MINUTE, check_identifier_of, client_or_caller};
-use crate::vendor::{InvalidRequest, Params, VendorRequest};
+use crate::vendor::{InvalidRequest, Params};
 
 /// The accepted names: our own names first, then the names that only ably-js sends. Of the latter, only `clientId` is
 /// used. The server itself chooses the values of the others.
@@ -30,7 +31,7 @@ pub(in crate::vendor) fn parse(
     operation: Operation,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<VendorRequest, InvalidRequest> {
+) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
     params.reject_unknown(&FIELDS)?;
     let params = &*params.without_empty();
     let client = parse_client(params, caller)?;
@@ -53,7 +54,7 @@ pub(in crate::vendor) fn parse(
         required_actions: vec![RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }],
         requested_grants: wants,
     };
-    Ok(VendorRequest { ask, product: crate::vendor::SigningJob::Ably(product) })
+    Ok((ask, product))
 }
 
 fn parse_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
@@ -114,14 +115,6 @@ fn forwarded_claims(app: &App, client: &str, caller: Option<&Caller>) -> Vec<(St
     names.filter_map(|name| Some((name.clone(), caller.claims.get(name)?.clone()))).collect()
 }
 
-/// Returns whether a claim of this name may be copied. Ably's own claims and the registered claims about the subject
-/// and the lifetime of a token must not be copied.
-pub(super) fn may_forward(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let registered = ["iat", "exp", "nbf", "iss", "sub", "aud", "jti"];
-    !name.starts_with("x-ably-") && !name.starts_with("ably.") && !registered.contains(&name.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -132,7 +125,7 @@ mod tests {
     use super::*;
     use crate::model::Template;
     use crate::vendor::Ttl;
-    use crate::vendor::testing::{params, query, service, user};
+    use crate::vendor::tests::{params, query, service, user};
 
     fn app(revocable: bool) -> App {
         let ttl = Ttl { min_seconds: 60, default_seconds: 7200, max_seconds: 14_400 };
@@ -152,9 +145,7 @@ mod tests {
         params: &Params,
         caller: Option<&Caller>,
     ) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
-        let request = parse(&app(false), Operation::Token, params, caller)?;
-        let crate::vendor::SigningJob::Ably(product) = request.product else { unreachable!() };
-        Ok((request.ask, product))
+        parse(&app(false), Operation::Token, params, caller)
     }
 
     fn error(values: Value) -> String {
@@ -235,9 +226,7 @@ mod tests {
     fn lifetimes_are_clamped() {
         let ttl = |revocable, params| match parse(&app(revocable), Operation::TokenRequest, &params, Some(&user("tom")))
         {
-            Ok(VendorRequest {
-                product: crate::vendor::SigningJob::Ably(SigningJob::TokenRequest { ttl_ms }), ..
-            }) => Ok(ttl_ms),
+            Ok((_, SigningJob::TokenRequest { ttl_ms })) => Ok(ttl_ms),
             Ok(_) => unreachable!(),
             Err(invalid) => Err(invalid.to_string()),
         };

@@ -10,10 +10,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{ACTIONS, App};
-use crate::model::{Action, ActionSet, Caller};
+use super::{ACTIONS, App, request};
+use crate::model::{Action, ActionSet, Caller, SigningRequest};
+use crate::vendor::Params;
+use crate::vendor::invalid_request::{InvalidRequest, is_wordlike, quote_for_error};
 use crate::vendor::params::json_type_name;
-use crate::vendor::{InvalidRequest, Params, VendorRequest, is_wordlike, quote_for_error};
 
 /// A route of a demo server: a page, or a cloud function of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,10 +95,10 @@ pub(in crate::vendor) fn parse(
     compat: DemoRoute,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<VendorRequest, InvalidRequest> {
+) -> Result<SigningRequest, InvalidRequest> {
     let understand = || {
         let params = Params { values: normalize_fields(params)?, lenient: true };
-        super::parse(app, requested_action(compat, &params)?, &params, caller)
+        request::parse(app, requested_action(compat, &params)?, &params, caller)
     };
     understand().map_err(|invalid| rename_field(compat, invalid))
 }
@@ -216,8 +217,7 @@ mod tests {
 
     use super::super::{HistoryOrder, TimestampUnit};
     use super::*;
-    use crate::model::SigningRequest;
-    use crate::vendor::testing::{params, service, user};
+    use crate::vendor::tests::{params, service, user};
 
     fn ask_by(compat: DemoRoute, values: Value, caller: &Caller) -> Result<SigningRequest, InvalidRequest> {
         let app = App::new(
@@ -227,7 +227,7 @@ mod tests {
             TimestampUnit::default(),
             HistoryOrder::NonceTimestamp,
         );
-        parse(&app, compat, &params(values), Some(caller)).map(|request| request.ask)
+        parse(&app, compat, &params(values), Some(caller))
     }
 
     fn ask(compat: DemoRoute, values: Value) -> Result<SigningRequest, InvalidRequest> {

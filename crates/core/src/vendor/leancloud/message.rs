@@ -19,24 +19,40 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{App, HistoryOrder};
 use crate::model::{Action, SigningRequest};
-use crate::vendor::{InvalidRequest, wrong_permit_error};
+use crate::vendor::invalid_request::{InvalidRequest, wrong_permit_error};
+
+/// The order of the last two fields in the message of `history`. LeanCloud's documentation puts the nonce first. Its
+/// Node demo puts the timestamp first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryOrder {
+    /// `…:nonce:timestamp`.
+    #[default]
+    NonceTimestamp,
+    /// `…:timestamp:nonce`. This message equals the message for creating a conversation with a single member.
+    TimestampNonce,
+}
 
 /// The text to sign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StringToSign(String);
 
 impl StringToSign {
-    /// Builds the message for the request `ask` to `app`, byte for byte. `timestamp` is in the unit of the app.
-    /// Identifiers and nonce are used unchanged. [`parse`](crate::vendor::parse) and [`Nonce`](crate::vendor::Nonce)
+    /// Builds the message for the request `ask` to the app with this id, byte for byte. `timestamp` is in the unit of the
+    /// app. Identifiers and nonce are used unchanged. [`parse`](crate::vendor::parse) and [`Nonce`](crate::vendor::Nonce)
     /// make sure that they cannot be read in two ways.
     ///
     /// # Errors
     /// Returns an error if the action is not an action of LeanCloud, or if the conversation is missing or is a pattern.
-    pub fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> Result<StringToSign, InvalidRequest> {
-        let mut message = StringToSign(String::with_capacity(message_capacity(app, ask, nonce)));
-        message.0.push_str(app.app_id());
+    pub fn new(
+        app_id: &str,
+        history: HistoryOrder,
+        ask: &SigningRequest,
+        timestamp: u64,
+        nonce: &str,
+    ) -> Result<StringToSign, InvalidRequest> {
+        let mut message = StringToSign(String::with_capacity(message_capacity(app_id, ask, nonce)));
+        message.0.push_str(app_id);
         message.push_field(&ask.client);
         match ask.action {
             Action::Login => message.push_field(""),
@@ -51,7 +67,7 @@ impl StringToSign {
                 message.push_members(&ask.members);
             }
         }
-        match (ask.action, app.history()) {
+        match (ask.action, history) {
             (Action::History, HistoryOrder::NonceTimestamp) => message.nonce_and_timestamp(nonce, timestamp),
             _ => message.timestamp_and_nonce(timestamp, nonce),
         }
@@ -120,10 +136,10 @@ fn message_suffix(action: Action) -> Result<Option<&'static str>, InvalidRequest
 }
 
 /// Returns a capacity in bytes that is enough for any message of this request.
-fn message_capacity(app: &App, ask: &SigningRequest, nonce: &str) -> usize {
+fn message_capacity(app_id: &str, ask: &SigningRequest, nonce: &str) -> usize {
     /// The longest last field, the longest timestamp, and a separator for each field except the members.
     const FIXED: usize = "conversation-unblock-clients".len() + "18446744073709551615".len() + 8;
     let conversation = ask.conversation.as_ref().map_or(0, |pattern| pattern.prefix().len());
     let members: usize = ask.members.iter().map(|member| member.len() + 1).sum();
-    app.app_id().len() + ask.client.len() + conversation + members + nonce.len() + FIXED
+    app_id.len() + ask.client.len() + conversation + members + nonce.len() + FIXED
 }

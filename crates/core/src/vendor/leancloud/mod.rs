@@ -8,7 +8,8 @@ mod request;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{InvalidRequest, Nonce, SignedResult, check_permit, missing_key_error};
+use super::invalid_request::{InvalidRequest, check_permit, missing_key_error};
+use super::{Nonce, SignedResult};
 use crate::crypto::mac::HmacSha1;
 use crate::crypto::{constant_time_eq, hex};
 use crate::model::{Action, ActionSet, Millis};
@@ -17,7 +18,7 @@ use crate::secret::Secret;
 
 pub use demo_routes::DemoRoute;
 pub(super) use demo_routes::parse as parse_compat;
-pub use message::StringToSign;
+pub use message::{HistoryOrder, StringToSign};
 pub use moderation::{ModerationApi, ModerationTarget, Observation, ObservedState};
 pub(super) use request::parse;
 
@@ -29,17 +30,6 @@ pub enum TimestampUnit {
     Milliseconds,
     /// The unit is seconds.
     Seconds,
-}
-
-/// The order of the last two fields in the message of `history`. LeanCloud's documentation puts the nonce first. Its
-/// Node demo puts the timestamp first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HistoryOrder {
-    /// `…:nonce:timestamp`.
-    #[default]
-    NonceTimestamp,
-    /// `…:timestamp:nonce`. This message equals the message for creating a conversation with a single member.
-    TimestampNonce,
 }
 
 /// The actions that can be signed.
@@ -104,7 +94,7 @@ impl App {
     pub(super) fn sign(&self, permit: &Permit, at: Millis, nonce: &Nonce) -> Result<SignedResult, InvalidRequest> {
         check_permit(permit, permit.request().action)?;
         let timestamp = self.timestamp(at);
-        let message = StringToSign::new(self, permit.request(), timestamp, nonce.as_str())?;
+        let message = StringToSign::new(&self.id, self.history, permit.request(), timestamp, nonce.as_str())?;
         let mac = self.keys.first().ok_or_else(missing_key_error)?.mac(message.as_str().as_bytes());
         let (signature, nonce) = (hex(&mac), nonce.as_str().to_owned());
         Ok(SignedResult::Signature { signature, timestamp, nonce, message })

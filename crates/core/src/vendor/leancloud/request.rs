@@ -5,8 +5,9 @@
 
 use super::{ACTIONS, App, HistoryOrder};
 use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
+use crate::vendor::Params;
+use crate::vendor::invalid_request::{InvalidRequest, wrong_permit_error};
 use crate::vendor::params::{check_identifier_of, client_or_caller, reject_star};
-use crate::vendor::{InvalidRequest, Params, SigningJob, VendorRequest, wrong_permit_error};
 
 /// The longest identifier in LeanCloud's documentation, in characters.
 const MAX_IDENTIFIER_CHARS: usize = 64;
@@ -24,7 +25,7 @@ pub(in crate::vendor) fn parse(
     action: Action,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<VendorRequest, InvalidRequest> {
+) -> Result<SigningRequest, InvalidRequest> {
     if !ACTIONS.contains(action) {
         return Err(wrong_permit_error("an action of LeanCloud's"));
     }
@@ -34,7 +35,7 @@ pub(in crate::vendor) fn parse(
     let conversation = conversation(action, params)?;
     let members = members(action, client, conversation, params)?;
     let needs = needs(app, action, client, conversation, &members);
-    let ask = SigningRequest {
+    Ok(SigningRequest {
         app: app.name().clone(),
         vendor: Vendor::LeanCloud,
         action: needs.first().map_or(action, |need| need.action),
@@ -43,8 +44,7 @@ pub(in crate::vendor) fn parse(
         members,
         required_actions: needs,
         requested_grants: Vec::new(),
-    };
-    Ok(VendorRequest { ask, product: SigningJob::LeanCloud })
+    })
 }
 
 fn conversation(action: Action, params: &Params) -> Result<Option<&str>, InvalidRequest> {
@@ -202,14 +202,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::vendor::testing::{params, service, user};
+    use crate::vendor::tests::{params, service, user};
 
     fn app(history: HistoryOrder) -> App {
         App::new("leancloud".into(), "appid".to_owned(), &[], super::super::TimestampUnit::default(), history)
     }
 
     fn ask_in(history: HistoryOrder, action: Action, values: Value) -> Result<SigningRequest, InvalidRequest> {
-        parse(&app(history), action, &params(values), Some(&user("tom"))).map(|request| request.ask)
+        parse(&app(history), action, &params(values), Some(&user("tom")))
     }
 
     fn ask(action: Action, values: Value) -> Result<SigningRequest, InvalidRequest> {
@@ -380,7 +380,7 @@ mod tests {
         let error = parse(json!({}), Some(&orders)).unwrap_err().to_string();
         assert_eq!(error, "client_id must be given: a service must name the client");
         assert_eq!(parse(json!({}), None).unwrap_err().to_string(), "client_id must be given");
-        assert_eq!(parse(json!({"client_id": "mary"}), Some(&orders)).unwrap().ask.client, "mary");
+        assert_eq!(parse(json!({"client_id": "mary"}), Some(&orders)).unwrap().client, "mary");
         let unfit = user("https://id/tom");
         assert!(parse(json!({}), Some(&unfit)).unwrap_err().to_string().starts_with("client_id must not hold `:`"));
     }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::lookalike::looks_like_jwt;
-use crate::vendor::object::JsonObject;
-use crate::vendor::{InvalidRequest, SigningInput};
+use crate::vendor::InvalidRequest;
+use crate::vendor::signing_input::{JsonObject, SigningInput};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 

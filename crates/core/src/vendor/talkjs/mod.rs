@@ -8,7 +8,8 @@ mod request;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{InvalidRequest, SignedResult, SigningInput, Ttl, check_permit, missing_key_error};
+use super::invalid_request::{InvalidRequest, check_permit, missing_key_error};
+use super::{SignedResult, SigningInput, Ttl};
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::{constant_time_eq, hex};
 use crate::model::{Action, Millis};

@@ -3,7 +3,7 @@
 use super::{App, Operation, SigningJob};
 use crate::model::{Action, Caller, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{check_identifier_of, client_or_caller, reject_star};
-use crate::vendor::{InvalidRequest, Params, VendorRequest};
+use crate::vendor::{InvalidRequest, Params};
 
 /// The longest identifier, in characters.
 const MAX_IDENTIFIER_CHARS: usize = 255;
@@ -14,7 +14,7 @@ pub(in crate::vendor) fn parse(
     operation: Operation,
     params: &Params,
     caller: Option<&Caller>,
-) -> Result<VendorRequest, InvalidRequest> {
+) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
     let (action, client, product) = match operation {
         Operation::Token => {
             params.reject_unknown(&["user_id", "ttl"])?;
@@ -41,7 +41,7 @@ pub(in crate::vendor) fn parse(
         required_actions: vec![RequiredAction { action, conversation: None, targets: Vec::new() }],
         requested_grants: Vec::new(),
     };
-    Ok(VendorRequest { ask, product: super::super::SigningJob::TalkJs(product) })
+    Ok((ask, product))
 }
 
 fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::vendor::Ttl;
-    use crate::vendor::testing::{params, query, service, user};
+    use crate::vendor::tests::{params, query, service, user};
 
     const TTL: Ttl = Ttl { min_seconds: 600, default_seconds: 3600, max_seconds: 86_400 };
 
@@ -80,9 +80,7 @@ mod tests {
     }
 
     fn parse_request(operation: Operation, params: &Params) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
-        let request = parse(&app(true), operation, params, Some(&user("tom")))?;
-        let crate::vendor::SigningJob::TalkJs(product) = request.product else { unreachable!() };
-        Ok((request.ask, product))
+        parse(&app(true), operation, params, Some(&user("tom")))
     }
 
     fn ttl(params: &Params) -> Result<u64, InvalidRequest> {

@@ -11,17 +11,15 @@ mod observed;
 mod tests;
 
 use http::{HeaderMap, HeaderName, Method};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::crypto::percent_encode;
 use crate::model::{ConversationKind, Millis};
 use crate::secret::Secret;
-use crate::vendor::moderation::{
-    DesiredState, ModerationPlan, PermanentFailure, SanctionEnd, VendorCall, secret_header_value,
-};
+use crate::vendor::moderation::{ModerationPlan, PermanentFailure, SanctionEnd, VendorCall, secret_header_value};
 use crate::vendor::path_segment::encode_segment;
-pub use observed::{Observation, ObservedState};
+use observed::{BlacklistState, LeanCloudCheckpoint};
+pub use observed::{ModerationTarget, Observation, ObservedState};
 
 /// The longest silence, and how long before its end it is renewed. Both are in milliseconds.
 const MAX_SILENCE_MS: u64 = 24 * 3_600_000;
@@ -35,46 +33,6 @@ const MAX_REASON_CHARS: usize = 20;
 pub struct ModerationApi {
     id: String,
     key: Secret,
-}
-
-/// The subject of a moderation job: a user in a conversation, and the desired state.
-#[derive(Clone, Copy, Debug)]
-pub struct ModerationTarget<'a> {
-    /// The user.
-    pub user: &'a str,
-    /// The conversation.
-    pub conversation: &'a str,
-    /// The revision of the change that caused the job.
-    pub revision: u64,
-    /// Whether every server knows of the change. If so, no more signatures are made without it, and a kick need not be
-    /// repeated.
-    pub is_final: bool,
-    /// The desired state.
-    pub desired: &'a DesiredState,
-    /// The last saved checkpoint.
-    pub checkpoint: Option<&'a str>,
-}
-
-/// The state of a user that this program put on a black list, which ends a membership.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct BlacklistState {
-    was_member: bool,
-}
-
-/// What was done. It is stored to make it possible to undo it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct LeanCloudCheckpoint {
-    /// The user's entry on the black list, if this program made it.
-    blacklisted: Option<BlacklistState>,
-    /// Whether the user was silenced for a limited time.
-    silenced: bool,
-    /// Whether the user was silenced permanently.
-    silenced_for_good: bool,
-    /// The revision of the change for which the user was kicked.
-    kicked: Option<u64>,
-    /// Whether that kick was the last for this change.
-    kicked_last: bool,
 }
 
 impl ModerationApi {

@@ -1,8 +1,8 @@
 //! The known state of a LeanCloud conversation and of a user in it, and the questions that complete it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{LeanCloudCheckpoint, ModerationTarget};
 use crate::crypto::percent_encode;
 use crate::model::ConversationKind;
 use crate::vendor::moderation::DesiredState;
@@ -13,6 +13,46 @@ const PAGE: usize = 100;
 /// How many requests may be used to read the lists of a conversation. The black list of a chat room may hold 10,000
 /// clients.
 const MAX_REQUESTS: usize = 150;
+
+/// The subject of a moderation job: a user in a conversation, and the desired state.
+#[derive(Clone, Copy, Debug)]
+pub struct ModerationTarget<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// The conversation.
+    pub conversation: &'a str,
+    /// The revision of the change that caused the job.
+    pub revision: u64,
+    /// Whether every server knows of the change. If so, no more signatures are made without it, and a kick need not be
+    /// repeated.
+    pub is_final: bool,
+    /// The desired state.
+    pub desired: &'a DesiredState,
+    /// The last saved checkpoint.
+    pub checkpoint: Option<&'a str>,
+}
+
+/// The state of a user that this program put on a black list, which ends a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BlacklistState {
+    pub(super) was_member: bool,
+}
+
+/// What was done. It is stored to make it possible to undo it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct LeanCloudCheckpoint {
+    /// The user's entry on the black list, if this program made it.
+    pub(super) blacklisted: Option<BlacklistState>,
+    /// Whether the user was silenced for a limited time.
+    pub(super) silenced: bool,
+    /// Whether the user was silenced permanently.
+    pub(super) silenced_for_good: bool,
+    /// The revision of the change for which the user was kicked.
+    pub(super) kicked: Option<u64>,
+    /// Whether that kick was the last for this change.
+    pub(super) kicked_last: bool,
+}
 
 /// A question about a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

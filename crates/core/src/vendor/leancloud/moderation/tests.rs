@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::vendor::moderation::DesiredState;
 
 const NOW: Millis = Millis(1_000_000_000);
 const GROUP: &str = r#"{"results":[{"objectId":"c1"}]}"#;
