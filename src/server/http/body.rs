@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Incoming};
 
-use super::{ApiError, ErrorCode};
+use super::error::{ApiError, ErrorCode};
 
 /// How many bytes of an unwanted body are read, and for how long. Without this, the client might not receive the
 /// answer.

@@ -1,12 +1,19 @@
 //! Cross-origin requests from browsers.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use hyper::Method;
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request};
+use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::moderation::LAST_EVENT_ID;
+use super::context::RequestContext;
+use super::moderation::{self, LAST_EVENT_ID};
+use super::request_id::X_REQUEST_ID;
+use super::response_body::HttpResponse;
+use super::route;
 use crate::authn::Authenticators;
 use crate::config::CorsConfig;
 use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
@@ -24,14 +31,27 @@ const LEANCLOUD_SDK_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("x-lc-ua"),
 ];
 
+/// Answers a request to any path. If pages of other origins may call, adds the headers that browsers require.
+pub(super) async fn serve(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
+    let Some(cors) = &exchange.settings.server.cors else {
+        return route::dispatch(exchange, request).await;
+    };
+    let authenticators = &exchange.settings.engine.authenticators;
+    let methods = moderation::cors_methods(request.uri().path());
+    let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::dispatch(exchange, request).await));
+    // The layer's future is boxed, so that the futures of all other requests stay small.
+    let Ok(answer) = Box::pin(layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;
+    answer
+}
+
 /// Returns the layer that lets pages of the configured origins call from a browser, with their users' credentials.
 /// Origins must match exactly.
-pub(super) fn layer(cors: &CorsConfig, authenticators: &Authenticators, methods: &'static [Method]) -> CorsLayer {
+fn layer(cors: &CorsConfig, authenticators: &Authenticators, methods: &'static [Method]) -> CorsLayer {
     // `*` is not an origin, and the layer panics on it.
     let origins =
         cors.origins.iter().filter(|origin| *origin != "*").filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let own = [AUTHORIZATION, CONTENT_TYPE, super::X_REQUEST_ID, LAST_EVENT_ID, TRACEPARENT, TRACESTATE];
-    let exposed = [super::X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
+    let own = [AUTHORIZATION, CONTENT_TYPE, X_REQUEST_ID, LAST_EVENT_ID, TRACEPARENT, TRACESTATE];
+    let exposed = [X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_credentials(cors.credentials)

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::RequestContext;
+use super::context::RequestContext;
 use crate::authn::AuthnError;
 use crate::model::{Action, Caller};
 use crate::policy::DenyReason;

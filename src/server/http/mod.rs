@@ -2,15 +2,12 @@
 
 mod accept;
 mod admission;
+mod authenticate;
 mod body;
-mod catch;
-mod certificate;
 mod client_ip;
-mod compat;
+mod context;
 mod cors;
-mod cross_site;
 mod error;
-mod host_check;
 mod metrics;
 mod moderation;
 mod openapi;
@@ -21,101 +18,33 @@ mod render;
 mod request_id;
 mod response_body;
 mod route;
-mod route_label;
 mod sign;
+mod signing_route;
 #[cfg(feature = "otlp")]
 mod span;
 
-use std::convert::Infallible;
-use std::net::IpAddr;
-use std::pin::pin;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Request, Response};
-use tower::{Layer, ServiceExt};
+use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 
 use crate::authn::ConnectionPeer;
 use crate::clock;
-use crate::config::Settings;
-use crate::model::Millis;
-use crate::server::state::{ServerState, Snapshot};
+use crate::server::state::ServerState;
 use crate::telemetry::metrics::ListenerLabel;
 use crate::telemetry::trace::TraceContext;
 pub use body::drain;
-use error::{ApiError, ErrorCode};
+use context::OwnedRequestContext;
+use error::ApiError;
 use render::ErrorShape;
-use request_id::RequestId;
-pub use response_body::ResponseBody;
-
-/// An HTTP response of the server.
-pub type HttpResponse = Response<ResponseBody>;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The context of one request: the values that every step of answering it reads.
-struct RequestContext<'a> {
-    runtime: &'a Arc<ServerState>,
-    /// The snapshot that was current when the request arrived. The request uses it until its end.
-    snapshot: &'a Arc<Snapshot>,
-    settings: &'a Settings,
-    /// The peer of the connection.
-    peer: &'a Arc<ConnectionPeer>,
-    /// The IP address of the client, taken from forwarding headers as far as the proxies are trusted.
-    address: IpAddr,
-    id: &'a RequestId,
-    /// The trace context of the request, if the request has one.
-    trace: Option<&'a Arc<TraceContext>>,
-    began: Instant,
-    now: Millis,
-}
-
-/// An owned copy of [`RequestContext`], for work that continues after the client has left.
-struct OwnedRequestContext {
-    runtime: Arc<ServerState>,
-    snapshot: Arc<Snapshot>,
-    peer: Arc<ConnectionPeer>,
-    address: IpAddr,
-    id: RequestId,
-    trace: Option<Arc<TraceContext>>,
-    began: Instant,
-    now: Millis,
-}
-
-impl RequestContext<'_> {
-    fn to_owned_context(&self) -> OwnedRequestContext {
-        let (runtime, snapshot) = (Arc::clone(self.runtime), Arc::clone(self.snapshot));
-        let (peer, id, trace) = (Arc::clone(self.peer), self.id.clone(), self.trace.cloned());
-        OwnedRequestContext {
-            runtime,
-            snapshot,
-            peer,
-            address: self.address,
-            id,
-            trace,
-            began: self.began,
-            now: self.now,
-        }
-    }
-}
-
-impl OwnedRequestContext {
-    fn as_context(&self) -> RequestContext<'_> {
-        RequestContext {
-            runtime: &self.runtime,
-            snapshot: &self.snapshot,
-            settings: &self.snapshot.settings,
-            peer: &self.peer,
-            address: self.address,
-            id: &self.id,
-            trace: self.trace.as_ref(),
-            began: self.began,
-            now: self.now,
-        }
-    }
-}
+use request_id::{RequestId, X_REQUEST_ID};
+pub use response_body::{HttpResponse, ResponseBody};
 
 /// Answers a request to the main listener. A panic becomes an answer with status 500.
 pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request: Request<Incoming>) -> HttpResponse {
@@ -126,10 +55,10 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     let address = client_ip::client_ip(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
     let lasting = OwnedRequestContext { runtime, snapshot, peer, address, id, trace, began, now };
     let exchange = lasting.as_context();
-    let route = route_label::route_label(&exchange, request.uri().path());
+    let route = route::route_label(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
-    let mut answer = match catch::catch_panic(pin!(serve_with_cors(&exchange, request))).await {
+    let mut answer = match catch_panic(pin!(cors::serve(&exchange, request))).await {
         Ok(answer) => answer,
         Err(_) => render::render_error(
             &exchange,
@@ -144,21 +73,40 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     answer
 }
 
-async fn serve_with_cors(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
-    let Some(cors) = &exchange.settings.server.cors else {
-        return route::dispatch(exchange, request).await;
-    };
-    let authenticators = &exchange.settings.engine.authenticators;
-    let methods = moderation::cors_methods(request.uri().path());
-    let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::dispatch(exchange, request).await));
-    // The layer's future is boxed, so that the futures of all other requests stay small.
-    let Ok(answer) = Box::pin(cors::layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;
-    answer
-}
-
 /// Sets the headers that every answer has.
 fn set_common_headers(headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_REQUEST_ID, id.value().clone());
+}
+
+/// Returns the output of the future, or the payload of its panic.
+///
+/// The state that requests share is behind locks and atomics that survive a panic. No request sees a partial change.
+async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Box<dyn Any + Send>> {
+    std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::pin::pin;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_everything_else_is_let_through() {
+        assert_eq!(catch_panic(pin!(async { 7 })).await.unwrap(), 7);
+        let late = pin!(async {
+            tokio::task::yield_now().await;
+            panic!("expected by this test");
+        });
+        assert!(catch_panic(late).await.is_err());
+    }
 }

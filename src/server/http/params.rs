@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use super::{ApiError, ErrorCode};
+use super::error::{ApiError, ErrorCode};
 use crate::crypto::percent_decode;
 use crate::model::json;
 use crate::vendor::Params;

@@ -1,6 +1,7 @@
 //! Builds the audit lines of requests.
 
-use super::{ApiError, RequestContext};
+use super::context::RequestContext;
+use super::error::ApiError;
 use crate::authn::AuthnError;
 use crate::engine::{SigningOutcome, SigningRefusal};
 use crate::model::{Caller, SigningRequest};

@@ -5,8 +5,9 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RE
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode, ProblemExtensions};
-use super::{HttpResponse, RequestContext, ResponseBody};
+use super::response_body::{HttpResponse, ResponseBody};
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
 

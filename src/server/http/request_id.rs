@@ -3,9 +3,12 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{clock, crypto, random};
+
+/// The header of the id.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The maximum length of an id from the caller, in characters.
 const MAX_LENGTH: usize = 128;
@@ -18,7 +21,7 @@ impl RequestId {
     /// Returns the id of the request header: 1 to 128 characters of `A-Z a-z 0-9 . _ -`. If the header is missing,
     /// repeated or not valid, returns a new id.
     pub(super) fn from_headers(headers: &HeaderMap) -> RequestId {
-        let mut brought = headers.get_all(super::X_REQUEST_ID).iter();
+        let mut brought = headers.get_all(X_REQUEST_ID).iter();
         match (brought.next(), brought.next()) {
             (Some(id), None) if is_valid(id.as_bytes()) => RequestId(id.clone()),
             _ => RequestId::generate(),
@@ -56,7 +59,7 @@ mod tests {
     fn id(brought: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
         for id in brought {
-            headers.append(crate::server::http::X_REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).unwrap());
+            headers.append(X_REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).unwrap());
         }
         RequestId::from_headers(&headers).as_str().to_owned()
     }

@@ -5,8 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http_body_util::Full;
+use hyper::Response;
 use hyper::body::{self, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc;
+
+/// An HTTP response of the server.
+pub type HttpResponse = Response<ResponseBody>;
 
 /// The body of an answer.
 pub enum ResponseBody {

@@ -1,16 +1,18 @@
-//! Maps paths to routes.
+//! Maps paths to routes, and to the route names that the metrics use as a label.
 
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
+use super::context::RequestContext;
+use super::error::{ApiError, ErrorCode};
 use super::render::{self, ErrorShape};
-use super::sign::{self, AnswerForm, SigningRoute};
-use super::{
-    ApiError, ErrorCode, HttpResponse, RequestContext, ResponseBody, admission, body, compat, moderation, openapi,
-    playground,
-};
+use super::response_body::{HttpResponse, ResponseBody};
+use super::signing_route::{self, COMPAT_FUNCTIONS, COMPAT_SIGN2, SigningRoute};
+use super::{admission, body, moderation, openapi, playground, sign};
 use crate::model::Vendor;
 use crate::server::state::ProbeKind;
+use crate::telemetry::metrics::RouteLabel;
+use crate::vendor::leancloud::DemoRoute;
 use crate::vendor::{self, App};
 
 /// Answers a request to any path.
@@ -36,11 +38,13 @@ pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request
 
 /// Returns the route of a path, and the shape of the errors there.
 fn resolve<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
-    if let Some(route) = compat::find_route(exchange.settings, path) {
+    if let Some(route) = signing_route::find_compat_route(exchange.settings, path) {
         return (ErrorShape::LeanCloud, route);
     }
-    match path.strip_prefix("/v1/").and_then(|below| split(exchange, below)) {
-        Some((app, name)) => (error_shape(app), signing_route(app, name).ok_or_else(|| unknown_operation(app))),
+    match path.strip_prefix("/v1/").and_then(|below| signing_route::split(exchange, below)) {
+        Some((app, name)) => {
+            (error_shape(app), signing_route::signing_route(app, name).ok_or_else(|| unknown_operation(app)))
+        }
         None => (ErrorShape::Problem, Err(not_found())),
     }
 }
@@ -55,43 +59,33 @@ async fn answer_signing(
     sign::handle_signing(exchange, &route?, request, place).await
 }
 
-/// Returns the route at `{app}/{name}`, if there is one.
-pub(super) fn find_signing_route<'a>(exchange: &RequestContext<'a>, below: &str) -> Option<SigningRoute<'a>> {
-    let (app, name) = split(exchange, below)?;
-    signing_route(app, name)
+/// Returns the label of the route at this path. The set of labels is fixed, whatever paths clients request.
+pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
+    if path == openapi::PATH {
+        return RouteLabel::Fixed(openapi::PATH);
+    }
+    if let Some(below) = path.strip_prefix(moderation::PATH) {
+        return moderation::ModerationResource::from_path(below)
+            .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.path_template()));
+    }
+    if let Some(below) = path.strip_prefix("/v1/") {
+        return operation_label(exchange, below).unwrap_or(RouteLabel::Other);
+    }
+    if let Some(name) = path.strip_prefix(COMPAT_FUNCTIONS) {
+        return DemoRoute::parse(name).map_or(RouteLabel::Other, |function| RouteLabel::Function(function.as_str()));
+    }
+    match ProbeKind::from_path(path) {
+        Some(probe) => RouteLabel::Fixed(probe.path()),
+        None if path == COMPAT_SIGN2 => RouteLabel::Fixed(COMPAT_SIGN2),
+        None if playground::demo_caller_at(exchange, path).is_some() => RouteLabel::Fixed("/playground"),
+        None => RouteLabel::Other,
+    }
 }
 
-pub(super) fn split<'a, 'p>(exchange: &RequestContext<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
-    let (app, name) = below.split_once('/').unwrap_or((below, ""));
-    Some((exchange.settings.engine.app(app)?, name))
-}
-
-/// Returns the route at `/v1/{app}/{name}`, with its methods, encodings and answer forms.
-pub(super) fn signing_route<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
-    let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
-        (Vendor::TalkJs, "token") => {
-            (true, false, &[("application/json", AnswerForm::Json), ("text/plain", AnswerForm::Text)])
-        }
-        // All SDKs accept a token as text, also those that ask for JSON. Only newer SDKs know the media type of a JWT.
-        (Vendor::Ably, "token") => (
-            true,
-            true,
-            &[
-                ("application/jwt", AnswerForm::Jwt),
-                ("text/plain", AnswerForm::Text),
-                ("application/json", AnswerForm::Text),
-            ],
-        ),
-        (Vendor::Ably, _) => (true, true, &[("application/json", AnswerForm::Json)]),
-        _ => (false, false, &[("application/json", AnswerForm::Json)]),
-    };
-    Some(SigningRoute {
-        app,
-        operation: vendor::operation(app, name)?,
-        supports_get: gettable,
-        accepts_forms: takes_forms,
-        forms,
-    })
+fn operation_label(exchange: &RequestContext<'_>, below: &str) -> Option<RouteLabel> {
+    let (app, name) = signing_route::split(exchange, below)?;
+    let operation = vendor::operation(app, name)?;
+    Some(RouteLabel::Operation(app.name().clone(), operation.as_str()))
 }
 
 fn not_found() -> ApiError {

@@ -1,15 +1,13 @@
 //! The steps from a request to its signature or token: the routes `/v1/{app}/{operation}`.
 
-use std::sync::Arc;
-
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
-use super::{
-    ApiError, ErrorCode, HttpResponse, RequestContext, accept, admission, body, certificate, cross_site, host_check,
-    metrics, params, record, render,
-};
-use crate::authn::{AuthnError, IdentifyError, RequestCredentials};
+use super::context::RequestContext;
+use super::error::{ApiError, ErrorCode};
+use super::response_body::HttpResponse;
+use super::signing_route::{AnswerForm, SigningRoute};
+use super::{accept, admission, authenticate, body, metrics, params, record, render};
 use crate::engine::{FactsQuery, RuntimeData, SigningOutcome, SigningRefusal};
 use crate::model::{Caller, SigningRequest};
 use crate::moderation::ReplicaStale;
@@ -17,34 +15,7 @@ use crate::policy::ConversationFacts;
 use crate::random;
 use crate::server::limits::AdmissionPermit;
 use crate::telemetry::AuditDecision;
-use crate::vendor::{self, App, Operation, Params, SignedResult};
-
-/// A route that signs: its app and operation, and the accepted methods and encodings.
-pub(super) struct SigningRoute<'a> {
-    pub(super) app: &'a App,
-    pub(super) operation: Operation,
-    /// Whether the route supports GET in addition to POST.
-    pub(super) supports_get: bool,
-    /// Whether the body can be a form.
-    pub(super) accepts_forms: bool,
-    /// The forms of the answer, each with the media type that selects it.
-    pub(super) forms: &'static [(&'static str, AnswerForm)],
-}
-
-/// The form of the body of a successful answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnswerForm {
-    /// The complete result as JSON.
-    Json,
-    /// The token alone, as text.
-    Text,
-    /// The token alone, with the media type of a JWT.
-    Jwt,
-    /// The answer of LeanCloud's demo servers.
-    Compat,
-    /// The answer of LeanCloud's demo servers, as the result of a cloud function.
-    CloudFunction,
-}
+use crate::vendor::{self, Params, SignedResult};
 
 /// Answers a request for a signature or token.
 ///
@@ -56,9 +27,8 @@ pub(super) async fn handle_signing(
     place: AdmissionPermit,
 ) -> Result<HttpResponse, ApiError> {
     let is_query = parameters_in_query(route, request.method())?;
-    host_check::demonstration(exchange, request)?;
-    host_check::check_single_host(request)?;
-    let caller = authenticate(exchange, Some(route.app), request).await?;
+    admission::check_host(exchange, request)?;
+    let caller = authenticate::authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
     let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
     let (params, _place) = if is_query {
@@ -89,55 +59,6 @@ fn parameters_in_query(route: &SigningRoute<'_>, method: &Method) -> Result<bool
                 allowed_methods: Some(allow),
                 ..ApiError::with_same_message(ErrorCode::MethodNotAllowed, detail)
             })
-        }
-    }
-}
-
-/// Authenticates the caller, for one app or for all apps. If the caller is refused, the refusal is written to the audit
-/// log.
-pub(super) async fn authenticate(
-    exchange: &RequestContext<'_>,
-    app: Option<&App>,
-    request: &Request<Incoming>,
-) -> Result<Arc<Caller>, ApiError> {
-    let cross_site = cross_site::cross_site_reason(exchange, request);
-    let certificate = certificate::client_certificate(exchange);
-    let presented = RequestCredentials { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
-    let refusal = match identify(exchange, &presented, app.map(|app| &**app.name())).await {
-        Ok(caller) => {
-            metrics::count_accepted(exchange, &caller);
-            return Ok(caller);
-        }
-        Err(refusal) => refusal,
-    };
-    Err(record_refusal(exchange, app, &refusal).await?)
-}
-
-/// Counts a refused caller and writes the refusal to the audit log. Returns the error to answer with.
-pub(super) async fn record_refusal(
-    exchange: &RequestContext<'_>,
-    app: Option<&App>,
-    refusal: &AuthnError,
-) -> Result<ApiError, ApiError> {
-    metrics::count_refused(exchange, refusal);
-    let line = record::refusal_line(exchange, app, refusal)?;
-    exchange.runtime.audit.write(&line).await?;
-    Ok(ApiError::from(refusal))
-}
-
-/// Authenticates the caller. If a credential must be looked up at another server, this is done at most once.
-async fn identify(
-    exchange: &RequestContext<'_>,
-    credentials: &RequestCredentials<'_>,
-    app: Option<&str>,
-) -> Result<Arc<Caller>, AuthnError> {
-    let authenticators = &exchange.settings.engine.authenticators;
-    match authenticators.identify(credentials, app, exchange.now) {
-        Ok(caller) => Ok(caller),
-        Err(IdentifyError::Error(refusal)) => Err(refusal),
-        Err(IdentifyError::Pending(lookup)) => {
-            let found = exchange.snapshot.upstreams.look_up(lookup, exchange.trace).await;
-            authenticators.identify_with(found, credentials, app, exchange.now)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use super::RequestContext;
+use super::context::RequestContext;
 use crate::telemetry::metrics::RouteLabel;
 use crate::upstream::Span;
 

@@ -2,7 +2,9 @@
 
 use crate::model::{Caller, ConversationKind, SigningRequest};
 use crate::moderation::{CommandKind, CommandOutcome, RejectReason, RejectedUser, SanctionTerms};
-use crate::server::http::{ApiError, RequestContext, metrics, record};
+use crate::server::http::context::RequestContext;
+use crate::server::http::error::ApiError;
+use crate::server::http::{metrics, record};
 use crate::telemetry::{AuditDecision, AuditRecord};
 use crate::vendor::App;
 

@@ -8,7 +8,9 @@ use crate::engine::FactsQuery;
 use crate::model::{Caller, SigningRequest};
 use crate::moderation::{CommandKind, ReplicaStale};
 use crate::policy::ConversationFacts;
-use crate::server::http::{ApiError, RequestContext, metrics, record, sign};
+use crate::server::http::context::RequestContext;
+use crate::server::http::error::ApiError;
+use crate::server::http::{authenticate, metrics, record};
 use crate::vendor::App;
 
 /// A request whose caller is authenticated.
@@ -40,7 +42,7 @@ impl<'a> AuthenticatedRequest<'a> {
         let apps = self.apps(named).into_iter().map(|app| &**app.name());
         match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(sign::record_refusal(self.exchange, self.app(named), &refusal).await?),
+            Err(refusal) => Err(authenticate::record_refusal(self.exchange, self.app(named), &refusal).await?),
         }
     }
 

@@ -11,7 +11,9 @@ use super::read::{self, ReadRequest};
 use crate::crypto::{base64url, base64url_decode};
 use crate::moderation::outbox;
 use crate::moderation::store::{Job, JobState, Store, StoreUnavailable};
-use crate::server::http::{ApiError, ErrorCode, HttpResponse, render};
+use crate::server::http::error::{ApiError, ErrorCode};
+use crate::server::http::render;
+use crate::server::http::response_body::HttpResponse;
 use crate::vendor::InvalidRequest;
 
 /// The states in the order of the list, with their names.

@@ -15,15 +15,19 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::LAST_EVENT_ID;
 use super::authenticated::AuthenticatedRequest;
 use super::fields::RequestFields;
 use super::read::{self, ReadPermission, ReadRequest};
 use crate::clock;
 use crate::model::Caller;
 use crate::moderation::store::{ChangesSince, StoreHead, StoredChange};
-use crate::server::http::{ApiError, ErrorCode, HttpResponse, OwnedRequestContext, ResponseBody};
+use crate::server::http::context::OwnedRequestContext;
+use crate::server::http::error::{ApiError, ErrorCode};
+use crate::server::http::response_body::{HttpResponse, ResponseBody};
 use crate::server::limits::AdmissionPermit;
+
+/// The header with the id of the last event that a client received (HTML, section 9.2).
+pub(in crate::server::http) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How often a comment is sent if there are no events. It keeps the connection alive for proxies and clients.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -1,20 +1,24 @@
-//! Lists of entries, page by page: first those of the policy file, then those that were made at run time.
+//! Lists of entries, page by page: first those of the policy file, then those that were made at run time. Also the
+//! entries of one conversation.
 
 use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::authenticated::AuthenticatedRequest;
-use super::cursor::EntryCursor;
 use super::entry;
-use super::fields::RequestFields;
+use super::fields::{self, RequestFields, invalid_field};
 use super::read::{self, ReadRequest};
+use crate::crypto::{base64url, base64url_decode};
 use crate::model::{Millis, Pattern};
-use crate::moderation::{EntryKind, ModerationEntry, ModerationReplica};
-use crate::server::http::{ApiError, HttpResponse, render};
+use crate::moderation::{EntryKey, EntryKind, ModerationEntry, ModerationReplica};
+use crate::server::http::error::{ApiError, ErrorCode};
+use crate::server::http::render;
+use crate::server::http::response_body::HttpResponse;
+use crate::vendor::InvalidRequest;
 
 /// How many users are read before the lock is released, and how many for one page. A page can be shorter than
 /// requested.
@@ -28,6 +32,17 @@ struct EntryPage {
     /// The cursor of the next page, or `None` on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+}
+
+/// The cursor at which a list of entries continues. To callers it is an opaque text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum EntryCursor {
+    /// At the entry of the policy file with this number.
+    File(usize),
+    /// At the first entry of this user or, if there is none, of the next user.
+    User(String),
+    /// After this entry.
+    After(EntryKey),
 }
 
 /// The filter of a list.
@@ -59,6 +74,73 @@ pub(super) async fn answer(
     reader.authorize(visit).await?;
     let page = wanted.page(visit, after.unwrap_or(EntryCursor::File(0))).await;
     Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
+}
+
+/// Answers a request for the entries of a conversation: those of the policy file and those made at run time, for one
+/// app or for all.
+pub(super) async fn answer_conversation(
+    visit: &AuthenticatedRequest<'_>,
+    id: &str,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
+    let params = read::query(request, &["app", "client_id"])?;
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let reader = ReadRequest::new(visit, fields, Some(fields::parse_conversation(id)?))?;
+    let id = reader.scope.prefix();
+    reader.authorize(visit).await?;
+    let document = visit.exchange.settings.engine.policy.document();
+    let filed = entry::file_entries(document, EntryKind::Conversations).filter(|record| record.name() == id);
+    let known: Vec<ModerationEntry> = visit
+        .exchange
+        .runtime
+        .moderation
+        .read_any_age()
+        .conversations_of(id)
+        .cloned()
+        .map(ModerationEntry::Conversation)
+        .collect();
+    let app = reader.app.as_ref();
+    let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
+    let entries: Vec<Map<String, Value>> =
+        filed.chain(known).filter(here).map(|record| conversation_json(&record)).collect();
+    if entries.is_empty() {
+        return Err(ApiError::with_same_message(ErrorCode::NotFound, "There is no entry for this conversation."));
+    }
+    Ok(render::success("application/json", json!({ "entries": entries }).to_string()))
+}
+
+fn conversation_json(record: &ModerationEntry) -> Map<String, Value> {
+    let mut entry = entry::entry_json(record);
+    if matches!(record, ModerationEntry::Conversation(conversation) if conversation.forgotten) {
+        entry.insert("forgotten".to_owned(), json!(true));
+    }
+    entry
+}
+
+impl EntryCursor {
+    /// Reads a text that [`encode`](Self::encode) returned.
+    fn decode(text: &str) -> Result<EntryCursor, InvalidRequest> {
+        let unknown = || invalid_field("after", "must be the `next` of a page of the same list");
+        let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unknown)?;
+        let (kind, rest) = decoded.split_once(':').ok_or_else(unknown)?;
+        let cursor = match kind {
+            "file" => rest.parse().ok().map(EntryCursor::File),
+            "user" => Some(EntryCursor::User(rest.to_owned())),
+            "after" => EntryKey::parse(rest).map(EntryCursor::After),
+            _ => None,
+        };
+        cursor.ok_or_else(unknown)
+    }
+
+    /// Returns the cursor as a text that needs no encoding in a query.
+    fn encode(&self) -> String {
+        let text = match self {
+            EntryCursor::File(number) => format!("file:{number}"),
+            EntryCursor::User(user) => format!("user:{user}"),
+            EntryCursor::After(key) => format!("after:{key}"),
+        };
+        base64url(text.as_bytes())
+    }
 }
 
 impl EntryFilter<'_> {

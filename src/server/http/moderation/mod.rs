@@ -4,8 +4,6 @@
 mod audit;
 mod authenticated;
 mod change;
-mod conversations;
-mod cursor;
 mod enforcements;
 mod entry;
 mod events;
@@ -13,23 +11,22 @@ mod fields;
 mod list;
 mod read;
 mod resource;
-mod wishes;
 
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::HeaderName;
 use hyper::{Method, Request};
 
-use super::{ApiError, HttpResponse, RequestContext, accept, admission, host_check, sign};
+use super::context::RequestContext;
+use super::error::ApiError;
+use super::response_body::HttpResponse;
+use super::{accept, admission, authenticate};
 use authenticated::AuthenticatedRequest;
+pub(super) use events::LAST_EVENT_ID;
 pub(super) use resource::ModerationResource;
 
 /// The path prefix of all moderation routes.
 pub(super) const PATH: &str = "/v1/moderation/";
-
-/// The header with the id of the last event that a client received (HTML, section 9.2).
-pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Returns the methods that pages of listed origins can use at this path.
 pub(super) fn cors_methods(path: &str) -> &'static [Method] {
@@ -46,10 +43,9 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let place = admission::enter(exchange)?;
     let resource = ModerationResource::from_path(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
-    host_check::check_method(request, resource.methods())?;
-    host_check::demonstration(exchange, request)?;
-    host_check::check_single_host(request)?;
-    let caller = sign::authenticate(exchange, None, request).await?;
+    admission::check_method(request, resource.methods())?;
+    admission::check_host(exchange, request)?;
+    let caller = authenticate::authenticate(exchange, None, request).await?;
     exchange.snapshot.limits.caller(&caller)?;
     let authenticated = AuthenticatedRequest { exchange, caller: Arc::clone(&caller) };
     check_accept(request, resource.media_type())?;
@@ -62,7 +58,7 @@ pub(super) async fn answer(
             list::answer(&authenticated, *table, request).await
         }
         ModerationResource::Conversation(id) if request.method() == Method::GET => {
-            conversations::answer(&authenticated, id, request).await
+            list::answer_conversation(&authenticated, id, request).await
         }
         ModerationResource::Events => events::answer(&authenticated, request).await,
         ModerationResource::Enforcements => enforcements::answer(&authenticated, request).await,

@@ -2,7 +2,7 @@
 
 use crate::crypto::percent_decode;
 use crate::moderation::EntryKind;
-use crate::server::http::{ApiError, ErrorCode};
+use crate::server::http::error::{ApiError, ErrorCode};
 
 /// A resource below `/v1/moderation/`.
 #[derive(Clone, Debug, PartialEq, Eq)]

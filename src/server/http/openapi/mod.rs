@@ -5,28 +5,31 @@
 
 mod moderation;
 mod operation;
+mod parts;
 mod security;
 
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::sign::SigningRoute;
-use super::{ApiError, HttpResponse, RequestContext, admission, compat, host_check, render, route};
+use super::context::RequestContext;
+use super::error::ApiError;
+use super::response_body::HttpResponse;
+use super::signing_route::{self, COMPAT_SIGN2, SigningRoute};
+use super::{admission, render};
 use crate::config::Settings;
 use crate::model::Vendor;
 use crate::vendor::{App, Operation};
 use operation::{DescribedPath, OperationText};
+use parts::parse_part;
 
 pub(super) const PATH: &str = "/v1/openapi.json";
 
 /// Answers with the document, which is created on the first request.
 pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
     let _place = admission::enter(exchange)?;
-    host_check::check_method(request, "GET, HEAD")?;
-    host_check::demonstration(exchange, request)?;
-    host_check::check_single_host(request)?;
+    admission::check_method(request, "GET, HEAD")?;
+    admission::check_host(exchange, request)?;
     let make = || Bytes::from(document(exchange.settings).to_string());
     Ok(render::success("application/json", exchange.snapshot.openapi_document.get_or_init(make).clone()))
 }
@@ -53,14 +56,14 @@ fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     };
     for app in &settings.engine.apps {
         for (name, about) in &operations(app) {
-            if let Some(route) = route::signing_route(app, name) {
+            if let Some(route) = signing_route::signing_route(app, name) {
                 describe(format!("/v1/{}/{name}", app.name()), &route, about, app.name(), error_prefix(app));
             }
         }
     }
     for (path, about) in &parse_part::<Map<String, Value>>(include_str!("text/compat.json")) {
-        if let Some(Ok(route)) = compat::find_route(settings, path) {
-            let tag = if path == compat::SIGN2 { "demo-server" } else { "cloud-functions" };
+        if let Some(Ok(route)) = signing_route::find_compat_route(settings, path) {
+            let tag = if path == COMPAT_SIGN2 { "demo-server" } else { "cloud-functions" };
             describe(path.clone(), &route, &OperationText::of(about), tag, "leancloud");
         }
     }
@@ -81,14 +84,4 @@ fn operations(app: &App) -> Vec<(&'static str, OperationText)> {
 /// Returns the prefix of the error responses of this app in `text/components.json`.
 fn error_prefix(app: &App) -> &'static str {
     if app.vendor() == Vendor::Ably { "ably" } else { "problem" }
-}
-
-/// Parses a part of the document. Tests check that each part can be parsed.
-fn parse_part<T: DeserializeOwned + Default>(text: &str) -> T {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-/// Returns `{"$ref": …}` to a component.
-fn reference(kind: &str, name: &str) -> Value {
-    json!({ "$ref": format!("#/components/{kind}/{name}") })
 }

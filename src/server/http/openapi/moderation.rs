@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::operation::{JSON, content, headers};
-use super::{parse_part, reference};
+use super::parts::{JSON, OperationExample, answers, content, error_response, headers, parameter, parse_part};
 
 /// The description of one method of a path in `text/moderation.json`.
 #[derive(Default, Deserialize)]
@@ -27,7 +26,7 @@ struct ModerationText {
     /// The statuses of errors in addition to those that all routes have.
     #[serde(default)]
     errors: Vec<String>,
-    examples: BTreeMap<String, ModerationExample>,
+    examples: BTreeMap<String, OperationExample>,
 }
 
 #[derive(Deserialize)]
@@ -35,18 +34,6 @@ struct ModerationParameter {
     schema: Value,
     #[serde(rename = "in", default = "query")]
     place: String,
-}
-
-/// An example: a request, and the answer of the demonstration.
-#[derive(Deserialize)]
-struct ModerationExample {
-    caller: String,
-    /// The parameters in the path, if the other parameters are in the body.
-    #[serde(default)]
-    path: Map<String, Value>,
-    request: Value,
-    status: u16,
-    answer: Value,
 }
 
 fn query() -> String {
@@ -79,21 +66,18 @@ impl ModerationText {
             operation.insert("parameters".to_owned(), parameters.collect());
         }
         if let Some(schema) = &self.body {
-            let request = |example: &ModerationExample| json!({ "value": example.request, "x-caller": example.caller });
-            let examples = self.examples.iter().map(|(name, example)| (name.clone(), request(example))).collect();
+            let examples = self.examples.iter();
+            let examples =
+                examples.map(|(name, example)| (name.clone(), example.with_caller(&example.request))).collect();
             operation.insert("requestBody".to_owned(), json!({ "content": { JSON: content(schema, examples) } }));
         }
         Value::Object(operation)
     }
 
     fn parameter(&self, name: &str, ModerationParameter { schema, place }: &ModerationParameter) -> Value {
-        let values = self.examples.iter().filter_map(|(key, example)| {
-            let value = example.path.get(name).or_else(|| example.request.get(name).filter(|_| self.body.is_none()))?;
-            Some((key.clone(), json!({ "value": value, "x-caller": example.caller })))
+        let mut parameter = parameter(name, place, schema, self.examples.iter(), |example| {
+            example.path.get(name).or_else(|| example.request.get(name).filter(|_| self.body.is_none()))
         });
-        let mut parameter = content(schema, values.collect());
-        parameter.insert("name".to_owned(), json!(name));
-        parameter.insert("in".to_owned(), json!(place));
         if place == "path" {
             parameter.insert("required".to_owned(), json!(true));
         }
@@ -102,7 +86,7 @@ impl ModerationText {
 
     fn responses(&self, components: &Value) -> Value {
         let media = self.media.as_deref().unwrap_or(JSON);
-        let good = content(&self.answer, self.answers("200"));
+        let good = content(&self.answer, answers(self.examples.iter(), "200"));
         let good = json!({ "description": "Done", "headers": headers(), "content": { media: good } });
         let mut all = Map::from_iter([("200".to_owned(), good)]);
         // Some errors occur only with a body, and some only with a query.
@@ -111,29 +95,9 @@ impl ModerationText {
             let Some((shape, status)) = name.split_once('-') else { continue };
             let is_own = shape == "moderation" && self.errors.iter().any(|own| own == status);
             if is_own || ["problem", "any"].contains(&shape) && !elsewhere.contains(&status) {
-                all.insert(status.to_owned(), self.error(name, component, status));
+                all.insert(status.to_owned(), error_response(name, component, answers(self.examples.iter(), status)));
             }
         }
         Value::Object(all)
-    }
-
-    /// Returns the response of an error: a reference to the component or, if there are examples, a copy of the
-    /// component with these examples.
-    fn error(&self, name: &str, component: &Value, status: &str) -> Value {
-        let examples = self.answers(status);
-        if examples.is_empty() {
-            return reference("responses", name);
-        }
-        let mut response = component.clone();
-        for content in response["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
-            content["examples"] = Value::Object(examples.clone());
-        }
-        response
-    }
-
-    /// Returns the example answers with this status.
-    fn answers(&self, status: &str) -> Map<String, Value> {
-        let with = self.examples.iter().filter(|(_, example)| example.status.to_string() == status);
-        with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::reference;
-use crate::server::http::sign::{AnswerForm, SigningRoute};
+use super::parts::{
+    JSON, OperationExample, ParameterLocation, answers, content, error_response, headers, parameter, reference,
+};
+use crate::server::http::signing_route::{AnswerForm, SigningRoute};
 
-pub(super) const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The description of one path in `text/`.
@@ -25,28 +26,6 @@ pub(super) struct OperationText {
     /// The schema of the result, if the answer is not the token alone.
     answer: Value,
     examples: BTreeMap<String, OperationExample>,
-}
-
-/// An example: a request, and the answer of the demonstration.
-#[derive(Deserialize)]
-struct OperationExample {
-    /// The name of the caller.
-    caller: String,
-    #[serde(default)]
-    by: ParameterLocation,
-    request: Value,
-    status: u16,
-    answer: Value,
-}
-
-/// The location of the parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ParameterLocation {
-    #[default]
-    Body,
-    Form,
-    Query,
 }
 
 /// A path with everything that its description needs.
@@ -97,14 +76,8 @@ impl DescribedPath<'_> {
     }
 
     fn parameter(&self, name: &str, schema: &Value) -> Value {
-        let values = self.examples(&[ParameterLocation::Query]).filter_map(|(key, example)| {
-            let value = example.request.get(name)?;
-            Some((key.clone(), json!({ "value": value, "x-caller": example.caller })))
-        });
-        let mut parameter = content(schema, values.collect());
-        parameter.insert("name".to_owned(), json!(name));
-        parameter.insert("in".to_owned(), json!("query"));
-        Value::Object(parameter)
+        let values = self.examples(&[ParameterLocation::Query]);
+        Value::Object(parameter(name, "query", schema, values, |example| example.request.get(name)))
     }
 
     /// Returns the members that all methods have.
@@ -131,7 +104,7 @@ impl DescribedPath<'_> {
         for (name, response) in self.responses.as_object().into_iter().flatten() {
             let Some((shape, status)) = name.split_once('-') else { continue };
             if (shape == self.shape || shape == "any") && !elsewhere.contains(&status) {
-                all.insert(status.to_owned(), self.error(name, response, places));
+                all.insert(status.to_owned(), error_response(name, response, answers(self.examples(places), status)));
             }
         }
         Value::Object(all)
@@ -139,7 +112,7 @@ impl DescribedPath<'_> {
 
     /// Returns the response of a successful request.
     fn success(&self, places: &[ParameterLocation]) -> Value {
-        let answers = self.answers(places, "200");
+        let answers = answers(self.examples(places), "200");
         let media = |form: &AnswerForm| match form {
             AnswerForm::Json | AnswerForm::Compat | AnswerForm::CloudFunction => JSON,
             AnswerForm::Text => "text/plain",
@@ -162,31 +135,9 @@ impl DescribedPath<'_> {
         })
     }
 
-    /// Returns the response of an error: a reference to the component or, if there are examples, a copy of the
-    /// component with these examples.
-    fn error(&self, name: &str, component: &Value, places: &[ParameterLocation]) -> Value {
-        let status = name.rsplit('-').next().unwrap_or_default();
-        let examples = self.answers(places, status);
-        if examples.is_empty() {
-            return reference("responses", name);
-        }
-        let mut response = component.clone();
-        for content in response["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
-            content["examples"] = Value::Object(examples.clone());
-        }
-        response
-    }
-
     /// Returns the example requests with parameters in this location.
     fn requests(&self, place: ParameterLocation) -> Map<String, Value> {
-        let request = |example: &OperationExample| json!({ "value": example.request, "x-caller": example.caller });
-        self.examples(&[place]).map(|(name, example)| (name.clone(), request(example))).collect()
-    }
-
-    /// Returns the example answers with this status.
-    fn answers(&self, places: &[ParameterLocation], status: &str) -> Map<String, Value> {
-        let with = self.examples(places).filter(|(_, example)| example.status.to_string() == status);
-        with.map(|(name, example)| (name.clone(), json!({ "value": example.answer }))).collect()
+        self.examples(&[place]).map(|(name, example)| (name.clone(), example.with_caller(&example.request))).collect()
     }
 
     fn examples<'s>(
@@ -195,19 +146,4 @@ impl DescribedPath<'_> {
     ) -> impl Iterator<Item = (&'s String, &'s OperationExample)> {
         self.text.examples.iter().filter(|(_, example)| places.contains(&example.by))
     }
-}
-
-/// Returns the headers that every answer has.
-pub(super) fn headers() -> Value {
-    let names = ["Cache-Control", "X-Content-Type-Options", "X-Request-Id"];
-    names.into_iter().map(|name| (name.to_owned(), reference("headers", name))).collect()
-}
-
-/// Returns a schema, with its examples if there are any.
-pub(super) fn content(schema: &Value, examples: Map<String, Value>) -> Map<String, Value> {
-    let mut content = Map::from_iter([("schema".to_owned(), schema.clone())]);
-    if !examples.is_empty() {
-        content.insert("examples".to_owned(), Value::Object(examples));
-    }
-    content
 }

@@ -5,7 +5,7 @@ use hyper::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 
-use super::super::{HttpResponse, ResponseBody};
+use crate::server::http::response_body::{HttpResponse, ResponseBody};
 
 /// The files: path below the path of the page, media type and content.
 const ASSETS: [(&str, &str, &str); 8] = [

@@ -1,0 +1,98 @@
+//! Authenticates the caller of a request. Checks its client certificate, and detects requests that a page of another site
+//! made the browser send.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+
+use super::context::RequestContext;
+use super::error::ApiError;
+use super::{metrics, record};
+use crate::authn::{
+    AuthnError, ClientCertificate, CrossSite, IdentifyError, OwnHosts, RequestCredentials, RequestTarget,
+};
+use crate::model::Caller;
+use crate::vendor::App;
+
+/// Authenticates the caller, for one app or for all apps. If the caller is refused, the refusal is written to the audit
+/// log.
+pub(super) async fn authenticate(
+    exchange: &RequestContext<'_>,
+    app: Option<&App>,
+    request: &Request<Incoming>,
+) -> Result<Arc<Caller>, ApiError> {
+    let cross_site = cross_site_reason(exchange, request);
+    let certificate = client_certificate(exchange);
+    let presented = RequestCredentials { headers: request.headers(), peer: exchange.peer, certificate, cross_site };
+    let refusal = match identify(exchange, &presented, app.map(|app| &**app.name())).await {
+        Ok(caller) => {
+            metrics::count_accepted(exchange, &caller);
+            return Ok(caller);
+        }
+        Err(refusal) => refusal,
+    };
+    Err(record_refusal(exchange, app, &refusal).await?)
+}
+
+/// Counts a refused caller and writes the refusal to the audit log. Returns the error to answer with.
+pub(super) async fn record_refusal(
+    exchange: &RequestContext<'_>,
+    app: Option<&App>,
+    refusal: &AuthnError,
+) -> Result<ApiError, ApiError> {
+    metrics::count_refused(exchange, refusal);
+    let line = record::refusal_line(exchange, app, refusal)?;
+    exchange.runtime.audit.write(&line).await?;
+    Ok(ApiError::from(refusal))
+}
+
+/// Authenticates the caller. If a credential must be looked up at another server, this is done at most once.
+async fn identify(
+    exchange: &RequestContext<'_>,
+    credentials: &RequestCredentials<'_>,
+    app: Option<&str>,
+) -> Result<Arc<Caller>, AuthnError> {
+    let authenticators = &exchange.settings.engine.authenticators;
+    match authenticators.identify(credentials, app, exchange.now) {
+        Ok(caller) => Ok(caller),
+        Err(IdentifyError::Error(refusal)) => Err(refusal),
+        Err(IdentifyError::Pending(lookup)) => {
+            let found = exchange.snapshot.upstreams.look_up(lookup, exchange.trace).await;
+            authenticators.identify_with(found, credentials, app, exchange.now)
+        }
+    }
+}
+
+/// Returns the client certificate as valid if the current settings still trust its authority and it has not expired. A
+/// connection can outlive both.
+fn client_certificate<'a>(exchange: &RequestContext<'a>) -> ClientCertificate<'a> {
+    let Some(certificate) = exchange.peer.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) else {
+        return ClientCertificate::Absent;
+    };
+    let tls = exchange.settings.server.tls.as_ref();
+    if tls.is_some_and(|tls| tls.accepts_certificate(certificate, exchange.now)) {
+        ClientCertificate::Valid(certificate)
+    } else {
+        ClientCertificate::NoLongerValid
+    }
+}
+
+/// Returns the reason why ambient credentials are ignored for the request, or `None` if they are accepted. They are
+/// ignored if a page of another site with an origin that is not listed made the browser send the request, or if the
+/// request was sent to a host that is not configured.
+fn cross_site_reason<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> Option<CrossSite<'a>> {
+    let server = &exchange.settings.server;
+    let listed = server.cors.as_ref().map_or(&[][..], |cors| &cors.origins);
+    request_target(exchange, request).cross_site(&server.hosts, listed)
+}
+
+/// Returns true if a page of any other origin than our own made the browser send the request, even if that origin is
+/// listed. The configured host names are not used here.
+pub(super) fn is_foreign<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> bool {
+    request_target(exchange, request).cross_site(&OwnHosts::from_names(None), &[]).is_some()
+}
+
+fn request_target<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> RequestTarget<'a> {
+    RequestTarget { headers: request.headers(), uri: request.uri(), is_https: exchange.peer.tls.is_some() }
+}
