@@ -1,9 +1,18 @@
-//! Limits the number of things that exist at the same time.
+//! Limits the number of things that exist at the same time. The limit on open files of the process also limits its
+//! connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::RejectionCounter;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::rejections::RejectionCounter;
+
+/// The maximum number of connections to the admin listener.
+pub const MAX_ADMIN_CONNECTIONS: usize = 256;
+
+/// The number of files besides the connections of callers: listeners, logs, connections to other servers.
+const RESERVED_FILES: u64 = 64;
 
 /// A limit on the number of things that exist at the same time.
 #[derive(Clone, Debug)]
@@ -59,6 +68,24 @@ impl Drop for AdmissionPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Returns how many of the configured connections callers can have, because the admin listener and other parts of the
+/// program also need files. Raises the limit of open files to the maximum that the system allows, which is often far
+/// more than the initial limit. Logs a warning if the limit is too low, unless it gave the same result `before`.
+pub(super) fn available_connections(connections: usize, before: Option<usize>) -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let Some(most) = getrlimit(Resource::Nofile).current else { return connections };
+    let rest = RESERVED_FILES + u64::try_from(MAX_ADMIN_CONNECTIONS).unwrap_or(u64::MAX);
+    // If the limit is very low, callers get half of the files.
+    let room = usize::try_from(most.saturating_sub(rest).max(most / 2)).unwrap_or(usize::MAX);
+    if room < connections && before != Some(room) {
+        tracing::warn!(
+            "the system allows {most} open files: callers have room for {room} connections, not limits.max_connections = {connections}"
+        );
+    }
+    room.min(connections)
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 //!
 //! The memory is allocated at the start and does not grow.
 
-mod budget;
 mod concurrency;
-mod files;
 mod rate;
 mod rejections;
 mod table;
@@ -14,22 +12,15 @@ use core::net::{IpAddr, Ipv6Addr};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
-use budget::ByteBudget;
-pub use concurrency::{AdmissionPermit, ConcurrencyLimit};
+pub use concurrency::{AdmissionPermit, ConcurrencyLimit, MAX_ADMIN_CONNECTIONS};
+pub use rate::RateLimited;
 
 use crate::config;
 use crate::model::Caller;
-use rate::KeyedRateLimiter;
-use rejections::RejectionCounter;
-
-/// The maximum number of connections to the admin listener.
-pub const MAX_ADMIN_CONNECTIONS: usize = 256;
-
-/// The descriptions of rejected requests in the log.
-const ADDRESS_REJECTIONS: &str = "requests beyond an address's rate";
-const CALLER_REJECTIONS: &str = "requests beyond a caller's rate";
+use concurrency::available_connections;
+use rate::{ByteBudget, KeyedRateLimiter};
+use rejections::{RejectionCounter, Rejections};
 
 /// The maximum number of event streams at the same time. Each stream reads the moderation store when the store changes.
 const MAX_EVENT_STREAMS: usize = 100;
@@ -54,31 +45,17 @@ pub struct Limits {
     hasher: RandomState,
 }
 
-/// The counters of requests that exceeded a rate. They are kept if the rates change.
-#[derive(Clone, Debug)]
-struct Rejections {
-    address: Arc<RejectionCounter>,
-    caller: Arc<RejectionCounter>,
-}
-
-/// The error if a rate is exceeded: the time to wait before the next request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimited(pub Duration);
-
 impl Limits {
     /// Creates unused limits.
     pub fn new(settings: &config::LimitsConfig) -> Limits {
-        let beyond = Rejections {
-            address: Arc::new(RejectionCounter::new(ADDRESS_REJECTIONS)),
-            caller: Arc::new(RejectionCounter::new(CALLER_REJECTIONS)),
-        };
+        let beyond = Rejections::default();
         Limits {
             per_address: rate_limiter(None, settings.per_address, &beyond.address),
             per_caller: rate_limiter(None, settings.per_caller, &beyond.caller),
             refused_lines: Arc::new(ByteBudget::new(settings.refused_lines)),
             beyond,
             connections: ConcurrencyLimit::new(
-                files::available_connections(settings.max_connections, None),
+                available_connections(settings.max_connections, None),
                 "connections beyond limits.max_connections",
             ),
             in_flight: ConcurrencyLimit::new(settings.max_in_flight, "requests beyond limits.max_in_flight"),
@@ -95,7 +72,7 @@ impl Limits {
     /// zero.
     #[must_use]
     pub fn with_settings(&self, settings: &config::LimitsConfig) -> Limits {
-        let connections = files::available_connections(settings.max_connections, Some(self.connections.capacity()));
+        let connections = available_connections(settings.max_connections, Some(self.connections.capacity()));
         Limits {
             per_address: rate_limiter(self.per_address.as_ref(), settings.per_address, &self.beyond.address),
             per_caller: rate_limiter(self.per_caller.as_ref(), settings.per_caller, &self.beyond.caller),

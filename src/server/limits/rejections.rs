@@ -1,6 +1,7 @@
 //! Counts rejections. The log gets a line only at intervals, so that a flood of requests does not become a flood of
 //! lines.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,22 @@ impl RejectionCounter {
         let (now, next) = (millis(since_began), self.next_log.load(Ordering::Relaxed));
         let then = now.saturating_add(millis(LOG_INTERVAL));
         now >= next && self.next_log.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// The counters of requests that exceeded a rate. They are kept if the rates change.
+#[derive(Clone, Debug)]
+pub(super) struct Rejections {
+    pub(super) address: Arc<RejectionCounter>,
+    pub(super) caller: Arc<RejectionCounter>,
+}
+
+impl Default for Rejections {
+    fn default() -> Rejections {
+        Rejections {
+            address: Arc::new(RejectionCounter::new("requests beyond an address's rate")),
+            caller: Arc::new(RejectionCounter::new("requests beyond a caller's rate")),
+        }
     }
 }
 

@@ -13,9 +13,8 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::StartError;
-use super::connection::{self, ListenerPhase};
-use super::{secure, unix};
+use super::activity::ListenerPhase;
+use super::{connection, tls, unix};
 use crate::authn::ConnectionPeer;
 use crate::config::{ListenAddress, TlsConfig};
 use crate::files::FileIdentity;
@@ -81,16 +80,15 @@ impl fmt::Display for LocalAddress {
 }
 
 impl BoundListener {
-    /// Binds the address `listen`. `name` is the name of the setting, for error messages.
+    /// Binds the address `listen`.
     ///
     /// # Errors
     /// Returns an error if the address or socket cannot be bound.
-    pub(super) async fn new(name: &'static str, listen: &ListenAddress) -> Result<BoundListener, StartError> {
-        let bound = match listen {
+    pub(super) async fn bind(listen: &ListenAddress) -> io::Result<BoundListener> {
+        match listen {
             ListenAddress::Tcp(address) => BoundListener::tcp(*address).await,
             ListenAddress::Unix { path, mode } => BoundListener::unix(path, *mode),
-        };
-        bound.map_err(|error| StartError::Bind { listener: name, address: listen.to_string(), error })
+        }
     }
 
     async fn tcp(address: SocketAddr) -> io::Result<BoundListener> {
@@ -133,8 +131,8 @@ impl BoundListener {
                 let (ConnectionConfig { limit: cap, timeout: patience, tls }, phase, handler) =
                     (terms(), phase.clone(), handler.clone());
                 match (stream, tls) {
-                    (AcceptedStream::Tcp(stream), Some(tls)) => {
-                        spawn_connection(&cap, serve_tls(stream, peer, tls, phase, patience, handler));
+                    (AcceptedStream::Tcp(stream), Some(config)) => {
+                        spawn_connection(&cap, tls::serve(stream, peer, config, phase, patience, handler));
                     }
                     (AcceptedStream::Tcp(stream), None) => {
                         spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
@@ -184,24 +182,6 @@ fn spawn_connection(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + 
         serving.await;
         drop(slot);
     });
-}
-
-/// Serves a connection with TLS to its end.
-async fn serve_tls<H, F>(
-    stream: TcpStream,
-    peer: ConnectionPeer,
-    tls: TlsConfig,
-    mut phase: watch::Receiver<ListenerPhase>,
-    patience: Duration,
-    handler: H,
-) where
-    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<ResponseBody>> + Send + 'static,
-{
-    let shaken = secure::accept_tls(stream, peer, &tls, &mut phase, patience).await;
-    if let Some((stream, peer)) = shaken {
-        connection::serve(stream, Arc::new(peer), phase, patience, handler).await;
-    }
 }
 
 impl BoundSocket {

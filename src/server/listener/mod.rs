@@ -1,11 +1,12 @@
 //! The running server: its listeners, from binding to the end of the last connection.
 
+mod activity;
 mod connection;
 mod framing;
 mod listener;
-mod secure;
 mod tasks;
 mod timeout_stream;
+mod tls;
 mod unix;
 
 use std::convert::Infallible;
@@ -33,7 +34,7 @@ use crate::telemetry::{LineOutput, LineWriter, new_chain};
 use crate::upstream;
 pub use listener::LocalAddress;
 use listener::{BoundListener, ConnectionConfig, Listener};
-use tasks::Tasks;
+use tasks::{Tasks, spawn_tasks};
 
 /// A time limit at the end of the program, after the last answer to a caller. It applies to calls to vendors and
 /// webhooks in progress, which the next start repeats if they are cut off. It applies separately to the removal of
@@ -109,8 +110,8 @@ impl Application {
         let audit = open_audit_log(&settings)?;
         let stop = StopSignal::new().map_err(StartError::Signals)?;
         let moderation = open_moderation(settings.store.as_ref()).await?;
-        let main = BoundListener::new("server.listen", &settings.server.listen).await?;
-        let admin = BoundListener::new("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
+        let main = bind("server.listen", &settings.server.listen).await?;
+        let admin = bind("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
         let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, moderation);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
@@ -186,6 +187,12 @@ impl Application {
     }
 }
 
+/// Binds the address `listen`. `name` is the name of the setting, for error messages.
+async fn bind(name: &'static str, listen: &ListenAddress) -> Result<BoundListener, StartError> {
+    let bound = BoundListener::bind(listen).await;
+    bound.map_err(|error| StartError::Bind { listener: name, address: listen.to_string(), error })
+}
+
 /// Returns a function that builds the configuration of connections to the main listener.
 fn main_connection_config(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
@@ -221,33 +228,6 @@ async fn open_moderation(settings: Option<&StoreSettings>) -> Result<ModerationR
         moderation.sync().await;
     }
     Ok(moderation)
-}
-
-/// Starts the background tasks: they write the counts of refused requests, follow the moderation store, and remove
-/// expired entries. The receiver is closed when the removal has stopped at the end of the program.
-fn spawn_tasks(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
-    let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
-    let counting = Arc::clone(runtime);
-    tasks.spawn("writing how many requests were refused", async move {
-        counting.refusal_summaries.write_to(&counting.audit).await;
-    });
-    if runtime.moderation.store().is_some() {
-        let following = Arc::clone(runtime);
-        tasks.spawn("following the moderation store", async move { following.moderation.follow().await });
-        let probing = Arc::clone(runtime);
-        tasks.spawn("probing whether the store takes changes", async move { probing.moderation.probe_writes().await });
-        let sweeping = Arc::clone(runtime);
-        tasks.spawn("removing expired entries", async move {
-            sweeping.moderation.run_expiry(&sweeping.audit, || sweeping.change_subscribers(), sweeping.drained()).await;
-            drop(sweeps);
-        });
-        let warning = Arc::clone(runtime);
-        tasks.spawn("warning about entries without effect", async move {
-            warning.moderation.wait_until_loaded().await;
-            warning.warn_of_orphaned_entries();
-        });
-    }
-    (tasks, swept)
 }
 
 fn open_audit_log(settings: &Settings) -> Result<AuditLog, StartError> {

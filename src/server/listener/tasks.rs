@@ -1,9 +1,14 @@
-//! The background tasks, with their names.
+//! The background tasks of the server, with their names.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::{Future, pending};
+use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
+
+use crate::server::state::ServerState;
 
 /// Background tasks. They end when this value is dropped.
 #[derive(Default)]
@@ -27,6 +32,33 @@ impl Tasks {
         }
         pending().await
     }
+}
+
+/// Starts the background tasks: they write the counts of refused requests, follow the moderation store, and remove
+/// expired entries. The receiver is closed when the removal has stopped at the end of the program.
+pub(super) fn spawn_tasks(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
+    let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
+    let counting = Arc::clone(runtime);
+    tasks.spawn("writing how many requests were refused", async move {
+        counting.refusal_summaries.write_to(&counting.audit).await;
+    });
+    if runtime.moderation.store().is_some() {
+        let following = Arc::clone(runtime);
+        tasks.spawn("following the moderation store", async move { following.moderation.follow().await });
+        let probing = Arc::clone(runtime);
+        tasks.spawn("probing whether the store takes changes", async move { probing.moderation.probe_writes().await });
+        let sweeping = Arc::clone(runtime);
+        tasks.spawn("removing expired entries", async move {
+            sweeping.moderation.run_expiry(&sweeping.audit, || sweeping.change_subscribers(), sweeping.drained()).await;
+            drop(sweeps);
+        });
+        let warning = Arc::clone(runtime);
+        tasks.spawn("warning about entries without effect", async move {
+            warning.moderation.wait_until_loaded().await;
+            warning.warn_of_orphaned_entries();
+        });
+    }
+    (tasks, swept)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::connection::ConnectionActivity;
+use super::activity::ConnectionActivity;
 
 /// A stream with time limits. A read fails if the rest of a header does not arrive within `patience`. A write fails if
 /// the client does not accept all waiting bytes within `patience`.

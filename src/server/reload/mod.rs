@@ -6,7 +6,6 @@
 //! they have not changed for a moment. The whole configuration is read and checked before any of it takes effect. If
 //! files change during the read, they are read again. A configuration with a mistake changes nothing.
 
-mod fixed;
 mod watch;
 
 use std::path::PathBuf;
@@ -17,7 +16,10 @@ use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::config::{self, ConfigProblem, LoadResult, Report, Settings, Severity, SourceFiles};
+use crate::config::{
+    self, AuditOutput, ConfigProblem, ListenAddress, LoadResult, Report, Settings, Severity, SourceFiles,
+};
+use crate::secret::Secret;
 use crate::server::state::ServerState;
 use crate::telemetry::log::UNLIMITED;
 use watch::FileWatcher;
@@ -101,7 +103,7 @@ impl Reloader {
     /// # Errors
     /// Returns the reasons why the settings cannot be applied.
     fn apply(&self, settings: Settings) -> Result<(), Vec<String>> {
-        let changed = fixed::restart_reasons(&self.runtime.snapshot().settings, &settings);
+        let changed = restart_reasons(&self.runtime.snapshot().settings, &settings);
         if !changed.is_empty() {
             return Err(changed);
         }
@@ -134,6 +136,51 @@ impl Reloader {
         };
         let first = mistakes.first().map_or("", String::as_str);
         self.runtime.reloads.record_failure(format!("the configuration of {since} is still in force: {first}{others}"));
+    }
+}
+
+/// Compares the settings that cannot be changed while the program runs. Returns a sentence for each difference.
+fn restart_reasons(now: &Settings, next: &Settings) -> Vec<String> {
+    let mut changed = Vec::new();
+    let mut compare = |key: &str, now: String, next: String| {
+        if now != next {
+            changed.push(format!("`{key}` can't be changed from {now} to {next} while the program runs: restart it"));
+        }
+    };
+    compare("server.listen", now.server.listen.to_string(), next.server.listen.to_string());
+    if let (ListenAddress::Unix { mode: now, .. }, ListenAddress::Unix { mode: next, .. }) =
+        (&now.server.listen, &next.server.listen)
+    {
+        compare("server.socket_mode", format!("{now:04o}"), format!("{next:04o}"));
+    }
+    compare("server.tls", on_or_off(now.server.tls.as_ref()), on_or_off(next.server.tls.as_ref()));
+    compare("admin.listen", now.admin.listen.to_string(), next.admin.listen.to_string());
+    compare("admin.tls", on_or_off(now.admin.tls.as_ref()), on_or_off(next.admin.tls.as_ref()));
+    compare("audit.to", destination(&now.audit), destination(&next.audit));
+    compare("audit.chain", on_or_off(now.audit_chain.as_ref()), on_or_off(next.audit_chain.as_ref()));
+    if now.audit_chain.is_some() && next.audit_chain.is_some() && chain_key(now) != chain_key(next) {
+        changed.push("`audit.chain_key` can't be changed while the program runs: restart it".to_owned());
+    }
+    if now.store != next.store {
+        changed.push("`[store]` can't be changed while the program runs: restart it".to_owned());
+    }
+    changed
+}
+
+/// Returns whether a setting is present, for example TLS. Its details, such as the certificates, can change.
+fn on_or_off<T>(setting: Option<&T>) -> String {
+    if setting.is_some() { "on" } else { "off" }.to_owned()
+}
+
+/// Returns the key that signs the chain of the audit log. The other keys only verify, and can change.
+fn chain_key(settings: &Settings) -> Option<&Secret> {
+    settings.audit_chain.as_ref()?.keys.first()
+}
+
+fn destination(to: &AuditOutput) -> String {
+    match to {
+        AuditOutput::Stdout => "stdout".to_owned(),
+        AuditOutput::File(path) => path.display().to_string(),
     }
 }
 
