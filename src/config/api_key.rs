@@ -2,12 +2,12 @@
 
 use http::HeaderName;
 
-use super::authenticators::ConfiguredAuthenticators;
+use super::authenticator_context::ConfiguredAuthenticators;
 use super::demo;
-use super::headers::{self, HeaderRole};
+use super::headers::HeaderRole;
 use super::reader::{ConfigItem, Section, quoted};
+use super::text;
 use crate::authn::{ApiKey, Common};
-use crate::model::check_identifier;
 
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn api_key(
@@ -16,14 +16,11 @@ pub(super) fn api_key(
     callers: &mut ConfiguredAuthenticators,
 ) -> Option<ApiKey> {
     let header = match section.get("header") {
-        Some(item) => headers::header_for(&item, HeaderRole::Key, callers),
-        None => headers::reserve(
-            section.file,
-            &section.span,
-            HeaderName::from_static("x-api-key"),
-            HeaderRole::Key,
-            callers,
-        ),
+        Some(item) => callers.headers.read(&item, HeaderRole::Key),
+        None => {
+            let name = HeaderName::from_static("x-api-key");
+            callers.headers.reserve(section.file, &section.span, name, HeaderRole::Key)
+        }
     };
     let help = "list them: keys = [{ id = \"orders\", sha256 = \"…\" }]; `chat-signer hash-key` makes them";
     let items = section.require("keys", help).and_then(|item| item.list())?;
@@ -43,18 +40,11 @@ fn key(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<
 }
 
 fn key_id(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Option<String> {
-    const HELP: &str = "write the id of the caller, as rules and logs show it";
-    let id = item.text()?;
-    if let Err(flaw) = check_identifier(id, 255) {
-        return item.mistake(flaw.to_string(), HELP);
+    let id = text::caller_id(item, "the caller")?;
+    if !callers.key_ids.insert(id.clone()) {
+        return item.mistake(format!("is already {} for another key", quoted(&id)), "give each key its own id");
     }
-    if id == "*" {
-        return item.mistake("can't be \"*\"", HELP);
-    }
-    if !callers.key_ids.insert(id.to_owned()) {
-        return item.mistake(format!("is already {} for another key", quoted(id)), "give each key its own id");
-    }
-    Some(id.to_owned())
+    Some(id)
 }
 
 /// Reads the hash of a key. The value may be the key itself by mistake, so no message shows it.

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::demo;
 use super::enforcement::{self, Enforcement, EnforcementContext};
-use super::placeholder;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::signing::{SigningSecret, warn_if_weak};
-use super::value;
-use crate::model::{Action, ActionSet, Template, Vendor, check_identifier};
+use super::{ably_options, demo, text, value};
+use crate::model::Vendor;
 use crate::policy::LintApp;
 use crate::secret::Secret;
 use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
@@ -46,6 +44,14 @@ pub(super) fn leancloud_app<'a>(item: &ConfigItem<'a>, leancloud: &[String]) -> 
         return item.mistake(format!("names {}, and there is no LeanCloud app", quoted(name)), NO_LEANCLOUD);
     }
     Some(name)
+}
+
+/// Returns the LeanCloud app id of the app with this name.
+pub(super) fn leancloud_app_id(apps: &[App], name: &str) -> Option<String> {
+    apps.iter().find_map(|app| match app {
+        App::LeanCloud(app) if **app.name() == *name => Some(app.app_id().to_owned()),
+        _ => None,
+    })
 }
 
 const NO_LEANCLOUD: &str = "add one: [apps.NAME] with vendor = \"leancloud\"; or leave this out";
@@ -167,14 +173,9 @@ fn ably(
     let most = if revocable { "1h" } else { "24h" };
     let ttl = ttl(section, "1m", most, most);
     let ttl = min_ttl(section, ttl, most);
-    let capability = section.get("capability").map(|item| capability(&item)).unwrap_or_default();
-    let families = section
-        .get("user_claims")
-        .and_then(|item| item.read_unique_list(|item| item.keyword(&[("channel", 'c'), ("room", 'r')])));
-    let families = families.unwrap_or_default();
-    let user_claims = ably::UserClaims { channel: families.contains(&'c'), room: families.contains(&'r') };
-    let forward_claims =
-        section.get("forward_claims").and_then(|item| item.read_unique_list(forward_claim)).unwrap_or_default();
+    let capability = ably_options::capability(section);
+    let user_claims = ably_options::user_claims(section);
+    let forward_claims = ably_options::forward_claims(section);
     Some(ably::App::new(Arc::from(name), keys?, ttl?, revocable, capability, user_claims, forward_claims))
 }
 
@@ -183,10 +184,7 @@ fn ably(
 fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut UsedIdentifiers) -> Option<String> {
     const HELP: &str = "write the app's id from the vendor's console";
     let item = section.require("app_id", HELP)?;
-    let id = item.text()?;
-    if let Err(flaw) = check_identifier(id, 255) {
-        return item.mistake(flaw.to_string(), HELP);
-    }
+    let id = text::identifier(&item, HELP)?;
     if id.contains(':') {
         return item.mistake("must not hold a `:`", HELP);
     }
@@ -196,7 +194,7 @@ fn app_id(section: &mut Section<'_>, name: &str, vendor: Vendor, taken: &mut Use
             "configure each app of the vendor only once",
         );
     }
-    placeholder::warn_if_unchanged(&item, "the app's id from the vendor's console");
+    text::warn_if_unchanged(&item, "the app's id from the vendor's console");
     Some(id.to_owned())
 }
 
@@ -308,64 +306,4 @@ fn min_ttl(section: &mut Section<'_>, ttl: Option<Ttl>, most: &str) -> Option<Tt
         return refuse("default_ttl", ttl.default_seconds);
     }
     Some(Ttl { min_seconds, default_seconds: ttl.default_seconds.max(min_seconds), ..ttl })
-}
-
-/// Reads the capability of tokens whose request names no channels. The limits are the same as for a request.
-fn capability(item: &ConfigItem<'_>) -> Vec<(Template, ActionSet)> {
-    let Some(section) = item.section("`capability`".to_owned()) else { return Vec::new() };
-    let entries = section.entries();
-    if entries.is_empty() {
-        let help = "name channels and operations: capability = { \"chat:*\" = [\"subscribe\"] }";
-        item.mistake::<()>("must not be empty", help);
-    }
-    let grants: Vec<_> = entries.iter().filter_map(|item| resource(item).zip(operations(item))).collect();
-    if grants.iter().map(|(_, operations)| operations.len()).sum::<usize>() > 100 {
-        let help = "name fewer, or use patterns such as \"chat:*\"; \"*\" counts as all 17 operations";
-        item.mistake::<()>("has more than 100 pairs of channel and operation", help);
-    }
-    grants
-}
-
-fn resource(item: &ConfigItem<'_>) -> Option<Template> {
-    let flaw = match (check_identifier(item.name, 255), Template::parse(item.name)) {
-        (Err(flaw), _) => flaw.to_string(),
-        (_, Err(flaw)) => flaw,
-        _ if item.name.starts_with(':') => "must not start with `:`".to_owned(),
-        _ if item.name.starts_with('[') && item.name.ends_with('*') => {
-            "must not end with `*`, because it starts with `[`".to_owned()
-        }
-        (_, Ok(template)) => return Some(template),
-    };
-    let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} only as whole segments";
-    item.file.mistake(&item.key, format!("the channel {} {flaw}", quoted(item.name)), help);
-    None
-}
-
-fn operations(item: &ConfigItem<'_>) -> Option<ActionSet> {
-    let items = item.list()?;
-    if items.iter().any(|item| item.value.as_str() == Some("*")) {
-        return match items.len() {
-            1 => Some(ActionSet::ABLY),
-            _ => {
-                item.mistake("has \"*\" together with other operations", "write [\"*\"] alone, or list each operation")
-            }
-        };
-    }
-    let words: Vec<_> = ActionSet::ABLY.iter().map(|action| (action.as_str(), action)).collect();
-    item.read_unique_list(|item| item.keyword::<Action>(&words)).map(|operations| operations.into_iter().collect())
-}
-
-/// Reads the name of a claim that is copied from the token of the caller into the Ably token.
-fn forward_claim(item: &ConfigItem<'_>) -> Option<String> {
-    const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
-    let name = item.non_empty_text()?;
-    let folded = name.to_ascii_lowercase();
-    if folded.starts_with("x-ably-") || folded.starts_with("ably.") {
-        return item.mistake(format!("can't have {}: Ably uses this claim itself", quoted(name)), "leave it out");
-    }
-    if REGISTERED.contains(&folded.as_str()) {
-        return item
-            .mistake(format!("can't have {}: this claim describes the token itself", quoted(name)), "leave it out");
-    }
-    Some(name.to_owned())
 }

@@ -1,62 +1,13 @@
 //! `[[authenticators]]` of `signer.toml`.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use http::HeaderName;
-
-use super::demo::DemoCaller;
-use super::file::{ByteRange, ConfigFile};
-use super::headers::HeaderRole;
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators};
+use super::file::ConfigFile;
 use super::reader::{Section, join_with_and, quoted};
-use super::secret::SecretResolver;
 use super::{api_key, forwarded, introspection, jwt, mtls, unix_peer};
 use crate::authn::{Authenticator, Common, TrustedProxies};
-use crate::model::{CallerKind, RoleHierarchy};
-use crate::vendor::App;
-
-/// The configured authenticators.
-#[derive(Default)]
-pub(super) struct ConfiguredAuthenticators {
-    /// The authenticators without a mistake.
-    pub(super) authenticators: Vec<Authenticator>,
-    /// The place of each of them in the file.
-    places: Vec<ByteRange>,
-    /// The names of all authenticators, also of those with a mistake.
-    pub(super) names: Vec<String>,
-    /// The data to make tokens that this configuration accepts, if it trusts the secret of the demonstration.
-    pub(super) demo_caller: Option<DemoCaller>,
-    /// Whether the configuration trusts the API key of the demonstration.
-    pub(super) accepts_demo_api_key: bool,
-    /// The issuers, each with the name of its authenticator.
-    pub(super) issuers: HashMap<String, String>,
-    /// The subject prefixes: the kind of caller, the prefix, and the name of the authenticator.
-    pub(super) prefixes: Vec<(CallerKind, String, String)>,
-    /// The ids and the hashes of all API keys.
-    pub(super) key_ids: HashSet<String>,
-    pub(super) key_hashes: HashSet<[u8; 32]>,
-    /// Whether an authenticator accepts client certificates.
-    pub(super) accepts_certificates: bool,
-    /// The headers that are read for keys, callers or roles.
-    pub(super) headers: Vec<(HeaderName, HeaderRole)>,
-}
-
-/// The names and settings that an authenticator can refer to.
-pub(super) struct AuthenticatorContext<'c> {
-    /// The configured apps.
-    pub(super) apps: &'c [String],
-    /// The names of the LeanCloud apps.
-    pub(super) leancloud: &'c [String],
-    /// The apps without a mistake.
-    pub(super) valid_apps: &'c [App],
-    /// The roles of the policy. Empty if the policy cannot be read.
-    pub(super) roles: &'c RoleHierarchy,
-    /// Whether the listener for callers is a Unix socket.
-    pub(super) is_unix_listener: bool,
-    /// The place of `client_ca` in the file, if the file has it.
-    pub(super) client_ca: Option<ByteRange>,
-    pub(super) secrets: &'c mut SecretResolver,
-}
+use crate::model::CallerKind;
 
 #[derive(Clone, Copy)]
 enum AuthenticatorType {

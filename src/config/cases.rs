@@ -7,7 +7,8 @@ use toml::de::DeValue;
 
 use super::file::{ConfigFile, WHOLE_FILE};
 use super::reader::{ConfigItem, Section};
-use super::{Report, parse_tables, read_text_file};
+use super::report::Report;
+use super::source_files::read_text_file;
 use crate::model::Millis;
 
 /// A request and the expected decision of the policy.
@@ -61,7 +62,7 @@ pub enum CaseCaller {
 pub fn read_cases(path: &Path) -> Result<Vec<PolicyCase>, Report> {
     let text = read_text_file(path, "the cases are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
-    let table = parse_tables(&file, &text);
+    let table = file.parse();
     let mut root = Section::root(&file, table.get_ref());
     let sections = root.sections("cases");
     if sections.is_empty() {

@@ -1,10 +1,9 @@
-//! The secrets of the demonstration. They are public, so the program knows them by value: a configuration that trusts
-//! them must be a demonstration and nothing else.
+//! The secrets of the demonstration, and tokens for its callers. The secrets are public, so the program knows them by
+//! value: a configuration that trusts them must be a demonstration and nothing else.
 
-use super::authenticators::ConfiguredAuthenticators;
-use super::file::ConfigFile;
-use super::secret::SecretResolver;
-use super::signer::{ListenAddress, RestrictedSettings};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Map, Value, json};
+
 use crate::authn::{Algorithm, Jwt};
 use crate::crypto::mac::KeyBlocks;
 use crate::secret::Secret;
@@ -68,6 +67,17 @@ pub struct DemoCaller {
     pub secret: Secret,
 }
 
+/// The reason why no token could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoTokenError {
+    /// There are roles, but the authenticator reads no roles.
+    #[error("the authenticator has no `roles`, so it reads no roles from tokens")]
+    NoRoles,
+    /// The token could not be signed.
+    #[error("the token can't be signed: {0}")]
+    Unsigned(#[from] jsonwebtoken::errors::Error),
+}
+
 impl DemoCaller {
     /// Returns the data for this authenticator, which trusts `secret`.
     pub(super) fn from_jwt(jwt: &Jwt, secret: Secret) -> Option<DemoCaller> {
@@ -80,52 +90,66 @@ impl DemoCaller {
             secret,
         })
     }
+
+    /// Makes a token for this subject with these roles in all conversations, valid from `issued_at` to `expires_at`,
+    /// both in Unix seconds.
+    ///
+    /// # Errors
+    /// Returns an error if there are roles and the authenticator reads none, or if signing fails.
+    pub fn token(
+        &self,
+        subject: &str,
+        roles: &[String],
+        issued_at: u64,
+        expires_at: u64,
+    ) -> Result<String, DemoTokenError> {
+        let mut claims = self.claims(subject, roles)?;
+        claims.insert("iat".to_owned(), json!(issued_at));
+        claims.insert("exp".to_owned(), json!(expires_at));
+        Ok(encode(&Header::new(self.algorithm), &claims, &EncodingKey::from_secret(self.secret.expose()))?)
+    }
+
+    fn claims(&self, subject: &str, roles: &[String]) -> Result<Map<String, Value>, DemoTokenError> {
+        let mut claims = Map::new();
+        claims.insert("iss".to_owned(), json!(self.issuer));
+        claims.insert("aud".to_owned(), json!(self.audience));
+        put(&mut claims, &self.subject, json!(subject));
+        if !roles.is_empty() {
+            put(&mut claims, self.roles.as_ref().ok_or(DemoTokenError::NoRoles)?, json!(roles));
+        }
+        Ok(claims)
+    }
 }
 
-/// Notes mistakes if a demonstration is used for anything else. A configuration that trusts the demonstration's callers
-/// trusts everyone. So it must have no real secrets, and only this machine may connect.
-pub(super) fn check_demonstration(
-    file: &ConfigFile<'_>,
-    vault: &SecretResolver,
-    callers: &ConfiguredAuthenticators,
-    listen: &ListenAddress,
-    places: &RestrictedSettings,
-) {
-    if let (Some(place), None) = (&places.playground, &callers.demo_caller) {
-        let message = "the playground works only in the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
-        file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
-    }
-    let Some(public) = callers.demo_credentials() else {
-        return warn_of_demo_secrets(file, vault);
+/// Inserts a claim at a literal name or a JSON pointer.
+fn put(claims: &mut Map<String, Value>, name: &str, value: Value) {
+    let Some(pointer) = name.strip_prefix('/') else {
+        claims.insert(name.to_owned(), value);
+        return;
     };
-    for real in vault.resolved.iter().filter(|seen| !seen.is_demo_secret) {
-        let message =
-            format!("`{}` is your own secret, but the configuration accepts the demonstration's {public}", real.name);
-        let help = "anyone could get signatures with these public credentials: replace them with your own";
-        file.mistake(&real.key, message, help);
-    }
-    if !matches!(listen, ListenAddress::Tcp(address) if address.ip().is_loopback()) {
-        let message = format!("the demonstration can't listen on {listen}: everyone knows its {public}");
-        let help = "write listen = \"127.0.0.1:7480\", or use your own credentials for callers";
-        file.mistake(&places.listen, message, help);
-    }
-}
-
-fn warn_of_demo_secrets(file: &ConfigFile<'_>, vault: &SecretResolver) {
-    for seen in vault.resolved.iter().filter(|seen| seen.is_demo_secret) {
-        let message = format!("`{}` is one of the demonstration's secrets, which are public", seen.name);
-        file.warning(&seen.key, message, "replace it with your own");
+    let segment = |text: &str| text.replace("~1", "/").replace("~0", "~");
+    match pointer.split_once('/') {
+        None => _ = claims.insert(segment(pointer), value),
+        Some((first, _)) => {
+            let inner = claims.entry(segment(first)).or_insert_with(|| json!({}));
+            if let Value::Object(inner) = inner {
+                put(inner, &pointer[first.len()..], value);
+            }
+        }
     }
 }
 
-impl ConfiguredAuthenticators {
-    /// Names the demonstration's credentials that this configuration accepts from callers, if any.
-    pub(super) fn demo_credentials(&self) -> Option<&'static str> {
-        match (&self.demo_caller, self.accepts_demo_api_key) {
-            (Some(_), true) => Some("caller secret and API key"),
-            (Some(_), false) => Some("caller secret"),
-            (None, true) => Some("API key"),
-            (None, false) => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::claim;
+
+    #[test]
+    fn claims_are_put_where_they_are_read() {
+        for name in ["sub", "/sub", "/user/id", "/a~1b/c~0d/0", "https://claims.example/sub"] {
+            let mut claims = Map::new();
+            put(&mut claims, name, json!("tom"));
+            assert_eq!(claim(&claims, name), Some(&json!("tom")), "{name}");
         }
     }
 }

@@ -6,8 +6,9 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::reader::{ConfigItem, Section, describe_read_error, quoted};
+use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
+use super::source_files::describe_read_error;
 use super::text;
 use crate::authn::{BearerToken, is_trustworthy};
 

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::file::ByteRange;
-use super::policy::{EntryLocations, PolicyNames};
+use super::policy_names::{EntryLocations, PolicyNames};
 use super::reader::{ConfigItem, Section, quoted, suggest};
 use super::rules::{kind, reason};
-use crate::model::{ConversationKind, Pattern, Role, check_identifier};
+use super::text::identifier;
+use crate::model::{ConversationKind, Pattern, Role};
 use crate::policy::{BindingEntry, Block, ConversationEntry, EntryOrigin, PolicyEntries, Sanction};
 
 /// Reads all entries, and adds the place of each to `places`.
@@ -75,10 +76,7 @@ pub(super) fn check_unique<'a>(
 
 /// Reads the id of a single conversation.
 pub(super) fn conversation_id<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
-    let id = item.text()?;
-    if let Err(flaw) = check_identifier(id, 255) {
-        return item.mistake(flaw.to_string(), "write the conversation's id, or the channel's name");
-    }
+    let id = identifier(item, "write the conversation's id, or the channel's name")?;
     match Pattern::parse(id) {
         Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
             Some(room) => item.mistake(
@@ -177,14 +175,9 @@ pub(super) fn required_user(entry: &mut Section<'_>) -> Option<String> {
 }
 
 pub(super) fn user(item: &ConfigItem<'_>) -> Option<String> {
-    const HELP: &str = "write the id of one user at the vendor";
-    let id = item.text()?;
-    if id == "*" {
-        return item.mistake("can't be everyone", "write a rule for everyone, or an entry for each user");
-    }
-    match check_identifier(id, 255) {
-        Ok(()) => Some(id.to_owned()),
-        Err(flaw) => item.mistake(flaw.to_string(), HELP),
+    match identifier(item, "write the id of one user at the vendor")? {
+        "*" => item.mistake("can't be everyone", "write a rule for everyone, or an entry for each user"),
+        id => Some(id.to_owned()),
     }
 }
 
@@ -194,11 +187,7 @@ fn app(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Arc<str>> {
 
 pub(super) fn pattern(item: &ConfigItem<'_>) -> Option<Pattern> {
     const HELP: &str = "write a name, \"ns:*\", or \"*\" for everywhere";
-    let text = item.text()?;
-    if let Err(flaw) = check_identifier(text, 255) {
-        return item.mistake(flaw.to_string(), HELP);
-    }
-    match Pattern::parse(text) {
+    match Pattern::parse(identifier(item, HELP)?) {
         Ok(pattern) => Some(pattern),
         Err(flaw) => item.mistake(flaw.to_string(), HELP),
     }

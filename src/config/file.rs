@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use toml::Spanned;
+use toml::de::DeTable;
+
 use super::report::{ConfigProblem, Severity, SourceLine};
 
 /// A range of bytes in a file.
@@ -46,6 +49,15 @@ impl<'a> ConfigFile<'a> {
         self.text
     }
 
+    /// Parses the tables of the file, also those after a syntax error.
+    pub(super) fn parse(&self) -> Spanned<DeTable<'a>> {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            self.syntax_error(error);
+        }
+        table
+    }
+
     /// Notes a problem that makes the file unusable.
     pub(super) fn mistake(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
         self.note(Severity::Mistake, span, message.into(), help.into());
@@ -67,7 +79,7 @@ impl<'a> ConfigFile<'a> {
     /// Notes a syntax error. The messages of the parser never contain a part of the file. But the text around the error
     /// may be a secret without its quotes, or the file itself may be a secret that was named by mistake. In these
     /// cases, no part of the file is shown.
-    pub(super) fn syntax_error(&self, error: &toml::de::Error) {
+    fn syntax_error(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or_default();
         if self.may_hold_secrets || self.text.trim().lines().count() <= 1 {
             self.notes.borrow_mut().hidden.push(0..self.text.len());

@@ -1,8 +1,7 @@
 //! `[[authenticators]]` with `type = "forwarded"`.
 
-use super::authenticators::{AuthenticatorContext, ConfiguredAuthenticators};
-use super::headers::{self, HeaderRole};
-use super::jwt::{max_role, subject_prefix};
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, max_role, subject_prefix};
+use super::headers::HeaderRole;
 use super::limits::proxies;
 use super::reader::Section;
 use crate::authn::{Common, Forwarded};
@@ -15,9 +14,9 @@ pub(super) fn forwarded(
     context: &AuthenticatorContext<'_>,
 ) -> Option<Forwarded> {
     let header = section.require("header", "name it: header = \"x-forwarded-user\"");
-    let header = header.and_then(|item| headers::header_for(&item, HeaderRole::Caller, callers));
+    let header = header.and_then(|item| callers.headers.read(&item, HeaderRole::Caller));
     let roles = section.get("roles_header");
-    let roles_header = roles.as_ref().map(|item| headers::header_for(item, HeaderRole::Roles, callers));
+    let roles_header = roles.as_ref().map(|item| callers.headers.read(item, HeaderRole::Roles));
     let trusted_proxies = section
         .require("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]")
         .and_then(|item| proxies(&item));

@@ -3,7 +3,6 @@
 
 use http::HeaderName;
 
-use super::authenticators::ConfiguredAuthenticators;
 use super::file::{ByteRange, ConfigFile};
 use super::reader::{ConfigItem, quoted};
 
@@ -52,48 +51,50 @@ const RESERVED_HEADERS: [&str; 28] = [
 /// requests, whatever the server.
 const RESERVED_PREFIXES: [&str; 6] = ["accept", "access-control-", "content-", "if-", "sec-", "x-lc-"];
 
-/// Reads the name of a header that an authenticator may use for this purpose.
-pub(super) fn header_for(
-    item: &ConfigItem<'_>,
-    to: HeaderRole,
-    callers: &mut ConfiguredAuthenticators,
-) -> Option<HeaderName> {
-    let name = header(item)?;
-    let text = name.as_str();
-    let taken = RESERVED_HEADERS.contains(&text)
-        || RESERVED_PREFIXES.iter().any(|start| text.starts_with(start))
-        || to == HeaderRole::Key && text.starts_with("x-forwarded-");
-    if taken {
-        let usual = match to {
-            HeaderRole::Key => "write \"x-api-key\"",
-            HeaderRole::Caller | HeaderRole::Roles => "write for example \"x-forwarded-user\"",
-            HeaderRole::Forwarded => "write a header that only your app uses; list cookies under `cookies`",
-        };
-        return item.mistake(format!("can't be {}, which already has a meaning", quoted(text)), usual);
-    }
-    reserve(item.file, &item.span, name, to, callers)
-}
+/// The headers that the authenticators read, each with its use.
+#[derive(Default)]
+pub(super) struct UsedHeaders(Vec<(HeaderName, HeaderRole)>);
 
-/// Reserves a header for this use. Two headers that programs may confuse cannot have different uses.
-pub(super) fn reserve(
-    file: &ConfigFile<'_>,
-    place: &ByteRange,
-    name: HeaderName,
-    to: HeaderRole,
-    callers: &mut ConfiguredAuthenticators,
-) -> Option<HeaderName> {
-    let clash = |(other, of): &&(HeaderName, HeaderRole)| {
-        similarity_key(other) == similarity_key(&name) && (other != name || *of != to)
-    };
-    if let Some((other, of)) = callers.headers.iter().find(clash) {
-        let (name, other) = (quoted(name.as_str()), quoted(other.as_str()));
-        let same = if name == other { "is already".to_owned() } else { format!("is too similar to {other},") };
-        let message = format!("the header {name} {same} the header that {}", of.description());
-        file.mistake(place, message, "use a separate header for each");
-        return None;
+impl UsedHeaders {
+    /// Reads the name of a header that an authenticator may use for this purpose.
+    pub(super) fn read(&mut self, item: &ConfigItem<'_>, to: HeaderRole) -> Option<HeaderName> {
+        let name = header(item)?;
+        let text = name.as_str();
+        let taken = RESERVED_HEADERS.contains(&text)
+            || RESERVED_PREFIXES.iter().any(|start| text.starts_with(start))
+            || to == HeaderRole::Key && text.starts_with("x-forwarded-");
+        if taken {
+            let usual = match to {
+                HeaderRole::Key => "write \"x-api-key\"",
+                HeaderRole::Caller | HeaderRole::Roles => "write for example \"x-forwarded-user\"",
+                HeaderRole::Forwarded => "write a header that only your app uses; list cookies under `cookies`",
+            };
+            return item.mistake(format!("can't be {}, which already has a meaning", quoted(text)), usual);
+        }
+        self.reserve(item.file, &item.span, name, to)
     }
-    callers.headers.push((name.clone(), to));
-    Some(name)
+
+    /// Reserves a header for this use. Two headers that programs may confuse cannot have different uses.
+    pub(super) fn reserve(
+        &mut self,
+        file: &ConfigFile<'_>,
+        place: &ByteRange,
+        name: HeaderName,
+        to: HeaderRole,
+    ) -> Option<HeaderName> {
+        let clash = |(other, of): &&(HeaderName, HeaderRole)| {
+            similarity_key(other) == similarity_key(&name) && (other != name || *of != to)
+        };
+        if let Some((other, of)) = self.0.iter().find(clash) {
+            let (name, other) = (quoted(name.as_str()), quoted(other.as_str()));
+            let same = if name == other { "is already".to_owned() } else { format!("is too similar to {other},") };
+            let message = format!("the header {name} {same} the header that {}", of.description());
+            file.mistake(place, message, "use a separate header for each");
+            return None;
+        }
+        self.0.push((name.clone(), to));
+        Some(name)
+    }
 }
 
 /// Reads the name of a header in lowercase, as in HTTP/2.

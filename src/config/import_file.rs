@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::entries::{self, KnownConversations};
 use super::file::{ByteRange, ConfigFile};
-use super::policy::PolicyNames;
+use super::policy_names::PolicyNames;
 use super::reader::{ConfigItem, Section, suggest};
-use super::{Report, parse_tables, read_text_file};
+use super::report::Report;
+use super::source_files::read_text_file;
 use crate::crypto::{hex, sha256};
 use crate::model::{CallerKind, Millis, RoleHierarchy, check_identifier};
 use crate::policy::{Block, EntryAuthor, EntryOrigin, RegisteredConversation, RoleBinding, RoleGrant, Sanction};
@@ -47,7 +48,7 @@ pub fn read_import_file(
 ) -> Result<(ImportFile, Report), Report> {
     let text = read_text_file(path, "the moderation entries are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
-    let table = parse_tables(&file, &text);
+    let table = file.parse();
     let mut root = Section::root(&file, table.get_ref());
     let mut reader = ImportFileReader { apps, ladder, now, warned_names: HashSet::new(), seen_entries: HashSet::new() };
     let mut conversations = KnownConversations::new();

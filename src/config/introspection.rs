@@ -6,16 +6,15 @@ use std::time::Duration;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use super::authenticators::{AuthenticatorContext, ConfiguredAuthenticators};
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, max_role, subject_prefix};
 use super::headers::{self, HeaderRole};
-use super::jwt::{max_role, subject, subject_prefix, token_rules};
+use super::jwt::{subject, token_rules};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::text::claim_name;
 use super::{apps, endpoint};
 use crate::authn::{BearerToken, Common, Endpoint, Introspection, IntrospectionProtocol};
 use crate::secret::Secret;
-use crate::vendor::App;
 
 /// The default lifetime of an answer in the cache.
 const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(30);
@@ -74,7 +73,7 @@ pub(super) fn leancloud_session(
     let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
     let cache = cache(section);
-    let app_id = app.and_then(|name| app_id(context.valid_apps, name))?;
+    let app_id = app.and_then(|name| apps::leancloud_app_id(context.valid_apps, name))?;
     Some(Arc::new(Introspection {
         common: common?,
         endpoint: Endpoint { url: url?, authorities, bearer: None },
@@ -133,7 +132,7 @@ fn header(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Opti
     if headers::header(item)? == AUTHORIZATION {
         return Some(AUTHORIZATION);
     }
-    headers::header_for(item, HeaderRole::Forwarded, callers)
+    callers.headers.read(item, HeaderRole::Forwarded)
 }
 
 fn required_subject(section: &mut Section<'_>) -> Option<String> {
@@ -172,12 +171,4 @@ fn client(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<(Stri
         }
         (None, None) => None,
     }
-}
-
-/// Returns the LeanCloud app id of the app with this name.
-pub(super) fn app_id(apps: &[App], name: &str) -> Option<String> {
-    apps.iter().find_map(|app| match app {
-        App::LeanCloud(app) if **app.name() == *name => Some(app.app_id().to_owned()),
-        _ => None,
-    })
 }

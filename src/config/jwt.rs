@@ -1,20 +1,18 @@
 //! `[[authenticators]]` with `type = "jwt"`.
 
-use super::authenticators::{AuthenticatorContext, ConfiguredAuthenticators};
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, max_role, subject_prefix};
 use super::demo::{self, DemoCaller};
 use super::endpoint;
 use super::file::ByteRange;
 use super::key_set::{KeySetOptions, KeySetOwner};
-use super::placeholder;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::signing::SigningSecret;
-use super::text::claim_name;
+use super::text::{self, claim_name};
 use crate::authn::{
     ALGORITHMS, Algorithm, Common, Jwt, KeySource, TokenRules, VerificationKeys, is_address_claim, is_symmetric,
     normalize_media_type,
 };
-use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
 
 const NEW_SECRET: &str = "make a new one of random bytes: openssl rand -hex 32";
@@ -32,7 +30,7 @@ pub(super) fn jwt(
     let issuer = issuer(section, common.as_ref(), callers);
     let audience = section.require("audience", "list the `aud` values of its tokens: audience = [\"chat\"]");
     let audience = audience.and_then(|item| {
-        placeholder::warn_if_unchanged(&item, "the `aud` of its tokens");
+        text::warn_if_unchanged(&item, "the `aud` of its tokens");
         item.texts()
     });
     let algorithms = algorithms(section);
@@ -112,7 +110,7 @@ fn issuer(
         let help = "one issuer has one authenticator: list several keys, audiences or algorithms in that one";
         return item.mistake(format!("is already the issuer of {other}"), help);
     }
-    placeholder::warn_if_unchanged(&item, "the `iss` of its tokens");
+    text::warn_if_unchanged(&item, "the `iss` of its tokens");
     Some(issuer.to_owned())
 }
 
@@ -238,54 +236,4 @@ fn public_keys(
         Ok(keys) => Some(keys),
         Err(flaw) => item.mistake(format!("names {}, which can't be used: {flaw}", quoted(name)), "replace that file"),
     }
-}
-
-/// Reads the prefix of all subjects. Warns if another issuer or proxy has the same prefix, because both can then speak
-/// for the same callers.
-pub(super) fn subject_prefix(
-    section: &mut Section<'_>,
-    common: Option<&Common>,
-    callers: &mut ConfiguredAuthenticators,
-    who: &str,
-) -> Option<String> {
-    let item = section.get("subject_prefix");
-    let place = item.as_ref().map_or(section.span.clone(), |item| item.span.clone());
-    let prefix = item.map_or(Some(""), |item| prefix(&item))?;
-    let Common { name, kind, .. } = common?;
-    if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && known == prefix) {
-        let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
-        let help = "if that is unintended, separate them: subject_prefix = \"partner/\"";
-        section.file.warning(&place, message, help);
-    }
-    callers.prefixes.push((*kind, prefix.to_owned(), name.to_string()));
-    Some(prefix.to_owned())
-}
-
-fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
-    let text = item.text()?;
-    if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
-        return item.mistake(
-            "can't be the start of a user id",
-            "use at most 64 characters, without control characters or leading space",
-        );
-    }
-    Some(text)
-}
-
-/// Reads the strongest role that tokens or headers can give.
-pub(super) fn max_role(
-    section: &mut Section<'_>,
-    ladder: &RoleHierarchy,
-    roles: Option<&ConfigItem<'_>>,
-    what: &str,
-) -> Option<Role> {
-    let Some(item) = section.get("max_role") else {
-        if let Some(roles) = roles {
-            let message = format!("`{}` has no effect without `max_role`", roles.name);
-            let help = format!("add max_role = \"…\", the strongest role that {what} may give");
-            section.file.warning(&roles.key, message, help);
-        }
-        return None;
-    };
-    ladder.find(item.known_word("one of the policy's roles", ladder.names())?)
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::reader::{ConfigItem, Section, quoted};
-use super::signer::ListenAddress;
+use super::server::ListenAddress;
 use crate::authn::{TrustedProxies, TrustedProxy};
 use crate::model::IpNetwork;
 

@@ -1,8 +1,8 @@
 //! `[[authenticators]]` with `type = "mtls"`.
 
-use super::authenticators::AuthenticatorContext;
+use super::authenticator_context::AuthenticatorContext;
 use super::reader::{ConfigItem, Section, quoted};
-use super::unix_peer;
+use super::text;
 use crate::authn::{CertificateSubject, Common, Mtls, SanType};
 use crate::model::{Role, RoleHierarchy};
 
@@ -35,7 +35,7 @@ fn subject<'a>(
     let mut section = item.section("a certificate's subject".to_owned())?;
     let help = "write { name = \"…\", subject = \"…\" }";
     let name = section.require("name", help).and_then(|item| name(&item, san, names));
-    let subject = section.require("subject", help).and_then(|item| unix_peer::subject(&item));
+    let subject = section.require("subject", help).and_then(|item| text::caller_id(&item, "these callers"));
     let roles = section.get("roles").map(|item| role(&item, ladder));
     section.report_unknown_keys();
     Some(CertificateSubject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })
@@ -51,7 +51,7 @@ fn name<'a>(item: &ConfigItem<'a>, san: Option<SanType>, names: &mut Vec<&'a str
         Some(SanType::Uri) if !is_uri(name) => {
             return item.mistake("is not a URI", "write it as in the certificate: \"spiffe://example.com/orders\"");
         }
-        Some(SanType::Dns) if !is_dns_name(name) => {
+        Some(SanType::Dns) if !text::is_dns_name(name) => {
             return item.mistake("is not a DNS name in small letters", "write it as in \"orders.example.com\"");
         }
         _ => {}
@@ -71,12 +71,6 @@ fn is_uri(name: &str) -> bool {
         && scheme.bytes().all(legal)
         && !rest.is_empty()
         && rest.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// Returns whether this is a DNS name in lowercase letters.
-pub(super) fn is_dns_name(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(legal))
 }
 
 /// Reads a list of roles and returns the strongest: weaker roles at the same scope have no effect.

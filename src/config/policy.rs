@@ -1,66 +1,62 @@
-//! `policy.toml`: the roles, and the order in which the other parts are read.
+//! `[policy]` of `signer.toml`, and the file that it names: `policy.toml`.
 
-use toml::de::DeValue;
+use std::path::{Path, PathBuf};
 
-use super::entries;
 use super::file::ByteRange;
-use super::reader::{ConfigItem, Section, quoted};
-use super::rules;
+use super::policy_names::{EntryLocations, PolicyNames};
+use super::reader::Section;
+use super::source_files::{FileReader, describe_read_error};
+use super::{entries, rules};
 use crate::model::{Role, RoleHierarchy};
-use crate::policy::PolicyDocument;
+use crate::policy::{LintApp, PolicyDocument, lint};
+use crate::{clock, crypto};
 
-/// The names that the entries of a policy can refer to.
-pub(super) struct PolicyNames<'n> {
-    /// The roles of the policy.
-    pub(super) roles: &'n RoleHierarchy,
-    /// The configured apps.
-    pub(super) apps: &'n [String],
-    /// The configured authenticators.
-    pub(super) authenticators: &'n [String],
+/// Reads the policy file. Returns its name and text.
+pub(super) fn read_policy_file(root: &mut Section<'_>, dir: &Path, disk: &FileReader) -> Option<(String, String)> {
+    let (path, place) = policy_file(root, dir)?;
+    let name = path.display().to_string();
+    let flaw = match disk.read(&path).map(String::from_utf8) {
+        Ok(Ok(text)) => return Some((name, text)),
+        Ok(Err(_)) => "which is not UTF-8".to_owned(),
+        Err(error) => describe_read_error(&error),
+    };
+    let help = "write the path of a policy file: [policy] with file = \"policy.toml\", relative to this file";
+    root.file.mistake(&place, format!("the policy is {name}, {flaw}"), help);
+    None
 }
 
-/// The places of all entries of a [`PolicyDocument`] in the file, for each list.
-#[derive(Default)]
-pub(super) struct EntryLocations {
-    pub(super) rules: Vec<ByteRange>,
-    pub(super) conversations: Vec<ByteRange>,
-    pub(super) bindings: Vec<ByteRange>,
-    pub(super) bans: Vec<ByteRange>,
-    pub(super) mutes: Vec<ByteRange>,
-    pub(super) blocks: Vec<ByteRange>,
-}
-
-/// Reads the roles of the policy, weakest first.
-pub(super) fn read_roles(root: &mut Section<'_>) -> RoleHierarchy {
-    const HELP: &str = "list the roles, weakest first: roles = [\"member\", \"owner\"]";
-    let Some(item) = root.require("roles", HELP) else { return RoleHierarchy::default() };
-    let words = item.read_unique_list(|item| {
-        let word = item.non_empty_text()?;
-        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-        if !word.chars().all(legal) {
-            return item
-                .mistake(format!("can't have a role {}", quoted(word)), "use small letters, digits, `_` and `-`");
-        }
-        Some(word.to_owned())
-    });
-    if words.as_ref().is_some_and(|words| words.len() > RoleHierarchy::MAX) {
-        item.mistake::<()>("lists too many roles", format!("list at most {}", RoleHierarchy::MAX));
+/// Returns the path of the policy file, and the place in the file that names it. Returns `None` if that has a mistake.
+fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, ByteRange)> {
+    let default = dir.join("policy.toml");
+    if !root.contains_key("policy") {
+        return Some((default, root.span.clone()));
     }
-    RoleHierarchy::new(words.unwrap_or_else(|| all_words(&item)))
+    let mut section = root.section("policy")?;
+    let place = section.span.clone();
+    let item = section.get("file");
+    section.report_unknown_keys();
+    match item {
+        Some(item) => Some((dir.join(item.non_empty_text()?), item.span.clone())),
+        None => Some((default, place)),
+    }
 }
 
-/// Returns all strings of a list with a mistake, so the rest of the policy is not reported for that mistake.
-fn all_words(list: &ConfigItem<'_>) -> Vec<String> {
-    let DeValue::Array(array) = list.value else { return Vec::new() };
-    array.iter().filter_map(|word| word.get_ref().as_str()).map(str::to_owned).collect()
+/// Reads the policy. If it has no mistake and all vendors are known, also warns of rules and entries that are probably
+/// unintended.
+pub(super) fn document(root: Section<'_>, names: &PolicyNames<'_>, apps: &[LintApp], text: &str) -> PolicyDocument {
+    let file = root.file;
+    let hash = crypto::hex(&crypto::sha256(text.as_bytes()));
+    let (document, places) = read_policy(root, names, hash);
+    if !file.has_mistakes() && !apps.is_empty() && apps.len() == names.apps.len() {
+        for warning in lint(&document, apps, clock::now()) {
+            file.warning(&places.find(warning.location), warning.message, "");
+        }
+    }
+    document
 }
 
 /// Reads all of the policy except its roles, which are already read.
-pub(super) fn read_policy(
-    mut root: Section<'_>,
-    names: &PolicyNames<'_>,
-    hash: String,
-) -> (PolicyDocument, EntryLocations) {
+fn read_policy(mut root: Section<'_>, names: &PolicyNames<'_>, hash: String) -> (PolicyDocument, EntryLocations) {
     let mut places = EntryLocations::default();
     let default_role = default_role(&mut root, names.roles);
     let rules = rules::rules(&mut root, names, &mut places.rules);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{ByteRange, ConfigFile, WHOLE_FILE};
-use super::source_files::MAX_FILE_BYTES;
 use super::value;
 use crate::model::Millis;
 
@@ -350,16 +349,6 @@ pub(super) fn quoted(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
     let rest = if short.len() < text.len() { "…" } else { "" };
     format!("\"{}{rest}\"", short.escape_debug())
-}
-
-/// Returns the reason why a file could not be read. The text continues a sentence after the name of the file.
-pub(super) fn describe_read_error(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "which does not exist".to_owned(),
-        std::io::ErrorKind::Unsupported => "which can't be read a second time: it is not a regular file".to_owned(),
-        std::io::ErrorKind::FileTooLarge => format!("which is larger than {} MiB", MAX_FILE_BYTES >> 20),
-        _ => format!("which can't be read: {error}"),
-    }
 }
 
 /// `a, b or c`.

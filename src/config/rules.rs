@@ -6,9 +6,10 @@ use serde_json::Value;
 use toml::de::DeValue;
 
 use super::file::ByteRange;
-use super::policy::PolicyNames;
+use super::policy_names::PolicyNames;
 use super::reader::{ConfigItem, Section, nearest, quoted};
-use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_identifier, check_text};
+use super::text::identifier;
+use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_text};
 use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};
 
 /// Values of the rule label in metrics that mean that no rule decided.
@@ -135,11 +136,7 @@ fn request_conditions(section: &mut Section<'_>, names: &PolicyNames<'_>, rule: 
 }
 
 fn service(item: &ConfigItem<'_>) -> Option<String> {
-    let name = item.text()?;
-    match check_identifier(name, 255) {
-        Ok(()) => Some(name.to_owned()),
-        Err(flaw) => item.mistake(flaw.to_string(), "write the id of an API key, or the subject of a service's token"),
-    }
+    identifier(item, "write the id of an API key, or the subject of a service's token").map(str::to_owned)
 }
 
 fn roles(item: &ConfigItem<'_>, names: &PolicyNames<'_>) -> Option<Vec<Role>> {

@@ -12,9 +12,9 @@ use toml::de::DeValue;
 
 use super::demo;
 use super::file::ByteRange;
-use super::reader::{ConfigItem, describe_read_error, nearest, quoted};
+use super::reader::{ConfigItem, nearest, quoted};
 use super::signing::{SigningSecret, warn_if_weak};
-use super::source_files::FileReader;
+use super::source_files::{FileReader, describe_read_error};
 use crate::authn::BearerToken;
 use crate::crypto::mac::KeyBlocks;
 use crate::environment;
@@ -122,6 +122,12 @@ impl SecretResolver {
     /// Reads a secret that is sent to others.
     pub(super) fn secret(&mut self, item: &ConfigItem<'_>) -> Option<Secret> {
         self.resolve_one(item, SecretUse::Sending)
+    }
+
+    /// Returns the first owner that signs with the same secret, or with a secret that makes the same HMACs.
+    pub(super) fn owner_signing_with(&self, secret: &[u8]) -> Option<&str> {
+        let blocks = KeyBlocks::new(secret);
+        self.signing.iter().find(|known| known.blocks.overlaps(&blocks)).map(|known| known.owner.as_str())
     }
 
     fn resolve_one(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Secret> {

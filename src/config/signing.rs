@@ -1,49 +1,25 @@
-//! Checks of signing secrets: each signs for only one owner, and none is easy to guess.
+//! Secrets that sign, and the check that a secret is not easy to guess.
 
 use std::collections::HashSet;
 
 use super::file::{ByteRange, ConfigFile};
-use super::secret::SecretResolver;
 use crate::crypto::mac::KeyBlocks;
 use crate::crypto::sha256;
 
 /// A secret that signs something.
 pub(super) struct SigningSecret {
-    blocks: KeyBlocks,
-    sha256: [u8; 32],
+    pub(super) blocks: KeyBlocks,
+    pub(super) sha256: [u8; 32],
     /// The owner: `[apps.NAME]`, the name of an authenticator, or `[[webhooks]]`.
-    owner: String,
+    pub(super) owner: String,
     /// The place of the secret in the file.
-    place: ByteRange,
+    pub(super) place: ByteRange,
 }
 
 impl SigningSecret {
     pub(super) fn new(secret: &[u8], owner: &str, place: &ByteRange) -> SigningSecret {
         let (blocks, sha256) = (KeyBlocks::new(secret), sha256(secret));
         SigningSecret { blocks, sha256, owner: owner.to_owned(), place: place.clone() }
-    }
-}
-
-impl SecretResolver {
-    /// Returns the first owner that signs with the same secret, or with a secret that makes the same HMACs.
-    pub(super) fn owner_signing_with(&self, secret: &[u8]) -> Option<&str> {
-        let blocks = KeyBlocks::new(secret);
-        self.signing.iter().find(|known| known.blocks.overlaps(&blocks)).map(|known| known.owner.as_str())
-    }
-}
-
-/// Warns of signing secrets that are also sent to others, for example as a bearer token. Notes a mistake if a signing
-/// secret is an API key: every caller with that key could sign.
-pub(super) fn check_uses(file: &ConfigFile<'_>, vault: &SecretResolver, api_keys: &HashSet<[u8; 32]>) {
-    const HELP: &str = "use separate secrets: anyone who receives this secret could sign with it";
-    for seen in vault.resolved.iter().filter(|seen| !seen.is_signing) {
-        if let Some(known) = vault.signing.iter().find(|known| known.blocks.overlaps(&seen.blocks)) {
-            let message = format!("`{}` is also the signing secret of {}", seen.name, known.owner);
-            file.warning(&seen.key, message, HELP);
-        }
-    }
-    for known in vault.signing.iter().filter(|known| api_keys.contains(&known.sha256)) {
-        file.mistake(&known.place, format!("the signing secret of {} is also an API key", known.owner), HELP);
     }
 }
 

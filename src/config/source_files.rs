@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::report::{ConfigProblem, Report, Severity};
 use crate::{crypto, files};
 
 /// How long the times of a file must be unchanged before they are trusted. On file systems with coarse clocks, a second
@@ -142,6 +143,34 @@ fn read(file: &mut File, again: bool) -> (FileContent, io::Result<Vec<u8>>) {
         Ok(bytes) => (FileContent::Bytes(crypto::sha256(&bytes)), Ok(bytes)),
         Err(error) => (FileContent::Unread(error.kind()), Err(error)),
     }
+}
+
+/// Returns the reason why a file could not be read. The text continues a sentence after the name of the file.
+pub(super) fn describe_read_error(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "which does not exist".to_owned(),
+        ErrorKind::Unsupported => "which can't be read a second time: it is not a regular file".to_owned(),
+        ErrorKind::FileTooLarge => format!("which is larger than {} MiB", MAX_FILE_BYTES >> 20),
+        _ => format!("which can't be read: {error}"),
+    }
+}
+
+/// Reads the text of a file that is not part of the configuration. `is` describes the file for messages.
+pub(super) fn read_text_file(path: &Path, is: &str) -> Result<String, Report> {
+    decode_text(path, std::fs::read(path), is, "")
+}
+
+/// Returns the text of a file, or a report that begins with `is` if the file could not be read.
+pub(super) fn decode_text(path: &Path, bytes: io::Result<Vec<u8>>, is: &str, help: &str) -> Result<String, Report> {
+    let (message, help) = match bytes.map(String::from_utf8) {
+        Ok(Ok(text)) => return Ok(text),
+        Ok(Err(_)) => ("this is not UTF-8".to_owned(), "save the file as UTF-8"),
+        Err(error) => (format!("{is}, {}", describe_read_error(&error)), help),
+    };
+    let (file, help) = (path.display().to_string(), help.to_owned());
+    let problem =
+        ConfigProblem { severity: Severity::Mistake, file, place: None, piece: None, message, help, source_line: None };
+    Err(Report::new(vec![problem]))
 }
 
 fn stamp(metadata: &Metadata) -> FileStamp {

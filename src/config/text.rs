@@ -1,6 +1,33 @@
 //! Strings with a certain format.
 
-use super::reader::ConfigItem;
+use std::net::IpAddr;
+
+use toml::de::DeValue;
+
+use super::reader::{ConfigItem, quoted};
+use crate::authn::host_name;
+use crate::model::check_identifier;
+
+/// The placeholder for a value of the user, in the files that `chat-signer init` writes.
+pub const CHANGE_ME: &str = "change-me";
+
+/// Reads an id of at most 255 bytes.
+pub(super) fn identifier<'a>(item: &ConfigItem<'a>, help: &str) -> Option<&'a str> {
+    let id = item.text()?;
+    match check_identifier(id, 255) {
+        Ok(()) => Some(id),
+        Err(flaw) => item.mistake(flaw.to_string(), help),
+    }
+}
+
+/// Reads the id that a caller has in rules and logs. `whose` names the callers with this id, for the message.
+pub(super) fn caller_id(item: &ConfigItem<'_>, whose: &str) -> Option<String> {
+    let help = format!("write the id of {whose}, as rules and logs show it");
+    match identifier(item, &help)? {
+        "*" => item.mistake("can't be \"*\"", help),
+        id => Some(id.to_owned()),
+    }
+}
 
 /// Reads the name of a claim: a literal name, or a JSON pointer.
 pub(super) fn claim_name(item: &ConfigItem<'_>) -> Option<String> {
@@ -24,4 +51,45 @@ pub(super) fn url(item: &ConfigItem<'_>) -> Option<http::Uri> {
     let uri = text.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some());
     let web = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
     web.or_else(|| item.mistake("is not an http or https address", HELP))
+}
+
+/// Reads a list of host names and IP addresses, without ports.
+pub(super) fn hosts(item: &ConfigItem<'_>) -> Option<Vec<String>> {
+    item.read_unique_list(host)
+}
+
+fn host(item: &ConfigItem<'_>) -> Option<String> {
+    let text = item.non_empty_text()?;
+    let address = host_name(text).parse::<IpAddr>().or_else(|_| text.parse()).ok();
+    let is_bare = text == host_name(text) || text.starts_with('[') && text.ends_with(']');
+    match address {
+        Some(address) if is_bare || text.parse::<IpAddr>().is_ok() => Some(address.to_string()),
+        None if is_dns_name(text) => Some(text.to_owned()),
+        _ => item.mistake(
+            format!("has {}, which is not a host name in small letters", quoted(text)),
+            "write each name in full, without scheme, port or `*`: \"chat.example.com\"",
+        ),
+    }
+}
+
+/// Returns whether this is a DNS name in lowercase letters.
+pub(super) fn is_dns_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(legal))
+}
+
+/// Warns if a value still has the placeholder. `own` describes the value to write.
+pub(super) fn warn_if_unchanged(item: &ConfigItem<'_>, own: &str) {
+    if is_unchanged(item.value) {
+        let message = format!("`{}` still says {CHANGE_ME}", item.name);
+        item.file.warning(&item.span, message, format!("replace it with {own}"));
+    }
+}
+
+fn is_unchanged(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(text) => text.contains(CHANGE_ME),
+        DeValue::Array(list) => list.iter().any(|value| is_unchanged(value.get_ref())),
+        _ => false,
+    }
 }

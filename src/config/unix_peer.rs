@@ -1,8 +1,8 @@
 //! `[[authenticators]]` with `type = "unix-peer"`.
 
-use super::reader::{ConfigItem, Section};
+use super::reader::Section;
+use super::text;
 use crate::authn::{Common, UnixPeer};
-use crate::model::check_identifier;
 
 /// Reads all keys of the section except those that every authenticator has. `unix`: the listener for callers is a Unix
 /// socket.
@@ -18,21 +18,11 @@ pub(super) fn unix_peer(section: &mut Section<'_>, common: Option<Common>, unix:
         section.file.warning(&section.span, message, "write listen = \"unix:/run/chat-signer.sock\" in [server]");
     }
     let [uids, gids] = given.map(|item| item.map(|item| item.read_unique_list(|item| item.integer(0..=u32::MAX))));
-    let subject = section.get("subject").map(|item| subject(&item));
+    let subject = section.get("subject").map(|item| text::caller_id(&item, "these callers"));
     Some(UnixPeer {
         common: common?,
         uids: uids.map_or(Some(None), |ids| ids.map(Some))?,
         gids: gids.map_or(Some(None), |ids| ids.map(Some))?,
         subject: subject.map_or(Some(None), |subject| subject.map(Some))?,
     })
-}
-
-/// Reads the subject of callers whose credential has no name.
-pub(super) fn subject(item: &ConfigItem<'_>) -> Option<String> {
-    const HELP: &str = "write the id of these callers, as rules and logs show it";
-    let text = item.text()?;
-    if let Err(flaw) = check_identifier(text, 255) {
-        return item.mistake(flaw.to_string(), HELP);
-    }
-    if text == "*" { item.mistake("can't be \"*\"", HELP) } else { Some(text.to_owned()) }
 }

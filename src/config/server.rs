@@ -1,19 +1,15 @@
-//! `[server]`, `[admin]`, `[policy]`, `[audit]` and `[shutdown]` of `signer.toml`.
+//! `[server]`, `[admin]` and `[shutdown]` of `signer.toml`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::de::DeValue;
-
-use super::audit_chain::{AuditChain, audit_chain};
 use super::file::{ByteRange, WHOLE_FILE};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::tls::{self, TlsConfig};
-use super::{apps, hosts};
+use super::{apps, text};
 use crate::authn::OwnHosts;
 
 /// The settings of the listener for callers.
@@ -81,15 +77,6 @@ pub struct CorsConfig {
     pub credentials: bool,
 }
 
-/// The destination of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditOutput {
-    /// Standard output.
-    Stdout,
-    /// The end of this file.
-    File(PathBuf),
-}
-
 /// The times of the shutdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownConfig {
@@ -128,7 +115,7 @@ pub(super) fn listeners(
             place = item.span.clone();
         }
         admin.tls = tls::tls(&mut section, vault, false);
-        let names = section.get("hosts").and_then(|item| hosts::hosts(&item));
+        let names = section.get("hosts").and_then(|item| text::hosts(&item));
         admin.hosts = OwnHosts::with_addresses(names);
         section.report_unknown_keys();
     }
@@ -184,7 +171,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     server.body_limit = limit.unwrap_or(server.body_limit);
     let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
     server.request_timeout = timeout.unwrap_or(server.request_timeout);
-    server.hosts = OwnHosts::from_names(section.get("hosts").and_then(|item| hosts::hosts(&item)));
+    server.hosts = OwnHosts::from_names(section.get("hosts").and_then(|item| text::hosts(&item)));
     server.cors = section.section("cors").and_then(cors);
     let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
     server.playground = playground.is_some();
@@ -274,92 +261,6 @@ fn address(item: &ConfigItem<'_>) -> Option<SocketAddr> {
             "write an IP address and a port: \"127.0.0.1:7480\", \"[::1]:7480\", or \"0.0.0.0:7480\" for all interfaces",
         )
     })
-}
-
-/// Returns the path of the policy file, and the place in the file that names it. Returns `None` if that has a mistake.
-pub(super) fn policy_file(root: &mut Section<'_>, dir: &Path) -> Option<(PathBuf, ByteRange)> {
-    let default = dir.join("policy.toml");
-    if !root.contains_key("policy") {
-        return Some((default, root.span.clone()));
-    }
-    let mut section = root.section("policy")?;
-    let place = section.span.clone();
-    let item = section.get("file");
-    section.report_unknown_keys();
-    match item {
-        Some(item) => Some((dir.join(item.non_empty_text()?), item.span.clone())),
-        None => Some((default, place)),
-    }
-}
-
-/// Reads `[audit]`: the destination of the log, and its hash chain. The log must not be a file of the configuration:
-/// this file, the policy, or a file that this file names.
-pub(super) fn audit(
-    root: &mut Section<'_>,
-    vault: &mut SecretResolver,
-    policy: Option<&str>,
-) -> (AuditOutput, Option<AuditChain>) {
-    let dir = vault.dir.clone();
-    let mut read: Vec<PathBuf> = policy.into_iter().chain([root.file.name.as_str()]).map(PathBuf::from).collect();
-    read.extend(root.entries().iter().flat_map(named_files).map(|name| dir.join(name)));
-    let Some(mut section) = root.section("audit") else { return (AuditOutput::Stdout, None) };
-    let to = section.get("to").and_then(|item| audit_to(&item, &dir, &read));
-    let chain = audit_chain(&mut section, vault);
-    section.report_unknown_keys();
-    (to.unwrap_or(AuditOutput::Stdout), chain)
-}
-
-/// Reads the hash chain of `[audit]`, if its settings have no mistake.
-pub(super) fn read_audit_chain(root: &mut Section<'_>, vault: &mut SecretResolver) -> Option<AuditChain> {
-    root.section("audit").and_then(|mut section| audit_chain(&mut section, vault))
-}
-
-/// Returns all files that a value names, at any depth: files of secrets, keys and certificates, and the files of the
-/// store.
-fn named_files<'a>(item: &ConfigItem<'a>) -> Vec<&'a str> {
-    const KEYS: [&str; 9] =
-        ["file", "public_key", "ca", "cert", "key", "client_ca", "client_cert", "client_key", "path"];
-    match item.value {
-        DeValue::String(name) if KEYS.contains(&item.name) => vec![name],
-        DeValue::Array(_) => item.elements("").iter().flatten().flat_map(named_files).collect(),
-        DeValue::Table(_) => {
-            item.section(String::new()).iter().flat_map(Section::entries).flat_map(|item| named_files(&item)).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Returns whether two paths lead to the same existing file.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let file = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    file(one).is_some_and(|one| file(other) == Some(one))
-}
-
-fn audit_to(item: &ConfigItem<'_>, dir: &Path, read: &[PathBuf]) -> Option<AuditOutput> {
-    let text = item.non_empty_text()?;
-    let path = dir.join(text);
-    if text == "stdout" {
-        return Some(AuditOutput::Stdout);
-    }
-    if text == "stderr" {
-        return item.mistake(
-            "can't be \"stderr\", which is for the messages of the program",
-            "write \"stdout\", or a file's path",
-        );
-    }
-    if read.iter().any(|file| is_same_file(file, &path)) {
-        let flaw = format!("names {}, which the configuration is read from", quoted(text));
-        return item.mistake(flaw, "name a separate file, or write \"stdout\"");
-    }
-    if path.is_dir() {
-        return item
-            .mistake(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
-    }
-    if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        return item
-            .mistake(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
-    }
-    Some(AuditOutput::File(path))
 }
 
 /// Reads `[shutdown]`.

@@ -1,0 +1,118 @@
+//! What the sections of `[[authenticators]]` share: the values that they refer to, the values that must be unique, and
+//! the keys that several types have.
+
+use std::collections::{HashMap, HashSet};
+
+use super::demo::DemoCaller;
+use super::file::ByteRange;
+use super::headers::UsedHeaders;
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::SecretResolver;
+use crate::authn::{Authenticator, Common};
+use crate::model::{CallerKind, Role, RoleHierarchy};
+use crate::vendor::App;
+
+/// The configured authenticators.
+#[derive(Default)]
+pub(super) struct ConfiguredAuthenticators {
+    /// The authenticators without a mistake.
+    pub(super) authenticators: Vec<Authenticator>,
+    /// The place of each of them in the file.
+    pub(super) places: Vec<ByteRange>,
+    /// The names of all authenticators, also of those with a mistake.
+    pub(super) names: Vec<String>,
+    /// The data to make tokens that this configuration accepts, if it trusts the secret of the demonstration.
+    pub(super) demo_caller: Option<DemoCaller>,
+    /// Whether the configuration trusts the API key of the demonstration.
+    pub(super) accepts_demo_api_key: bool,
+    /// The issuers, each with the name of its authenticator.
+    pub(super) issuers: HashMap<String, String>,
+    /// The subject prefixes: the kind of caller, the prefix, and the name of the authenticator.
+    pub(super) prefixes: Vec<(CallerKind, String, String)>,
+    /// The ids and the hashes of all API keys.
+    pub(super) key_ids: HashSet<String>,
+    pub(super) key_hashes: HashSet<[u8; 32]>,
+    /// Whether an authenticator accepts client certificates.
+    pub(super) accepts_certificates: bool,
+    /// The headers that are read for keys, callers or roles.
+    pub(super) headers: UsedHeaders,
+}
+
+impl ConfiguredAuthenticators {
+    /// Names the demonstration's credentials that this configuration accepts from callers, if any.
+    pub(super) fn demo_credentials(&self) -> Option<&'static str> {
+        match (&self.demo_caller, self.accepts_demo_api_key) {
+            (Some(_), true) => Some("caller secret and API key"),
+            (Some(_), false) => Some("caller secret"),
+            (None, true) => Some("API key"),
+            (None, false) => None,
+        }
+    }
+}
+
+/// The names and settings that an authenticator can refer to.
+pub(super) struct AuthenticatorContext<'c> {
+    /// The configured apps.
+    pub(super) apps: &'c [String],
+    /// The names of the LeanCloud apps.
+    pub(super) leancloud: &'c [String],
+    /// The apps without a mistake.
+    pub(super) valid_apps: &'c [App],
+    /// The roles of the policy. Empty if the policy cannot be read.
+    pub(super) roles: &'c RoleHierarchy,
+    /// Whether the listener for callers is a Unix socket.
+    pub(super) is_unix_listener: bool,
+    /// The place of `client_ca` in the file, if the file has it.
+    pub(super) client_ca: Option<ByteRange>,
+    pub(super) secrets: &'c mut SecretResolver,
+}
+
+/// Reads the prefix of all subjects. Warns if another issuer or proxy has the same prefix, because both can then speak
+/// for the same callers.
+pub(super) fn subject_prefix(
+    section: &mut Section<'_>,
+    common: Option<&Common>,
+    callers: &mut ConfiguredAuthenticators,
+    who: &str,
+) -> Option<String> {
+    let item = section.get("subject_prefix");
+    let place = item.as_ref().map_or(section.span.clone(), |item| item.span.clone());
+    let prefix = item.map_or(Some(""), |item| prefix(&item))?;
+    let Common { name, kind, .. } = common?;
+    if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && known == prefix) {
+        let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
+        let help = "if that is unintended, separate them: subject_prefix = \"partner/\"";
+        section.file.warning(&place, message, help);
+    }
+    callers.prefixes.push((*kind, prefix.to_owned(), name.to_string()));
+    Some(prefix.to_owned())
+}
+
+fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
+    let text = item.text()?;
+    if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
+        return item.mistake(
+            "can't be the start of a user id",
+            "use at most 64 characters, without control characters or leading space",
+        );
+    }
+    Some(text)
+}
+
+/// Reads the strongest role that tokens or headers can give.
+pub(super) fn max_role(
+    section: &mut Section<'_>,
+    ladder: &RoleHierarchy,
+    roles: Option<&ConfigItem<'_>>,
+    what: &str,
+) -> Option<Role> {
+    let Some(item) = section.get("max_role") else {
+        if let Some(roles) = roles {
+            let message = format!("`{}` has no effect without `max_role`", roles.name);
+            let help = format!("add max_role = \"…\", the strongest role that {what} may give");
+            section.file.warning(&roles.key, message, help);
+        }
+        return None;
+    };
+    ladder.find(item.known_word("one of the policy's roles", ladder.names())?)
+}

@@ -1,0 +1,229 @@
+//! Reads both files of a configuration into [`Settings`].
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::audit::{AuditChain, AuditOutput};
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators};
+use super::demo::DemoCaller;
+use super::enforcement::Enforcement;
+use super::file::ConfigFile;
+use super::limits::LimitsConfig;
+use super::policy_names::PolicyNames;
+use super::reader::Section;
+use super::report::Report;
+use super::secret::SecretResolver;
+use super::server::{AdminConfig, ListenAddress, ServerConfig, ShutdownConfig};
+use super::source_files::{FileReader, SourceFiles, decode_text};
+use super::store::StoreSettings;
+use super::webhooks::Webhook;
+use super::{
+    apps, audit, authenticators, cross_checks, demo, facts, limits, policy, policy_names, server, store, tls, webhooks,
+};
+use crate::authn::{Authenticators, Endpoint};
+use crate::engine::Engine;
+use crate::policy::Policy;
+use crate::redaction::KnownSecrets;
+use crate::secret::Secret;
+
+const NO_FILE_HELP: &str =
+    "name a file with --config, or start in a directory with a signer.toml, such as the root of the project";
+
+/// The result of reading the configuration.
+#[derive(Debug)]
+pub struct LoadResult {
+    /// The settings. `None` if the report has a mistake.
+    pub settings: Option<Settings>,
+    /// The mistakes and warnings.
+    pub report: Report,
+    /// The files that were read, also those that could not be read.
+    pub sources: SourceFiles,
+}
+
+/// The checked settings, with the values of the secrets.
+#[derive(Debug)]
+pub struct Settings {
+    /// The engine, which decides and signs.
+    pub engine: Engine,
+    /// The listener for callers.
+    pub server: ServerConfig,
+    /// The listener for probes.
+    pub admin: AdminConfig,
+    /// Limits against overload and abuse.
+    pub limits: LimitsConfig,
+    /// The destination of the audit log.
+    pub audit: AuditOutput,
+    /// The hash chain over the audit log, if it is on.
+    pub audit_chain: Option<AuditChain>,
+    /// The collector of the traces, if the file has one.
+    pub traces: Option<Endpoint>,
+    /// The apps whose bans and mutes the program carries out at their vendor.
+    pub enforcements: Vec<Arc<Enforcement>>,
+    /// The receivers of moderation events.
+    pub webhooks: Vec<Arc<Webhook>>,
+    /// The store of the moderation entries, if the file has one.
+    pub store: Option<StoreSettings>,
+    /// The times of the shutdown.
+    pub shutdown: ShutdownConfig,
+    /// Whether the configuration trusts the public caller secret or API key of the demonstration.
+    pub demonstration: bool,
+    /// The data to make caller tokens for the demonstration, if the configuration trusts its secret.
+    pub demo_caller: Option<DemoCaller>,
+    /// All secrets except those of the demonstration. They are removed from all output.
+    pub known_secrets: Arc<KnownSecrets>,
+}
+
+/// Reads the configuration: this `signer.toml`, all files that it names, and the environment variables.
+pub fn load(path: &Path) -> LoadResult {
+    read(path, &FileReader::default())
+}
+
+/// Reads the configuration of a running program again. If it includes a pipe or device, that is a mistake, because
+/// these can be read only once.
+pub fn reload(path: &Path) -> LoadResult {
+    read(path, &FileReader::for_reload())
+}
+
+/// Reads the address of the probes in this `signer.toml`, and whether they use TLS. Everything else is ignored, and no
+/// other file is read: a running program must not look unhealthy because its files have changed since it started.
+///
+/// # Errors
+/// Returns the report if the address cannot be read.
+pub fn read_probe_address(path: &Path) -> Result<(SocketAddr, bool), Report> {
+    let text = read_main_file(path, &FileReader::for_reload())?;
+    let file = ConfigFile::new(path.display().to_string(), &text, true);
+    let probes = server::probes(&mut Section::root(&file, file.parse().get_ref()));
+    probes.ok_or_else(|| Report::new(file.into_problems()))
+}
+
+/// Reads the settings of the audit hash chain in this `signer.toml`. Everything else is ignored, and no other file is
+/// read except the keys of the chain: the verification of a log needs no other secret.
+///
+/// # Errors
+/// Returns the report if these settings have a mistake.
+pub fn read_audit_chain(path: &Path) -> Result<Option<AuditChain>, Report> {
+    let disk = FileReader::default();
+    let text = read_main_file(path, &disk)?;
+    let file = ConfigFile::new(path.display().to_string(), &text, true);
+    let mut vault = SecretResolver::new(path.parent().unwrap_or(Path::new("")), disk);
+    let table = file.parse();
+    let section = Section::root(&file, table.get_ref()).section("audit");
+    let chain = section.and_then(|mut section| audit::audit_chain(&mut section, &mut vault));
+    let report = Report::new(file.into_problems());
+    if report.has_mistakes() { Err(report) } else { Ok(chain) }
+}
+
+/// Reads the keys of each app, by the name of the app, because an app itself only has keyed hash states. `verify` tries
+/// the common mistakes of other signers with these keys. [`load`] must have found no mistake in the configuration.
+pub fn read_app_keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let file = ConfigFile::new(path.display().to_string(), &text, true);
+    let table = file.parse();
+    let mut vault = SecretResolver::new(path.parent().unwrap_or(Path::new("")), FileReader::default());
+    let apps = Section::root(&file, table.get_ref()).section("apps");
+    let entries = apps.as_ref().map(Section::entries).unwrap_or_default();
+    let keys = entries.into_iter().filter_map(|item| {
+        let mut app = item.section(String::new())?;
+        let key = ["master_key", "secret_key", "key"].into_iter().find_map(|name| app.get(name))?;
+        Some((item.name.to_owned(), vault.secrets(&key)?))
+    });
+    keys.collect()
+}
+
+fn read(path: &Path, disk: &FileReader) -> LoadResult {
+    let (settings, report) = match read_main_file(path, disk) {
+        Ok(text) => settings_from_text(path, &text, disk),
+        Err(report) => (None, report),
+    };
+    LoadResult { settings, report, sources: disk.sources() }
+}
+
+fn read_main_file(path: &Path, disk: &FileReader) -> Result<String, Report> {
+    decode_text(path, disk.read(path), "the configuration is this file", NO_FILE_HELP)
+}
+
+fn settings_from_text(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, Report) {
+    let file = ConfigFile::new(path.display().to_string(), text, true);
+    let table = file.parse();
+    let mut root = Section::root(&file, table.get_ref());
+    let dir = path.parent().unwrap_or(Path::new(""));
+
+    let (name, policy_text) = policy::read_policy_file(&mut root, dir, disk).unwrap_or_default();
+    let policy_file = ConfigFile::new(name, &policy_text, false);
+    let policy_table = policy_file.parse();
+    let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
+
+    let settings = settings(root, policy_root, SecretResolver::new(dir, disk.clone()), &policy_text);
+    let mut problems = file.into_problems();
+    problems.extend(policy_file.into_problems());
+    let report = Report::new(problems);
+    (settings.filter(|_| !report.has_mistakes()), report)
+}
+
+/// Reads everything in both files. The result is only valid if no mistake was noted.
+fn settings(
+    mut root: Section<'_>,
+    mut policy_root: Option<Section<'_>>,
+    mut vault: SecretResolver,
+    policy_text: &str,
+) -> Option<Settings> {
+    let ladder = policy_root.as_mut().map(policy_names::read_roles).unwrap_or_default();
+    let mut apps = apps::apps(&mut root, &mut vault);
+    let leancloud = apps.leancloud_names();
+    let (server, admin, places) = server::listeners(&mut root, &vault, &leancloud);
+    let enforcements = std::mem::take(&mut apps.enforcements);
+    let context = AuthenticatorContext {
+        apps: &apps.names,
+        leancloud: &leancloud,
+        valid_apps: &apps.valid_apps,
+        roles: &ladder,
+        is_unix_listener: matches!(server.listen, ListenAddress::Unix { .. }),
+        client_ca: tls::client_ca(&mut root),
+        secrets: &mut vault,
+    };
+    let callers = authenticators::authenticators(&mut root, context);
+    cross_checks::warn_of_open_hosts(&root, server.hosts.are_configured(), &callers.authenticators, &places);
+    let facts = facts::facts(&mut root, &apps, &ladder, &mut vault);
+    let limits = limits::limits(&mut root, &server.listen);
+    let policy_name = policy_root.as_ref().map(|root| root.file.name.as_str());
+    let (audit, audit_chain) = audit::audit(&mut root, &mut vault, policy_name);
+    let shutdown = server::shutdown(&mut root);
+    let traces = audit::traces(&mut root, &mut vault);
+    let store = store::store(&mut root, &mut vault, callers.demo_credentials().is_some());
+    let webhooks = webhooks::webhooks(&mut root, &mut vault);
+    cross_checks::check_demonstration(root.file, &vault, &callers, &server.listen, &places);
+    cross_checks::check_signing_uses(root.file, &vault, &callers.key_hashes);
+    let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
+    root.report_unknown_keys();
+
+    let known = PolicyNames { roles: &ladder, apps: &apps.names, authenticators: &callers.names };
+    let document = policy::document(policy_root?, &known, &apps.lint_apps, policy_text);
+    let demonstration = callers.demo_credentials().is_some();
+    let authenticators = Authenticators::new(callers.authenticators);
+    let engine = Engine { apps: apps.valid_apps, authenticators, policy: Arc::new(Policy::new(document)), facts };
+    let demo_caller = callers.demo_caller;
+    Some(Settings {
+        engine,
+        server,
+        admin,
+        limits,
+        audit,
+        audit_chain,
+        traces,
+        enforcements: enforcements.into_iter().map(Arc::new).collect(),
+        webhooks: webhooks.into_iter().map(Arc::new).collect(),
+        store,
+        shutdown,
+        demonstration,
+        demo_caller,
+        known_secrets,
+    })
+}
+
+/// Returns all secrets that were read, and all API keys. Text that is in the files themselves is public.
+fn known_secrets(vault: &SecretResolver, callers: &ConfiguredAuthenticators, files: [&str; 2]) -> KnownSecrets {
+    let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_demo_api_key(hash)).copied().collect();
+    let public: Vec<&str> = files.into_iter().chain(vault.public_parts.iter().map(String::as_str)).collect();
+    KnownSecrets::new(&vault.secret_values, api_keys, &public)
+}
