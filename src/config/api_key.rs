@@ -15,12 +15,11 @@ pub(super) fn api_key(
     common: Option<Common>,
     callers: &mut ConfiguredAuthenticators,
 ) -> Option<ApiKey> {
-    let header = match section.get("header") {
-        Some(item) => callers.headers.read(&item, HeaderRole::Key),
-        None => {
-            let name = HeaderName::from_static("x-api-key");
-            callers.headers.reserve(section.file, &section.span, name, HeaderRole::Key)
-        }
+    let header = if let Some(item) = section.get("header") {
+        callers.headers.read(&item, HeaderRole::Key)
+    } else {
+        let name = HeaderName::from_static("x-api-key");
+        callers.headers.reserve(section.file, &section.span, name, HeaderRole::Key)
     };
     let help = "list them: keys = [{ id = \"orders\", sha256 = \"…\" }]; `chat-signer hash-key` makes them";
     let items = section.require("keys", help).and_then(|item| item.list())?;

@@ -267,7 +267,7 @@ impl<'a> ConfigItem<'a> {
         self.read_unique_list(|item| item.known_word(kind, known).map(str::to_owned))
     }
 
-    /// Reads one of the known words, under the same conditions as [`ConfigItem::names`].
+    /// Reads one of the known words, under the same conditions as [`ConfigItem::known_words`].
     pub(super) fn known_word(&self, kind: &str, known: &[String]) -> Option<&'a str> {
         let text = self.non_empty_text()?;
         if known.is_empty() || known.iter().any(|name| name == text) {
