@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{CommandError, CommonArguments, OutputFormat, escape_lines, exit_code, print_error};
+use super::common::{CommandError, CommonArguments, OutputFormat, escape_lines, exit_code, print, print_error};
 use crate::config;
 use crate::telemetry::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
 
@@ -52,7 +52,7 @@ pub(super) fn run(
         read.map_err(|error| CommandError::Failed(format!("cannot read {name}: {error}")))?;
     }
     let report = verifier.finish();
-    print(common, arguments.heads, &report)?;
+    print_report(common, arguments.heads, &report)?;
     Ok(exit_code(report.is_clean()))
 }
 
@@ -90,14 +90,14 @@ fn record(path: &Path) -> Result<ChainRecord, CommandError> {
     ChainRecord::parse(&text).map_err(|error| flaw(error.to_string()))
 }
 
-fn print(common: &CommonArguments, heads: bool, report: &ChainReport) -> Result<(), CommandError> {
+fn print_report(common: &CommonArguments, heads: bool, report: &ChainReport) -> Result<(), CommandError> {
     if heads && common.output == OutputFormat::Text {
         print_error(&escape_lines(&text(report)));
         if report.ends.is_empty() {
             return Ok(());
         }
         let ends: Vec<String> = report.ends.iter().map(|end| format!("{end}\n")).collect();
-        return super::print(&ends.concat());
+        return print(&ends.concat());
     }
     common.print(|| text(report), || json(report))
 }

@@ -9,7 +9,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{CommandError, print_error, redact_json};
+use super::common::{CommandError, print_error, redact_json};
 use crate::config::{AuditChain, AuditOutput, Settings};
 use crate::telemetry::{self, AuditCaller, LineOutput, LineWriter, new_chain};
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
+use super::common::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
 use crate::config::{self, Report, Settings, Severity};
 
 pub(super) fn run(common: &CommonArguments) -> Result<ExitCode, CommandError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::CommandError;
+use super::common::CommandError;
 use crate::engine::{Engine, FactsQuery, parse_details};
 use crate::model::{Caller, Millis, RoleHierarchy, SigningRequest, json};
 use crate::policy::{ConversationDetails, ConversationFacts, EntryIndex};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{CommandError, CommonArguments};
+use super::common::{CommandError, CommonArguments};
 use crate::crypto::{base64url, hex, sha256};
 use crate::model::check_identifier;
 use crate::random;

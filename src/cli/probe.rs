@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{CommandError, CommonArguments, OutputFormat, exit_code, print, print_error};
+use super::common::{CommandError, CommonArguments, OutputFormat, exit_code, print, print_error};
 use crate::cli::client::{self, ProbeResponse, ServerTrust};
 use crate::config;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::CommandError;
+use super::common::CommandError;
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequiredAction, SigningRequest, Vendor, check_identifier,
 };

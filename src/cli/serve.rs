@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
-use super::{CommonArguments, print_error};
+use super::common::{CommonArguments, print_error};
 use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
 use crate::server::listener::{Application, ExitReason, StartError};
 use crate::telemetry::log::{self, ProgramLog};

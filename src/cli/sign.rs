@@ -5,8 +5,8 @@ use std::io;
 use std::process::ExitCode;
 
 use super::audit_trail::{AuditTrail, OPERATOR, operator_name};
+use super::common::{CommandError, CommonArguments};
 use super::request_args::{RequestArguments, SigningTime, describe_invalid};
-use super::{CommandError, CommonArguments};
 use crate::config::Settings;
 use crate::model::Millis;
 use crate::policy::{Permit, for_operator};

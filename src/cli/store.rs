@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::audit_trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator_name};
-use super::{CommandError, CommonArguments, block_on, escape_line, print_error};
+use super::common::{CommandError, CommonArguments, block_on, escape_line, print_error};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;

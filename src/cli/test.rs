@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::caller::AssumedCaller;
+use super::common::{CommandError, CommonArguments, escape_line, exit_code};
 use super::facts::GivenFacts;
 use super::moderation_check::ModerationCheck;
 use super::request_args::{MemberList, RequestArguments};
-use super::{CommandError, CommonArguments, escape_line, exit_code};
 use crate::clock;
 use crate::config::{self, CaseCaller, PolicyCase};
 use crate::engine::{DecidedRequest, Engine, RuntimeData};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{CommandError, CommonArguments};
+use super::common::{CommandError, CommonArguments};
 use crate::config::{self, DemoTokenError};
 use crate::{clock, model};
 

@@ -10,10 +10,11 @@ use clap::ArgGroup;
 use serde_json::{Map, Value};
 
 use super::caller::{AssumedCaller, AssumedCallerWithNotes, identify_by_token};
+use super::common::{CommandError, CommonArguments, escape_line, exit_code, print_error};
 use super::facts::{self, GivenFacts};
 use super::moderation_check::ModerationCheck;
 use super::request_args::{RequestArguments, SigningTime};
-use super::{CommandError, CommonArguments, escape_line, exit_code, print_error, store};
+use super::store;
 use crate::clock;
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis, TimeError};

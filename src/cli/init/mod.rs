@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{CommandError, CommonArguments};
+use super::common::{CommandError, CommonArguments};
 use crate::config::CHANGE_ME;
 use crate::model::Vendor;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
+use super::super::common::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
 use super::server::ServerResponse;
 
 /// The targets of a change.

@@ -12,11 +12,10 @@ use serde_json::Value;
 use tokio::signal::ctrl_c;
 use tokio::time::{sleep, timeout};
 
-use super::super::{CommandError, CommonArguments, OutputFormat, block_on, escape_line, print_error};
+use super::super::common::{CommandError, CommonArguments, OutputFormat, block_on, escape_line, print_error};
 use super::answer::{check_status, format_value};
 use super::list::describe;
-use super::query_string;
-use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse};
+use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse, query_string};
 
 /// The first pause before a new connection attempt. Each further pause is twice as long.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);

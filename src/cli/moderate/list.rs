@@ -7,10 +7,9 @@ use clap::{ValueEnum, value_parser};
 use hyper::Method;
 use serde_json::Value;
 
-use super::super::{CommandError, CommonArguments, escape_line};
+use super::super::common::{CommandError, CommonArguments, escape_line};
 use super::answer::{check_status, entries, format_value};
-use super::server::{ServerArguments, ServerRequest};
-use super::{conversation_path, query_string};
+use super::server::{ServerArguments, ServerRequest, conversation_path, query_string};
 
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]

@@ -11,11 +11,12 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::{CommandError, CommonArguments, explain};
+use super::common::{CommandError, CommonArguments};
+use super::explain;
 use crate::model::{Millis, room};
-use crate::{clock, config, crypto};
+use crate::{clock, config};
 use answer::CommandTargets;
-use server::{ServerArguments, ServerRequest};
+use server::{ServerArguments, ServerRequest, conversation_path, query_string};
 
 /// The commands of moderators.
 #[derive(Debug, clap::Subcommand)]
@@ -232,22 +233,6 @@ impl ActorArguments {
 /// Returns the server's name of a conversation: for a channel of a room, this is the room.
 fn room_id(id: &str) -> &str {
     room(id).filter(|room| !room.is_empty()).unwrap_or(id)
-}
-
-/// Returns the URL path of a conversation.
-fn conversation_path(id: &str) -> Result<String, CommandError> {
-    if id.is_empty() {
-        return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
-    }
-    Ok(format!("/v1/moderation/conversations/{}", crypto::percent_encode(id.as_bytes())))
-}
-
-/// Formats the fields that have a value as the query of a URL.
-fn query_string(fields: &[(&str, Option<&str>)]) -> String {
-    let fields = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
-    let fields: Vec<_> =
-        fields.map(|(name, value)| format!("{name}={}", crypto::percent_encode(value.as_bytes()))).collect();
-    if fields.is_empty() { String::new() } else { format!("?{}", fields.join("&")) }
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -18,9 +18,11 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::super::{CommandError, CommonArguments, block_on, probe};
+use super::super::common::{CommandError, CommonArguments, block_on};
+use super::super::probe;
 use crate::authn::{ApiKey, Authenticator, Endpoint};
 use crate::config::{ListenAddress, Settings, demo_api_key};
+use crate::crypto::percent_encode;
 use crate::environment;
 use crate::upstream::{ClientError, UpstreamClient, read, unix};
 
@@ -312,4 +314,19 @@ fn first_api_key_authenticator(settings: &Settings) -> Option<&ApiKey> {
 
 fn demonstration_key(key: &ApiKey) -> Option<&'static str> {
     key.keys.iter().find_map(|(_, hash)| demo_api_key(hash))
+}
+
+/// Returns the URL path of a conversation.
+pub(super) fn conversation_path(id: &str) -> Result<String, CommandError> {
+    if id.is_empty() {
+        return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
+    }
+    Ok(format!("/v1/moderation/conversations/{}", percent_encode(id.as_bytes())))
+}
+
+/// Formats the fields that have a value as the query of a URL.
+pub(super) fn query_string(fields: &[(&str, Option<&str>)]) -> String {
+    let fields = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    let fields: Vec<_> = fields.map(|(name, value)| format!("{name}={}", percent_encode(value.as_bytes()))).collect();
+    if fields.is_empty() { String::new() } else { format!("?{}", fields.join("&")) }
 }

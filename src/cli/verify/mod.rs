@@ -13,8 +13,8 @@ mod token;
 
 use std::process::ExitCode;
 
+use super::common::{CommandError, CommonArguments, exit_code};
 use super::request_args::{RequestArguments, SigningTime};
-use super::{CommandError, CommonArguments, exit_code};
 use crate::clock;
 use crate::config;
 use crate::model::Millis;

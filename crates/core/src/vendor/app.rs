@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::invalid_request::{InvalidRequest, wrong_permit_error};
-use super::nonce::Nonce;
 use super::params::Params;
 use super::signed::SignedResult;
+use super::signing_input::Nonce;
 use super::{ably, leancloud, talkjs};
 use crate::model::{Action, Caller, Millis, SigningRequest, Vendor};
 use crate::policy::Permit;

@@ -1,0 +1,157 @@
+//! What all commands share: their options, their errors and their output.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use clap::ValueEnum;
+
+use crate::config::{self, Settings};
+use crate::model::needs_escape;
+use crate::redaction::KnownSecrets;
+
+/// The heading of the options of every subcommand in the help.
+const GLOBAL_HEADING: &str = "Global options";
+
+/// The options of every subcommand.
+#[derive(Debug, clap::Args)]
+pub(super) struct CommonArguments {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = GLOBAL_HEADING)]
+    pub(super) config: PathBuf,
+    /// The format of the results: text for people, or JSON for programs.
+    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = GLOBAL_HEADING)]
+    pub(super) output: OutputFormat,
+}
+
+/// The format of the results: text for people, or JSON for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OutputFormat {
+    Text,
+    Json,
+}
+
+/// The reason why a command ends without a result.
+#[derive(Debug)]
+pub(super) enum CommandError {
+    /// The configuration or another file has mistakes. The text is the report. Exit code 1.
+    Invalid(String),
+    /// The result is negative, or the command failed. Exit code 1.
+    Failed(String),
+    /// The arguments are wrong. Exit code 2.
+    Usage(String),
+}
+
+impl CommandError {
+    pub(super) fn message(&self) -> &str {
+        match self {
+            CommandError::Invalid(message) | CommandError::Failed(message) | CommandError::Usage(message) => message,
+        }
+    }
+
+    pub(super) fn report(self) -> ExitCode {
+        match self {
+            CommandError::Invalid(report) => print_error(&report),
+            CommandError::Failed(message) => print_error(&format!("error: {}", escape_line(&message))),
+            CommandError::Usage(message) => {
+                print_error(&format!("error: {}", escape_line(&message)));
+                return ExitCode::from(2);
+            }
+        }
+        ExitCode::FAILURE
+    }
+}
+
+impl CommonArguments {
+    /// Loads the settings. Warnings are not printed: `check` and `serve` print them.
+    ///
+    /// # Errors
+    /// Returns the report if the configuration has mistakes.
+    pub(super) fn settings(&self) -> Result<Settings, CommandError> {
+        let loaded = config::load(&self.config);
+        if let Some(settings) = &loaded.settings {
+            _ = KNOWN_SECRETS.set(Arc::clone(&settings.known_secrets));
+        }
+        loaded.settings.ok_or_else(|| CommandError::Invalid(loaded.report.render(io::stderr().is_terminal())))
+    }
+
+    /// Prints a result in the requested format. Secrets of the configuration are redacted.
+    pub(super) fn print(
+        &self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> String,
+    ) -> Result<(), CommandError> {
+        self.print_unredacted(|| redact(&text()).into_owned(), || redact_json(&json()).into_owned())
+    }
+
+    /// Prints a result without redaction, because a changed result would be useless: a signature, a token, or the
+    /// entries of the store.
+    pub(super) fn print_unredacted(
+        &self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> String,
+    ) -> Result<(), CommandError> {
+        match self.output {
+            OutputFormat::Text => print(&escape_lines(&text())),
+            OutputFormat::Json => print(&json()),
+        }
+    }
+}
+
+/// Writes a result to standard output, and a newline if it ends with none.
+///
+/// # Errors
+/// Returns an error if the result cannot be written. A closed pipe is no error: a reader such as `head` may stop early.
+pub(super) fn print(result: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{}", result.trim_end_matches('\n')).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::Failed(format!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Escapes text from outside for output in one line. It escapes characters that end the line, move the cursor, change
+/// the direction of the text, or are invisible.
+pub(super) fn escape_line(text: &str) -> String {
+    let escaped = |c: char| if needs_escape(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+/// Escapes text from outside like [`escape_line`], but keeps its line breaks.
+pub(super) fn escape_lines(text: &str) -> String {
+    text.split('\n').map(escape_line).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes a message that is not a result to standard error. Secrets of the configuration are redacted. A failure to
+/// write is ignored, because the exit code still reports the outcome.
+pub(super) fn print_error(message: &str) {
+    let _ = writeln!(io::stderr(), "{}", redact(message.trim_end_matches('\n')));
+}
+
+/// The secrets of the configuration. Empty until a command has read the configuration.
+static KNOWN_SECRETS: OnceLock<Arc<KnownSecrets>> = OnceLock::new();
+
+/// Replaces the secrets of the configuration in a text.
+pub(super) fn redact(text: &str) -> Cow<'_, str> {
+    KNOWN_SECRETS.get().map_or(Cow::Borrowed(text), |known| known.redact(text))
+}
+
+/// Replaces the secrets of the configuration in JSON.
+pub(super) fn redact_json(json: &str) -> Cow<'_, str> {
+    KNOWN_SECRETS.get().map_or(Cow::Borrowed(json), |known| known.redact_json(json))
+}
+
+/// Runs asynchronous work to its end on this thread.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| CommandError::Failed(error.to_string()))?.block_on(work))
+}
+
+pub(super) fn exit_code(yes: bool) -> ExitCode {
+    if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
