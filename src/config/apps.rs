@@ -18,11 +18,11 @@ use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
 #[derive(Default)]
 pub(super) struct Apps {
     /// The apps without a mistake.
-    pub(super) valid_apps: Vec<App>,
+    pub(super) valid: Vec<App>,
     /// The names of all apps, also of those with a mistake, in the order of the file.
     pub(super) names: Vec<String>,
     /// The name and vendor of each app with a known vendor.
-    pub(super) lint_apps: Vec<LintApp>,
+    pub(super) for_lint: Vec<LintApp>,
     /// The keys of each app as configured, by the name of the app.
     pub(super) secrets: Vec<(String, Vec<Secret>)>,
     /// The apps whose bans and mutes the program carries out at their vendor.
@@ -32,7 +32,7 @@ pub(super) struct Apps {
 impl Apps {
     /// Returns the names of the LeanCloud apps.
     pub(super) fn leancloud_names(&self) -> Vec<String> {
-        let ours = self.lint_apps.iter().filter(|app| app.vendor == Vendor::LeanCloud);
+        let ours = self.for_lint.iter().filter(|app| app.vendor == Vendor::LeanCloud);
         ours.map(|app| app.name.clone()).collect()
     }
 }
@@ -81,12 +81,12 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
         apps.names.push(item.name.to_owned());
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
         let Some(vendor) = vendor(&mut section) else { continue };
-        apps.lint_apps.push(LintApp { name: item.name.to_owned(), vendor });
+        apps.for_lint.push(LintApp { name: item.name.to_owned(), vendor });
         let app = app(&mut section, item.name, vendor, vault, &mut taken);
         let keys = taken.secrets.iter().find(|(name, _)| name == item.name).map_or(&[][..], |(_, keys)| keys);
         let of = EnforcementContext { vendor, app: app.as_ref(), keys, has_store: root.contains_key("store") };
         apps.enforcements.extend(enforcement::enforcement(&mut section, &of, vault));
-        apps.valid_apps.extend(app);
+        apps.valid.extend(app);
         section.report_unknown_keys();
     }
     apps.secrets = taken.secrets;

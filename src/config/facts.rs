@@ -80,7 +80,7 @@ fn leancloud(
     let app = section.require("app", "write which LeanCloud app's conversations these are");
     let app = app.and_then(|item| {
         let name = item.known_word("a configured LeanCloud app", &apps.leancloud_names())?;
-        Some((name, leancloud_app_id(&apps.valid_apps, name)?, master_key(&item, apps, name)?))
+        Some((name, leancloud_app_id(&apps.valid, name)?, master_key(&item, apps, name)?))
     });
     let url = section.require("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, ""));

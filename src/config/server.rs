@@ -174,6 +174,10 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     server.hosts = OwnHosts::from_names(section.get("hosts").and_then(|item| text::hosts(&item)));
     server.cors = section.section("cors").and_then(cors);
     let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
+    if let Some(item) = playground.as_ref().filter(|_| !cfg!(feature = "playground")) {
+        let help = "leave the key out, or build the program with its default features";
+        item.file.mistake(&item.key, "this program was built without the playground", help);
+    }
     server.playground = playground.is_some();
     places.playground = playground.map(|item| item.key);
     if let Some(item) = section.get("leancloud_compat") {

@@ -176,7 +176,7 @@ fn settings(
     let context = AuthenticatorContext {
         apps: &apps.names,
         leancloud: &leancloud,
-        valid_apps: &apps.valid_apps,
+        valid_apps: &apps.valid,
         roles: &ladder,
         is_unix_listener: matches!(server.listen, ListenAddress::Unix { .. }),
         client_ca: tls::client_ca(&mut root),
@@ -198,10 +198,10 @@ fn settings(
     root.report_unknown_keys();
 
     let known = PolicyNames { roles: &ladder, apps: &apps.names, authenticators: &callers.names };
-    let document = policy::document(policy_root?, &known, &apps.lint_apps, policy_text);
+    let document = policy::document(policy_root?, &known, &apps.for_lint, policy_text);
     let demonstration = callers.demo_credentials().is_some();
     let authenticators = Authenticators::new(callers.authenticators);
-    let engine = Engine { apps: apps.valid_apps, authenticators, policy: Arc::new(Policy::new(document)), facts };
+    let engine = Engine { apps: apps.valid, authenticators, policy: Arc::new(Policy::new(document)), facts };
     let demo_caller = callers.demo_caller;
     Some(Settings {
         engine,

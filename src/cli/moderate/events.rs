@@ -65,7 +65,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
         EventFollower { common, server, client: client.as_deref(), last: after.clone(), remaining: *limit };
     block_on(async {
         tokio::select! {
-            followed = follower.follow() => followed,
+            result = follower.follow() => result,
             _ = ctrl_c() => Ok(()),
         }
     })??;

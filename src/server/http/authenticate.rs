@@ -9,9 +9,7 @@ use hyper::body::Incoming;
 use super::context::RequestContext;
 use super::error::ApiError;
 use super::{metrics, record};
-use crate::authn::{
-    AuthnError, ClientCertificate, CrossSite, IdentifyError, OwnHosts, RequestCredentials, RequestTarget,
-};
+use crate::authn::{AuthnError, ClientCertificate, CrossSite, IdentifyError, RequestCredentials, RequestTarget};
 use crate::model::Caller;
 use crate::vendor::App;
 
@@ -89,8 +87,9 @@ fn cross_site_reason<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<
 
 /// Returns true if a page of any other origin than our own made the browser send the request, even if that origin is
 /// listed. The configured host names are not used here.
+#[cfg(feature = "playground")]
 pub(super) fn is_foreign<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> bool {
-    request_target(exchange, request).cross_site(&OwnHosts::from_names(None), &[]).is_some()
+    request_target(exchange, request).cross_site(&crate::authn::OwnHosts::from_names(None), &[]).is_some()
 }
 
 fn request_target<'a, B>(exchange: &RequestContext<'_>, request: &'a Request<B>) -> RequestTarget<'a> {

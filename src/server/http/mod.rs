@@ -12,6 +12,7 @@ mod metrics;
 mod moderation;
 mod openapi;
 mod params;
+#[cfg(feature = "playground")]
 mod playground;
 mod record;
 mod render;

@@ -5,10 +5,12 @@ use hyper::{Method, Request};
 
 use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode};
+#[cfg(feature = "playground")]
+use super::playground;
 use super::render::{self, ErrorShape};
 use super::response_body::{HttpResponse, ResponseBody};
 use super::signing_route::{self, COMPAT_FUNCTIONS, COMPAT_SIGN2, SigningRoute};
-use super::{admission, body, moderation, openapi, playground, sign};
+use super::{admission, body, moderation, openapi, sign};
 use crate::model::Vendor;
 use crate::server::state::ProbeKind;
 use crate::telemetry::metrics::RouteLabel;
@@ -21,19 +23,31 @@ pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request
         return answer_probe(exchange, probe, request.method());
     }
     let (shape, route) = resolve(exchange, request.uri().path());
-    let result = match playground::demo_caller_at(exchange, request.uri().path()) {
-        // The future is boxed, so that the futures of all other requests stay small.
-        Some(demo) => Box::pin(playground::answer(exchange, demo, &mut request)).await,
-        None if request.uri().path() == openapi::PATH => openapi::answer(exchange, &request),
-        None if request.uri().path().starts_with(moderation::PATH) => {
-            Box::pin(moderation::answer(exchange, &mut request)).await
-        }
-        None => answer_signing(exchange, route, &mut request).await,
-    };
+    let result = answer_route(exchange, route, &mut request).await;
     if result.is_err() {
         body::drain(request.into_body());
     }
     result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure))
+}
+
+/// Answers a request to any path except a probe's.
+async fn answer_route(
+    exchange: &RequestContext<'_>,
+    route: Result<SigningRoute<'_>, ApiError>,
+    request: &mut Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
+    // The futures of the two large interfaces are boxed, so that the futures of all other requests stay small.
+    #[cfg(feature = "playground")]
+    if playground::is_served_at(exchange, request.uri().path()) {
+        return Box::pin(playground::answer(exchange, request)).await;
+    }
+    if request.uri().path() == openapi::PATH {
+        return openapi::answer(exchange, request);
+    }
+    if request.uri().path().starts_with(moderation::PATH) {
+        return Box::pin(moderation::answer(exchange, request)).await;
+    }
+    answer_signing(exchange, route, request).await
 }
 
 /// Returns the route of a path, and the shape of the errors there.
@@ -74,10 +88,13 @@ pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLab
     if let Some(name) = path.strip_prefix(COMPAT_FUNCTIONS) {
         return DemoRoute::parse(name).map_or(RouteLabel::Other, |function| RouteLabel::Function(function.as_str()));
     }
+    #[cfg(feature = "playground")]
+    if playground::is_served_at(exchange, path) {
+        return RouteLabel::Fixed(playground::PATH);
+    }
     match ProbeKind::from_path(path) {
         Some(probe) => RouteLabel::Fixed(probe.path()),
         None if path == COMPAT_SIGN2 => RouteLabel::Fixed(COMPAT_SIGN2),
-        None if playground::demo_caller_at(exchange, path).is_some() => RouteLabel::Fixed("/playground"),
         None => RouteLabel::Other,
     }
 }

@@ -42,6 +42,7 @@ pub(super) enum AnswerForm {
 }
 
 /// Returns the route at `{app}/{name}`, if there is one.
+#[cfg(feature = "playground")]
 pub(super) fn find_signing_route<'a>(exchange: &RequestContext<'a>, below: &str) -> Option<SigningRoute<'a>> {
     let (app, name) = split(exchange, below)?;
     signing_route(app, name)

@@ -8,6 +8,7 @@ mod browsers;
 mod chain;
 mod compat;
 mod limits;
+#[cfg(feature = "playground")]
 mod playground;
 mod refusals;
 mod routes;

@@ -119,13 +119,13 @@ impl<'a> DecisionData<'a> {
 
     /// Returns the role in a conversation, or in those names of a pattern that no scope inside the pattern names.
     pub(super) fn role(&self, role_query: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
-        self.covering_role(role_query, &self.bindings(role_query, Some(place)), place)
+        covering_role(role_query, &self.bindings(role_query, Some(place)), place)
     }
 
     /// Returns the roles in a conversation or in all parts of a pattern. They agree with the roles of the single names.
     pub(super) fn roles_in_scope(&self, role_query: RoleQuery<'_>, asked: &Pattern) -> RolesInScope {
         let found = self.bindings(role_query, Some(asked));
-        let whole = self.covering_role(role_query, &found, asked);
+        let whole = covering_role(role_query, &found, asked);
         if asked.exact().is_some() {
             return RolesInScope { whole, parts: Vec::new() };
         }
@@ -164,7 +164,7 @@ impl<'a> DecisionData<'a> {
 
     /// Returns the role for actions without a conversation: the role at scope `*`.
     pub(super) fn role_everywhere(&self, role_query: RoleQuery<'_>) -> EffectiveRole {
-        self.covering_role(role_query, &self.bindings(role_query, None), &Pattern::Everything)
+        covering_role(role_query, &self.bindings(role_query, None), &Pattern::Everything)
     }
 
     /// Returns the role that each scope of a person's bindings gives, after precedence. Scopes that a stronger source
@@ -182,7 +182,7 @@ impl<'a> DecisionData<'a> {
                 |other: &&MatchedBinding<'_>| other.source == binding.source && other.scope == binding.scope;
             let mut same = near.iter().filter(same_scope);
             let role = if same.all(|other| other.removed) {
-                self.covering_role(role_query, &near, &binding.scope).role
+                covering_role(role_query, &near, &binding.scope).role
             } else {
                 near.iter().filter(same_scope).map(|other| other.role).max().flatten()
             };
@@ -280,23 +280,23 @@ impl<'a> DecisionData<'a> {
         let mut earlier = self.entries_by_source().take_while(|(other, _)| *other < source);
         binding.listed && earlier.any(|(_, entries)| entries.kind(home.prefix(), app).is_some())
     }
+}
 
-    /// Returns the role of the first source that covers `asked`: the most specific scope counts, and among equal scopes
-    /// the strongest role. If this source only says that a role was removed, returns the default role.
-    fn covering_role(&self, role_query: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
-        let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
-        let by_default = |reason: RoleReason| EffectiveRole { role: role_query.default_role, reason };
-        let Some(source) = covering().map(|binding| binding.source).min() else {
-            return by_default(if role_query.default_role.is_some() { RoleReason::Default } else { RoleReason::None });
-        };
-        let best = covering()
-            .filter(|binding| binding.source == source && !binding.removed)
-            .max_by_key(|binding| (binding.scope.specificity(), binding.role));
-        best.map_or_else(
-            || by_default(RoleReason::Removed),
-            |best| EffectiveRole { role: best.role, reason: best.reason() },
-        )
-    }
+/// Returns the role of the first source that covers `asked`: the most specific scope counts, and among equal scopes the
+/// strongest role. If this source only says that a role was removed, returns the default role.
+fn covering_role(role_query: RoleQuery<'_>, found: &[MatchedBinding<'_>], asked: &Pattern) -> EffectiveRole {
+    let covering = || found.iter().filter(|binding| binding.scope.covers(asked));
+    let by_default = |reason: RoleReason| EffectiveRole { role: role_query.default_role, reason };
+    let Some(source) = covering().map(|binding| binding.source).min() else {
+        return by_default(if role_query.default_role.is_some() { RoleReason::Default } else { RoleReason::None });
+    };
+    let best = covering()
+        .filter(|binding| binding.source == source && !binding.removed)
+        .max_by_key(|binding| (binding.scope.specificity(), binding.role));
+    best.map_or_else(
+        || by_default(RoleReason::Removed),
+        |best| EffectiveRole { role: best.role, reason: best.reason() },
+    )
 }
 
 impl MatchedBinding<'_> {

@@ -19,21 +19,25 @@ use super::response_body::HttpResponse;
 use super::{admission, authenticate, render, signing_route};
 use crate::config::DemoCaller;
 
-const PATH: &str = "/playground";
+pub(super) const PATH: &str = "/playground";
 
-/// Returns the caller configuration of the demonstration if the playground is served and the path belongs to it.
-pub(super) fn demo_caller_at<'a>(exchange: &RequestContext<'a>, path: &str) -> Option<&'a DemoCaller> {
+/// Returns whether the playground is served and the path belongs to it.
+pub(super) fn is_served_at(exchange: &RequestContext<'_>, path: &str) -> bool {
     let below = path.strip_prefix(PATH).filter(|below| below.is_empty() || below.starts_with('/'));
-    let served = exchange.settings.server.playground && below.is_some();
-    exchange.settings.demo_caller.as_ref().filter(|_| served)
+    below.is_some() && demo_caller(exchange).is_some()
+}
+
+/// Returns the caller configuration of the demonstration if the playground is served.
+fn demo_caller<'a>(exchange: &RequestContext<'a>) -> Option<&'a DemoCaller> {
+    exchange.settings.demo_caller.as_ref().filter(|_| exchange.settings.server.playground)
 }
 
 /// Answers a request to the playground.
 pub(super) async fn answer(
     exchange: &RequestContext<'_>,
-    demo: &DemoCaller,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
+    let demo = demo_caller(exchange).ok_or_else(not_found)?;
     let _slot = admission::enter(exchange)?;
     admission::check_host(exchange, request)?;
     let below = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();

@@ -41,7 +41,7 @@ const PRIMES: [u32; 38] = [
 /// Source: Nemec, Sys, Svenda, Klinec, Matyas, "The Return of Coppersmith's Attack", CCS 2017, section 2.
 fn is_roca(modulus: &[u8]) -> bool {
     let exponents: Option<Vec<DiscreteLogarithm>> =
-        PRIMES.iter().map(|prime| DiscreteLogarithm::discrete_logarithm(remainder(modulus, *prime), *prime)).collect();
+        PRIMES.iter().map(|prime| DiscreteLogarithm::find(remainder(modulus, *prime), *prime)).collect();
     exponents
         .is_some_and(|all| all.iter().enumerate().all(|(i, one)| all.iter().skip(i).all(|other| one.agrees(other))))
 }
@@ -56,7 +56,7 @@ struct DiscreteLogarithm {
 
 impl DiscreteLogarithm {
     /// Tries all powers. Returns `None` if none of them is this number, which is below the prime.
-    fn discrete_logarithm(number: u32, prime: u32) -> Option<DiscreteLogarithm> {
+    fn find(number: u32, prime: u32) -> Option<DiscreteLogarithm> {
         let base = 65537 % prime;
         let mut powers = vec![1 % prime];
         loop {
