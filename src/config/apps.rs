@@ -16,7 +16,7 @@ use crate::vendor::{App, Ttl, ably, leancloud, talkjs};
 
 /// The configured apps.
 #[derive(Default)]
-pub(super) struct Apps {
+pub(super) struct ConfiguredApps {
     /// The apps without a mistake.
     pub(super) valid: Vec<App>,
     /// The names of all apps, also of those with a mistake, in the order of the file.
@@ -29,7 +29,7 @@ pub(super) struct Apps {
     pub(super) enforcements: Vec<Enforcement>,
 }
 
-impl Apps {
+impl ConfiguredApps {
     /// Returns the names of the LeanCloud apps.
     pub(super) fn leancloud_names(&self) -> Vec<String> {
         let ours = self.for_lint.iter().filter(|app| app.vendor == Vendor::LeanCloud);
@@ -61,13 +61,13 @@ const NO_LEANCLOUD: &str = "add one: [apps.NAME] with vendor = \"leancloud\"; or
 struct UsedIdentifiers {
     /// The ids of the apps at their vendors, each with the name of the app in this file.
     ids: HashMap<(Vendor, String), String>,
-    /// The same as in [`Apps`].
+    /// The same as in [`ConfiguredApps`].
     secrets: Vec<(String, Vec<Secret>)>,
 }
 
 /// Reads every app.
-pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Apps {
-    let mut apps = Apps::default();
+pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> ConfiguredApps {
+    let mut apps = ConfiguredApps::default();
     let mut taken = UsedIdentifiers::default();
     let section = root.section("apps");
     let entries = section.as_ref().map(Section::entries).unwrap_or_default();

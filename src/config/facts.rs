@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::apps::{Apps, leancloud_app_id};
+use super::apps::{ConfiguredApps, leancloud_app_id};
 use super::endpoint;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
@@ -27,7 +27,7 @@ enum FactsType {
 /// Reads the section, if the file has it.
 pub(super) fn facts(
     root: &mut Section<'_>,
-    apps: &Apps,
+    apps: &ConfiguredApps,
     ladder: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<Arc<FactsProvider>> {
@@ -51,7 +51,7 @@ pub(super) fn facts(
 
 fn http(
     section: &mut Section<'_>,
-    apps: &Apps,
+    apps: &ConfiguredApps,
     ladder: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
@@ -73,7 +73,7 @@ fn http(
 
 fn leancloud(
     section: &mut Section<'_>,
-    apps: &Apps,
+    apps: &ConfiguredApps,
     ladder: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
@@ -101,7 +101,7 @@ fn cache(section: &mut Section<'_>) -> Option<Duration> {
 }
 
 /// Returns the key for the requests to LeanCloud.
-fn master_key(item: &ConfigItem<'_>, apps: &Apps, name: &str) -> Option<Secret> {
+fn master_key(item: &ConfigItem<'_>, apps: &ConfiguredApps, name: &str) -> Option<Secret> {
     let (_, keys) = apps.secrets.iter().find(|(app, _)| app == name)?;
     let key = keys.first()?;
     if key.expose().iter().all(u8::is_ascii_graphic) {
