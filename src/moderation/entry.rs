@@ -282,10 +282,10 @@ impl ModerationEntry {
         };
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
-                kept.reason.clone_from(&sanction.reason)
+                kept.reason.clone_from(&sanction.reason);
             }
             ModerationEntry::Role(_, RoleBinding { grant: RoleGrant::RoleName(word), .. }) => {
-                kept.role = Some(word.to_string())
+                kept.role = Some(word.to_string());
             }
             ModerationEntry::Role(..) | ModerationEntry::Block(_) => {}
             ModerationEntry::Conversation(conversation) => {

@@ -237,7 +237,7 @@ pub(super) fn audit_line(
             occurrence.owner = conversation.owner.as_deref();
         }
         ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
-            occurrence.reason = sanction.reason.as_deref()
+            occurrence.reason = sanction.reason.as_deref();
         }
         ModerationEntry::Block(_) => {}
     }

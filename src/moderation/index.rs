@@ -144,11 +144,11 @@ impl ModerationIndex {
             ModerationEntry::Ban(ban) => self.register.add(&user, UserEntry::Ban(with_origin(ban, origin))),
             ModerationEntry::Mute(mute) => self.register.add(&user, UserEntry::Mute(with_origin(mute, origin))),
             ModerationEntry::Role(_, tenure) => {
-                self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..tenure }))
+                self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..tenure }));
             }
             ModerationEntry::Block(block) => self.register.add(&user, UserEntry::Block(Block { origin, ..block })),
             ModerationEntry::Conversation(conversation) => {
-                self.put_conversation(RegisteredConversation { origin, ..conversation })
+                self.put_conversation(RegisteredConversation { origin, ..conversation });
             }
         }
     }

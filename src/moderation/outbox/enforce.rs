@@ -164,7 +164,7 @@ impl RunningJob<'_> {
                 self.remove_restored_from_list(subject, |_| true, own).await?;
             }
             ModerationApi::TalkJs(moderator) => {
-                self.enforce_in_all_conversations(moderator, subject, own, &mut delivered).await?
+                self.enforce_in_all_conversations(moderator, subject, own, &mut delivered).await?;
             }
         }
         Ok(delivered)

@@ -405,7 +405,7 @@ mod tests {
         }
         fs::write(record.path(), &before).unwrap();
         assert!(!record.is_half_damaged().unwrap());
-        fs::write(record.path(), [&before[..100], &[b'#'], &before[101..]].concat()).unwrap();
+        fs::write(record.path(), [&before[..100], b"#", &before[101..]].concat()).unwrap();
         assert!(record.is_half_damaged().unwrap() && record.read().unwrap().is_some());
         fs::write(record.path(), &after[..100]).unwrap();
         assert!(record.read().unwrap_err().message.contains("is damaged"));

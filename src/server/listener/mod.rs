@@ -1,9 +1,9 @@
 //! The running server: its listeners, from binding to the end of the last connection.
 
 mod activity;
+mod bound_listener;
 mod connection;
 mod framing;
-mod listener;
 mod tasks;
 mod timeout_stream;
 mod tls;
@@ -32,8 +32,8 @@ use crate::server::state::{ServerState, Snapshot};
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::{LineOutput, LineWriter, new_chain};
 use crate::upstream;
-pub use listener::LocalAddress;
-use listener::{BoundListener, ConnectionConfig, Listener};
+pub use bound_listener::LocalAddress;
+use bound_listener::{BoundListener, ConnectionConfig, Listener};
 use tasks::{Tasks, spawn_tasks};
 
 /// A time limit at the end of the program, after the last answer to a caller. It applies to calls to vendors and

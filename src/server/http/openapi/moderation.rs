@@ -95,7 +95,7 @@ impl ModerationText {
             let Some((shape, status)) = name.split_once('-') else { continue };
             let is_own = shape == "moderation" && self.errors.iter().any(|own| own == status);
             if is_own || ["problem", "any"].contains(&shape) && !elsewhere.contains(&status) {
-                all.insert(status.to_owned(), error_response(name, component, answers(self.examples.iter(), status)));
+                all.insert(status.to_owned(), error_response(name, component, &answers(self.examples.iter(), status)));
             }
         }
         Value::Object(all)

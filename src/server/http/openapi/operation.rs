@@ -104,7 +104,7 @@ impl DescribedPath<'_> {
         for (name, response) in self.responses.as_object().into_iter().flatten() {
             let Some((shape, status)) = name.split_once('-') else { continue };
             if (shape == self.shape || shape == "any") && !elsewhere.contains(&status) {
-                all.insert(status.to_owned(), error_response(name, response, answers(self.examples(places), status)));
+                all.insert(status.to_owned(), error_response(name, response, &answers(self.examples(places), status)));
             }
         }
         Value::Object(all)

@@ -89,7 +89,7 @@ pub(super) fn answers<'a>(
 
 /// Returns the response of an error: a reference to the component or, if there are examples, a copy of the component
 /// with these examples.
-pub(super) fn error_response(name: &str, component: &Value, examples: Map<String, Value>) -> Value {
+pub(super) fn error_response(name: &str, component: &Value, examples: &Map<String, Value>) -> Value {
     if examples.is_empty() {
         return reference("responses", name);
     }
