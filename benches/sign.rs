@@ -5,7 +5,7 @@
 mod cases;
 
 use cases::caller::{Calls, Kind};
-use cases::{Bench, Case, NOW, Register};
+use cases::{Bench, Case, NOW, EntryCount};
 use divan::Bencher;
 
 fn main() {
@@ -14,30 +14,30 @@ fn main() {
 
 /// Decide, build and sign: the cost of the policy and the vendor together.
 mod answer {
-    use super::{Bench, Bencher, Case, Register};
+    use super::{Bench, Bencher, Case, EntryCount};
 
-    #[divan::bench(args = Register::ALL)]
-    fn leancloud_invite(bencher: Bencher, register: Register) {
-        answer(bencher, Case::LeanCloud, register);
+    #[divan::bench(args = EntryCount::ALL)]
+    fn leancloud_invite(bencher: Bencher, entries: EntryCount) {
+        answer(bencher, Case::LeanCloud, entries);
     }
 
-    #[divan::bench(args = Register::ALL)]
-    fn talkjs_token(bencher: Bencher, register: Register) {
-        answer(bencher, Case::TalkJs, register);
+    #[divan::bench(args = EntryCount::ALL)]
+    fn talkjs_token(bencher: Bencher, entries: EntryCount) {
+        answer(bencher, Case::TalkJs, entries);
     }
 
-    #[divan::bench(args = Register::ALL)]
-    fn ably_token(bencher: Bencher, register: Register) {
-        answer(bencher, Case::AblyToken, register);
+    #[divan::bench(args = EntryCount::ALL)]
+    fn ably_token(bencher: Bencher, entries: EntryCount) {
+        answer(bencher, Case::AblyToken, entries);
     }
 
-    #[divan::bench(args = Register::ALL)]
-    fn ably_token_request(bencher: Bencher, register: Register) {
-        answer(bencher, Case::AblyTokenRequest, register);
+    #[divan::bench(args = EntryCount::ALL)]
+    fn ably_token_request(bencher: Bencher, entries: EntryCount) {
+        answer(bencher, Case::AblyTokenRequest, entries);
     }
 
-    fn answer(bencher: Bencher, case: Case, register: Register) {
-        let bench = Bench::new(case, register);
+    fn answer(bencher: Bencher, case: Case, entries: EntryCount) {
+        let bench = Bench::new(case, entries);
         bencher.with_inputs(|| bench.request()).bench_values(|request| bench.answer(request));
     }
 }
@@ -62,21 +62,21 @@ mod authenticate {
 /// Parse the request from the bytes of the body.
 #[divan::bench(args = Case::ALL)]
 fn parse(bencher: Bencher, case: Case) {
-    let bench = Bench::new(case, Register::Ten);
+    let bench = Bench::new(case, EntryCount::Ten);
     bencher.bench(|| bench.request());
 }
 
 /// Decide whether the request is allowed.
 #[divan::bench(args = Case::ALL)]
 fn decide(bencher: Bencher, case: Case) {
-    let bench = Bench::new(case, Register::Ten);
+    let bench = Bench::new(case, EntryCount::Ten);
     bencher.with_inputs(|| bench.request().ask).bench_values(|ask| bench.decide(ask));
 }
 
 /// Build the string and sign it.
 #[divan::bench(args = Case::ALL)]
 fn sign(bencher: Bencher, case: Case) {
-    let bench = Bench::new(case, Register::Ten);
+    let bench = Bench::new(case, EntryCount::Ten);
     let request = bench.request();
     let permit = bench.decide(request.ask.clone());
     bencher.bench(|| bench.sign(&request, &permit));
