@@ -22,7 +22,7 @@ use chat_signer::moderation::{
 };
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 
-use cases::{Bench, Case, NOW, Register};
+use cases::{Bench, Case, NOW, EntryCount};
 
 /// How many bans are written in a change while the store is filled.
 const BATCH: usize = 10_000;
@@ -92,7 +92,7 @@ async fn fill(store: &Store, bans: usize) -> Result<(), Failure> {
 
 /// Returns the median time to decide and sign a LeanCloud invite of three members.
 fn decide(moderation: &ModerationReplica) -> Result<Duration, Failure> {
-    let bench = Bench::new(Case::LeanCloud, Register::Ten);
+    let bench = Bench::new(Case::LeanCloud, EntryCount::Ten);
     let rounds = (0..ROUNDS).map(|_| {
         let requests: Vec<_> = (0..REQUESTS).map(|_| bench.request()).collect();
         let began = Instant::now();
