@@ -5,7 +5,7 @@
 mod cases;
 
 use cases::caller::{Calls, Kind};
-use cases::{Bench, Case, NOW, EntryCount};
+use cases::{Bench, Case, EntryCount, NOW};
 use divan::Bencher;
 
 fn main() {

@@ -22,7 +22,7 @@ use chat_signer::moderation::{
 };
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 
-use cases::{Bench, Case, NOW, EntryCount};
+use cases::{Bench, Case, EntryCount, NOW};
 
 /// How many bans are written in a change while the store is filled.
 const BATCH: usize = 10_000;

@@ -5,13 +5,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod outbox;
-#[allow(dead_code)]
 #[path = "../common/proxy.rs"]
 mod proxy;
 #[allow(dead_code)]
 #[path = "../common/receiver.rs"]
 mod receiver;
-#[allow(dead_code)]
 #[path = "../common/redis.rs"]
 mod redis;
 #[allow(dead_code)]

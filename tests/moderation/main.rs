@@ -5,7 +5,6 @@ mod commands;
 #[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
-#[allow(dead_code)]
 #[path = "../common/redis.rs"]
 mod redis;
 mod routes;

@@ -6,13 +6,11 @@ mod backends;
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
-#[allow(dead_code)]
 #[path = "../common/proxy.rs"]
 mod proxy;
 #[allow(dead_code)]
 #[path = "../common/receiver.rs"]
 mod receiver;
-#[allow(dead_code)]
 #[path = "../common/redis.rs"]
 mod redis;
 #[allow(dead_code)]
