@@ -9,9 +9,8 @@ use hyper::{Method, Request};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::context::RequestContext;
+use super::context::{RequestContext, X_REQUEST_ID};
 use super::moderation::{self, LAST_EVENT_ID};
-use super::request_id::X_REQUEST_ID;
 use super::response_body::HttpResponse;
 use super::route;
 use crate::authn::Authenticators;

@@ -16,7 +16,6 @@ mod params;
 mod playground;
 mod record;
 mod render;
-mod request_id;
 mod response_body;
 mod route;
 mod sign;
@@ -41,10 +40,9 @@ use crate::server::state::ServerState;
 use crate::telemetry::metrics::ListenerLabel;
 use crate::telemetry::trace::TraceContext;
 pub use body::drain;
-use context::OwnedRequestContext;
+use context::{OwnedRequestContext, RequestId, X_REQUEST_ID};
 use error::ApiError;
 use render::ErrorShape;
-use request_id::{RequestId, X_REQUEST_ID};
 pub use response_body::{HttpResponse, ResponseBody};
 
 /// Answers a request to the main listener. A panic becomes an answer with status 500.

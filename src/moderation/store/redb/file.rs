@@ -1,20 +1,23 @@
-//! Opens or creates the file of a store.
+//! Opens or creates the file of a store, and tests whether it can be written.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database};
 
-use super::{probe, tables};
+use super::tables;
 use crate::files::{sync_directory, temporary_path};
 use crate::moderation::store::{FailureReason, StoreUnavailable};
 
 /// The size of the cache for the file, in bytes. The moderation entries are in memory already, as an index, so the file
 /// is rarely read.
 const CACHE_SIZE: usize = 16 << 20;
+
+/// The size of the test write, in bytes. A change takes less.
+const TEST_WRITE_SIZE: usize = 64 << 10;
 
 /// The path and the identity of the opened file.
 pub(super) struct OpenedFile {
@@ -47,7 +50,7 @@ impl OpenedFile {
     /// Tests whether the file can be written and can grow.
     pub(super) fn probe(&self) -> Result<(), StoreUnavailable> {
         let path = self.path.display();
-        probe::probe(&self.path).map_err(|error| {
+        probe(&self.path).map_err(|error| {
             StoreUnavailable::new(FailureReason::from_io_error(&error), format!("{path} can't be written: {error}"))
         })
     }
@@ -123,6 +126,46 @@ fn create_database(path: &Path, epoch: &str) -> Result<Database, redb::Error> {
     let database = builder().create_with_backend(FileBackend::new(file)?)?;
     tables::create_tables(&database, epoch)?;
     Ok(database)
+}
+
+/// Tests whether the file at this path can be written and can grow, with another file in the same directory.
+///
+/// After a failed write, redb must open its file again. So the probe must not write to that file. It writes as many
+/// bytes as a change does, at the offset at which the store's file would grow. A full disk, a quota, a file size limit
+/// and a read-only file system stop the probe as they would stop a change.
+fn probe(store: &Path) -> io::Result<()> {
+    let store = fs::canonicalize(store)?;
+    // A restart opens the file in the same way.
+    let length = OpenOptions::new().read(true).write(true).open(&store)?.metadata()?.len();
+    let path = probe_path(&store);
+    let file = match create_probe_file(&path) {
+        // In this directory a probe cannot create a file, but changes are still possible.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
+        file => file?,
+    };
+    let written = write_probe(&file, length);
+    fs::remove_file(&path)?;
+    written
+}
+
+fn write_probe(file: &File, length: u64) -> io::Result<()> {
+    file.write_all_at(&vec![0x5a; TEST_WRITE_SIZE], length)?;
+    file.sync_all()
+}
+
+/// Creates a new file. Removes the file that a crash left behind.
+fn create_probe_file(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn probe_path(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".probe");
+    PathBuf::from(name)
 }
 
 /// Converts an error of redb into an error with a message for the operator.

@@ -4,7 +4,6 @@
 //! file is unknown until it is opened again. So the store is not used again until then.
 
 mod file;
-mod probe;
 mod tables;
 
 use std::path::Path;
