@@ -22,7 +22,7 @@ fn a_killed_store_is_done_without_for_a_while_and_then_not() {
         assert_eq!((login(server, "tom"), login(server, "ann"), ban(server, "late")), (200, 403, 503));
         assert_eq!(ban(server, "ann"), 503, "nobody knows whether that still is so");
     }
-    fleet.refuse_for("has not been heard of");
+    fleet.refuse_for("has not answered");
     println!("all refuse everyone {:?} after the store was killed", begin.elapsed());
     for server in &fleet.servers {
         assert_eq!((login(server, "ann"), ban(server, "late")), (503, 503));
@@ -114,7 +114,7 @@ fn a_store_that_stands_still_for_long_is_refused_like_one_that_is_down() {
     fleet.all_refuse(&["ann"]);
     for _ in 0..2 {
         redis.stall();
-        println!("all refuse everyone {:?} after it stood still", fleet.refuse_for("has not been heard of"));
+        println!("all refuse everyone {:?} after it stood still", fleet.refuse_for("has not answered"));
         redis.go_on();
         println!("all are ready {:?} after it went on", fleet.are_ready());
         fleet.all_refuse(&["ann"]);

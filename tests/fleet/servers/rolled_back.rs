@@ -207,7 +207,7 @@ fn a_record_of_another_store_stops_nobody_else() {
     let directory = tried.killed();
     fs::write(directory.join("redis.url"), url(&redis)).unwrap();
     let tried = Server::run(directory, Setup::default());
-    until("it refuses", || says(&tried, "is another one than before"));
+    until("it refuses", || says(&tried, "is not the store that was used before"));
     assert!(!is_marked(&redis) && fleet.servers.iter().all(Server::is_ready));
 }
 

@@ -68,7 +68,7 @@ fn bans_that_redis_would_not_store_are_reported_before_anybody_bans() {
     for server in &fleet.servers {
         let said = server.said();
         let times = |what: &str| said.lines().filter(|line| line.contains(what)).count();
-        let begun_and_ended = (times("changes can't be stored"), times("changes can be stored again"));
+        let begun_and_ended = (times("changes cannot be stored"), times("changes can be stored again"));
         assert_eq!(begun_and_ended, (rounds.len(), rounds.len()), "{said}");
         assert_eq!(server.ask(&post("/v1/leancloud/login", "late-2", "{}")).status, 403);
     }

@@ -159,5 +159,5 @@ fn a_file_that_could_not_grow_is_reported_before_anybody_bans_and_needs_no_resta
     until("nothing is left of a probe", || !server.directory.join("moderation.redb.probe").exists());
     let said = server.said();
     let times = |what: &str| said.matches(what).count();
-    assert_eq!((times("changes can't be stored"), times("changes can be stored again")), (1, 1), "{said}");
+    assert_eq!((times("changes cannot be stored"), times("changes can be stored again")), (1, 1), "{said}");
 }
