@@ -70,7 +70,9 @@ fn parse(bencher: Bencher, case: Case) {
 #[divan::bench(args = Case::ALL)]
 fn decide(bencher: Bencher, case: Case) {
     let bench = Bench::new(case, EntryCount::Ten);
-    bencher.with_inputs(|| bench.request().ask).bench_values(|ask| bench.decide(ask));
+    bencher
+        .with_inputs(|| bench.request().signing_request)
+        .bench_values(|signing_request| bench.decide(signing_request));
 }
 
 /// Build the string and sign it.
@@ -78,6 +80,6 @@ fn decide(bencher: Bencher, case: Case) {
 fn sign(bencher: Bencher, case: Case) {
     let bench = Bench::new(case, EntryCount::Ten);
     let request = bench.request();
-    let permit = bench.decide(request.ask.clone());
+    let permit = bench.decide(request.signing_request.clone());
     bencher.bench(|| bench.sign(&request, &permit));
 }

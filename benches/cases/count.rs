@@ -81,11 +81,12 @@ fn run(stage: &str, bench: &Bench, times: usize) {
         "answer" => counted(requests().collect(), |request| drop(black_box(bench.answer(request)))),
         "parse" => counted(vec![(); times], |()| drop(black_box(bench.request()))),
         "decide" => {
-            let asks = requests().map(|request| request.ask).collect();
-            counted(asks, |ask| drop(black_box(bench.decide(ask))));
+            let asks = requests().map(|request| request.signing_request).collect();
+            counted(asks, |signing_request| drop(black_box(bench.decide(signing_request))));
         }
         _ => {
-            let permitted = requests().map(|request| (bench.decide(request.ask.clone()), request)).collect();
+            let permitted =
+                requests().map(|request| (bench.decide(request.signing_request.clone()), request)).collect();
             counted(permitted, |(permit, request)| drop(black_box(bench.sign(&request, &permit))));
         }
     }

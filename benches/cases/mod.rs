@@ -148,16 +148,16 @@ impl Bench {
     }
 
     /// Stage 3: decides whether the request is allowed.
-    pub fn decide(&self, ask: SigningRequest) -> Permit {
+    pub fn decide(&self, signing_request: SigningRequest) -> Permit {
         let register = self.engine.policy.entries();
         let facts = DecisionData::file_only(register);
-        self.engine.policy.decide(ask, &self.caller, facts, NOW).expect("the request is allowed")
+        self.engine.policy.decide(signing_request, &self.caller, facts, NOW).expect("the request is allowed")
     }
 
     /// Stage 4: builds the string and signs it.
     pub fn sign(&self, request: &VendorRequest, permit: &Permit) -> SignedResult {
         let nonce = Nonce::from_entropy(ENTROPY);
-        vendor::sign(self.app(), permit, &request.product, NOW, &nonce).expect("the permit is for this")
+        vendor::sign(self.app(), permit, &request.signing_job, NOW, &nonce).expect("the permit is for this")
     }
 
     /// Stages 3 and 4 as the server runs them: decide, build and sign.

@@ -75,17 +75,18 @@ impl AssumedCaller<'_> {
         }))
     }
 
-    fn bindings(&self, ladder: &RoleHierarchy) -> Result<Vec<(Pattern, Role)>, String> {
-        self.roles.iter().map(|text| parse_binding(text, ladder)).collect()
+    fn bindings(&self, role_hierarchy: &RoleHierarchy) -> Result<Vec<(Pattern, Role)>, String> {
+        self.roles.iter().map(|text| parse_binding(text, role_hierarchy)).collect()
     }
 }
 
-fn parse_binding(text: &str, ladder: &RoleHierarchy) -> Result<(Pattern, Role), String> {
+fn parse_binding(text: &str, role_hierarchy: &RoleHierarchy) -> Result<(Pattern, Role), String> {
     let (scope, word) = text.rsplit_once('=').unwrap_or(("*", text));
     let scope = Pattern::parse(scope).map_err(|flaw| format!("roles: the scope `{scope}` {flaw}"))?;
-    let role = ladder.find(word);
-    let role = role
-        .ok_or_else(|| format!("roles: the policy has no role `{word}`; its roles: {}", ladder.names().join(", ")))?;
+    let role = role_hierarchy.find(word);
+    let role = role.ok_or_else(|| {
+        format!("roles: the policy has no role `{word}`; its roles: {}", role_hierarchy.names().join(", "))
+    })?;
     Ok((scope, role))
 }
 
@@ -94,14 +95,14 @@ fn split_bindings(
     by: &Authenticator,
     subject: &str,
     asked: Vec<(Pattern, Role)>,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
 ) -> (Vec<(Pattern, Role)>, Vec<String>) {
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
     for (scope, role) in asked {
-        match binding_deny_reason(by, subject, &scope, role, ladder) {
+        match binding_deny_reason(by, subject, &scope, role, role_hierarchy) {
             None => kept.push((scope, role)),
             Some(why) => {
-                let (word, name) = (ladder.name(role), &by.common().name);
+                let (word, name) = (role_hierarchy.name(role), &by.common().name);
                 notes.push(format!("the role {word} at {scope} has no effect: {name} {why}"));
             }
         }
@@ -115,7 +116,7 @@ fn binding_deny_reason(
     subject: &str,
     scope: &Pattern,
     role: Role,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
 ) -> Option<String> {
     if let Authenticator::Mtls(mtls) = by {
         let given = mtls.bindings(subject).contains(&(scope.clone(), role));
@@ -130,7 +131,7 @@ fn binding_deny_reason(
         Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => (None, false, false),
     };
     match max {
-        Some(max) if role > max => Some(format!("gives no role above {}", ladder.name(max))),
+        Some(max) if role > max => Some(format!("gives no role above {}", role_hierarchy.name(max))),
         Some(_) if scoped || everywhere && *scope == Pattern::Everything => None,
         Some(_) if everywhere && matches!(by, Authenticator::Forwarded(_)) => Some("gives roles only at *".to_owned()),
         Some(_) if everywhere => Some("has no `bindings`, so it gives roles only at *".to_owned()),

@@ -36,18 +36,18 @@ impl GivenFacts {
     pub(super) fn select(
         facts: &Map<String, Value>,
         engine: &Engine,
-        ask: &SigningRequest,
+        signing_request: &SigningRequest,
         caller: &Caller,
         moderation: &EntryIndex,
         at: Millis,
     ) -> Result<GivenFacts, String> {
-        let ladder = &engine.policy.document().role_hierarchy;
+        let role_hierarchy = &engine.policy.document().role_hierarchy;
         let told = facts.iter().map(|(conversation, value)| {
-            parse_conversation_facts(conversation, value, ladder)
+            parse_conversation_facts(conversation, value, role_hierarchy)
                 .map_err(|flaw| format!("the facts about {conversation}: {flaw}"))
         });
         let mut told = told.collect::<Result<Vec<_>, _>>()?;
-        let inquiries = engine.facts_queries(ask, caller, moderation, at);
+        let inquiries = engine.facts_queries(signing_request, caller, moderation, at);
         told.retain(|told| inquiries.iter().any(|inquiry| inquiry.conversation() == told.conversation()));
         let wanted = inquiries.iter().map(FactsQuery::conversation);
         let missing = wanted.filter(|name| !facts.contains_key(*name)).map(str::to_owned).collect();
@@ -60,7 +60,7 @@ impl GivenFacts {
 fn parse_conversation_facts(
     conversation: &str,
     value: &Value,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
 ) -> Result<ConversationFacts, String> {
     let mut object = match value {
         Value::String(word) if word == "unknown" => return Ok(ConversationFacts::missing(conversation)),
@@ -71,6 +71,6 @@ fn parse_conversation_facts(
         None => Vec::new(),
         Some(users) => serde_json::from_value(users).map_err(|_| "its `blocked` must be a list of users".to_owned())?,
     };
-    let details = parse_details(&object, ladder)?;
+    let details = parse_details(&object, role_hierarchy)?;
     Ok(ConversationFacts::existing(conversation, ConversationDetails { blocked, ..details }))
 }

@@ -23,13 +23,13 @@ impl ModerationCheck {
         moderation: &ModerationIndex,
         told: &[ConversationFacts],
     ) -> ModerationCheck {
-        let DecidedRequest { request: ask, caller, at, outcome } = decided;
-        let Some(wish) = moderation_command(engine, ask).filter(|_| outcome.is_ok()) else {
+        let DecidedRequest { request: signing_request, caller, at, outcome } = decided;
+        let Some(command) = moderation_command(engine, signing_request).filter(|_| outcome.is_ok()) else {
             return ModerationCheck(Vec::new());
         };
-        let told = HashMap::from([(Arc::clone(&ask.app), told.to_vec())]);
-        let judge = CommandAuthorizer { engine, caller, facts: &told, now: *at };
-        ModerationCheck(judge.authorize(moderation, &wish).failed)
+        let told = HashMap::from([(Arc::clone(&signing_request.app), told.to_vec())]);
+        let authorizer = CommandAuthorizer { engine, caller, facts: &told, now: *at };
+        ModerationCheck(authorizer.authorize(moderation, &command).failed)
     }
 
     /// Returns true if the rules for moderators deny nothing.
@@ -58,9 +58,9 @@ impl ModerationCheck {
 
 /// Builds the command that a moderator would send to the server, if the action is moderation. It uses the weakest role,
 /// because the policy does not decide which role is given.
-fn moderation_command(engine: &Engine, ask: &SigningRequest) -> Option<ModerationCommand> {
+fn moderation_command(engine: &Engine, signing_request: &SigningRequest) -> Option<ModerationCommand> {
     let weakest = engine.policy.document().role_hierarchy.names().first();
-    let deed = match ask.action {
+    let deed = match signing_request.action {
         Action::Ban => CommandKind::Ban(SanctionTerms::default()),
         Action::Unban => CommandKind::LiftBan,
         Action::Mute => CommandKind::Mute(SanctionTerms::default()),
@@ -69,8 +69,14 @@ fn moderation_command(engine: &Engine, ask: &SigningRequest) -> Option<Moderatio
         Action::ManageConversation => CommandKind::SetConversation { kind: None, owner: None },
         _ => return None,
     };
-    let scope = ask.conversation.clone()?;
-    let is_conversation = ask.action == Action::ManageConversation;
-    let users = if is_conversation { vec![Pattern::to_string(&scope)] } else { ask.members.clone() };
-    Some(ModerationCommand { kind: deed, users, scope, app: Some(Arc::clone(&ask.app)), client: ask.client.clone() })
+    let scope = signing_request.conversation.clone()?;
+    let is_conversation = signing_request.action == Action::ManageConversation;
+    let users = if is_conversation { vec![Pattern::to_string(&scope)] } else { signing_request.members.clone() };
+    Some(ModerationCommand {
+        kind: deed,
+        users,
+        scope,
+        app: Some(Arc::clone(&signing_request.app)),
+        client: signing_request.client.clone(),
+    })
 }

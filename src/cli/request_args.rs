@@ -95,7 +95,7 @@ impl RequestArguments {
     /// policy knows.
     pub(super) fn signing_request(&self, app: &App, caller: &Caller) -> Result<SigningRequest, CommandError> {
         if let Some(operation) = vendor::operation(app, &self.action) {
-            return Ok(self.request(app, operation, Some(caller))?.ask);
+            return Ok(self.request(app, operation, Some(caller))?.signing_request);
         }
         let actions = policy_only_actions(app.vendor());
         if let Some(action) = Action::parse(&self.action).filter(|action| actions.contains(*action)) {
@@ -165,7 +165,7 @@ impl RequestArguments {
             capability: (app.vendor() == Vendor::Ably).then(|| r#"{"*":["subscribe"]}"#.to_owned()),
             ..RequestArguments::default()
         };
-        Ok(login.request(app, login.operation(app)?, Some(caller))?.ask.client)
+        Ok(login.request(app, login.operation(app)?, Some(caller))?.signing_request.client)
     }
 
     fn scope(&self, app: &App, action: Action) -> Result<Option<Pattern>, CommandError> {

@@ -30,8 +30,8 @@ pub(super) fn run(common: &CommonArguments, Arguments { asked, moment }: &Argume
     let request = asked.request(app, operation, None)?;
     let at = moment.time(app, operation).unwrap_or_else(clock::now);
     let nonce = moment.nonce()?.map_or_else(random_nonce, Ok)?;
-    let permit = for_operator(request.ask);
-    let signed = vendor::sign(app, &permit, &request.product, at, &nonce);
+    let permit = for_operator(request.signing_request);
+    let signed = vendor::sign(app, &permit, &request.signing_job, at, &nonce);
     let signed = signed.map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))?;
     let signed_at = moment.timestamp.map(|_| at);
     write_audit_line(&settings, app, &permit, &signed, signed_at)?;
@@ -48,17 +48,17 @@ fn write_audit_line(
     signed_at: Option<Millis>,
 ) -> Result<(), CommandError> {
     let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
-    let ask = permit.request();
+    let signing_request = permit.request();
     let line = OperatorSignature {
         time: clock::now(),
         event: OperatorSignature::EVENT,
         caller: AuditCaller { kind: OPERATOR, subject: &operator },
         app: app.name(),
         vendor: app.vendor().as_str(),
-        action: ask.action.as_str(),
-        client: Some(&*ask.client).filter(|client| !client.is_empty()),
-        conversation: ask.conversation.as_ref().map(AuditScope),
-        targets: &ask.members,
+        action: signing_request.action.as_str(),
+        client: Some(&*signing_request.client).filter(|client| !client.is_empty()),
+        conversation: signing_request.conversation.as_ref().map(AuditScope),
+        targets: &signing_request.members,
         granted: permit.granted(),
         nonce: signed.nonce(),
         signed_at,

@@ -264,10 +264,10 @@ fn count_of(ImportSummary { set, deleted: gone, ended }: ImportSummary, records:
 /// Returns the report if the file has mistakes.
 fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), CommandError> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
-    let ladder = &settings.engine.policy.document().role_hierarchy;
+    let role_hierarchy = &settings.engine.policy.document().role_hierarchy;
     let render = |report: &config::Report| report.render(io::stderr().is_terminal());
-    let (file, report) =
-        config::read_import_file(path, &apps, ladder, now).map_err(|report| CommandError::Invalid(render(&report)))?;
+    let (file, report) = config::read_import_file(path, &apps, role_hierarchy, now)
+        .map_err(|report| CommandError::Invalid(render(&report)))?;
     if !report.is_empty() {
         print_error(&render(&report));
     }

@@ -114,15 +114,15 @@ fn decide_case(
     let app = asked.app(&engine.apps).map_err(plain)?;
     let supposed = AssumedCaller { kind, subject, authenticator: case.authenticator.as_deref(), roles: &case.roles };
     let (caller, notes) = supposed.build(engine, &case.app)?;
-    let ask = asked.signing_request(app, &caller).map_err(plain)?;
+    let signing_request = asked.signing_request(app, &caller).map_err(plain)?;
     let at = case.at.unwrap_or(now);
     let index = ModerationIndex::default();
     let moderation = index.entries();
-    let given = GivenFacts::select(&case.facts, engine, &ask, &caller, moderation, at)?;
+    let given = GivenFacts::select(&case.facts, engine, &signing_request, &caller, moderation, at)?;
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    let decided = engine.decide(ask, caller, RuntimeData { moderation, facts: &given.facts }, at);
+    let decided = engine.decide(signing_request, caller, RuntimeData { moderation, facts: &given.facts }, at);
     let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
     Ok((decided, moderated, notes))
 }

@@ -102,7 +102,7 @@ fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
 /// Reads the strongest role that tokens or headers can give.
 pub(super) fn max_role(
     section: &mut Section<'_>,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
     roles: Option<&ConfigItem<'_>>,
     what: &str,
 ) -> Option<Role> {
@@ -114,5 +114,5 @@ pub(super) fn max_role(
         }
         return None;
     };
-    ladder.find(item.known_word("one of the policy's roles", ladder.names())?)
+    role_hierarchy.find(item.known_word("one of the policy's roles", role_hierarchy.names())?)
 }

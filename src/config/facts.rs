@@ -28,7 +28,7 @@ enum FactsType {
 pub(super) fn facts(
     root: &mut Section<'_>,
     apps: &ConfiguredApps,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<Arc<FactsProvider>> {
     let mut section = root.section("facts")?;
@@ -39,11 +39,11 @@ pub(super) fn facts(
         return None;
     };
     if let Some(item) = item.filter(|_| kind == FactsType::LeanCloud) {
-        roles(&item, ladder);
+        roles(&item, role_hierarchy);
     }
     let source = match kind {
-        FactsType::Http => http(&mut section, apps, ladder, vault),
-        FactsType::LeanCloud => leancloud(&mut section, apps, ladder, vault),
+        FactsType::Http => http(&mut section, apps, role_hierarchy, vault),
+        FactsType::LeanCloud => leancloud(&mut section, apps, role_hierarchy, vault),
     };
     section.report_unknown_keys();
     source.map(Arc::new)
@@ -52,7 +52,7 @@ pub(super) fn facts(
 fn http(
     section: &mut Section<'_>,
     apps: &ConfiguredApps,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
     let url = section
@@ -66,7 +66,7 @@ fn http(
         endpoint: Endpoint { url: url?, authorities, bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))? },
         protocol: FactsProtocol::Http,
         apps: apps.map_or(Some(None), |apps| apps.map(Some))?,
-        hierarchy: ladder.clone(),
+        hierarchy: role_hierarchy.clone(),
         ttl: cache?,
     })
 }
@@ -74,7 +74,7 @@ fn http(
 fn leancloud(
     section: &mut Section<'_>,
     apps: &ConfiguredApps,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
     let app = section.require("app", "write which LeanCloud app's conversations these are");
@@ -91,7 +91,7 @@ fn leancloud(
         endpoint: Endpoint { url: url?, authorities, bearer: None },
         protocol: FactsProtocol::LeanCloud { app_id, master_key },
         apps: Some(vec![name.to_owned()]),
-        hierarchy: ladder.clone(),
+        hierarchy: role_hierarchy.clone(),
         ttl: cache?,
     })
 }
@@ -113,8 +113,10 @@ fn master_key(item: &ConfigItem<'_>, apps: &ConfiguredApps, name: &str) -> Optio
 
 /// Checks that the policy has the roles that LeanCloud reports. If the policy has no roles at all, another check has
 /// noted that.
-fn roles(item: &ConfigItem<'_>, ladder: &RoleHierarchy) {
-    let missing = LEANCLOUD_ROLES.into_iter().filter(|word| !ladder.names().is_empty() && ladder.find(word).is_none());
+fn roles(item: &ConfigItem<'_>, role_hierarchy: &RoleHierarchy) {
+    let missing = LEANCLOUD_ROLES
+        .into_iter()
+        .filter(|word| !role_hierarchy.names().is_empty() && role_hierarchy.find(word).is_none());
     for word in missing {
         let flaw = format!("needs the role \"{word}\", which the policy does not list");
         item.mistake::<()>(

@@ -43,14 +43,15 @@ pub const IMPORT_SUBJECT: &str = "import";
 pub fn read_import_file(
     path: &Path,
     apps: &[String],
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
     now: Millis,
 ) -> Result<(ImportFile, Report), Report> {
     let text = read_text_file(path, "the moderation entries are in this file")?;
     let file = ConfigFile::new(path.display().to_string(), &text, false);
     let table = file.parse();
     let mut root = Section::root(&file, table.get_ref());
-    let mut reader = ImportFileReader { apps, ladder, now, warned_names: HashSet::new(), seen_entries: HashSet::new() };
+    let mut reader =
+        ImportFileReader { apps, role_hierarchy, now, warned_names: HashSet::new(), seen_entries: HashSet::new() };
     let mut conversations = KnownConversations::new();
     let read = ImportFile {
         bans: each(&mut root, "bans", |entry| reader.sanction(entry, "bans")),
@@ -82,7 +83,7 @@ fn each<'a, T>(
 /// The state while a file is read.
 struct ImportFileReader<'n> {
     apps: &'n [String],
-    ladder: &'n RoleHierarchy,
+    role_hierarchy: &'n RoleHierarchy,
     now: Millis,
     /// The unknown apps and roles that have already caused a warning.
     warned_names: HashSet<String>,
@@ -127,9 +128,9 @@ impl ImportFileReader<'_> {
             let help = "write `owner` in the entry of the conversation, under [[conversations]]";
             return item.mistake("can't be \"owner\": the entry of the conversation names its owner", help);
         }
-        if self.ladder.find(word).is_none() && self.warned_names.insert(format!("role {word}")) {
+        if self.role_hierarchy.find(word).is_none() && self.warned_names.insert(format!("role {word}")) {
             let message = format!("the policy has no role \"{}\": the binding has no effect", word.escape_debug());
-            item.file.warning(&item.span, message, suggest(word, self.ladder.names()));
+            item.file.warning(&item.span, message, suggest(word, self.role_hierarchy.names()));
         }
         Some(RoleGrant::RoleName(word.into()))
     }
@@ -200,7 +201,7 @@ impl ImportFileReader<'_> {
 
     /// Returns names that accept any app. [`ImportFileReader::app`] warns of unknown apps.
     fn any_app_names(&self) -> PolicyNames<'_> {
-        PolicyNames { roles: self.ladder, apps: &[], authenticators: &[] }
+        PolicyNames { roles: self.role_hierarchy, apps: &[], authenticators: &[] }
     }
 
     fn check_unique(&mut self, entry: &Section<'_>, key: String, whose: &str) {

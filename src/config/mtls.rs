@@ -29,14 +29,14 @@ pub(super) fn mtls(
 fn subject<'a>(
     item: &ConfigItem<'a>,
     san: Option<SanType>,
-    ladder: &RoleHierarchy,
+    role_hierarchy: &RoleHierarchy,
     names: &mut Vec<&'a str>,
 ) -> Option<CertificateSubject> {
     let mut section = item.section("a certificate's subject".to_owned())?;
     let help = "write { name = \"…\", subject = \"…\" }";
     let name = section.require("name", help).and_then(|item| name(&item, san, names));
     let subject = section.require("subject", help).and_then(|item| text::caller_id(&item, "these callers"));
-    let roles = section.get("roles").map(|item| role(&item, ladder));
+    let roles = section.get("roles").map(|item| role(&item, role_hierarchy));
     section.report_unknown_keys();
     Some(CertificateSubject { name: name?, subject: subject?, role: roles.map_or(Some(None), |role| role.map(Some))? })
 }
@@ -74,7 +74,7 @@ fn is_uri(name: &str) -> bool {
 }
 
 /// Reads a list of roles and returns the strongest: weaker roles at the same scope have no effect.
-fn role(item: &ConfigItem<'_>, ladder: &RoleHierarchy) -> Option<Role> {
-    let words = item.known_words("one of the policy's roles", ladder.names())?;
-    words.iter().filter_map(|word| ladder.find(word)).max()
+fn role(item: &ConfigItem<'_>, role_hierarchy: &RoleHierarchy) -> Option<Role> {
+    let words = item.known_words("one of the policy's roles", role_hierarchy.names())?;
+    words.iter().filter_map(|word| role_hierarchy.find(word)).max()
 }

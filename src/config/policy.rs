@@ -65,7 +65,7 @@ fn read_policy(mut root: Section<'_>, names: &PolicyNames<'_>, hash: String) -> 
     (PolicyDocument { role_hierarchy: names.roles.clone(), default_role, rules, entries, hash }, places)
 }
 
-fn default_role(root: &mut Section<'_>, ladder: &RoleHierarchy) -> Option<Role> {
+fn default_role(root: &mut Section<'_>, role_hierarchy: &RoleHierarchy) -> Option<Role> {
     let item = root.get("default_role")?;
-    ladder.find(item.known_word("one of this policy's roles", ladder.names())?)
+    role_hierarchy.find(item.known_word("one of this policy's roles", role_hierarchy.names())?)
 }

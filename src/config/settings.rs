@@ -168,7 +168,7 @@ fn settings(
     mut vault: SecretResolver,
     policy_text: &str,
 ) -> Option<Settings> {
-    let ladder = policy_root.as_mut().map(policy_names::read_roles).unwrap_or_default();
+    let role_hierarchy = policy_root.as_mut().map(policy_names::read_roles).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud_names();
     let (server, admin, places) = server::listeners(&mut root, &vault, &leancloud);
@@ -177,14 +177,14 @@ fn settings(
         apps: &apps.names,
         leancloud: &leancloud,
         valid_apps: &apps.valid,
-        roles: &ladder,
+        roles: &role_hierarchy,
         is_unix_listener: matches!(server.listen, ListenAddress::Unix { .. }),
         client_ca: tls::client_ca(&mut root),
         secrets: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, context);
     cross_checks::warn_of_open_hosts(&root, server.hosts.are_configured(), &callers.authenticators, &places);
-    let facts = facts::facts(&mut root, &apps, &ladder, &mut vault);
+    let facts = facts::facts(&mut root, &apps, &role_hierarchy, &mut vault);
     let limits = limits::limits(&mut root, &server.listen);
     let policy_name = policy_root.as_ref().map(|root| root.file.name.as_str());
     let (audit, audit_chain) = audit::audit(&mut root, &mut vault, policy_name);
@@ -197,7 +197,7 @@ fn settings(
     let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
     root.report_unknown_keys();
 
-    let known = PolicyNames { roles: &ladder, apps: &apps.names, authenticators: &callers.names };
+    let known = PolicyNames { roles: &role_hierarchy, apps: &apps.names, authenticators: &callers.names };
     let document = policy::document(policy_root?, &known, &apps.for_lint, policy_text);
     let demonstration = callers.demo_credentials().is_some();
     let authenticators = Authenticators::new(callers.authenticators);

@@ -192,7 +192,7 @@ impl ModerationEntry {
     pub fn app(&self) -> Option<&Arc<str>> {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => sanction.app.as_ref(),
-            ModerationEntry::Role(_, tenure) => tenure.app.as_ref(),
+            ModerationEntry::Role(_, role_binding) => role_binding.app.as_ref(),
             ModerationEntry::Block(block) => block.app.as_ref(),
             ModerationEntry::Conversation(conversation) => conversation.app.as_ref(),
         }
@@ -202,7 +202,7 @@ impl ModerationEntry {
     pub fn scope(&self) -> Option<&Pattern> {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => Some(&sanction.scope),
-            ModerationEntry::Role(_, tenure) => Some(&tenure.scope),
+            ModerationEntry::Role(_, role_binding) => Some(&role_binding.scope),
             ModerationEntry::Block(block) => Some(&block.conversation),
             ModerationEntry::Conversation(_) => None,
         }
@@ -212,7 +212,7 @@ impl ModerationEntry {
     pub fn origin(&self) -> &EntryOrigin {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &sanction.origin,
-            ModerationEntry::Role(_, tenure) => &tenure.origin,
+            ModerationEntry::Role(_, role_binding) => &role_binding.origin,
             ModerationEntry::Block(block) => &block.origin,
             ModerationEntry::Conversation(conversation) => &conversation.origin,
         }

@@ -73,14 +73,14 @@ pub(super) fn build_change(
 /// not know its effect. For example, the job became a dead letter, or the bans of the app were not enforced before.
 pub(super) fn repeat_enforcement_jobs(
     ruling: &CommandOutcome,
-    wish: &ModerationCommand,
+    command: &ModerationCommand,
     plan: &ChangeSubscribers,
 ) -> Vec<NewJob> {
-    let apps = || plan.enforced.iter().filter(|app| wish.app.as_ref().is_none_or(|own| own == *app));
+    let apps = || plan.enforced.iter().filter(|app| command.app.as_ref().is_none_or(|own| own == *app));
     ruling
         .enforce_again
         .iter()
-        .flat_map(|user| apps().map(move |app| build_enforcement_job(app, user, &wish.scope)))
+        .flat_map(|user| apps().map(move |app| build_enforcement_job(app, user, &command.scope)))
         .collect()
 }
 
@@ -171,7 +171,9 @@ pub(super) fn event_type(record: &ModerationEntry, fate: ChangeKind) -> &'static
         (ModerationEntry::Mute(_), ChangeKind::Set) => "mute.created",
         (ModerationEntry::Mute(_), ChangeKind::Lifted) => "mute.lifted",
         (ModerationEntry::Mute(_), ChangeKind::Expired) => "mute.expired",
-        (ModerationEntry::Role(_, tenure), ChangeKind::Set) if tenure.grant != RoleGrant::Removed => "role.set",
+        (ModerationEntry::Role(_, role_binding), ChangeKind::Set) if role_binding.grant != RoleGrant::Removed => {
+            "role.set"
+        }
         (ModerationEntry::Role(..), _) => "role.removed",
         (ModerationEntry::Block(_), ChangeKind::Set) => "block.created",
         (ModerationEntry::Block(_), _) => "block.lifted",
@@ -197,7 +199,7 @@ pub fn details(record: &ModerationEntry) -> Map<String, Value> {
     tell("until", record.until().map(|until| until.to_string()));
     match record {
         ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => tell("reason", sanction.reason.clone()),
-        ModerationEntry::Role(_, tenure) => match &tenure.grant {
+        ModerationEntry::Role(_, role_binding) => match &role_binding.grant {
             RoleGrant::RoleName(word) => tell("role", Some(word.to_string())),
             RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => {}
         },
@@ -227,8 +229,8 @@ pub(super) fn audit_line(
     occurrence.change = change;
     occurrence.until = record.until().map(|until| until.to_string());
     match record {
-        ModerationEntry::Role(_, tenure) => {
-            occurrence.role = if let RoleGrant::RoleName(word) = &tenure.grant { Some(word) } else { None };
+        ModerationEntry::Role(_, role_binding) => {
+            occurrence.role = if let RoleGrant::RoleName(word) = &role_binding.grant { Some(word) } else { None };
         }
         ModerationEntry::Conversation(conversation) => {
             occurrence.conversation = Some(conversation.id.clone());

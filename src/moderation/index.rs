@@ -143,8 +143,8 @@ impl ModerationIndex {
         match record {
             ModerationEntry::Ban(ban) => self.register.add(&user, UserEntry::Ban(with_origin(ban, origin))),
             ModerationEntry::Mute(mute) => self.register.add(&user, UserEntry::Mute(with_origin(mute, origin))),
-            ModerationEntry::Role(_, tenure) => {
-                self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..tenure }));
+            ModerationEntry::Role(_, role_binding) => {
+                self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..role_binding }));
             }
             ModerationEntry::Block(block) => self.register.add(&user, UserEntry::Block(Block { origin, ..block })),
             ModerationEntry::Conversation(conversation) => {
@@ -161,8 +161,8 @@ impl ModerationIndex {
         if let Some(owner) = owner {
             let held = if *forgotten { RoleGrant::Remembered } else { RoleGrant::RoleName(OWNER_ROLE.into()) };
             let (scope, app, origin) = (Pattern::Exact(id.clone()), app.clone(), origin.clone());
-            let tenure = RoleBinding { scope, app, grant: held, listed: true, origin };
-            self.register.add(&Arc::from(owner.as_str()), UserEntry::Role(tenure));
+            let role_binding = RoleBinding { scope, app, grant: held, listed: true, origin };
+            self.register.add(&Arc::from(owner.as_str()), UserEntry::Role(role_binding));
         }
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
     }
@@ -204,8 +204,7 @@ impl ModerationIndex {
         self.conversations.remove(&(id.clone(), app.clone()));
         self.register.forget_kind(id, app.as_ref());
         if let Some(owner) = owner {
-            let is_owner_role =
-                |entry: &UserEntry| matches!(entry, UserEntry::Role(tenure) if tenure.listed && tenure.app == *app);
+            let is_owner_role = |entry: &UserEntry| matches!(entry, UserEntry::Role(role_binding) if role_binding.listed && role_binding.app == *app);
             self.register.remove(owner, &Pattern::Exact(id.clone()), is_owner_role);
         }
     }
@@ -253,8 +252,8 @@ fn to_moderation_entry(user: &str, entry: &UserEntry) -> Option<ModerationEntry>
         UserEntry::Ban(ban) => Some(ModerationEntry::Ban(ban.clone())),
         UserEntry::Mute(mute) => Some(ModerationEntry::Mute(mute.clone())),
         UserEntry::Block(block) => Some(ModerationEntry::Block(block.clone())),
-        UserEntry::Role(tenure) if tenure.listed => None,
-        UserEntry::Role(tenure) => Some(ModerationEntry::Role(user.to_owned(), tenure.clone())),
+        UserEntry::Role(role_binding) if role_binding.listed => None,
+        UserEntry::Role(role_binding) => Some(ModerationEntry::Role(user.to_owned(), role_binding.clone())),
     }
 }
 

@@ -32,15 +32,15 @@ impl ModerationReplica {
     /// Returns an error if nothing was changed, or if it is unknown whether the change was made.
     pub async fn carry_out(
         &self,
-        judge: &CommandAuthorizer<'_>,
-        wish: &ModerationCommand,
+        authorizer: &CommandAuthorizer<'_>,
+        command: &ModerationCommand,
         plan: &ChangeSubscribers,
     ) -> Result<CommandOutcome, ChangeError> {
-        let author = judge.author(wish);
+        let author = authorizer.author(command);
         self.change(|index, head| {
-            let mut ruling = judge.authorize(index, wish);
-            let mut commit = event::build_change(&ruling, &author, plan, head, judge.now);
-            commit.jobs.extend(event::repeat_enforcement_jobs(&ruling, wish, plan));
+            let mut ruling = authorizer.authorize(index, command);
+            let mut commit = event::build_change(&ruling, &author, plan, head, authorizer.now);
+            commit.jobs.extend(event::repeat_enforcement_jobs(&ruling, command, plan));
             ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
             (commit, ruling)
         })

@@ -57,15 +57,15 @@ impl CommandKind {
 impl ModerationIndex {
     /// Returns the entries that a command about an app that is not configured deletes: all matching entries, because
     /// they have no effect.
-    pub(super) fn orphaned_entries(&self, wish: &ModerationCommand, name: &str) -> Vec<ModerationEntry> {
+    pub(super) fn orphaned_entries(&self, command: &ModerationCommand, name: &str) -> Vec<ModerationEntry> {
         let is_meant = |record: &ModerationEntry| {
-            let is_here = record.scope().is_none_or(|scope| *scope.home_conversation() == wish.scope);
-            is_here && record.app() == wish.app.as_ref()
+            let is_here = record.scope().is_none_or(|scope| *scope.home_conversation() == command.scope);
+            is_here && record.app() == command.app.as_ref()
         };
-        let found = match wish.kind.lifted_kind() {
+        let found = match command.kind.lifted_kind() {
             None => Vec::new(),
             Some(EntryKind::Conversations) => {
-                let id = wish.scope.exact().unwrap_or_default();
+                let id = command.scope.exact().unwrap_or_default();
                 self.conversations_of(id).cloned().map(ModerationEntry::Conversation).collect()
             }
             Some(table) => self.entries_of_user(table, name),

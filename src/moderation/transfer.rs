@@ -114,7 +114,7 @@ fn apply_puts(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<Str
 pub fn entries_of_file(file: ImportFile) -> Vec<ModerationEntry> {
     let ImportFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
     let sanctions = bans.into_iter().map(ModerationEntry::Ban).chain(mutes.into_iter().map(ModerationEntry::Mute));
-    let roles = bindings.into_iter().map(|(user, tenure)| ModerationEntry::Role(user, tenure));
+    let roles = bindings.into_iter().map(|(user, role_binding)| ModerationEntry::Role(user, role_binding));
     sanctions
         .chain(roles)
         .chain(blocks.into_iter().map(ModerationEntry::Block))
@@ -319,7 +319,7 @@ fn toml_fields(record: &ModerationEntry) -> Vec<(&'static str, String)> {
             line("until", sanction.until.map(toml_time));
             line("reason", sanction.reason.as_deref().map(toml_string));
         }
-        ModerationEntry::Role(_, tenure) => match &tenure.grant {
+        ModerationEntry::Role(_, role_binding) => match &role_binding.grant {
             RoleGrant::RoleName(word) => line("role", Some(toml_string(word))),
             RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => line("removed", Some("true".to_owned())),
         },

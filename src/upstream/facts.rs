@@ -127,7 +127,7 @@ impl FactsServer {
         let Some(_permit) = self.client.admit() else {
             return Err(self.unavailable(inquiry, format!("{MAX_PENDING} queries already wait for an answer")));
         };
-        let ask = async || {
+        let signing_request = async || {
             let read = timeout(QUERY_TIMEOUT, self.read(inquiry, trace))
                 .await
                 .unwrap_or_else(|_| Err(timeout_message(QUERY_TIMEOUT)));
@@ -141,7 +141,7 @@ impl FactsServer {
                 Err(reason) => (Err(self.unavailable(inquiry, reason)), FAILURE_TTL),
             }
         };
-        self.answers.get_or_fetch(key, ask).await
+        self.answers.get_or_fetch(key, signing_request).await
     }
 
     async fn read(&self, inquiry: &FactsQuery, trace: Option<&TraceContext>) -> Result<ConversationFacts, String> {

@@ -64,12 +64,12 @@ impl SessionServers {
             let detail = format!("{MAX_PENDING} requests already wait for an answer");
             return question.introspection.failed_answer(detail).caller;
         };
-        let ask = async || {
+        let signing_request = async || {
             let answer = server.fetch(question, trace).await;
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
-        self.answers.get_or_fetch(key, ask).await.caller
+        self.answers.get_or_fetch(key, signing_request).await.caller
     }
 
     /// Returns the number of requests so far by outcome, for each authenticator name.

@@ -159,7 +159,7 @@ struct Oracle<'a> {
     document: &'a PolicyDocument,
     moderation: &'a Runtime,
     caller: &'a Caller,
-    ask: &'a SigningRequest,
+    signing_request: &'a SigningRequest,
     told: &'a Account,
 }
 
@@ -214,7 +214,7 @@ impl Oracle<'_> {
                 rules.push(id);
             }
         };
-        for need in &self.ask.required_actions {
+        for need in &self.signing_request.required_actions {
             let asked = Asked { action: need.action, place: need.conversation.as_ref(), targets: &need.targets };
             match self.decide_one(&asked) {
                 Ok(ids) => ids.into_iter().for_each(&mut note),
@@ -222,7 +222,7 @@ impl Oracle<'_> {
             }
         }
         let (mut granted, mut refusals) = (Vec::new(), Vec::new());
-        for want in &self.ask.requested_grants {
+        for want in &self.signing_request.requested_grants {
             let mut allowed = Vec::new();
             for action in want.operations.iter() {
                 match self.decide_one(&Asked { action, place: Some(&want.resource), targets: &[] }) {
@@ -257,7 +257,7 @@ impl Oracle<'_> {
     }
 
     fn in_the_way(&self, asked: &Asked<'_>) -> Option<Answer> {
-        let concerned = [self.caller.subject.as_str(), self.ask.client.as_str()];
+        let concerned = [self.caller.subject.as_str(), self.signing_request.client.as_str()];
         for person in concerned {
             if let Some(ban) = self.sanction(|entries| &entries.bans, person, asked.place, self.is_a_service(person)) {
                 return Some(Answer::Banned(person.to_owned(), ban.scope.to_string()));
@@ -293,8 +293,8 @@ impl Oracle<'_> {
             let told = asked.place.and_then(|place| self.told.get(home(place).exact()?));
             told.is_some_and(|details| details.as_ref().is_some_and(|details| details.blocked.contains(user)))
         };
-        if asked.action == Action::Join && shut_out(&self.ask.client) {
-            return Some(Answer::ShutOut(self.ask.client.clone()));
+        if asked.action == Action::Join && shut_out(&self.signing_request.client) {
+            return Some(Answer::ShutOut(self.signing_request.client.clone()));
         }
         if asked.action == Action::Invite {
             if let Some(target) = asked.targets.iter().find(|target| shut_out(target)) {
@@ -335,7 +335,7 @@ impl Oracle<'_> {
     }
 
     fn for_this_app(&self, app: Option<&str>) -> bool {
-        app.is_none() || app == Some(&*self.ask.app)
+        app.is_none() || app == Some(&*self.signing_request.app)
     }
 
     /// Whether the policy file tells of a conversation: then nobody else says who is in it as what.
@@ -351,7 +351,9 @@ impl Oracle<'_> {
 
     /// Who is shut out by the policy file alone: the calling service. What is done at run time is done to users.
     fn is_a_service(&self, person: &str) -> bool {
-        self.caller.kind == CallerKind::Service && person == self.caller.subject && person != self.ask.client
+        self.caller.kind == CallerKind::Service
+            && person == self.caller.subject
+            && person != self.signing_request.client
     }
 
     fn sanction(
@@ -380,7 +382,7 @@ impl Oracle<'_> {
 
     fn matches(&self, rule: &Rule, asked: &Named<'_>) -> bool {
         rule.actions.contains(asked.action)
-            && rule.apps.as_ref().is_none_or(|apps| apps.contains(&self.ask.app.to_string()))
+            && rule.apps.as_ref().is_none_or(|apps| apps.contains(&self.signing_request.app.to_string()))
             && self.fits_caller(rule, asked)
             && self.fits_number(rule, asked)
             && self.fits_place(rule, asked)
@@ -424,16 +426,16 @@ impl Oracle<'_> {
     }
 
     fn is_own_client(&self) -> bool {
-        self.caller.kind == CallerKind::User && self.caller.subject == self.ask.client
+        self.caller.kind == CallerKind::User && self.caller.subject == self.signing_request.client
     }
 
     fn fits_number(&self, rule: &Rule, asked: &Named<'_>) -> bool {
         let Some(max) = rule.max_members else { return true };
         let by_need = matches!(asked.action, Action::Create | Action::History);
-        let named = if by_need { asked.targets } else { &self.ask.members };
+        let named = if by_need { asked.targets } else { &self.signing_request.members };
         let mut named: BTreeSet<&str> = named.iter().map(String::as_str).collect();
         if asked.action == Action::Create {
-            named.insert(&self.ask.client);
+            named.insert(&self.signing_request.client);
         }
         named.len() <= max
     }
@@ -456,7 +458,7 @@ impl Oracle<'_> {
     fn readings(&self, template: &Template, allow: bool) -> Vec<Pattern> {
         let tenant = self.caller.claims.get("tenant").and_then(Value::as_str).unwrap_or_default();
         let mut texts = vec![template.source().to_owned()];
-        for (placeholder, value) in [("{client}", self.ask.client.as_str()), ("{claim:tenant}", tenant)] {
+        for (placeholder, value) in [("{client}", self.signing_request.client.as_str()), ("{claim:tenant}", tenant)] {
             let is_usable = !value.is_empty() && !value.contains([':', '*']) && !value.starts_with('[');
             let values = match is_usable {
                 true => vec![value.to_owned()],
@@ -476,7 +478,7 @@ impl Oracle<'_> {
     }
 
     fn fits_roles(&self, rule: &Rule, asked: &Named<'_>) -> bool {
-        let client = || self.role_of(&self.ask.client, self.is_own_client(), asked.name);
+        let client = || self.role_of(&self.signing_request.client, self.is_own_client(), asked.name);
         let caller = || match self.caller.kind {
             CallerKind::Service => at(&self.token().collect::<Vec<_>>(), None, asked.name),
             CallerKind::User => self.role_of(&self.caller.subject, true, asked.name),
@@ -494,10 +496,11 @@ impl Oracle<'_> {
     fn fits_targets(&self, rule: &Rule, asked: &Named<'_>) -> bool {
         let Some(are) = rule.targets else { return true };
         let good = |target: &String| match are {
-            TargetCondition::Itself => *target == self.ask.client,
-            TargetCondition::Others => *target != self.ask.client,
+            TargetCondition::Itself => *target == self.signing_request.client,
+            TargetCondition::Others => *target != self.signing_request.client,
             TargetCondition::Outranked => {
-                *target != self.ask.client && self.outranks(rule.effect == Effect::Allow, target, asked.name)
+                *target != self.signing_request.client
+                    && self.outranks(rule.effect == Effect::Allow, target, asked.name)
             }
         };
         let targets = &asked.targets;
@@ -525,15 +528,15 @@ impl Oracle<'_> {
                 }
             }
         }
-        for (person, tenure) in &self.moderation.roles {
-            if person == user && self.for_this_app(tenure.app.as_deref()) {
-                let says = match &tenure.grant {
+        for (person, role_binding) in &self.moderation.roles {
+            if person == user && self.for_this_app(role_binding.app.as_deref()) {
+                let says = match &role_binding.grant {
                     RoleGrant::Role(role) => Says::Is(*role),
                     RoleGrant::RoleName(word) => Says::Is(self.document.role_hierarchy.find(word)),
                     RoleGrant::Removed => Says::Removed,
                     RoleGrant::Remembered => continue,
                 };
-                all.push((1, home(&tenure.scope), says));
+                all.push((1, home(&role_binding.scope), says));
             }
         }
         for (name, details) in self.told {
@@ -574,7 +577,7 @@ impl Oracle<'_> {
         let bindings = self.bindings(target, false);
         let is_unlisted = |bound: &Bound| bound.0 < 2 && bound.2 == Says::Is(None);
         !(allow && best(&bindings, name).is_some_and(is_unlisted))
-            && self.role_of(target, false, name) < self.role_of(&self.ask.client, false, name)
+            && self.role_of(target, false, name) < self.role_of(&self.signing_request.client, false, name)
     }
 }
 
@@ -769,10 +772,10 @@ fn moderation() -> impl Strategy<Value = Runtime> {
         1 => Just(RoleGrant::RoleName("wizard".into())),
         3 => Just(RoleGrant::Removed),
     ];
-    let tenure = (person(), pattern(), app(), word).prop_map(|(user, scope, app, held)| {
+    let role_binding = (person(), pattern(), app(), word).prop_map(|(user, scope, app, held)| {
         (user, RoleBinding { scope, app, grant: held, listed: false, origin: at_run_time() })
     });
-    (entries(), few(tenure, 4)).prop_map(|(mut entries, roles)| {
+    (entries(), few(role_binding, 4)).prop_map(|(mut entries, roles)| {
         entries.bindings.clear();
         for sanction in entries.bans.iter_mut().chain(&mut entries.mutes) {
             sanction.origin = at_run_time();
@@ -792,8 +795,8 @@ fn document() -> impl Strategy<Value = PolicyDocument> {
         for (index, rule) in rules.iter_mut().enumerate() {
             rule.id = format!("r{}", (index * 7 + 3) % 11);
         }
-        let ladder = RoleHierarchy::new(["guest", "mod", "owner"].map(str::to_owned));
-        PolicyDocument { role_hierarchy: ladder, default_role, rules, entries, hash: String::new() }
+        let role_hierarchy = RoleHierarchy::new(["guest", "mod", "owner"].map(str::to_owned));
+        PolicyDocument { role_hierarchy, default_role, rules, entries, hash: String::new() }
     })
 }
 
@@ -875,24 +878,30 @@ struct World {
     document: PolicyDocument,
     moderation: Runtime,
     caller: Caller,
-    ask: SigningRequest,
+    signing_request: SigningRequest,
     told: Account,
 }
 
 fn case() -> impl Strategy<Value = World> {
     caller().prop_flat_map(|caller| {
-        let ask = ask(&caller);
+        let signing_request = ask(&caller);
         let moderation = prop_oneof![1 => Just(Runtime::default()), 2 => moderation()];
-        let parts = (document(), moderation, Just(caller), ask, told());
-        parts.prop_map(|(document, moderation, caller, ask, told)| World { document, moderation, caller, ask, told })
+        let parts = (document(), moderation, Just(caller), signing_request, told());
+        parts.prop_map(|(document, moderation, caller, signing_request, told)| World {
+            document,
+            moderation,
+            caller,
+            signing_request,
+            told,
+        })
     })
 }
 
 impl Runtime {
     fn register(&self) -> EntryIndex {
         let mut register = EntryIndex::new(&self.entries);
-        for (user, tenure) in &self.roles {
-            register.add(&Arc::from(user.as_str()), UserEntry::Role(tenure.clone()));
+        for (user, role_binding) in &self.roles {
+            register.add(&Arc::from(user.as_str()), UserEntry::Role(role_binding.clone()));
         }
         register
     }
@@ -903,7 +912,7 @@ impl World {
         let policy = Policy::new(self.document.clone());
         let told = self.told();
         let facts = DecisionData { file: policy.entries(), runtime: Some(&self.moderation.register()), facts: &told };
-        policy.decide(self.ask.clone(), &self.caller, facts, NOW)
+        policy.decide(self.signing_request.clone(), &self.caller, facts, NOW)
     }
 
     fn told(&self) -> Vec<ConversationFacts> {
@@ -919,15 +928,15 @@ impl World {
             document: &self.document,
             moderation: &self.moderation,
             caller: &self.caller,
-            ask: &self.ask,
+            signing_request: &self.signing_request,
             told: &self.told,
         }
     }
 
     /// Whether anything is asked about a pattern.
     fn has_patterns(&self) -> bool {
-        let needs = self.ask.required_actions.iter().filter_map(|need| need.conversation.as_ref());
-        let mut places = needs.chain(self.ask.requested_grants.iter().map(|want| &want.resource));
+        let needs = self.signing_request.required_actions.iter().filter_map(|need| need.conversation.as_ref());
+        let mut places = needs.chain(self.signing_request.requested_grants.iter().map(|want| &want.resource));
         places.any(|place| place.exact().is_none())
     }
 
@@ -940,7 +949,7 @@ impl World {
 fn answer(world: &World) -> Answer {
     match world.decide() {
         Ok(permit) => {
-            assert_eq!(permit.request(), &world.ask);
+            assert_eq!(permit.request(), &world.signing_request);
             let granted = permit.granted().iter();
             Answer::Allowed {
                 rules: permit.rules().to_vec(),
@@ -1039,14 +1048,14 @@ proptest! {
     ) {
         // Of a pattern nothing is asked, and a qualified name has a say in what is told of the name behind the qualifier.
         let is_asked = |place: &Pattern| home(place).exact().is_some_and(|name| !name.starts_with('['));
-        world.ask.requested_grants.retain(|want| is_asked(&want.resource));
-        world.ask.required_actions.retain(|need| need.conversation.as_ref().is_none_or(is_asked));
-        let names = asked_about(&world.ask).into_iter().filter(|name| !name.starts_with('['));
+        world.signing_request.requested_grants.retain(|want| is_asked(&want.resource));
+        world.signing_request.required_actions.retain(|need| need.conversation.as_ref().is_none_or(is_asked));
+        let names = asked_about(&world.signing_request).into_iter().filter(|name| !name.starts_with('['));
         world.told = names.zip(all.into_iter().map(Some)).collect();
         let policy = Policy::new(world.document.clone());
         let moderation = world.moderation.register();
         let facts = DecisionData { file: policy.entries(), runtime: Some(&moderation), facts: &[] };
-        let open = policy.unanswered(&world.ask, &world.caller, facts, NOW, bearing);
+        let open = policy.unanswered(&world.signing_request, &world.caller, facts, NOW, bearing);
         for details in world.told.values_mut().flatten().filter(|_| !bearing.shuts_out) {
             details.blocked.clear();
         }
@@ -1064,9 +1073,9 @@ fn bearing() -> impl Strategy<Value = FactsRelevance> {
 }
 
 /// Every conversation that an ask is about.
-fn asked_about(ask: &SigningRequest) -> BTreeSet<String> {
-    let needs = ask.required_actions.iter().filter_map(|need| need.conversation.as_ref());
-    let places = needs.chain(ask.requested_grants.iter().map(|want| &want.resource));
+fn asked_about(signing_request: &SigningRequest) -> BTreeSet<String> {
+    let needs = signing_request.required_actions.iter().filter_map(|need| need.conversation.as_ref());
+    let places = needs.chain(signing_request.requested_grants.iter().map(|want| &want.resource));
     places.filter_map(|place| home(place).exact().map(str::to_owned)).collect()
 }
 

@@ -41,7 +41,7 @@ fn asked(app: &App, name: &str, values: Value) -> Result<VendorRequest, InvalidR
 
 fn signed(app: &App, name: &str, values: Value, at: Millis, nonce: &str) -> Result<SignedResult, InvalidRequest> {
     let request = asked(app, name, values)?;
-    sign(app, &for_operator(request.ask), &request.product, at, &Nonce::parse(nonce).unwrap())
+    sign(app, &for_operator(request.signing_request), &request.signing_job, at, &Nonce::parse(nonce).unwrap())
 }
 
 mod lean {
@@ -306,7 +306,7 @@ mod able {
                 "whitespace_variant_as_ably_python_sends" => r#"{"*":["*"]}"#,
                 _ => r#"{"room":["*"]}"#,
             };
-            assert_eq!(Capability::from_grants(&request.unwrap().ask.requested_grants).as_str(), expected);
+            assert_eq!(Capability::from_grants(&request.unwrap().signing_request.requested_grants).as_str(), expected);
         }
     }
 
@@ -320,12 +320,12 @@ mod able {
                 assert_eq!(Capability::from_grants(&[]).as_str(), str(&vector, "canonical"));
                 continue;
             }
-            let VendorRequest { ask, product } = request.unwrap();
-            assert_eq!(Capability::from_grants(&ask.requested_grants).as_str(), str(&vector, "canonical"));
-            let reversed: Vec<_> = ask.requested_grants.iter().rev().cloned().collect();
+            let VendorRequest { signing_request, signing_job } = request.unwrap();
+            assert_eq!(Capability::from_grants(&signing_request.requested_grants).as_str(), str(&vector, "canonical"));
+            let reversed: Vec<_> = signing_request.requested_grants.iter().rev().cloned().collect();
             assert_eq!(Capability::from_grants(&reversed).as_str(), str(&vector, "canonical"));
             let nonce = Nonce::from_entropy([0; 16]);
-            let token = sign(&app(&full), &for_operator(ask), &product, Millis(0), &nonce).unwrap();
+            let token = sign(&app(&full), &for_operator(signing_request), &signing_job, Millis(0), &nonce).unwrap();
             assert_eq!(payload(&token)["x-ably-capability"], vector["canonical"]);
         }
     }
@@ -372,7 +372,7 @@ mod able {
             let vector = all.iter().find(|vector| vector["name"] == name).unwrap();
             let wants = asked(&app(vector), "token", json!({"client_id": "a", "capability": capability}))
                 .unwrap()
-                .ask
+                .signing_request
                 .requested_grants;
             let role = |(scope, word): &(&str, &str)| (Pattern::parse(scope).unwrap(), (*word).to_owned());
             let claims = AblyClaims {

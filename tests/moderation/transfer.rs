@@ -107,8 +107,8 @@ fn read(name: &str, text: &str) -> Result<(Vec<ModerationEntry>, Report), String
 }
 
 fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>, Report), String> {
-    let ladder = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
-    let read = config::read_import_file(&file(name, text), &["leancloud".to_owned()], &ladder, now);
+    let role_hierarchy = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
+    let read = config::read_import_file(&file(name, text), &["leancloud".to_owned()], &role_hierarchy, now);
     read.map(|(file, report)| (transfer::entries_of_file(file), report)).map_err(|report| report.render(false))
 }
 

@@ -34,8 +34,8 @@
 //! // Parse, decide, sign.
 //! let request = vendor::parse(&app, operation, &Params::default(), Some(&caller)).expect("a valid request");
 //! let data = DecisionData::file_only(policy.entries());
-//! let permit = policy.decide(request.ask, &caller, data, now).expect("the rule allows it");
-//! let signed = vendor::sign(&app, &permit, &request.product, now, &Nonce::from_entropy(random_bytes));
+//! let permit = policy.decide(request.signing_request, &caller, data, now).expect("the rule allows it");
+//! let signed = vendor::sign(&app, &permit, &request.signing_job, now, &Nonce::from_entropy(random_bytes));
 //!
 //! assert!(matches!(signed, Ok(SignedResult::Token { expires_at: 1_800_000_600, .. })));
 //! ```

@@ -72,15 +72,16 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     for note in notes {
         print_error(&format!("note: {}", escape_line(&note)));
     }
-    let ask = arguments.asked.signing_request(app, &caller)?;
+    let signing_request = arguments.asked.signing_request(app, &caller)?;
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
     let index = store::moderation(&settings, arguments.entries.as_deref())?;
     let moderation = index.entries();
-    let given = GivenFacts::select(&facts, engine, &ask, &caller, moderation, at).map_err(CommandError::Failed)?;
+    let given =
+        GivenFacts::select(&facts, engine, &signing_request, &caller, moderation, at).map_err(CommandError::Failed)?;
     print_facts_notes(&facts, &given);
     let world = RuntimeData { moderation, facts: &given.facts };
-    let steps = engine.explain(&ask, &caller, world, at);
-    let decided = engine.decide(ask, caller, world, at);
+    let steps = engine.explain(&signing_request, &caller, world, at);
+    let decided = engine.decide(signing_request, caller, world, at);
     let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
     common.print(|| report::text(&decided, &moderated, &steps), || json(&decided, &moderated, &steps).to_string())?;
     Ok(exit_code(decided.outcome.is_ok() && moderated.is_allowed()))

@@ -53,33 +53,33 @@ struct SignedFields {
 /// Finds out how a signature of this request was made. `timestamp` is in the unit of the app.
 pub(super) fn find(
     (app, apps): (&App, &[AnyApp]),
-    ask: &SigningRequest,
+    signing_request: &SigningRequest,
     timestamp: u64,
     nonce: &Nonce,
     signature: &str,
     keys: &CandidateKeys,
 ) -> VerifyResult {
-    let right = SignedFields::new(app, ask, timestamp, nonce);
-    let changes = |fields: &SignedFields| fields.changes(ask, app, apps);
+    let right = SignedFields::new(app, signing_request, timestamp, nonce);
+    let changes = |fields: &SignedFields| fields.changes(signing_request, app, apps);
     let messages: Vec<CandidateMessage> = messages(&right, SignedFields::text, changes);
     let found = search(signature, STYLE, &messages, &keys.all());
     VerifyResult::new(signature, STYLE, right.text(), found)
 }
 
 impl SignedFields {
-    fn new(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &Nonce) -> SignedFields {
-        let mut members = ask.members.clone();
+    fn new(app: &App, signing_request: &SigningRequest, timestamp: u64, nonce: &Nonce) -> SignedFields {
+        let mut members = signing_request.members.clone();
         members.sort_unstable();
         SignedFields {
             app_id: app.app_id().to_owned(),
-            client: ask.client.clone(),
-            conversation: ask.conversation.as_ref().map(ToString::to_string),
-            members: (ask.action != Action::History).then_some(members),
+            client: signing_request.client.clone(),
+            conversation: signing_request.conversation.as_ref().map(ToString::to_string),
+            members: (signing_request.action != Action::History).then_some(members),
             separator: ":",
             timestamp,
             nonce: nonce.as_str().to_owned(),
-            nonce_first: ask.action == Action::History && app.history() == HistoryOrder::NonceTimestamp,
-            last: match ask.action {
+            nonce_first: signing_request.action == Action::History && app.history() == HistoryOrder::NonceTimestamp,
+            last: match signing_request.action {
                 Action::Join | Action::Invite => Some("invite"),
                 Action::Leave | Action::Kick => Some("kick"),
                 Action::BlockConversation => Some("client-block-conversations"),
@@ -100,11 +100,11 @@ impl SignedFields {
         fields.collect::<Vec<_>>().join(":")
     }
 
-    fn changes(&self, ask: &SigningRequest, app: &App, apps: &[AnyApp]) -> Vec<(String, SignedFields)> {
-        let orders = self.other_orders(&ask.members);
+    fn changes(&self, signing_request: &SigningRequest, app: &App, apps: &[AnyApp]) -> Vec<(String, SignedFields)> {
+        let orders = self.other_orders(&signing_request.members);
         let all = orders
             .into_iter()
-            .chain(self.other_members(ask.action))
+            .chain(self.other_members(signing_request.action))
             .chain(self.other_times())
             .chain(self.other_words());
         all.chain(self.empty_fields()).chain(self.app_ids(app, apps)).collect()
@@ -232,7 +232,7 @@ mod tests {
         ];
         let given = fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
         let params = Params { values: given.collect::<Map<String, Value>>(), lenient: false };
-        parse(app, operation(app, name).unwrap(), &params, None).unwrap().ask
+        parse(app, operation(app, name).unwrap(), &params, None).unwrap().signing_request
     }
 
     #[test]
@@ -242,9 +242,12 @@ mod tests {
             let any = AnyApp::LeanCloud(app());
             let nonce = Nonce::parse("n1").unwrap();
             for name in Operation::names(any.vendor()) {
-                let ask = ask(&any, name);
-                let message = StringToSign::new("appid", history, &ask, 1_700_000_000_000, "n1").unwrap();
-                assert_eq!(SignedFields::new(&app(), &ask, 1_700_000_000_000, &nonce).text(), message.as_str());
+                let signing_request = ask(&any, name);
+                let message = StringToSign::new("appid", history, &signing_request, 1_700_000_000_000, "n1").unwrap();
+                assert_eq!(
+                    SignedFields::new(&app(), &signing_request, 1_700_000_000_000, &nonce).text(),
+                    message.as_str()
+                );
             }
         }
     }

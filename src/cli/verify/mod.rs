@@ -54,30 +54,34 @@ fn find(
     apps: &[App],
     app: &App,
     operation: Operation,
-    VendorRequest { ask, product }: VendorRequest,
+    VendorRequest { signing_request, signing_job }: VendorRequest,
     keys: &CandidateKeys,
 ) -> Result<VerifyResult, CommandError> {
     let at = moment.time(app, operation);
     let now = at.unwrap_or_else(clock::now);
-    match (app, &product) {
+    match (app, &signing_job) {
         (App::LeanCloud(app), SigningJob::LeanCloud) => {
             let (at, nonce) = signing_time_and_nonce(at, moment)?;
-            Ok(leancloud::find((app, apps), &ask, app.timestamp(at), &nonce, signature, keys))
+            Ok(leancloud::find((app, apps), &signing_request, app.timestamp(at), &nonce, signature, keys))
         }
-        (_, SigningJob::TalkJs(TalkJsProduct::Signature)) => Ok(talkjs::find(&ask.client, signature, keys)),
+        (_, SigningJob::TalkJs(TalkJsProduct::Signature)) => Ok(talkjs::find(&signing_request.client, signature, keys)),
         (_, SigningJob::Ably(AblyProduct::TokenRequest { ttl_ms })) => {
             let (at, nonce) = signing_time_and_nonce(at, moment)?;
             let params = TokenParams {
                 key_name: String::new(),
                 ttl: Some(*ttl_ms),
-                capability: Some(Capability::from_grants(&ask.requested_grants).to_string()),
-                client_id: Some(ask.client),
+                capability: Some(Capability::from_grants(&signing_request.requested_grants).to_string()),
+                client_id: Some(signing_request.client),
                 timestamp: at.0,
                 nonce: nonce.as_str().to_owned(),
             };
             Ok(ably::find(&params, asked.capability.as_deref(), signature, keys))
         }
-        _ => Ok(token::find(signature, &ExpectedToken { app, ask: &ask, product: &product, signed_at: at, now }, keys)),
+        _ => Ok(token::find(
+            signature,
+            &ExpectedToken { app, signing_request: &signing_request, signing_job: &signing_job, signed_at: at, now },
+            keys,
+        )),
     }
 }
 

@@ -21,8 +21,8 @@ type TokenClaims = Map<String, Value>;
 /// The expected token.
 pub(super) struct ExpectedToken<'a> {
     pub(super) app: &'a App,
-    pub(super) ask: &'a SigningRequest,
-    pub(super) product: &'a SigningJob,
+    pub(super) signing_request: &'a SigningRequest,
+    pub(super) signing_job: &'a SigningJob,
     /// The time of the signature, if it was given.
     pub(super) signed_at: Option<Millis>,
     pub(super) now: Millis,
@@ -46,7 +46,7 @@ pub(super) fn find(token: &str, wanted: &ExpectedToken<'_>, keys: &CandidateKeys
     let signature = text.get(message.len() + 1..).unwrap_or_default();
     finding.key = find_signing_key(message, signature, keys, &mut finding.differences);
     finding.differences.extend(wrong_header(&header, finding.key, wanted.app, keys));
-    finding.differences.extend(match wanted.product {
+    finding.differences.extend(match wanted.signing_job {
         SigningJob::Ably(_) => ably_claims(&claims, text, wanted),
         _ => talkjs_claims(&claims, wanted),
     });
@@ -90,12 +90,12 @@ fn wrong_header(header: &TokenClaims, key: Option<usize>, app: &App, keys: &Cand
 
 fn talkjs_claims(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Vec<String> {
     let App::TalkJs(app) = wanted.app else { return Vec::new() };
-    let (kind, lives) = match wanted.product {
+    let (kind, lives) = match wanted.signing_job {
         SigningJob::TalkJs(talkjs::SigningJob::Token { ttl_seconds }) => ("user", *ttl_seconds),
         _ => ("app", talkjs::APP_TOKEN_SECONDS),
     };
     let subject = match kind {
-        "user" => describe_difference(claims, "sub", &wanted.ask.client),
+        "user" => describe_difference(claims, "sub", &wanted.signing_request.client),
         _ => claims.contains_key("sub").then(|| "`sub` is present, but a server's token has none".to_owned()),
     };
     let expiry = check_times(claims, wanted, lives);
@@ -107,7 +107,7 @@ fn talkjs_claims(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Vec<String
 }
 
 fn ably_claims(claims: &TokenClaims, token: &str, wanted: &ExpectedToken<'_>) -> Vec<String> {
-    let lives = match wanted.product {
+    let lives = match wanted.signing_job {
         SigningJob::Ably(ably::SigningJob::Token { ttl_ms, .. }) => (ttl_ms / 1000).max(1),
         _ => 0,
     };
@@ -131,7 +131,7 @@ fn ably_claims(claims: &TokenClaims, token: &str, wanted: &ExpectedToken<'_>) ->
         too_long,
         too_large,
         capability(claims, wanted),
-        describe_difference(claims, "x-ably-clientId", &wanted.ask.client),
+        describe_difference(claims, "x-ably-clientId", &wanted.signing_request.client),
     ];
     all.into_iter().flatten().chain(unknown).chain(check_times(claims, wanted, lives)).collect()
 }
@@ -141,7 +141,7 @@ const ABLY_CLAIMS: [&str; 3] = ["x-ably-capability", "x-ably-clientId", "x-ably-
 /// Describes how the capability of the token differs from the expected one. Order and white space do not matter.
 fn capability(claims: &TokenClaims, wanted: &ExpectedToken<'_>) -> Option<String> {
     const NAME: &str = "x-ably-capability";
-    let right = Capability::from_grants(&wanted.ask.requested_grants);
+    let right = Capability::from_grants(&wanted.signing_request.requested_grants);
     let text = match claims.get(NAME) {
         None => return Some(format!("`{NAME}` is missing, so the token can do everything that the key can do")),
         Some(Value::String(text)) => text,

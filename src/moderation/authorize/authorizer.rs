@@ -26,26 +26,26 @@ pub struct CommandAuthorizer<'a> {
 impl<'a> CommandAuthorizer<'a> {
     /// Checks the conditions that apply to every caller. Without them the policy would decide about something else than
     /// the command does, or about nothing.
-    pub(super) fn check_valid(&self, wish: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
+    pub(super) fn check_valid(&self, command: &ModerationCommand, user: &str) -> Result<(), RejectReason> {
         let unfit = |flaw: &str| Err(RejectReason::Invalid(flaw.to_owned()));
-        if wish.apps(self.engine).next().is_none()
-            || wish.is_for_unconfigured_app(self.engine) && !wish.kind.is_lifting()
+        if command.apps(self.engine).next().is_none()
+            || command.is_for_unconfigured_app(self.engine) && !command.kind.is_lifting()
         {
             return unfit("there is no such app");
         }
-        if wish.is_for_unconfigured_app(self.engine) && !wish.client.is_empty() && !wish.is_for_oneself() {
+        if command.is_for_unconfigured_app(self.engine) && !command.client.is_empty() && !command.is_for_oneself() {
             return unfit("the app is not configured: only services that act as themselves can lift its entries");
         }
-        if wish.client.is_empty() && self.caller.kind == CallerKind::User {
+        if command.client.is_empty() && self.caller.kind == CallerKind::User {
             return unfit("a user must act as itself, or as another user");
         }
-        if user == "*" || wish.client == "*" {
+        if user == "*" || command.client == "*" {
             return unfit("`*` is not a user");
         }
-        if wish.is_for_oneself() && wish.client != user {
+        if command.is_for_oneself() && command.client != user {
             return unfit("users can block conversations only for themselves");
         }
-        if wish.is_about_conversation() && !wish.is_named_by(user) {
+        if command.is_about_conversation() && !command.is_named_by(user) {
             return unfit("it must be a single conversation, given by its name");
         }
         Ok(())
@@ -55,18 +55,18 @@ impl<'a> CommandAuthorizer<'a> {
     pub(super) fn check_policy(
         &self,
         index: &ModerationIndex,
-        wish: &ModerationCommand,
+        command: &ModerationCommand,
         user: &str,
         rules: &mut Vec<String>,
     ) -> Result<(), RejectReason> {
-        for app in wish.apps(self.engine) {
+        for app in command.apps(self.engine) {
             let facts = DecisionData {
                 file: self.engine.policy.entries(),
                 runtime: Some(index.entries()),
                 facts: self.facts_for_app(app),
             };
             let decided =
-                self.engine.policy.decide(wish.policy_request_for_user(app, user), self.caller, facts, self.now);
+                self.engine.policy.decide(command.policy_request_for_user(app, user), self.caller, facts, self.now);
             let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.into_parts();
             let new: Vec<String> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
             rules.extend(new);
@@ -75,11 +75,11 @@ impl<'a> CommandAuthorizer<'a> {
     }
 
     /// Returns the author of the entries: the user in whose name the caller acts, or the service itself.
-    pub(in crate::moderation) fn author(&self, wish: &ModerationCommand) -> EntryAuthor {
-        if wish.client.is_empty() {
+    pub(in crate::moderation) fn author(&self, command: &ModerationCommand) -> EntryAuthor {
+        if command.client.is_empty() {
             return EntryAuthor { kind: self.caller.kind, subject: self.caller.subject.clone(), role: None };
         }
-        EntryAuthor { kind: CallerKind::User, subject: wish.client.clone(), role: None }
+        EntryAuthor { kind: CallerKind::User, subject: command.client.clone(), role: None }
     }
 
     pub(super) fn facts_for_app(&self, app: &App) -> &'a [ConversationFacts] {

@@ -12,7 +12,7 @@ const MAX_BLOCKS_PER_USER: usize = 1000;
 
 impl UserCommand<'_, '_> {
     pub(super) fn block(&self) -> Result<EntryChanges, RejectReason> {
-        let (user, conversation, app) = (self.user.to_owned(), self.wish.scope.clone(), self.wish.app.clone());
+        let (user, conversation, app) = (self.user.to_owned(), self.command.scope.clone(), self.command.app.clone());
         let work = self.set_entry(ModerationEntry::Block(Block { user, conversation, app, origin: self.origin() }));
         let blocks = self.index.entries().all_about(self.user).filter(|entry| matches!(entry, UserEntry::Block(_)));
         if !work.0.is_empty() && blocks.count() >= MAX_BLOCKS_PER_USER {
@@ -25,8 +25,8 @@ impl UserCommand<'_, '_> {
 
     pub(super) fn lift_block(&self) -> Result<EntryChanges, RejectReason> {
         let is_here = |record: &ModerationEntry| {
-            let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.wish.scope);
-            here && record.app() == self.wish.app.as_ref()
+            let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.command.scope);
+            here && record.app() == self.command.app.as_ref()
         };
         let gone: Vec<ModerationEntry> =
             self.index.entries_of_user(EntryKind::Blocks, self.user).into_iter().filter(is_here).collect();
@@ -34,11 +34,11 @@ impl UserCommand<'_, '_> {
             |block: &Block| gone.iter().any(|gone| matches!(gone, ModerationEntry::Block(own) if own == block));
         for register in [self.policy().entries(), self.index.entries()] {
             for app in &self.apps {
-                let near = register.entries_near(self.user, app.name(), Some(&self.wish.scope));
+                let near = register.entries_near(self.user, app.name(), Some(&self.command.scope));
                 let blocks =
                     near.filter_map(|entry| if let UserEntry::Block(block) = entry { Some(block) } else { None });
                 let mut left =
-                    blocks.filter(|block| applies_in(&block.conversation, &self.wish.scope) && !is_gone(block));
+                    blocks.filter(|block| applies_in(&block.conversation, &self.command.scope) && !is_gone(block));
                 if let Some(left) = left.next() {
                     return Err(still_blocked_reason(left));
                 }

@@ -13,7 +13,7 @@ impl UserCommand<'_, '_> {
         owner: Option<&str>,
     ) -> Result<EntryChanges, RejectReason> {
         let id = self.check_conversation_id()?;
-        let before = self.index.conversation(id, self.wish.app.as_ref());
+        let before = self.index.conversation(id, self.command.app.as_ref());
         let known = before.and_then(|before| before.owner.as_deref());
         if let Some(owner) = owner {
             self.check_owner(owner, known)?;
@@ -28,7 +28,7 @@ impl UserCommand<'_, '_> {
         }
         let kind = kind.or(before.map(|before| before.kind)).unwrap_or(own);
         let owner = owner.or(known).map(str::to_owned);
-        let (id, app, origin) = (id.to_owned(), self.wish.app.clone(), self.origin());
+        let (id, app, origin) = (id.to_owned(), self.command.app.clone(), self.origin());
         Ok(self.set_entry(ModerationEntry::Conversation(RegisteredConversation {
             id,
             app,
@@ -59,12 +59,12 @@ impl UserCommand<'_, '_> {
     /// Forgets everything except the owner, because no other user must become the owner.
     pub(super) fn forget_conversation(&self) -> Result<EntryChanges, RejectReason> {
         let id = self.check_conversation_id()?;
-        let before = self.index.conversation(id, self.wish.app.as_ref());
+        let before = self.index.conversation(id, self.command.app.as_ref());
         let Some(before) = before.filter(|before| !before.forgotten) else { return Ok((Vec::new(), Vec::new())) };
         let Some(owner) = before.owner.as_deref() else {
             return Ok((Vec::new(), vec![ModerationEntry::Conversation(before.clone())]));
         };
-        if !self.is_service() && owner != self.wish.client && !self.outranks(owner) {
+        if !self.is_service() && owner != self.command.client && !self.outranks(owner) {
             return Err(RejectReason::NotOutranked(
                 "the owner would lose its role there, and the moderator does not outrank the owner".to_owned(),
             ));
@@ -79,12 +79,12 @@ impl UserCommand<'_, '_> {
     /// Returns the id of the conversation. Rejects the command if the policy file or an entry for other apps defines
     /// the conversation.
     fn check_conversation_id(&self) -> Result<&str, RejectReason> {
-        let id = self.wish.scope.exact().unwrap_or_default();
+        let id = self.command.scope.exact().unwrap_or_default();
         let mut filed = self.policy().document().entries.conversations.iter().filter(|filed| filed.id == *id);
         if let Some(filed) = filed.find(|filed| self.is_about(filed.app.as_ref())) {
             return Err(RejectReason::File(filed.line, "the conversation is defined".to_owned()));
         }
-        let mut others = self.index.conversations_of(id).filter(|other| other.app != self.wish.app);
+        let mut others = self.index.conversations_of(id).filter(|other| other.app != self.command.app);
         if others.any(|other| self.is_about(other.app.as_ref())) {
             return Err(RejectReason::Conflict(
                 "the conversation already has an entry for other apps: change that entry".to_owned(),

@@ -46,15 +46,15 @@ pub struct CommandOutcome {
 
 impl CommandAuthorizer<'_> {
     /// Decides about a command with the entries that are known now.
-    pub fn authorize(&self, index: &ModerationIndex, wish: &ModerationCommand) -> CommandOutcome {
+    pub fn authorize(&self, index: &ModerationIndex, command: &ModerationCommand) -> CommandOutcome {
         // For all entries, the channels of a room count as the room. The same is true for the scope of a command.
-        let wish = &ModerationCommand { scope: wish.scope.home_conversation().into_owned(), ..wish.clone() };
+        let command = &ModerationCommand { scope: command.scope.home_conversation().into_owned(), ..command.clone() };
         let mut ruling = CommandOutcome::default();
-        for (number, user) in wish.users.iter().enumerate() {
-            if wish.users[..number].contains(user) {
+        for (number, user) in command.users.iter().enumerate() {
+            if command.users[..number].contains(user) {
                 continue;
             }
-            match self.authorize_for_user(index, wish, user, &mut ruling) {
+            match self.authorize_for_user(index, command, user, &mut ruling) {
                 Ok(()) => ruling.succeeded.push(user.clone()),
                 Err(why) => ruling.failed.push(RejectedUser { user: user.clone(), reason: why }),
             }
@@ -65,13 +65,13 @@ impl CommandAuthorizer<'_> {
     fn authorize_for_user(
         &self,
         index: &ModerationIndex,
-        wish: &ModerationCommand,
+        command: &ModerationCommand,
         user: &str,
         ruling: &mut CommandOutcome,
     ) -> Result<(), RejectReason> {
-        self.check_valid(wish, user)?;
-        self.check_policy(index, wish, user, &mut ruling.rules)?;
-        let part = UserCommand::new(self, index, wish, user);
+        self.check_valid(command, user)?;
+        self.check_policy(index, command, user, &mut ruling.rules)?;
+        let part = UserCommand::new(self, index, command, user);
         part.check_moderation_rules()?;
         let (set, gone) = part.changes()?;
         if set.is_empty() && gone.is_empty() && part.may_enforce_again() {

@@ -66,7 +66,7 @@ impl UserCommand<'_, '_> {
         if held != word {
             return Some(different_role_reason(held, word));
         }
-        let wider = rank.scope.as_ref().filter(|scope| **scope != self.wish.scope)?;
+        let wider = rank.scope.as_ref().filter(|scope| **scope != self.command.scope)?;
         Some(RejectReason::Conflict(format!("the user is {word} by a role in {wider}: change that role")))
     }
 
@@ -75,7 +75,7 @@ impl UserCommand<'_, '_> {
     }
 
     fn role_entry(&self, held: RoleGrant) -> ModerationEntry {
-        let (scope, app) = (self.wish.scope.clone(), self.wish.app.clone());
+        let (scope, app) = (self.command.scope.clone(), self.command.app.clone());
         ModerationEntry::Role(
             self.user.to_owned(),
             RoleBinding { scope, app, grant: held, listed: false, origin: self.origin() },
@@ -89,21 +89,21 @@ impl UserCommand<'_, '_> {
 
     /// Checks that the policy file does not set the user's role. If it does, only the policy file decides.
     pub(super) fn check_not_in_policy_file(&self, user: &str) -> Result<(), RejectReason> {
-        let line = self.apps.iter().find_map(|app| self.policy().line_of_role(user, app.name(), &self.wish.scope));
+        let line = self.apps.iter().find_map(|app| self.policy().line_of_role(user, app.name(), &self.command.scope));
         line.map_or(Ok(()), |line| Err(RejectReason::File(line, "the role there is set".to_owned())))
     }
 
     /// Checks that the user does not own the conversation, and has no role in the same scope for other apps. A role for
     /// other apps would remain in force.
     fn check_no_other_role(&self) -> Result<(), RejectReason> {
-        let here = self.wish.scope.exact().map(|id| self.index.conversations_of(id)).into_iter().flatten();
+        let here = self.command.scope.exact().map(|id| self.index.conversations_of(id)).into_iter().flatten();
         let mut known = here.filter(|conversation| !conversation.forgotten && self.is_about(conversation.app.as_ref()));
         if known.any(|conversation| conversation.owner.as_deref() == Some(self.user)) {
             return Err(RejectReason::Conflict("the user is the owner, and an owner is set once".to_owned()));
         }
-        let roles = self.index.entries_with_scope(EntryKind::Roles, self.user, &self.wish.scope);
-        let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(_, tenure) if tenure.grant != RoleGrant::Removed);
-        let mut others = roles.iter().filter(held).filter(|record| record.app() != self.wish.app.as_ref());
+        let roles = self.index.entries_with_scope(EntryKind::Roles, self.user, &self.command.scope);
+        let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(_, role_binding) if role_binding.grant != RoleGrant::Removed);
+        let mut others = roles.iter().filter(held).filter(|record| record.app() != self.command.app.as_ref());
         let Some(other) = others.find(|record| self.is_about(record.app())) else { return Ok(()) };
         let where_ = other.app().map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"));
         Err(RejectReason::Conflict(format!("the user has a role there for {where_}: change that role")))
@@ -134,8 +134,9 @@ impl UserCommand<'_, '_> {
     /// Checks that the role that remains, once `removed` is stored, is weaker than the moderator's role.
     fn check_outranks_remaining_role(&self, removed: &ModerationEntry) -> Result<(), RejectReason> {
         let moderation = self.entries_with_role(removed);
-        let is_weaker =
-            |app: &&_| self.rank(&self.wish.client, app).outranks(&self.rank_with_entries(&moderation, self.user, app));
+        let is_weaker = |app: &&_| {
+            self.rank(&self.command.client, app).outranks(&self.rank_with_entries(&moderation, self.user, app))
+        };
         if self.apps.iter().all(is_weaker) {
             return Ok(());
         }
@@ -149,11 +150,11 @@ impl UserCommand<'_, '_> {
         for entry in self.index.entries().all_about(self.user) {
             moderation.add(&user, entry.clone());
         }
-        if let ModerationEntry::Role(_, tenure) = role {
+        if let ModerationEntry::Role(_, role_binding) = role {
             let is_replaced =
-                |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == tenure.app);
-            moderation.remove(self.user, &tenure.scope, is_replaced);
-            moderation.add(&user, UserEntry::Role(tenure.clone()));
+                |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == role_binding.app);
+            moderation.remove(self.user, &role_binding.scope, is_replaced);
+            moderation.add(&user, UserEntry::Role(role_binding.clone()));
         }
         moderation
     }

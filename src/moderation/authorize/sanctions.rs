@@ -16,13 +16,13 @@ impl UserCommand<'_, '_> {
         terms: &SanctionTerms,
     ) -> Result<EntryChanges, RejectReason> {
         // A sanction that has already ended would only replace a sanction that is still in force.
-        if terms.until.is_some_and(|until| until <= self.judge.now) {
+        if terms.until.is_some_and(|until| until <= self.authorizer.now) {
             return Err(RejectReason::Invalid("`until` must be in the future".to_owned()));
         }
         Ok(self.set_entry(make(Sanction {
             user: self.user.to_owned(),
-            scope: self.wish.scope.clone(),
-            app: self.wish.app.clone(),
+            scope: self.command.scope.clone(),
+            app: self.command.app.clone(),
             until: terms.until,
             reason: terms.reason.clone(),
             origin: self.origin(),
@@ -33,8 +33,8 @@ impl UserCommand<'_, '_> {
     /// them, or if another sanction would remain in force.
     pub(super) fn lift(&self, table: EntryKind) -> Result<EntryChanges, RejectReason> {
         let is_here = |record: &ModerationEntry| {
-            let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.wish.scope);
-            here && record.app() == self.wish.app.as_ref() && is_in_force(record.until(), self.judge.now)
+            let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.command.scope);
+            here && record.app() == self.command.app.as_ref() && is_in_force(record.until(), self.authorizer.now)
         };
         let gone: Vec<ModerationEntry> =
             self.index.entries_of_user(table, self.user).into_iter().filter(is_here).collect();
@@ -46,7 +46,7 @@ impl UserCommand<'_, '_> {
         let registers = [self.policy().entries(), self.index.entries()];
         let near = registers.into_iter().flat_map(|register| self.apps.iter().map(move |app| (register, *app)));
         let near =
-            near.flat_map(|(register, app)| register.entries_near(self.user, app.name(), Some(&self.wish.scope)));
+            near.flat_map(|(register, app)| register.entries_near(self.user, app.name(), Some(&self.command.scope)));
         let holding = near.filter_map(|entry| self.sanction_in_force(table, entry));
         let mut left = holding.filter(|left| !gone.iter().any(|gone| is_sanction(gone, left)));
         left.next().map_or(Ok((Vec::new(), gone)), |left| Err(still_sanctioned_reason(table, left)))
@@ -71,7 +71,7 @@ impl UserCommand<'_, '_> {
             UserEntry::Mute(mute) if table == EntryKind::Mutes => mute,
             _ => return None,
         };
-        (applies_in(&sanction.scope, &self.wish.scope) && is_in_force(sanction.until, self.judge.now))
+        (applies_in(&sanction.scope, &self.command.scope) && is_in_force(sanction.until, self.authorizer.now))
             .then_some(sanction)
     }
 }

@@ -16,9 +16,9 @@ pub(super) type EntryChanges = (Vec<ModerationEntry>, Vec<ModerationEntry>);
 
 /// The part of a command that concerns one user.
 pub(super) struct UserCommand<'j, 'a> {
-    pub(super) judge: &'j CommandAuthorizer<'a>,
+    pub(super) authorizer: &'j CommandAuthorizer<'a>,
     pub(super) index: &'j ModerationIndex,
-    pub(super) wish: &'j ModerationCommand,
+    pub(super) command: &'j ModerationCommand,
     pub(super) user: &'j str,
     /// The apps that the command concerns.
     pub(super) apps: Vec<&'a App>,
@@ -27,17 +27,18 @@ pub(super) struct UserCommand<'j, 'a> {
 
 impl<'j, 'a> UserCommand<'j, 'a> {
     pub(super) fn new(
-        judge: &'j CommandAuthorizer<'a>,
+        authorizer: &'j CommandAuthorizer<'a>,
         index: &'j ModerationIndex,
-        wish: &'j ModerationCommand,
+        command: &'j ModerationCommand,
         user: &'j str,
     ) -> UserCommand<'j, 'a> {
-        let apps = wish.apps(judge.engine).collect();
-        let mut part = UserCommand { judge, index, wish, user, apps, author: Arc::new(judge.author(wish)) };
+        let apps = command.apps(authorizer.engine).collect();
+        let mut part =
+            UserCommand { authorizer, index, command, user, apps, author: Arc::new(authorizer.author(command)) };
         if !part.is_service() {
             // If the roles differ between apps, the strongest role counts: a moderator with a weaker role at an app
             // must not lift the entry there.
-            let strongest = part.ranks(&wish.client).filter_map(|rank| rank.strongest).max();
+            let strongest = part.ranks(&command.client).filter_map(|rank| rank.strongest).max();
             Arc::make_mut(&mut part.author).role = strongest.map(|role| part.role_hierarchy().name(role).to_owned());
         }
         part
@@ -46,7 +47,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
     /// Checks the rules that no policy can relax. They apply to users who moderate. Only the policy limits services.
     pub(super) fn check_moderation_rules(&self) -> Result<(), RejectReason> {
         let acts_on_others = matches!(
-            self.wish.kind,
+            self.command.kind,
             CommandKind::Ban(_) | CommandKind::Mute(_) | CommandKind::SetRole(_) | CommandKind::RemoveRole(_)
         );
         if self.is_service() || !acts_on_others {
@@ -55,7 +56,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         if !self.is_within_reach() {
             return Err(RejectReason::NoRole);
         }
-        match &self.wish.kind {
+        match &self.command.kind {
             CommandKind::SetRole(word) => self.check_outranks_role(word),
             _ => self.check_outranks_user(),
         }
@@ -65,7 +66,7 @@ impl<'j, 'a> UserCommand<'j, 'a> {
     /// of users who have no role here, under any number of names. These commands must not fill the queue.
     pub(super) fn may_enforce_again(&self) -> bool {
         let is_carried_out = matches!(
-            self.wish.kind,
+            self.command.kind,
             CommandKind::Ban(_) | CommandKind::LiftBan | CommandKind::Mute(_) | CommandKind::LiftMute
         );
         is_carried_out && (self.is_service() || self.is_within_reach())
@@ -74,15 +75,15 @@ impl<'j, 'a> UserCommand<'j, 'a> {
     /// Returns whether the user has a role in the scope, or the moderator has a role everywhere.
     fn is_within_reach(&self) -> bool {
         let within_reach =
-            |app: &&App| self.rank(&self.wish.client, app).is_everywhere || self.rank(self.user, app).is_bound;
+            |app: &&App| self.rank(&self.command.client, app).is_everywhere || self.rank(self.user, app).is_bound;
         self.apps.iter().all(within_reach)
     }
 
     pub(super) fn changes(&self) -> Result<EntryChanges, RejectReason> {
-        if self.wish.is_for_unconfigured_app(self.judge.engine) {
-            return Ok((Vec::new(), self.index.orphaned_entries(self.wish, self.user)));
+        if self.command.is_for_unconfigured_app(self.authorizer.engine) {
+            return Ok((Vec::new(), self.index.orphaned_entries(self.command, self.user)));
         }
-        match &self.wish.kind {
+        match &self.command.kind {
             CommandKind::Ban(terms) => self.sanction(ModerationEntry::Ban, terms),
             CommandKind::Mute(terms) => self.sanction(ModerationEntry::Mute, terms),
             CommandKind::LiftBan => self.lift(EntryKind::Bans),
@@ -106,15 +107,15 @@ impl<'j, 'a> UserCommand<'j, 'a> {
 
     /// Returns whether a service acts as itself.
     pub(super) fn is_service(&self) -> bool {
-        self.wish.client.is_empty()
+        self.command.client.is_empty()
     }
 
     pub(super) fn origin(&self) -> EntryOrigin {
-        EntryOrigin::Runtime { author: Arc::clone(&self.author), at: self.judge.now }
+        EntryOrigin::Runtime { author: Arc::clone(&self.author), at: self.authorizer.now }
     }
 
     pub(super) fn policy(&self) -> &'a Policy {
-        &self.judge.engine.policy
+        &self.authorizer.engine.policy
     }
 
     pub(super) fn role_hierarchy(&self) -> &'a RoleHierarchy {
@@ -123,18 +124,18 @@ impl<'j, 'a> UserCommand<'j, 'a> {
 
     /// Returns whether an entry for this app, or for all apps, applies to an app of the command.
     pub(super) fn is_about(&self, app: Option<&Arc<str>>) -> bool {
-        app.is_none() || self.wish.app.is_none() || app == self.wish.app.as_ref()
+        app.is_none() || self.command.app.is_none() || app == self.command.app.as_ref()
     }
 
     /// Returns the weakest role of the moderator in the scope at any of the apps. `None`: at an app, the moderator has
     /// no role, or the role is uncertain.
     pub(super) fn own_role(&self) -> Option<Role> {
-        self.ranks(&self.wish.client).map(|rank| rank.weakest.filter(|_| rank.doubt.is_none())).min().flatten()
+        self.ranks(&self.command.client).map(|rank| rank.weakest.filter(|_| rank.doubt.is_none())).min().flatten()
     }
 
     /// Returns whether the moderator outranks the user at every app.
     pub(super) fn outranks(&self, user: &str) -> bool {
-        self.apps.iter().all(|app| self.rank(&self.wish.client, app).outranks(&self.rank(user, app)))
+        self.apps.iter().all(|app| self.rank(&self.command.client, app).outranks(&self.rank(user, app)))
     }
 
     fn ranks(&self, user: &str) -> impl Iterator<Item = Rank> {
@@ -151,8 +152,8 @@ impl<'j, 'a> UserCommand<'j, 'a> {
         let facts = DecisionData {
             file: self.policy().entries(),
             runtime: Some(moderation),
-            facts: self.judge.facts_for_app(app),
+            facts: self.authorizer.facts_for_app(app),
         };
-        self.policy().rank(user, app.name(), &self.wish.scope, facts)
+        self.policy().rank(user, app.name(), &self.command.scope, facts)
     }
 }

@@ -71,8 +71,8 @@ fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: Convers
     let mut rules = vec![Rule::new("of-kind", Effect::Deny, all), Rule::new("all", Effect::Allow, all)];
     rules[0].kinds = Some(vec![kind]);
     rules[1].client = Some(ClientCondition::Anyone);
-    let ladder = RoleHierarchy::new(USERS.map(str::to_owned));
-    let policy = Policy::new(PolicyDocument { role_hierarchy: ladder, rules, ..PolicyDocument::default() });
+    let role_hierarchy = RoleHierarchy::new(USERS.map(str::to_owned));
+    let policy = Policy::new(PolicyDocument { role_hierarchy, rules, ..PolicyDocument::default() });
     let caller = Caller {
         kind: CallerKind::Service,
         subject: "orders".to_owned(),
@@ -81,7 +81,7 @@ fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: Convers
         bindings: Vec::new(),
     };
     let need = RequiredAction { action: Action::Ban, conversation: Some(place.clone()), targets: Vec::new() };
-    let ask = SigningRequest {
+    let signing_request = SigningRequest {
         app: app.into(),
         vendor: Vendor::Ably,
         action: Action::Ban,
@@ -92,7 +92,7 @@ fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: Convers
         requested_grants: Vec::new(),
     };
     let decided = policy.decide(
-        ask,
+        signing_request,
         &caller,
         DecisionData { file: policy.entries(), runtime: Some(index.entries()), facts: &[] },
         Millis(0),

@@ -30,17 +30,17 @@ pub(super) fn decision_line(
     caller: &Caller,
     verdict: &SigningOutcome,
 ) -> Result<Vec<u8>, ApiError> {
-    let (ask, refused) = (&verdict.request, verdict.outcome.as_ref().err());
+    let (signing_request, refused) = (&verdict.request, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
-    let asked = request_record(exchange, Some(app), caller, ask, AuditDecision::Allow);
+    let asked = request_record(exchange, Some(app), caller, signing_request, AuditDecision::Allow);
     let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let record = match refused {
         None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
         Some(SigningRefusal::Denied(denial)) => {
-            AuditRecord { asked: &ask.requested_grants, ..with_denial(denial, &record) }
+            AuditRecord { asked: &signing_request.requested_grants, ..with_denial(denial, &record) }
         }
         Some(SigningRefusal::Invalid(_)) => {
-            AuditRecord { decision: AuditDecision::Invalid, asked: &ask.requested_grants, ..record }
+            AuditRecord { decision: AuditDecision::Invalid, asked: &signing_request.requested_grants, ..record }
         }
     };
     audit_line(exchange, &record)
@@ -51,11 +51,11 @@ pub(super) fn undecided_record<'a>(
     exchange: &RequestContext<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
-    ask: &'a SigningRequest,
+    signing_request: &'a SigningRequest,
     reason: &'a str,
 ) -> AuditRecord<'a> {
-    let record = request_record(exchange, app, caller, ask, AuditDecision::Unavailable);
-    AuditRecord { reason: Some(reason), asked: &ask.requested_grants, ..record }
+    let record = request_record(exchange, app, caller, signing_request, AuditDecision::Unavailable);
+    AuditRecord { reason: Some(reason), asked: &signing_request.requested_grants, ..record }
 }
 
 /// Returns the record of a request, with its caller and the requested action.
@@ -63,16 +63,16 @@ pub(super) fn request_record<'a>(
     exchange: &RequestContext<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
-    ask: &'a SigningRequest,
+    signing_request: &'a SigningRequest,
     decision: AuditDecision,
 ) -> AuditRecord<'a> {
     AuditRecord {
         authenticator: Some(&caller.authenticator),
         caller: Some(caller.into()),
-        action: Some(ask.action.as_str()),
-        client: Some(&ask.client).filter(|client| !client.is_empty()).map(String::as_str),
-        conversation: ask.conversation.as_ref().map(AuditScope),
-        targets: &ask.members,
+        action: Some(signing_request.action.as_str()),
+        client: Some(&signing_request.client).filter(|client| !client.is_empty()).map(String::as_str),
+        conversation: signing_request.conversation.as_ref().map(AuditScope),
+        targets: &signing_request.members,
         ..base_record(exchange, app, decision)
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn handle_signing(
         read_body_params(exchange, route.accepts_forms, request, place).await?
     };
     let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
-    let told = fetch_facts(exchange, route, &asked.ask, &caller).await?;
+    let told = fetch_facts(exchange, route, &asked.signing_request, &caller).await?;
     let (line, decided, outcome) = decide(exchange, route, asked, &caller, &told)?;
     exchange.runtime.audit.write(&line).await?;
     decided.count(exchange, Some(route.app));
@@ -85,21 +85,21 @@ pub(super) async fn read_body_params(
 async fn fetch_facts(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
-    ask: &SigningRequest,
+    signing_request: &SigningRequest,
     caller: &Caller,
 ) -> Result<Vec<ConversationFacts>, ApiError> {
-    let inquiries = match facts_queries(exchange, ask, caller) {
+    let inquiries = match facts_queries(exchange, signing_request, caller) {
         Ok(inquiries) if inquiries.is_empty() => return Ok(Vec::new()),
         Ok(inquiries) => inquiries,
         Err(stale) => {
-            record_undecided(exchange, route, ask, caller, &stale.to_string()).await?;
+            record_undecided(exchange, route, signing_request, caller, &stale.to_string()).await?;
             return Err(ApiError::from(stale));
         }
     };
     match Box::pin(exchange.snapshot.upstreams.fetch_facts(inquiries, exchange.trace)).await {
         Ok(told) => Ok(told),
         Err(unavailable) => {
-            record_undecided(exchange, route, ask, caller, &unavailable.to_string()).await?;
+            record_undecided(exchange, route, signing_request, caller, &unavailable.to_string()).await?;
             Err(ApiError::from(unavailable))
         }
     }
@@ -108,24 +108,27 @@ async fn fetch_facts(
 /// Returns the facts queries that the decision needs, based on the current moderation entries.
 fn facts_queries(
     exchange: &RequestContext<'_>,
-    ask: &SigningRequest,
+    signing_request: &SigningRequest,
     caller: &Caller,
 ) -> Result<Vec<FactsQuery>, ReplicaStale> {
     let index = exchange.runtime.moderation.read()?;
-    Ok(exchange.settings.engine.facts_queries(ask, caller, index.entries(), exchange.now))
+    Ok(exchange.settings.engine.facts_queries(signing_request, caller, index.entries(), exchange.now))
 }
 
 /// Records that the request cannot be decided.
 async fn record_undecided(
     exchange: &RequestContext<'_>,
     route: &SigningRoute<'_>,
-    ask: &SigningRequest,
+    signing_request: &SigningRequest,
     caller: &Caller,
     reason: &str,
 ) -> Result<(), ApiError> {
-    let line = record::audit_line(exchange, &record::undecided_record(exchange, Some(route.app), caller, ask, reason))?;
+    let line = record::audit_line(
+        exchange,
+        &record::undecided_record(exchange, Some(route.app), caller, signing_request, reason),
+    )?;
     exchange.runtime.audit.write(&line).await?;
-    metrics::CountedDecision::unavailable(ask.action).count(exchange, Some(route.app));
+    metrics::CountedDecision::unavailable(signing_request.action).count(exchange, Some(route.app));
     Ok(())
 }
 
@@ -146,8 +149,8 @@ fn decide(
     let outcome = exchange.settings.engine.sign(route.app, parsed, caller, runtime_data, exchange.now, entropy);
     drop(index);
     let line = record::decision_line(exchange, route.app, caller, &outcome)?;
-    let SigningOutcome { request: ask, rules, outcome, .. } = outcome;
-    let allowed = |decision| metrics::CountedDecision::allowed(ask.action, decision, rules);
+    let SigningOutcome { request: signing_request, rules, outcome, .. } = outcome;
+    let allowed = |decision| metrics::CountedDecision::allowed(signing_request.action, decision, rules);
     let (decided, outcome) = match outcome {
         Ok(signed) => (allowed(AuditDecision::Allow), Ok(signed)),
         Err(SigningRefusal::Invalid(invalid)) => (allowed(AuditDecision::Invalid), Err(ApiError::from(invalid))),

@@ -23,8 +23,8 @@ fn app(key: &str) -> App {
 
 /// What is signed for a token request, with the request.
 fn signed_text(app: &App, values: Value, at: u64, nonce: &Nonce) -> Option<(String, TokenParams)> {
-    let (permit, product) = accept(app, "token-request", values).ok()?;
-    let Ok(SignedResult::TokenRequest(request)) = sign(app, &permit, &product, Millis(at), nonce) else {
+    let (permit, signing_job) = accept(app, "token-request", values).ok()?;
+    let Ok(SignedResult::TokenRequest(request)) = sign(app, &permit, &signing_job, Millis(at), nonce) else {
         panic!("what is accepted is signed")
     };
     let text = TokenRequestText::new(&request.params).unwrap().to_string();
@@ -173,9 +173,9 @@ proptest! {
     ) {
         let app = app("app.key:fake-secret");
         let values = json!({"client_id": client, "capability": {channel: ["publish"]}});
-        let Ok((permit, product)) = accept(&app, "token", values.clone()) else { return Ok(()) };
+        let Ok((permit, signing_job)) = accept(&app, "token", values.clone()) else { return Ok(()) };
         let nonce = Nonce::from_entropy(entropy);
-        let token = sign(&app, &permit, &product, Millis(at), &nonce).unwrap();
+        let token = sign(&app, &permit, &signing_job, Millis(at), &nonce).unwrap();
         let (input, _) = token.token().unwrap().rsplit_once('.').unwrap();
         let (text, _) = signed_text(&app, values, at, &nonce).expect("what a token is given for, a token request is");
         prop_assert!(passes(input) && !input.contains('\n'));

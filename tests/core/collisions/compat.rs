@@ -87,32 +87,41 @@ fn accepted(app: &App, sent: &Sent) -> Option<SigningRequest> {
     let Value::Object(values) = sent.fields.clone() else { unreachable!("fields are an object") };
     let params = Params { values, lenient: false };
     let request = parse(app, Operation::LeanCloudCompat(sent.compat), &params, None).ok()?;
-    Some(for_operator(request.ask).request().clone())
+    Some(for_operator(request.signing_request).request().clone())
 }
 
 /// The one of our own requests that was understood.
-fn meaning(app: &App, sent: &Sent, ask: &SigningRequest) -> Meaning {
-    let same = sent.readings.iter().filter(|reading| reading.accepted(app).as_ref() == Some(ask));
+fn meaning(app: &App, sent: &Sent, signing_request: &SigningRequest) -> Meaning {
+    let same = sent.readings.iter().filter(|reading| reading.accepted(app).as_ref() == Some(signing_request));
     let meanings: HashSet<Meaning> = same.map(Request::meaning).collect();
     let meanings: Vec<_> = meanings.into_iter().collect();
-    assert_eq!(meanings.len(), 1, "{}({}) is taken for {ask:?}", sent.compat.as_str(), sent.fields);
+    assert_eq!(meanings.len(), 1, "{}({}) is taken for {signing_request:?}", sent.compat.as_str(), sent.fields);
     meanings.into_iter().next().unwrap()
 }
 
 fn search(order: HistoryOrder) {
     let app = app(order);
     let all = sent();
-    let asks: Vec<_> =
-        all.iter().filter_map(|sent| accepted(&app, sent).map(|ask| (meaning(&app, sent, &ask), ask))).collect();
+    let asks: Vec<_> = all
+        .iter()
+        .filter_map(|sent| {
+            accepted(&app, sent).map(|signing_request| (meaning(&app, sent, &signing_request), signing_request))
+        })
+        .collect();
     assert!(asks.len() > 500 && all.len() > 20 * asks.len() / 2, "{} of {}", asks.len(), all.len());
 
     let mut needed = HashMap::new();
-    for (meaning, ask) in &asks {
-        assert_eq!(*needed.entry(meaning).or_insert_with(|| needs(ask)), needs(ask), "{meaning:?}");
+    for (meaning, signing_request) in &asks {
+        assert_eq!(
+            *needed.entry(meaning).or_insert_with(|| needs(signing_request)),
+            needs(signing_request),
+            "{meaning:?}"
+        );
     }
     let moments = [(1_700_000_000_000, "a1"), (1_700_000_000, "invite1"), (0, "n1-_tmp")];
-    let signed =
-        asks.iter().flat_map(|(meaning, ask)| moments.map(|(time, nonce)| (message(&app, ask, time, nonce), meaning)));
+    let signed = asks.iter().flat_map(|(meaning, signing_request)| {
+        moments.map(|(time, nonce)| (message(&app, signing_request, time, nonce), meaning))
+    });
     let pairs = sharing(signed);
     assert!(!pairs.is_empty(), "going online and creating with nobody are one");
     for (a, b) in pairs {

@@ -65,9 +65,9 @@ pub(crate) fn app(order: HistoryOrder) -> App {
     App::LeanCloud(leancloud::App::new("chat".into(), APP_ID.to_owned(), &[key], TimestampUnit::Milliseconds, order))
 }
 
-pub(crate) fn message(app: &App, ask: &SigningRequest, timestamp: u64, nonce: &str) -> String {
+pub(crate) fn message(app: &App, signing_request: &SigningRequest, timestamp: u64, nonce: &str) -> String {
     let App::LeanCloud(app) = app else { unreachable!("only LeanCloud has these messages") };
-    StringToSign::new(app.app_id(), app.history(), ask, timestamp, nonce).unwrap().to_string()
+    StringToSign::new(app.app_id(), app.history(), signing_request, timestamp, nonce).unwrap().to_string()
 }
 
 /// As a client sends it.
@@ -159,9 +159,9 @@ pub(crate) fn tied(order: HistoryOrder, a: &Meaning, b: &Meaning) -> bool {
 /// All that must be allowed, in whatever order it is asked.
 pub(crate) type Needs = BTreeSet<(Action, Option<Pattern>, Vec<String>)>;
 
-pub(crate) fn needs(ask: &SigningRequest) -> Needs {
+pub(crate) fn needs(signing_request: &SigningRequest) -> Needs {
     let tuple = |need: &RequiredAction| (need.action, need.conversation.clone(), need.targets.clone());
-    ask.required_actions.iter().map(tuple).collect()
+    signing_request.required_actions.iter().map(tuple).collect()
 }
 
 /// The pairs of different meaning that share a message.

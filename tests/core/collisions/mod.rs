@@ -22,5 +22,5 @@ fn accept(app: &App, name: &str, values: Value) -> Result<(Permit, SigningJob), 
     let Value::Object(values) = values else { unreachable!("parameters are an object") };
     let operation = operation(app, name).expect("the app's vendor has this operation");
     let request = parse(app, operation, &Params { values, lenient: false }, None)?;
-    Ok((for_operator(request.ask), request.product))
+    Ok((for_operator(request.signing_request), request.signing_job))
 }

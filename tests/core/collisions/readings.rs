@@ -24,8 +24,8 @@ fn readings(app: &App, text: &str, check: Check) -> Vec<(Request, SigningRequest
     let pieces: Vec<&str> = rest.split(':').collect();
     let candidates = groupings(&pieces).flat_map(|fields| candidates(&fields));
     let signs_this = |(request, timestamp, nonce): (Request, u64, String)| {
-        let ask = check(&request, app)?;
-        (message(app, &ask, timestamp, &nonce) == text).then_some((request, ask))
+        let signing_request = check(&request, app)?;
+        (message(app, &signing_request, timestamp, &nonce) == text).then_some((request, signing_request))
     };
     candidates.filter_map(signs_this).collect()
 }
@@ -108,9 +108,15 @@ fn time() -> impl Strategy<Value = u64> {
     prop_oneof![select(&TIMES[..]), 0_u64..100, any::<u64>()]
 }
 
-fn all_readings_agree(order: HistoryOrder, request: &Request, ask: &SigningRequest, time: u64, nonce: &Nonce) {
+fn all_readings_agree(
+    order: HistoryOrder,
+    request: &Request,
+    signing_request: &SigningRequest,
+    time: u64,
+    nonce: &Nonce,
+) {
     let app = app(order);
-    let text = message(&app, ask, time, nonce.as_str());
+    let text = message(&app, signing_request, time, nonce.as_str());
     let readings = readings(&app, &text, Request::accepted);
     let meaning = request.meaning();
     assert!(
@@ -120,7 +126,7 @@ fn all_readings_agree(order: HistoryOrder, request: &Request, ask: &SigningReque
     for (reading, other) in readings {
         let other_meaning = reading.meaning();
         assert!(meaning == other_meaning || tied(order, &meaning, &other_meaning), "{text}: {reading:?}");
-        assert_eq!(needs(ask), needs(&other), "{text}: {reading:?}");
+        assert_eq!(needs(signing_request), needs(&other), "{text}: {reading:?}");
     }
 }
 
@@ -129,25 +135,25 @@ proptest! {
 
     #[test]
     fn every_reading_of_a_signed_message_means_the_same(
-        (order, request, ask) in (
+        (order, request, signing_request) in (
             select(vec![HistoryOrder::NonceTimestamp, HistoryOrder::TimestampNonce]),
             request(),
         ).prop_filter_map("refused", |(order, request)| {
-            let ask = request.accepted(&app(order))?;
-            Some((order, request, ask))
+            let signing_request = request.accepted(&app(order))?;
+            Some((order, request, signing_request))
         }),
         time in time(),
         nonce in nonce(),
     ) {
-        all_readings_agree(order, &request, &ask, time, &nonce);
+        all_readings_agree(order, &request, &signing_request, time, &nonce);
     }
 
     #[test]
     fn what_is_signed_is_the_message(request in request(), time in time(), nonce in nonce()) {
         let app = app(HistoryOrder::default());
-        let Some(ask) = request.accepted(&app) else { return Ok(()) };
-        let text = message(&app, &ask, time, nonce.as_str());
-        let signed = sign(&app, &for_operator(ask), &SigningJob::LeanCloud, Millis(time), &nonce).unwrap();
+        let Some(signing_request) = request.accepted(&app) else { return Ok(()) };
+        let text = message(&app, &signing_request, time, nonce.as_str());
+        let signed = sign(&app, &for_operator(signing_request), &SigningJob::LeanCloud, Millis(time), &nonce).unwrap();
         let SignedResult::Signature { signature, .. } = signed else { panic!("LeanCloud's answers are signatures") };
         prop_assert_eq!(app.verify(&text, &hex::decode(signature).unwrap()), Some(0));
     }

@@ -14,8 +14,8 @@ const NONCES: [&str; 12] =
 
 /// All identifiers in every place, with at most one member; and some of them with up to three, in any order and repeated.
 fn requests() -> Vec<Request> {
-    let mut requests = product(&IDS, &IDS, &lists(&IDS, 1));
-    requests.extend(product(
+    let mut requests = signing_job(&IDS, &IDS, &lists(&IDS, 1));
+    requests.extend(signing_job(
         &["tom", "1700000000000", "invite"],
         &["tom", "x", "_tmp:x", "_tmp", "1700000000000", "a1"],
         &lists(&["tom", "mary", "x", "_tmp", "1700000000000", "a1", "invite"], 3),
@@ -24,7 +24,7 @@ fn requests() -> Vec<Request> {
 }
 
 /// Every action of every client in each of the conversations and in none, with each of the lists of members and with none.
-fn product(clients: &[&str], conversations: &[&str], members: &[Vec<&str>]) -> Vec<Request> {
+fn signing_job(clients: &[&str], conversations: &[&str], members: &[Vec<&str>]) -> Vec<Request> {
     let conversations: Vec<_> = conversations.iter().copied().map(Some).chain([None]).collect();
     let members: Vec<_> = members.iter().map(|list| Some(list.as_slice())).chain([None]).collect();
     let mut requests = Vec::new();
@@ -63,7 +63,7 @@ fn search(order: HistoryOrder) -> usize {
     let mut accepted = Vec::new();
     for request in requests() {
         match request.accepted(&app) {
-            Some(ask) => accepted.push((request.meaning(), ask)),
+            Some(signing_request) => accepted.push((request.meaning(), signing_request)),
             None => refused += 1,
         }
     }
@@ -87,19 +87,17 @@ fn pairs<'a>(
     asks: &'a [(Meaning, SigningRequest)],
     moments: &[(u64, &str)],
 ) -> HashSet<(&'a Meaning, &'a Meaning)> {
-    sharing(
-        asks.iter().flat_map(|(meaning, ask)| {
-            moments.iter().map(move |(time, nonce)| (message(app, ask, *time, nonce), meaning))
-        }),
-    )
+    sharing(asks.iter().flat_map(|(meaning, signing_request)| {
+        moments.iter().map(move |(time, nonce)| (message(app, signing_request, *time, nonce), meaning))
+    }))
 }
 
 /// What each meaning needs, however it is asked for.
 fn needed(accepted: &[(Meaning, SigningRequest)]) -> HashMap<&Meaning, Needs> {
     let mut needed = HashMap::new();
-    for (meaning, ask) in accepted {
-        let first = needed.entry(meaning).or_insert_with(|| needs(ask));
-        assert_eq!(*first, needs(ask), "{meaning:?}");
+    for (meaning, signing_request) in accepted {
+        let first = needed.entry(meaning).or_insert_with(|| needs(signing_request));
+        assert_eq!(*first, needs(signing_request), "{meaning:?}");
     }
     needed
 }

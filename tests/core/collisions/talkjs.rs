@@ -30,8 +30,9 @@ fn nonce() -> Nonce {
 /// The signature of this user id, or why there is none.
 fn signature(id: &str) -> Result<String, String> {
     let app = app();
-    let (permit, product) = accept(&app, "signature", json!({"user_id": id})).map_err(|invalid| invalid.to_string())?;
-    match sign(&app, &permit, &product, NOW, &nonce()) {
+    let (permit, signing_job) =
+        accept(&app, "signature", json!({"user_id": id})).map_err(|invalid| invalid.to_string())?;
+    match sign(&app, &permit, &signing_job, NOW, &nonce()) {
         Ok(SignedResult::UserSignature { signature, .. }) => Ok(signature),
         other => panic!("{other:?} in place of a signature"),
     }
@@ -39,8 +40,8 @@ fn signature(id: &str) -> Result<String, String> {
 
 fn token(operation: &str, values: Value) -> String {
     let app = app();
-    let (permit, product) = accept(&app, operation, values).unwrap();
-    sign(&app, &permit, &product, NOW, &nonce()).unwrap().token().unwrap().to_owned()
+    let (permit, signing_job) = accept(&app, operation, values).unwrap();
+    sign(&app, &permit, &signing_job, NOW, &nonce()).unwrap().token().unwrap().to_owned()
 }
 
 fn is_refused_as_token(id: &str) -> bool {
@@ -139,8 +140,8 @@ fn a_permit_for_a_token_does_not_become_a_signature() {
     let input = SigningInput::new(HEADER, PAYLOAD);
     let app = app();
     let (permit, _) = accept(&app, "token", json!({"user_id": input.as_str()})).unwrap();
-    let product = SigningJob::TalkJs(talkjs::SigningJob::Signature);
-    let refused = sign(&app, &permit, &product, NOW, &nonce()).unwrap_err();
+    let signing_job = SigningJob::TalkJs(talkjs::SigningJob::Signature);
+    let refused = sign(&app, &permit, &signing_job, NOW, &nonce()).unwrap_err();
     assert!(refused.message.contains("JSON Web Token"), "{refused}");
 }
 
@@ -241,8 +242,8 @@ proptest! {
 
     #[test]
     fn no_token_of_ours_is_signed_over_a_user_id(user in "\\PC{1,20}") {
-        let Ok((permit, product)) = accept(&app(), "token", json!({"user_id": user})) else { return Ok(()) };
-        let signed = sign(&app(), &for_operator(permit.request().clone()), &product, NOW, &nonce()).unwrap();
+        let Ok((permit, signing_job)) = accept(&app(), "token", json!({"user_id": user})) else { return Ok(()) };
+        let signed = sign(&app(), &for_operator(permit.request().clone()), &signing_job, NOW, &nonce()).unwrap();
         let (input, _) = signed.token().unwrap().rsplit_once('.').unwrap();
         prop_assert!(passes(input));
         prop_assert!(signature(input).is_err());

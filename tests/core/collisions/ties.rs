@@ -79,8 +79,8 @@ fn policy() -> impl Strategy<Value = Policy> {
         for (place, rule) in rules.iter_mut().enumerate() {
             rule.id = format!("r{place}");
         }
-        let ladder = RoleHierarchy::new(["guest", "owner"].map(str::to_owned));
-        Policy::new(PolicyDocument { role_hierarchy: ladder, default_role, rules, entries, hash: String::new() })
+        let role_hierarchy = RoleHierarchy::new(["guest", "owner"].map(str::to_owned));
+        Policy::new(PolicyDocument { role_hierarchy, default_role, rules, entries, hash: String::new() })
     })
 }
 
@@ -96,8 +96,8 @@ fn caller() -> impl Strategy<Value = Caller> {
 }
 
 fn allows(policy: &Policy, order: HistoryOrder, request: &Request, caller: &Caller) -> bool {
-    let ask = request.accepted(&app(order)).unwrap();
-    policy.decide(ask, caller, DecisionData::file_only(policy.entries()), Millis(1_000)).is_ok()
+    let signing_request = request.accepted(&app(order)).unwrap();
+    policy.decide(signing_request, caller, DecisionData::file_only(policy.entries()), Millis(1_000)).is_ok()
 }
 
 /// A conversation with one other member can't be created under the name of a history where rules let one create alone only.

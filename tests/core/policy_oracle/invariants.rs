@@ -33,10 +33,10 @@ impl<'w> Ready<'w> {
         Ready { world, policy: Policy::new(world.document.clone()), told: world.told() }
     }
 
-    fn decide(&self, ask: SigningRequest) -> Option<Permit> {
+    fn decide(&self, signing_request: SigningRequest) -> Option<Permit> {
         let moderation = self.world.moderation.register();
         let facts = DecisionData { file: self.policy.entries(), runtime: Some(&moderation), facts: &self.told };
-        self.policy.decide(ask, &self.world.caller, facts, super::NOW).ok()
+        self.policy.decide(signing_request, &self.world.caller, facts, super::NOW).ok()
     }
 
     /// The permit for a token with these resources.
@@ -44,12 +44,12 @@ impl<'w> Ready<'w> {
         let operations = ActionSet::of(&OPERATIONS);
         let wants =
             resources.into_iter().map(|text| RequestedGrant { resource: Pattern::parse(text).unwrap(), operations });
-        let ask = SigningRequest {
+        let signing_request = SigningRequest {
             required_actions: Vec::new(),
             requested_grants: wants.collect(),
-            ..self.world.ask.clone()
+            ..self.world.signing_request.clone()
         };
-        self.decide(ask)
+        self.decide(signing_request)
     }
 
     fn granted<'t>(&self, resources: impl IntoIterator<Item = &'t str>) -> Granted {
@@ -67,7 +67,7 @@ impl<'w> Ready<'w> {
             required_actions: needs,
             members: targets,
             requested_grants: Vec::new(),
-            ..self.world.ask.clone()
+            ..self.world.signing_request.clone()
         })
         .is_some()
     }
@@ -159,7 +159,7 @@ fn heard<'p>(permit: &'p Permit, channel: &str) -> &'p str {
 /// What the client is in a channel by a binding's word.
 fn role_by_oracle(world: &World, channel: &str) -> String {
     let oracle = world.oracle();
-    let bindings = oracle.bindings(&world.ask.client, oracle.is_own_client());
+    let bindings = oracle.bindings(&world.signing_request.client, oracle.is_own_client());
     let role = match best(&bindings, Some(channel)) {
         Some((.., Says::Is(role))) => *role,
         Some((.., Says::Removed)) => world.document.default_role,
@@ -174,7 +174,7 @@ fn generous(mut world: World) -> World {
     rule.conversations = Some(vec![Template::parse("*").unwrap()]);
     world.document.rules.retain(|rule| rule.effect == Effect::Allow || rule.roles.is_some());
     world.document.rules.push(rule);
-    world.ask.client.clone_from(&world.caller.subject);
+    world.signing_request.client.clone_from(&world.caller.subject);
     world
 }
 

@@ -194,7 +194,7 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
         enforced: vec![Arc::from("ably")],
         webhooks: vec!["https://app.example.com/hook".to_owned()],
     };
-    let judge =
+    let authorizer =
         CommandAuthorizer { engine: &world.engine, caller: &actor.caller, facts: &HashMap::new(), now: world.now };
     let terms = SanctionTerms { until: Some(Millis(world.now.0 * 2)), reason: Some("spam".to_owned()) };
     let deeds = [
@@ -206,10 +206,10 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
         CommandKind::LiftMute,
     ];
     for deed in deeds {
-        let wish = World::wish(&actor, deed, &["tom", "eve"], "room", None);
+        let command = World::wish(&actor, deed, &["tom", "eve"], "room", None);
         for _ in 0..3 {
-            let ruling = moderation.carry_out(&judge, &wish, &plan).await.unwrap();
-            assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (2, 0), "{wish:?}");
+            let ruling = moderation.carry_out(&authorizer, &command, &plan).await.unwrap();
+            assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (2, 0), "{command:?}");
         }
     }
     let ChangesSince::Changes(changes) = moderation.store().unwrap().changes_since(0).await.unwrap() else {
@@ -236,10 +236,11 @@ async fn carried_out(
     moderation.sync().await;
     let puts = || records.iter().map(|record| (record.key().to_string(), Some(record.value()))).collect();
     moderation.change(|_, _| (NewChange { puts: puts(), ..NewChange::default() }, ())).await.unwrap();
-    let judge =
+    let authorizer =
         CommandAuthorizer { engine: &world.engine, caller: &actor.caller, facts: &HashMap::new(), now: world.now };
     let plan = ChangeSubscribers { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
-    let ruling = moderation.carry_out(&judge, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
+    let ruling =
+        moderation.carry_out(&authorizer, &World::wish(actor, deed, users, "room", None), &plan).await.unwrap();
     assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (users.len(), 0));
     let jobs = moderation.store().unwrap().list_jobs(JobState::Pending, "", "", 100).await.unwrap();
     jobs.into_iter().map(|job| job.key).collect()

@@ -8,10 +8,11 @@ use crate::rules::world::{Actor, World, ban, mute, service, set_role, user};
 
 /// The conversations about which somebody must be asked before a wish at Ably's app can be judged.
 fn asked(world: &World, actor: &Actor, deed: CommandKind, users: &[&str], place: &str) -> Vec<String> {
-    let wish = World::wish(actor, deed, users, place, Some("ably"));
-    let ask = wish.policy_request(world.engine.app("ably").unwrap());
+    let command = World::wish(actor, deed, users, place, Some("ably"));
+    let signing_request = command.policy_request(world.engine.app("ably").unwrap());
     let facts = DecisionData { file: world.engine.policy.entries(), runtime: Some(world.index.entries()), facts: &[] };
-    let open = world.engine.policy.unanswered(&ask, &actor.caller, facts, world.now, FactsRelevance::default());
+    let open =
+        world.engine.policy.unanswered(&signing_request, &actor.caller, facts, world.now, FactsRelevance::default());
     open.into_iter().collect()
 }
 

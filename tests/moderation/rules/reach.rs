@@ -173,12 +173,12 @@ fn an_entry_never_affects_a_name_in_which_its_author_lacks_the_right_to_make_it(
     for _ in 0..800 {
         let case = case().new_tree(&mut runner).unwrap().current();
         case.build(&mut world, &shipped);
-        let judge = CommandAuthorizer { engine: &world.engine, caller: &bob.caller, facts: &told, now: world.now };
+        let authorizer = CommandAuthorizer { engine: &world.engine, caller: &bob.caller, facts: &told, now: world.now };
         for (scope, target) in SCOPES.iter().flat_map(|scope| ["tom", "eve"].map(|target| (*scope, target))) {
             let affected: Vec<&String> = names.iter().filter(|name| weight(scope, name).is_some()).collect();
             for deed in deeds() {
-                let ruling =
-                    judge.authorize(&world.index, &World::wish(&bob, deed.clone(), &[target], scope, Some("ably")));
+                let ruling = authorizer
+                    .authorize(&world.index, &World::wish(&bob, deed.clone(), &[target], scope, Some("ably")));
                 pairs += affected.len();
                 if ruling.set.is_empty() {
                     continue;

@@ -181,8 +181,8 @@ fn every_pair_of_roles_is_as_the_guides_table_has_it() {
                 format!("{what} in {} (who by {:?}, whom by {:?})", setting.place, setting.actors, setting.targets);
             let (text, wrong) = table(&title, |role, target| {
                 let actor = actor(&world, setting, role);
-                let wish = World::wish(&actor, deed.clone(), &[&name("target", target)], setting.place, None);
-                (outcome(&world.ruling(&actor, &wish)).code, expected(setting, role, target, &deed).to_owned())
+                let command = World::wish(&actor, deed.clone(), &[&name("target", target)], setting.place, None);
+                (outcome(&world.ruling(&actor, &command)).code, expected(setting, role, target, &deed).to_owned())
             });
             if wrong > 0 {
                 failures += &text;
@@ -205,9 +205,9 @@ fn who_takes_a_role_outranks_who_has_it() {
         let (text, wrong) = table(&title, |role, target| {
             let actor = actor(&world, setting, role);
             let deed = remove_role(target.unwrap_or("member"));
-            let wish = World::wish(&actor, deed.clone(), &[&name("target", target)], setting.place, None);
+            let command = World::wish(&actor, deed.clone(), &[&name("target", target)], setting.place, None);
             let should = expected(setting, role, target, &deed);
-            (outcome(&world.ruling(&actor, &wish)).code, should.to_owned())
+            (outcome(&world.ruling(&actor, &command)).code, should.to_owned())
         });
         if wrong > 0 {
             failures += &text;
@@ -223,8 +223,8 @@ fn nobody_moderates_itself() {
         for role in all_roles() {
             let actor = actor(&world, setting, role);
             for (what, deed) in deeds() {
-                let wish = World::wish(&actor, deed, &[&actor.client], setting.place, None);
-                assert_eq!(outcome(&world.ruling(&actor, &wish)).code, "denied", "{what} {role:?} {setting:?}");
+                let command = World::wish(&actor, deed, &[&actor.client], setting.place, None);
+                assert_eq!(outcome(&world.ruling(&actor, &command)).code, "denied", "{what} {role:?} {setting:?}");
             }
         }
     }
@@ -274,9 +274,9 @@ fn services_moderate_everyone_everywhere() {
         for target in all_roles() {
             let target = name("target", target);
             for (what, deed) in deeds() {
-                let wish = World::wish(&backend, deed, &[&target], setting.place, None);
+                let command = World::wish(&backend, deed, &[&target], setting.place, None);
                 let should = if what == "set-role owner" { "conflict" } else { "ok" };
-                assert_eq!(outcome(&world.ruling(&backend, &wish)).code, should, "{what} {target} {setting:?}");
+                assert_eq!(outcome(&world.ruling(&backend, &command)).code, should, "{what} {target} {setting:?}");
             }
         }
     }
@@ -290,8 +290,9 @@ fn who_acts_for_a_moderator_is_held_to_what_that_may() {
         for role in all_roles() {
             let acting = service("orders").acting_as(&name("actor", role));
             for target in all_roles() {
-                let wish = World::wish(&acting, set_role("manager"), &[&name("target", target)], setting.place, None);
-                let is = outcome(&world.ruling(&acting, &wish)).code;
+                let command =
+                    World::wish(&acting, set_role("manager"), &[&name("target", target)], setting.place, None);
+                let is = outcome(&world.ruling(&acting, &command)).code;
                 let over = rank(role.unwrap_or("guest")) > rank(target.unwrap_or("guest"));
                 let should = match role.unwrap_or("guest") {
                     _ if target.is_none() && (setting.place != "*" || role.is_none()) => "not_there",
@@ -338,8 +339,8 @@ fn nobody_but_services_manages_conversations() {
                 }
             }
             for deed in deeds() {
-                let wish = World::wish(&service("orders"), deed, &[id], id, None);
-                assert_eq!(outcome(&world.ruling(&service("orders"), &wish)).code, "ok", "{setting:?}");
+                let command = World::wish(&service("orders"), deed, &[id], id, None);
+                assert_eq!(outcome(&world.ruling(&service("orders"), &command)).code, "ok", "{setting:?}");
             }
         }
     }
@@ -352,14 +353,14 @@ fn managers_and_services_read_the_moderation() {
         let reads = |actor: &Actor| {
             APPS.map(|app| {
                 let app = world.engine.app(app).unwrap();
-                let ask = read_request(app, &actor.client, &at(setting.place));
-                let told = world.told(&ask, &actor.caller);
+                let signing_request = read_request(app, &actor.client, &at(setting.place));
+                let told = world.told(&signing_request, &actor.caller);
                 let facts = DecisionData {
                     file: world.engine.policy.entries(),
                     runtime: Some(world.index.entries()),
                     facts: &told,
                 };
-                world.engine.policy.decide(ask, &actor.caller, facts, world.now).is_ok()
+                world.engine.policy.decide(signing_request, &actor.caller, facts, world.now).is_ok()
             })
         };
         assert_eq!(reads(&service("orders")), [true; 3]);

@@ -139,8 +139,8 @@ impl World {
 
     /// The policy file knows a conversation, in line 9.
     pub(crate) fn filed_conversation(&mut self, id: &str, kind: ConversationKind, people: &[(&str, &str)]) {
-        let ladder = &self.engine.policy.document().role_hierarchy;
-        let people = people.iter().map(|(user, word)| ((*user).to_owned(), ladder.find(word))).collect();
+        let role_hierarchy = &self.engine.policy.document().role_hierarchy;
+        let people = people.iter().map(|(user, word)| ((*user).to_owned(), role_hierarchy.find(word))).collect();
         let conversation = ConversationEntry { id: id.to_owned(), app: None, kind, members: people, line: 9 };
         self.reload(|document| document.entries.conversations.push(conversation));
     }
@@ -185,12 +185,12 @@ impl World {
     }
 
     /// What the other service answers before this is decided: only what it is asked, and only of whom it is asked about.
-    pub(crate) fn told(&self, ask: &SigningRequest, caller: &Caller) -> Vec<ConversationFacts> {
-        let ladder = &self.engine.policy.document().role_hierarchy;
-        let inquiries = self.engine.facts_queries(ask, caller, self.index.entries(), self.now);
+    pub(crate) fn told(&self, signing_request: &SigningRequest, caller: &Caller) -> Vec<ConversationFacts> {
+        let role_hierarchy = &self.engine.policy.document().role_hierarchy;
+        let inquiries = self.engine.facts_queries(signing_request, caller, self.index.entries(), self.now);
         let answers = inquiries.iter().filter_map(|inquiry| {
             let people = self.people.get(inquiry.conversation())?;
-            let roles: HashMap<_, _> = people.iter().map(|(user, role)| (user, ladder.name(*role))).collect();
+            let roles: HashMap<_, _> = people.iter().map(|(user, role)| (user, role_hierarchy.name(*role))).collect();
             let body = json!({ "roles": roles }).to_string();
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
             inquiry.begin().read(StatusCode::OK, &headers, body.as_bytes()).unwrap()
@@ -215,16 +215,16 @@ impl World {
     }
 
     /// What would come of a wish.
-    pub(crate) fn ruling(&self, actor: &Actor, wish: &ModerationCommand) -> CommandOutcome {
-        let told = |app: &App| (Arc::clone(app.name()), self.told(&wish.policy_request(app), &actor.caller));
-        let told = wish.apps(&self.engine).map(told).collect();
-        let judge = CommandAuthorizer { engine: &self.engine, caller: &actor.caller, facts: &told, now: self.now };
-        judge.authorize(&self.index, wish)
+    pub(crate) fn ruling(&self, actor: &Actor, command: &ModerationCommand) -> CommandOutcome {
+        let told = |app: &App| (Arc::clone(app.name()), self.told(&command.policy_request(app), &actor.caller));
+        let told = command.apps(&self.engine).map(told).collect();
+        let authorizer = CommandAuthorizer { engine: &self.engine, caller: &actor.caller, facts: &told, now: self.now };
+        authorizer.authorize(&self.index, command)
     }
 
     /// Carries a wish out, through the form in which entries are kept.
-    pub(crate) fn carry_out(&mut self, actor: &Actor, wish: &ModerationCommand) -> CommandOutcome {
-        let ruling = self.ruling(actor, wish);
+    pub(crate) fn carry_out(&mut self, actor: &Actor, command: &ModerationCommand) -> CommandOutcome {
+        let ruling = self.ruling(actor, command);
         for record in &ruling.set {
             self.index.apply(&record.key().to_string(), Some(&record.value())).unwrap();
         }
@@ -287,7 +287,7 @@ impl World {
         let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
         let conversation = Some(at(place));
         let need = RequiredAction { action, conversation: conversation.clone(), targets: targets.clone() };
-        let ask = SigningRequest {
+        let signing_request = SigningRequest {
             app: Arc::clone(app.name()),
             vendor: app.vendor(),
             action,
@@ -297,10 +297,10 @@ impl World {
             required_actions: vec![need],
             requested_grants: Vec::new(),
         };
-        let told = self.told(&ask, &actor.caller);
+        let told = self.told(&signing_request, &actor.caller);
         let facts =
             DecisionData { file: self.engine.policy.entries(), runtime: Some(self.index.entries()), facts: &told };
-        self.engine.policy.decide(ask, &actor.caller, facts, self.now).map_err(|refusal| refusal.denial)
+        self.engine.policy.decide(signing_request, &actor.caller, facts, self.now).map_err(|refusal| refusal.denial)
     }
 
     /// Whether a user may send in a channel of Ably's, as the shipped rules have it.
@@ -354,9 +354,9 @@ pub(crate) fn role_in(scope: &str, user: &str, word: &str) -> ModerationEntry {
 
 fn role(user: &str, scope: &str, word: &str, app: Option<&str>) -> ModerationEntry {
     let held = RoleGrant::RoleName(word.into());
-    let tenure =
+    let role_binding =
         RoleBinding { scope: at(scope), app: app.map(Arc::from), grant: held, listed: false, origin: origin() };
-    ModerationEntry::Role(user.to_owned(), tenure)
+    ModerationEntry::Role(user.to_owned(), role_binding)
 }
 
 pub(crate) fn block(user: &str, scope: &str, origin: EntryOrigin) -> Block {

@@ -73,16 +73,18 @@ impl Engine {
     /// decision.
     pub fn facts_queries(
         &self,
-        ask: &SigningRequest,
+        signing_request: &SigningRequest,
         caller: &Caller,
         moderation: &EntryIndex,
         now: Millis,
     ) -> Vec<FactsQuery> {
-        let Some(source) = self.facts.as_ref().filter(|source| source.serves(&ask.app)) else { return Vec::new() };
-        let bearing = source.relevance(self.app(&ask.app).is_some_and(App::contains_roles));
+        let Some(source) = self.facts.as_ref().filter(|source| source.serves(&signing_request.app)) else {
+            return Vec::new();
+        };
+        let bearing = source.relevance(self.app(&signing_request.app).is_some_and(App::contains_roles));
         let facts = DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: &[] };
-        let open = self.policy.unanswered(ask, caller, facts, now, bearing);
-        if open.is_empty() { Vec::new() } else { source.queries(open, ask, caller, facts) }
+        let open = self.policy.unanswered(signing_request, caller, facts, now, bearing);
+        if open.is_empty() { Vec::new() } else { source.queries(open, signing_request, caller, facts) }
     }
 
     /// Decides the request and, if the policy allows it, signs the result. `entropy` is 16 fresh random bytes for the
@@ -96,14 +98,14 @@ impl Engine {
         now: Millis,
         entropy: [u8; 16],
     ) -> SigningOutcome {
-        let VendorRequest { ask, product } = request;
+        let VendorRequest { signing_request, signing_job } = request;
         let facts = DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: told };
-        let permit = match self.policy.decide(ask, caller, facts, now) {
+        let permit = match self.policy.decide(signing_request, caller, facts, now) {
             Ok(permit) => permit,
             Err(refusal) => {
                 let outcome = Err(SigningRefusal::Denied(refusal.denial));
                 return SigningOutcome {
-                    request: *refusal.ask,
+                    request: *refusal.signing_request,
                     granted: Vec::new(),
                     rules: Vec::new(),
                     nonce: None,
@@ -112,35 +114,35 @@ impl Engine {
             }
         };
         let nonce = Nonce::from_entropy(entropy);
-        let outcome = vendor::sign(app, &permit, &product, now, &nonce).map_err(SigningRefusal::Invalid);
+        let outcome = vendor::sign(app, &permit, &signing_job, now, &nonce).map_err(SigningRefusal::Invalid);
         let nonce = outcome.as_ref().ok().and_then(SignedResult::nonce).map(str::to_owned);
-        let (ask, granted, rules) = permit.into_parts();
-        SigningOutcome { request: ask, granted, rules, nonce, outcome }
+        let (signing_request, granted, rules) = permit.into_parts();
+        SigningOutcome { request: signing_request, granted, rules, nonce, outcome }
     }
 
     /// Decides in the same way as [`Engine::answer`], but signs nothing.
     pub fn decide(
         &self,
-        ask: SigningRequest,
+        signing_request: SigningRequest,
         caller: Caller,
         RuntimeData { moderation, facts: told }: RuntimeData<'_>,
         at: Millis,
     ) -> DecidedRequest {
         let facts = DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: told };
-        let outcome = self.policy.decide(ask.clone(), &caller, facts, at);
-        DecidedRequest { request: ask, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
+        let outcome = self.policy.decide(signing_request.clone(), &caller, facts, at);
+        DecidedRequest { request: signing_request, caller, at, outcome: outcome.map_err(|refusal| refusal.denial) }
     }
 
     /// Returns the reasons for the decision on a request.
     pub fn explain(
         &self,
-        ask: &SigningRequest,
+        signing_request: &SigningRequest,
         caller: &Caller,
         RuntimeData { moderation, facts: told }: RuntimeData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
         self.policy.explain(
-            ask,
+            signing_request,
             caller,
             DecisionData { file: self.policy.entries(), runtime: Some(moderation), facts: told },
             now,

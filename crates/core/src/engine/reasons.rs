@@ -22,40 +22,48 @@ pub struct DecidedRequest {
 impl DecidedRequest {
     /// Returns the decision as a single sentence.
     pub fn sentence(&self) -> String {
-        let DecidedRequest { request: ask, caller, outcome, .. } = self;
+        let DecidedRequest { request: signing_request, caller, outcome, .. } = self;
         let actor = match caller.kind {
-            CallerKind::User if caller.is_client(&ask.client) => caller.subject.clone(),
-            kind if ask.client.is_empty() => format!("the {} {}", kind.as_str(), caller.subject),
-            kind => format!("the {} {}, for {},", kind.as_str(), caller.subject, ask.client),
+            CallerKind::User if caller.is_client(&signing_request.client) => caller.subject.clone(),
+            kind if signing_request.client.is_empty() => format!("the {} {}", kind.as_str(), caller.subject),
+            kind => format!("the {} {}, for {},", kind.as_str(), caller.subject, signing_request.client),
         };
         match outcome {
             Ok(permit) => {
-                format!("allowed: {actor} may {} ({})", describe_request(ask, Some(permit)), name_rules(permit.rules()))
+                format!(
+                    "allowed: {actor} may {} ({})",
+                    describe_request(signing_request, Some(permit)),
+                    name_rules(permit.rules())
+                )
             }
             Err(denial) => {
-                format!("denied: {actor} may not {}: {}", describe_request(ask, None), describe_denial(denial))
+                format!(
+                    "denied: {actor} may not {}: {}",
+                    describe_request(signing_request, None),
+                    describe_denial(denial)
+                )
             }
         }
     }
 
     /// Returns the decision as an object, with the `steps` that the policy explained.
     pub fn json(&self, steps: &[Explanation]) -> Value {
-        let DecidedRequest { request: ask, caller, at, outcome } = self;
+        let DecidedRequest { request: signing_request, caller, at, outcome } = self;
         let permit = outcome.as_ref().ok();
         let denial = outcome.as_ref().err();
         json!({
             "allowed": permit.is_some(),
             "decision": self.sentence(),
             "rules": permit.map(Permit::rules),
-            "granted": permit.filter(|_| !ask.requested_grants.is_empty()).map(|permit| Capability::from_grants(permit.granted()).as_str().to_owned()),
+            "granted": permit.filter(|_| !signing_request.requested_grants.is_empty()).map(|permit| Capability::from_grants(permit.granted()).as_str().to_owned()),
             "rule": denial.and_then(|denial| denial.rule()),
             "reason": denial.and_then(|denial| denial.reason()),
             "code": denial.map(|denial| denial.code()),
-            "app": &*ask.app,
-            "action": ask.action.as_str(),
-            "client": ask.client,
-            "conversation": ask.conversation.as_ref().map(Pattern::to_string),
-            "members": ask.members,
+            "app": &*signing_request.app,
+            "action": signing_request.action.as_str(),
+            "client": signing_request.client,
+            "conversation": signing_request.conversation.as_ref().map(Pattern::to_string),
+            "members": signing_request.members,
             "caller": { "kind": caller.kind.as_str(), "subject": caller.subject, "authenticator": &*caller.authenticator },
             "at": at.to_string(),
             "steps": steps.iter().map(step_json).collect::<Value>(),
@@ -64,15 +72,15 @@ impl DecidedRequest {
 }
 
 /// Describes the request in words that follow "may": "invite carol to 5f3c…".
-fn describe_request(ask: &SigningRequest, permit: Option<&Permit>) -> String {
-    let who = ask.members.join(", ");
-    let place = ask.conversation.as_ref().map(Pattern::to_string).unwrap_or_default();
-    match ask.action {
-        Action::Login => format!("log in{}", describe_capability(ask, permit)),
+fn describe_request(signing_request: &SigningRequest, permit: Option<&Permit>) -> String {
+    let who = signing_request.members.join(", ");
+    let place = signing_request.conversation.as_ref().map(Pattern::to_string).unwrap_or_default();
+    match signing_request.action {
+        Action::Login => format!("log in{}", describe_capability(signing_request, permit)),
         Action::AppToken => "have an app token".to_owned(),
         Action::Create if who.is_empty() => "create a conversation".to_owned(),
         Action::Create => format!("create a conversation with {who}"),
-        Action::Join | Action::Leave => format!("{} {place}", ask.action),
+        Action::Join | Action::Leave => format!("{} {place}", signing_request.action),
         Action::Invite => format!("invite {who} to {place}"),
         Action::Kick => format!("kick {who} from {place}"),
         Action::History => format!("read the history of {place}"),
@@ -89,11 +97,11 @@ fn describe_request(ask: &SigningRequest, permit: Option<&Permit>) -> String {
 }
 
 /// Describes the capability of a token: the requested capability and, if less was granted, the granted capability.
-fn describe_capability(ask: &SigningRequest, permit: Option<&Permit>) -> String {
-    if ask.requested_grants.is_empty() {
+fn describe_capability(signing_request: &SigningRequest, permit: Option<&Permit>) -> String {
+    if signing_request.requested_grants.is_empty() {
         return String::new();
     }
-    let asked = Capability::from_grants(&ask.requested_grants);
+    let asked = Capability::from_grants(&signing_request.requested_grants);
     match permit.map(|permit| Capability::from_grants(permit.granted())) {
         Some(granted) if granted != asked => format!(" with {granted}, but not with all of {asked}"),
         _ => format!(" with {asked}"),

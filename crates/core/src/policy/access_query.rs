@@ -168,11 +168,11 @@ impl<'s, 'a> AccessQuery<'s, 'a> {
     /// For `create` and `history`, the targets of the required action are counted, not the members of the request. If
     /// one signature is valid for both, either request needs both actions, and only one of these actions has members.
     pub(super) fn count_members(&self) -> usize {
-        let ask = self.context().request;
+        let signing_request = self.context().request;
         let (named, creator) = match self.action {
-            Action::Create => (self.targets, Some(ask.client.as_str())),
+            Action::Create => (self.targets, Some(signing_request.client.as_str())),
             Action::History => (self.targets, None),
-            _ => (ask.members.as_slice(), None),
+            _ => (signing_request.members.as_slice(), None),
         };
         let mut named: Vec<&str> = named.iter().map(String::as_str).chain(creator).collect();
         named.sort_unstable();

@@ -201,7 +201,7 @@ mod tests {
         fn claims(&self, resources: &[&str]) -> Vec<(Pattern, String)> {
             let operations = ActionSet::of(&[Action::Publish]);
             let wants = resources.iter().map(|name| RequestedGrant { resource: pattern(name), operations }).collect();
-            let ask = SigningRequest {
+            let signing_request = SigningRequest {
                 app: "ably".into(),
                 vendor: Vendor::Ably,
                 action: Action::Login,
@@ -212,7 +212,7 @@ mod tests {
                 requested_grants: wants,
             };
             let facts = DecisionData { file: self.policy.entries(), runtime: Some(&self.moderation), facts: &[] };
-            self.policy.decide(ask, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()
+            self.policy.decide(signing_request, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()
         }
 
         /// Returns the role that the decision uses for a name, and whether it is not the default role.

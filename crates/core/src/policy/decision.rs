@@ -9,7 +9,7 @@ use crate::model::{Action, Pattern, RequestedGrant, SigningRequest};
 /// the policy.
 #[derive(Clone, Debug)]
 pub struct Permit {
-    pub(super) ask: SigningRequest,
+    pub(super) signing_request: SigningRequest,
     pub(super) granted: Vec<RequestedGrant>,
     pub(super) user_claims: Vec<(Pattern, String)>,
     pub(super) rules: Vec<String>,
@@ -19,7 +19,7 @@ pub struct Permit {
 impl Permit {
     /// Returns the request that may be signed. Nothing else may be signed with this permit.
     pub fn request(&self) -> &SigningRequest {
-        &self.ask
+        &self.signing_request
     }
 
     /// Returns the granted part of the requested capability, in canonical order.
@@ -47,16 +47,16 @@ impl Permit {
     /// Consumes the permit. Returns the request, the granted part of the capability, and the ids of the rules that
     /// allowed it.
     pub fn into_parts(self) -> (SigningRequest, Vec<RequestedGrant>, Vec<String>) {
-        (self.ask, self.granted, self.rules)
+        (self.signing_request, self.granted, self.rules)
     }
 }
 
 /// Makes a permit for an operator without asking the policy, because the operator has the secrets. The permit grants
 /// everything that is requested. Only the command line may call this function.
-pub fn for_operator(ask: SigningRequest) -> Permit {
+pub fn for_operator(signing_request: SigningRequest) -> Permit {
     Permit {
-        granted: ask.requested_grants.clone(),
-        ask,
+        granted: signing_request.requested_grants.clone(),
+        signing_request,
         user_claims: Vec::new(),
         rules: Vec::new(),
         is_for_operator: true,

@@ -29,17 +29,17 @@ impl Policy {
     /// the most informative of their reasons.
     pub fn decide(
         &self,
-        ask: SigningRequest,
+        signing_request: SigningRequest,
         caller: &Caller,
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Result<Permit, Denied> {
-        let context = EvalContext { policy: self, facts, caller, request: &ask, now };
+        let context = EvalContext { policy: self, facts, caller, request: &signing_request, now };
         match decide_all(context) {
             Ok(AllowedBy { granted, user_claims, rules }) => {
-                Ok(Permit { ask, granted, user_claims, rules, is_for_operator: false })
+                Ok(Permit { signing_request, granted, user_claims, rules, is_for_operator: false })
             }
-            Err(denial) => Err(Denied { ask: Box::new(ask), denial }),
+            Err(denial) => Err(Denied { signing_request: Box::new(signing_request), denial }),
         }
     }
 }
@@ -48,7 +48,7 @@ impl Policy {
 #[derive(Clone, Debug)]
 pub struct Denied {
     /// The request.
-    pub ask: Box<SigningRequest>,
+    pub signing_request: Box<SigningRequest>,
     /// The reason for the denial.
     pub denial: Box<Denial>,
 }

@@ -66,17 +66,17 @@ impl Policy {
     /// separately. [`Policy::decide`] decides the request as a whole.
     pub fn explain(
         &self,
-        ask: &SigningRequest,
+        signing_request: &SigningRequest,
         caller: &Caller,
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
-        let context = EvalContext { policy: self, facts, caller, request: ask, now };
-        let needs = ask.required_actions.iter().map(|RequiredAction { action, conversation, targets }| {
+        let context = EvalContext { policy: self, facts, caller, request: signing_request, now };
+        let needs = signing_request.required_actions.iter().map(|RequiredAction { action, conversation, targets }| {
             let scope = ScopeContext::new(context, conversation.as_ref());
             explain_one(&AccessQuery { scope: &scope, parts: &scope.split(), action: *action, targets }, true)
         });
-        let wants = ask.requested_grants.iter().flat_map(|RequestedGrant { resource, operations }| {
+        let wants = signing_request.requested_grants.iter().flat_map(|RequestedGrant { resource, operations }| {
             operations.iter().map(move |action| {
                 let scope = ScopeContext::new(context, Some(resource));
                 explain_one(&AccessQuery { scope: &scope, parts: &scope.split(), action, targets: &[] }, false)

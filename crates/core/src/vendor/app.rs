@@ -120,9 +120,9 @@ pub fn operation(app: &App, name: &str) -> Option<Operation> {
 #[derive(Clone, Debug)]
 pub struct VendorRequest {
     /// The question for the policy.
-    pub ask: SigningRequest,
+    pub signing_request: SigningRequest,
     /// The job for [`sign`], which also needs the permit.
-    pub product: SigningJob,
+    pub signing_job: SigningJob,
 }
 
 /// What to make from a permit, with everything that the policy does not decide.
@@ -148,20 +148,20 @@ pub fn parse(
 ) -> Result<VendorRequest, InvalidRequest> {
     match (app, operation) {
         (App::LeanCloud(app), Operation::LeanCloud(action)) => {
-            let ask = leancloud::parse(app, action, params, caller)?;
-            Ok(VendorRequest { ask, product: SigningJob::LeanCloud })
+            let signing_request = leancloud::parse(app, action, params, caller)?;
+            Ok(VendorRequest { signing_request, signing_job: SigningJob::LeanCloud })
         }
         (App::LeanCloud(app), Operation::LeanCloudCompat(route)) => {
-            let ask = leancloud::parse_compat(app, route, params, caller)?;
-            Ok(VendorRequest { ask, product: SigningJob::LeanCloud })
+            let signing_request = leancloud::parse_compat(app, route, params, caller)?;
+            Ok(VendorRequest { signing_request, signing_job: SigningJob::LeanCloud })
         }
         (App::TalkJs(app), Operation::TalkJs(operation)) => {
-            let (ask, job) = talkjs::parse(app, operation, params, caller)?;
-            Ok(VendorRequest { ask, product: SigningJob::TalkJs(job) })
+            let (signing_request, job) = talkjs::parse(app, operation, params, caller)?;
+            Ok(VendorRequest { signing_request, signing_job: SigningJob::TalkJs(job) })
         }
         (App::Ably(app), Operation::Ably(operation)) => {
-            let (ask, job) = ably::parse(app, operation, params, caller)?;
-            Ok(VendorRequest { ask, product: SigningJob::Ably(job) })
+            let (signing_request, job) = ably::parse(app, operation, params, caller)?;
+            Ok(VendorRequest { signing_request, signing_job: SigningJob::Ably(job) })
         }
         _ => {
             Err(InvalidRequest::new("action", format!("must be an operation of this app, not {}", operation.as_str())))
@@ -177,17 +177,17 @@ pub fn parse(
 pub fn sign(
     app: &App,
     permit: &Permit,
-    product: &SigningJob,
+    signing_job: &SigningJob,
     now: Millis,
     nonce: &Nonce,
 ) -> Result<SignedResult, InvalidRequest> {
     if permit.request().vendor != app.vendor() || permit.request().app != *app.name() {
         return Err(wrong_permit_error("this app"));
     }
-    match (app, product) {
+    match (app, signing_job) {
         (App::LeanCloud(app), SigningJob::LeanCloud) => app.sign(permit, now, nonce),
-        (App::TalkJs(app), SigningJob::TalkJs(product)) => app.sign(permit, product, now),
-        (App::Ably(app), SigningJob::Ably(product)) => app.sign(permit, product, now, nonce),
+        (App::TalkJs(app), SigningJob::TalkJs(signing_job)) => app.sign(permit, signing_job, now),
+        (App::Ably(app), SigningJob::Ably(signing_job)) => app.sign(permit, signing_job, now, nonce),
         _ => Err(wrong_permit_error("this kind of answer")),
     }
 }

@@ -22,8 +22,8 @@ impl InvalidRequest {
 
 /// Checks that the permit covers the job: `action` must be the requested action and one of the decided actions.
 pub(super) fn check_permit(permit: &Permit, action: Action) -> Result<(), InvalidRequest> {
-    let ask = permit.request();
-    if ask.action != action || !ask.required_actions.iter().any(|need| need.action == action) {
+    let signing_request = permit.request();
+    if signing_request.action != action || !signing_request.required_actions.iter().any(|need| need.action == action) {
         return Err(wrong_permit_error(action.as_str()));
     }
     Ok(())

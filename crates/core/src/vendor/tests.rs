@@ -59,12 +59,16 @@ fn parse_request(app: &App, name: &str, values: Value) -> VendorRequest {
     parse(app, operation(app, name).unwrap(), &params(values), Some(&user("tom"))).unwrap()
 }
 
-fn sign_request(app: &App, ask: SigningRequest, product: &SigningJob) -> Result<SignedResult, InvalidRequest> {
-    sign(app, &for_operator(ask), product, AT, &Nonce::from_entropy([7; 16]))
+fn sign_request(
+    app: &App,
+    signing_request: SigningRequest,
+    signing_job: &SigningJob,
+) -> Result<SignedResult, InvalidRequest> {
+    sign(app, &for_operator(signing_request), signing_job, AT, &Nonce::from_entropy([7; 16]))
 }
 
-fn error(app: &App, ask: SigningRequest, product: &SigningJob) -> String {
-    sign_request(app, ask, product).unwrap_err().to_string()
+fn error(app: &App, signing_request: SigningRequest, signing_job: &SigningJob) -> String {
+    sign_request(app, signing_request, signing_job).unwrap_err().to_string()
 }
 
 fn one_channel() -> Value {
@@ -92,25 +96,28 @@ fn every_name_is_an_operation_of_its_vendor_alone() {
 
 #[test]
 fn a_permit_signs_for_its_own_app_alone() {
-    let VendorRequest { ask, product } = parse_request(&talkjs(true), "token", json!({}));
-    assert!(sign_request(&talkjs(true), ask.clone(), &product).is_ok());
-    assert!(error(&leancloud(), ask.clone(), &SigningJob::LeanCloud).contains("not for this app"));
-    let renamed = SigningRequest { app: "other".into(), ..ask };
-    assert!(error(&talkjs(true), renamed, &product).contains("not for this app"));
+    let VendorRequest { signing_request, signing_job } = parse_request(&talkjs(true), "token", json!({}));
+    assert!(sign_request(&talkjs(true), signing_request.clone(), &signing_job).is_ok());
+    assert!(error(&leancloud(), signing_request.clone(), &SigningJob::LeanCloud).contains("not for this app"));
+    let renamed = SigningRequest { app: "other".into(), ..signing_request };
+    assert!(error(&talkjs(true), renamed, &signing_job).contains("not for this app"));
 }
 
 #[test]
 fn a_permit_signs_what_was_decided_alone() {
     let app = talkjs(true);
-    let login = parse_request(&app, "token", json!({})).ask;
+    let login = parse_request(&app, "token", json!({})).signing_request;
     let power = SigningJob::TalkJs(talkjs::SigningJob::AppToken);
     assert_eq!(error(&app, login.clone(), &power), "action is not permitted: the permit is not for app-token");
     let undecided = SigningRequest { action: Action::AppToken, ..login };
     assert!(error(&app, undecided, &power).contains("not for app-token"));
-    let VendorRequest { ask, product } = parse_request(&app, "app-token", json!({}));
-    assert!(sign_request(&app, ask.clone(), &product).is_ok());
-    assert!(error(&app, ask.clone(), &SigningJob::TalkJs(talkjs::SigningJob::Signature)).contains("not for login"));
-    assert!(error(&app, ask, &SigningJob::LeanCloud).contains("not for this kind of answer"));
+    let VendorRequest { signing_request, signing_job } = parse_request(&app, "app-token", json!({}));
+    assert!(sign_request(&app, signing_request.clone(), &signing_job).is_ok());
+    assert!(
+        error(&app, signing_request.clone(), &SigningJob::TalkJs(talkjs::SigningJob::Signature))
+            .contains("not for login")
+    );
+    assert!(error(&app, signing_request, &SigningJob::LeanCloud).contains("not for this kind of answer"));
 }
 
 #[test]
@@ -118,15 +125,15 @@ fn a_permit_for_a_token_is_none_for_a_signature() {
     let signature = SigningJob::TalkJs(talkjs::SigningJob::Signature);
     let forged =
         parse_request(&talkjs(true), "token", json!({"user_id": "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlblR5cGUiOiJhcHAifQ"}));
-    assert!(error(&talkjs(true), forged.ask, &signature).starts_with("user_id must not look like"));
-    let honest = parse_request(&talkjs(false), "token", json!({})).ask;
+    assert!(error(&talkjs(true), forged.signing_request, &signature).starts_with("user_id must not look like"));
+    let honest = parse_request(&talkjs(false), "token", json!({})).signing_request;
     assert!(error(&talkjs(false), honest, &signature).contains("turned off"));
 }
 
 #[test]
 fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
     let app = leancloud();
-    let join = parse_request(&app, "join", json!({"conv_id": "room"})).ask;
+    let join = parse_request(&app, "join", json!({"conv_id": "room"})).signing_request;
     let undecided = SigningRequest { action: Action::Kick, ..join.clone() };
     assert!(error(&app, undecided, &SigningJob::LeanCloud).contains("not for kick"));
     let nowhere = SigningRequest { conversation: None, ..join.clone() };
@@ -138,8 +145,10 @@ fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
 #[test]
 fn every_key_verifies_and_the_first_signs() {
     let app = leancloud();
-    let VendorRequest { ask, product } = parse_request(&app, "login", json!({}));
-    let SignedResult::Signature { signature, timestamp, nonce, .. } = sign_request(&app, ask, &product).unwrap() else {
+    let VendorRequest { signing_request, signing_job } = parse_request(&app, "login", json!({}));
+    let SignedResult::Signature { signature, timestamp, nonce, .. } =
+        sign_request(&app, signing_request, &signing_job).unwrap()
+    else {
         unreachable!()
     };
     let message = format!("id:tom::{timestamp}:{nonce}");
@@ -152,16 +161,16 @@ fn every_key_verifies_and_the_first_signs() {
 #[test]
 fn without_a_key_nothing_is_signed() {
     let app = App::TalkJs(talkjs::App::new("talk".into(), "id".to_owned(), &[], TTL, false));
-    let VendorRequest { ask, product } = parse_request(&app, "token", json!({}));
-    assert_eq!(error(&app, ask, &product), "app has no key to sign with");
+    let VendorRequest { signing_request, signing_job } = parse_request(&app, "token", json!({}));
+    assert_eq!(error(&app, signing_request, &signing_job), "app has no key to sign with");
 }
 
 #[test]
 fn ably_never_signs_without_a_capability() {
     for name in ["token", "token-request"] {
-        let VendorRequest { ask, product } = parse_request(&ably(), name, one_channel());
-        let nothing = SigningRequest { requested_grants: Vec::new(), ..ask };
-        assert_eq!(error(&ably(), nothing, &product), "capability must be granted at least in part");
+        let VendorRequest { signing_request, signing_job } = parse_request(&ably(), name, one_channel());
+        let nothing = SigningRequest { requested_grants: Vec::new(), ..signing_request };
+        assert_eq!(error(&ably(), nothing, &signing_job), "capability must be granted at least in part");
     }
 }
 
@@ -169,8 +178,9 @@ fn ably_never_signs_without_a_capability() {
 fn ably_takes_no_token_over_six_kilobytes() {
     let channels = |count: usize| -> Value { (0..count).map(|i| (format!("{i:0>100}"), json!(["publish"]))).collect() };
     let answer = |count| {
-        let VendorRequest { ask, product } = parse_request(&ably(), "token", json!({"capability": channels(count)}));
-        sign_request(&ably(), ask, &product)
+        let VendorRequest { signing_request, signing_job } =
+            parse_request(&ably(), "token", json!({"capability": channels(count)}));
+        sign_request(&ably(), signing_request, &signing_job)
     };
     assert!(answer(30).unwrap().token().unwrap().len() <= 6144);
     assert!(answer(50).unwrap_err().to_string().starts_with("capability makes a token of"));
@@ -182,9 +192,9 @@ fn ably_tokens_live_whole_seconds_and_carry_the_callers_claims() {
     tom.claims.insert("name".to_owned(), json!({"first": "Tom"}));
     let values = json!({"capability": {"a": ["publish"]}, "ttl": 61_999});
     let app = ably();
-    let VendorRequest { ask, product } =
+    let VendorRequest { signing_request, signing_job } =
         parse(&app, operation(&app, "token").unwrap(), &params(values), Some(&tom)).unwrap();
-    let answer = sign_request(&app, ask, &product).unwrap();
+    let answer = sign_request(&app, signing_request, &signing_job).unwrap();
     let payload = answer.token().unwrap().split('.').nth(1).unwrap();
     let payload = String::from_utf8(crate::crypto::base64url_decode(payload).unwrap()).unwrap();
     let expected = r#"{"iat":1700000000,"exp":1700000061,"x-ably-capability":"{\"a\":[\"publish\"]}","x-ably-clientId":"tom","name":{"first":"Tom"}}"#;
@@ -201,11 +211,11 @@ fn nothing_signed_and_no_key_is_shown() {
         (ably(), "token-request", one_channel()),
     ];
     for (app, name, values) in cases {
-        let VendorRequest { ask, product } = parse_request(&app, name, values);
-        let answer = sign_request(&app, ask, &product).unwrap();
+        let VendorRequest { signing_request, signing_job } = parse_request(&app, name, values);
+        let answer = sign_request(&app, signing_request, &signing_job).unwrap();
         let json: Value = serde_json::from_str(&answer.to_json()).unwrap();
         let secret = ["signature", "token", "mac"].into_iter().find_map(|member| json[member].as_str()).unwrap();
-        let shown = format!("{answer:?} {app:?} {product:?}");
+        let shown = format!("{answer:?} {app:?} {signing_job:?}");
         assert!(!shown.contains(secret) && !shown.contains("canary"), "{shown}");
     }
 }

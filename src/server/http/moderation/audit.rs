@@ -15,7 +15,7 @@ pub(super) struct RequestedChange<'a> {
     /// The app that the change is about, or `None` for all apps.
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,
-    pub(super) ask: &'a SigningRequest,
+    pub(super) signing_request: &'a SigningRequest,
     pub(super) command_kind: &'a CommandKind,
 }
 
@@ -47,7 +47,7 @@ impl RequestedChange<'_> {
 
     /// Counts the outcome in the metrics.
     pub(super) fn count(&self, ruling: &CommandOutcome) {
-        let action = self.ask.action;
+        let action = self.signing_request.action;
         for _ in &ruling.succeeded {
             let decided = metrics::CountedDecision::allowed(action, AuditDecision::Allow, ruling.rules.clone());
             decided.count(self.exchange, self.app);
@@ -62,9 +62,10 @@ impl RequestedChange<'_> {
     }
 
     fn user_record<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
-        let record = record::request_record(self.exchange, self.app, self.caller, self.ask, AuditDecision::Allow);
+        let record =
+            record::request_record(self.exchange, self.app, self.caller, self.signing_request, AuditDecision::Allow);
         // A change of the client itself or of a conversation has no targets.
-        let targets = if self.ask.members.is_empty() { &[] } else { std::slice::from_ref(user) };
+        let targets = if self.signing_request.members.is_empty() { &[] } else { std::slice::from_ref(user) };
         with_command_details(self.command_kind, &AuditRecord { targets, ..record })
     }
 }

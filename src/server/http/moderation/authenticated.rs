@@ -55,8 +55,8 @@ impl<'a> AuthenticatedRequest<'a> {
         deed: Option<&CommandKind>,
     ) -> Result<FactsByApp, ApiError> {
         let mut told = FactsByApp::new();
-        for ask in asks {
-            let inquiries = match self.facts_queries(ask) {
+        for signing_request in asks {
+            let inquiries = match self.facts_queries(signing_request) {
                 Ok(inquiries) => inquiries,
                 Err(stale) => {
                     let reason = stale.to_string();
@@ -65,7 +65,7 @@ impl<'a> AuthenticatedRequest<'a> {
             };
             let (snapshot, trace) = (self.exchange.snapshot, self.exchange.trace);
             match Box::pin(snapshot.upstreams.fetch_facts(inquiries, trace)).await {
-                Ok(known) => drop(told.insert(Arc::clone(&ask.app), known)),
+                Ok(known) => drop(told.insert(Arc::clone(&signing_request.app), known)),
                 Err(unavailable) => {
                     let reason = unavailable.to_string();
                     return Err(self.record_undecided(named, asks, deed, &reason, unavailable.into()).await);
@@ -75,10 +75,10 @@ impl<'a> AuthenticatedRequest<'a> {
         Ok(told)
     }
 
-    fn facts_queries(&self, ask: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
+    fn facts_queries(&self, signing_request: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
         let engine = &self.exchange.settings.engine;
         let index = self.exchange.runtime.moderation.read()?;
-        Ok(engine.facts_queries(ask, &self.caller, index.entries(), self.exchange.now))
+        Ok(engine.facts_queries(signing_request, &self.caller, index.entries(), self.exchange.now))
     }
 
     /// Records that the request cannot be decided. Returns the error to answer with: `failure`, or the error of the
@@ -91,8 +91,8 @@ impl<'a> AuthenticatedRequest<'a> {
         reason: &str,
         failure: ApiError,
     ) -> ApiError {
-        let (Some(ask), app) = (asks.first(), self.app(named)) else { return failure };
-        let record = record::undecided_record(self.exchange, app, &self.caller, ask, reason);
+        let (Some(signing_request), app) = (asks.first(), self.app(named)) else { return failure };
+        let record = record::undecided_record(self.exchange, app, &self.caller, signing_request, reason);
         let line =
             match record::audit_line(self.exchange, &deed.map_or(record, |deed| with_command_details(deed, &record))) {
                 Ok(line) => line,
@@ -101,7 +101,7 @@ impl<'a> AuthenticatedRequest<'a> {
         if let Err(unwritten) = self.exchange.runtime.audit.write(&line).await {
             return unwritten.into();
         }
-        metrics::CountedDecision::unavailable(ask.action).count(self.exchange, app);
+        metrics::CountedDecision::unavailable(signing_request.action).count(self.exchange, app);
         failure
     }
 }

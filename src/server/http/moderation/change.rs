@@ -32,20 +32,21 @@ pub(super) async fn answer(
     let exchange = visit.exchange;
     let (params, place) = read_parameters(visit, request, place).await?;
     let fields = RequestFields { params: &params, settings: exchange.settings };
-    let wish = {
+    let command = {
         let kept = exchange.runtime.moderation.read_any_age();
         parse_command(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
     };
-    visit.check_authenticator(wish.app.as_ref()).await?;
+    visit.check_authenticator(command.app.as_ref()).await?;
     if exchange.runtime.moderation.store().is_none() {
         return Err(ApiError::no_store());
     }
-    let asks: Vec<SigningRequest> = wish.apps(&exchange.settings.engine).map(|app| wish.policy_request(app)).collect();
-    let told = visit.fetch_facts(wish.app.as_ref(), &asks, Some(&wish.kind)).await?;
+    let asks: Vec<SigningRequest> =
+        command.apps(&exchange.settings.engine).map(|app| command.policy_request(app)).collect();
+    let told = visit.fetch_facts(command.app.as_ref(), &asks, Some(&command.kind)).await?;
     // The change runs in a task, so that it is completed and recorded even if the caller disconnects.
     let (lasting, caller) = (exchange.to_owned_context(), Arc::clone(&visit.caller));
     let making = tokio::spawn(async move {
-        let made = carry_out_and_record(&lasting, &caller, &wish, &told, &asks).await;
+        let made = carry_out_and_record(&lasting, &caller, &command, &told, &asks).await;
         drop(place);
         made
     });
@@ -163,9 +164,14 @@ async fn carry_out_and_record(
                     .await);
             }
         };
-    let Some(ask) = requests.first() else { return Err(ApiError::internal("there is no app")) };
-    let asked =
-        RequestedChange { exchange, app: visit.app(command.app.as_ref()), caller, ask, command_kind: &command.kind };
+    let Some(signing_request) = requests.first() else { return Err(ApiError::internal("there is no app")) };
+    let asked = RequestedChange {
+        exchange,
+        app: visit.app(command.app.as_ref()),
+        caller,
+        signing_request,
+        command_kind: &command.kind,
+    };
     exchange.runtime.audit.write(&asked.lines(&outcome)?).await?;
     asked.count(&outcome);
     render_outcome(command, &outcome)
@@ -173,7 +179,7 @@ async fn carry_out_and_record(
 
 /// Returns the answer: the users for which the command succeeded and those for which it failed. The answer is a problem
 /// if the command failed for all users and the reason does not depend on the single user.
-fn render_outcome(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpResponse, ApiError> {
+fn render_outcome(command: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpResponse, ApiError> {
     #[derive(Serialize)]
     struct CommandResponse<'a> {
         succeeded: &'a [String],
@@ -185,7 +191,7 @@ fn render_outcome(wish: &ModerationCommand, ruling: &CommandOutcome) -> Result<H
         code: &'static str,
         reason: String,
     }
-    let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !wish.kind.has_targets();
+    let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !command.kind.has_targets();
     if let Some(first) = ruling.failed.first()
         && ruling.succeeded.is_empty()
         && ruling.failed.iter().all(|failed| denied(&failed.reason))

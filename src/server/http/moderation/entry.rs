@@ -51,7 +51,7 @@ pub(super) fn file_entries(
 }
 
 fn file_roles(document: &PolicyDocument) -> impl Iterator<Item = ModerationEntry> + '_ {
-    let tenure = |user: &str, scope: Pattern, app: &Option<_>, role: Option<Role>, line| {
+    let role_binding = |user: &str, scope: Pattern, app: &Option<_>, role: Option<Role>, line| {
         let held =
             role.map_or(RoleGrant::Role(None), |role| RoleGrant::RoleName(document.role_hierarchy.name(role).into()));
         let origin = EntryOrigin::File { line };
@@ -61,11 +61,11 @@ fn file_roles(document: &PolicyDocument) -> impl Iterator<Item = ModerationEntry
         )
     };
     let bound = document.entries.bindings.iter();
-    let bound = bound.map(move |one| tenure(&one.user, one.scope.clone(), &one.app, one.role, one.line));
+    let bound = bound.map(move |one| role_binding(&one.user, one.scope.clone(), &one.app, one.role, one.line));
     let listed = document.entries.conversations.iter().flat_map(move |conversation| {
         let scope = Pattern::Exact(conversation.id.clone());
         let people = conversation.members.iter();
-        people.map(move |(user, role)| tenure(user, scope.clone(), &conversation.app, *role, conversation.line))
+        people.map(move |(user, role)| role_binding(user, scope.clone(), &conversation.app, *role, conversation.line))
     });
     bound.chain(listed)
 }

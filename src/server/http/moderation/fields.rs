@@ -137,10 +137,11 @@ impl<'a> RequestFields<'a> {
 
     /// Returns a role that the policy lists.
     pub(super) fn role(self) -> Result<String, InvalidRequest> {
-        let ladder = &self.settings.engine.policy.document().role_hierarchy;
-        let word = self.params.text("role")?.filter(|word| ladder.find(word).is_some());
-        let unknown =
-            || invalid_field("role", format!("must be one of the policy's roles: {}", ladder.names().join(", ")));
+        let role_hierarchy = &self.settings.engine.policy.document().role_hierarchy;
+        let word = self.params.text("role")?.filter(|word| role_hierarchy.find(word).is_some());
+        let unknown = || {
+            invalid_field("role", format!("must be one of the policy's roles: {}", role_hierarchy.names().join(", ")))
+        };
         word.map(str::to_owned).ok_or_else(unknown)
     }
 

@@ -126,10 +126,10 @@ impl ReadPermission {
         let policy = &exchange.settings.engine.policy;
         let index = exchange.runtime.moderation.read()?;
         let mut rules = Vec::new();
-        for ask in &self.requests {
-            let told = self.facts.get(&ask.app).map_or(&[][..], Vec::as_slice);
+        for signing_request in &self.requests {
+            let told = self.facts.get(&signing_request.app).map_or(&[][..], Vec::as_slice);
             match policy.decide(
-                ask.clone(),
+                signing_request.clone(),
                 caller,
                 DecisionData { file: policy.entries(), runtime: Some(index.entries()), facts: told },
                 now,
@@ -154,8 +154,8 @@ async fn record_decision(
     permission: &ReadPermission,
     decided: AllowingRules,
 ) -> Result<(), ApiError> {
-    let Some(ask) = permission.requests.first() else { return Err(ApiError::internal("there is no app")) };
-    let record = record::request_record(exchange, app, caller, ask, AuditDecision::Allow);
+    let Some(signing_request) = permission.requests.first() else { return Err(ApiError::internal("there is no app")) };
+    let record = record::request_record(exchange, app, caller, signing_request, AuditDecision::Allow);
     match decided {
         Ok(rules) => {
             exchange
@@ -163,7 +163,7 @@ async fn record_decision(
                 .audit
                 .write(&record::audit_line(exchange, &AuditRecord { rules: &rules, ..record })?)
                 .await?;
-            metrics::CountedDecision::allowed(ask.action, AuditDecision::Allow, rules).count(exchange, app);
+            metrics::CountedDecision::allowed(signing_request.action, AuditDecision::Allow, rules).count(exchange, app);
             Ok(())
         }
         Err(denial) => {

@@ -49,8 +49,8 @@ fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
     let name = &*authenticator.common().name;
     let kind = authenticator.common().kind.as_str();
     match authenticator {
-        Authenticator::Jwt(Jwt { issuer, role_hierarchy: ladder, max_role, .. }) if *issuer == demo.issuer => {
-            let highest = max_role.map(|role| ladder.name(role));
+        Authenticator::Jwt(Jwt { issuer, role_hierarchy, max_role, .. }) if *issuer == demo.issuer => {
+            let highest = max_role.map(|role| role_hierarchy.name(role));
             vec![json!({ "authenticator": name, "kind": kind, "tokens": true, "max_role": highest })]
         }
         Authenticator::ApiKey(ApiKey { header, keys, .. }) => {
@@ -128,15 +128,16 @@ pub(super) async fn explain(
     exchange.snapshot.limits.caller(&caller)?;
     let asked: PlaygroundExchange = deserialize_fields(read_body(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
-    let ask = vendor::parse(route.app, route.operation, &params, Some(&caller))?.ask;
-    let signed = asked.answer.and_then(|answer| signed::signed_string(route.app, &ask, &answer));
+    let signing_request = vendor::parse(route.app, route.operation, &params, Some(&caller))?.signing_request;
+    let signed = asked.answer.and_then(|answer| signed::signed_string(route.app, &signing_request, &answer));
     let engine = &exchange.settings.engine;
-    let inquiries = engine.facts_queries(&ask, &caller, exchange.runtime.moderation.read()?.entries(), exchange.now);
+    let inquiries =
+        engine.facts_queries(&signing_request, &caller, exchange.runtime.moderation.read()?.entries(), exchange.now);
     let told = exchange.snapshot.upstreams.fetch_facts(inquiries, exchange.trace).await?;
     let index = exchange.runtime.moderation.read()?;
     let world = RuntimeData { moderation: index.entries(), facts: &told };
-    let steps = engine.explain(&ask, &caller, world, exchange.now);
-    let decided = engine.decide(ask, Arc::unwrap_or_clone(caller), world, exchange.now);
+    let steps = engine.explain(&signing_request, &caller, world, exchange.now);
+    let decided = engine.decide(signing_request, Arc::unwrap_or_clone(caller), world, exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))
 }
 

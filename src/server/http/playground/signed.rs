@@ -27,9 +27,9 @@ pub(super) struct SignedString {
 type MacClaim = (String, Vec<u8>);
 
 /// Returns the string that was signed for this answer to `ask`, or `None` if the answer cannot come from this app.
-pub(super) fn signed_string(app: &App, ask: &SigningRequest, answer: &str) -> Option<SignedString> {
+pub(super) fn signed_string(app: &App, signing_request: &SigningRequest, answer: &str) -> Option<SignedString> {
     let ((text, mac), token) = match app {
-        App::LeanCloud(one) => (leancloud_claim(one, ask, answer)?, None),
+        App::LeanCloud(one) => (leancloud_claim(one, signing_request, answer)?, None),
         App::TalkJs(_) => {
             talkjs_signature_claim(answer).map(|claimed| (claimed, None)).or_else(|| talkjs_token_claim(answer))?
         }
@@ -46,7 +46,7 @@ pub(super) fn signed_string(app: &App, ask: &SigningRequest, answer: &str) -> Op
     Some(SignedString { text, algorithm, key, matches, token })
 }
 
-fn leancloud_claim(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> Option<MacClaim> {
+fn leancloud_claim(app: &leancloud::App, signing_request: &SigningRequest, answer: &str) -> Option<MacClaim> {
     #[derive(Deserialize)]
     struct Answer {
         signature: String,
@@ -54,7 +54,7 @@ fn leancloud_claim(app: &leancloud::App, ask: &SigningRequest, answer: &str) -> 
         nonce: String,
     }
     let Answer { signature, timestamp, nonce } = serde_json::from_str(answer).ok()?;
-    let message = StringToSign::new(app.app_id(), app.history(), ask, timestamp, &nonce).ok()?;
+    let message = StringToSign::new(app.app_id(), app.history(), signing_request, timestamp, &nonce).ok()?;
     Some((message.to_string(), hex::decode(signature).ok()?))
 }
 

@@ -23,8 +23,8 @@ pub(super) fn check(key: &[u8; 32]) -> Result<(), String> {
 /// is a square if and only if the product of numerator and denominator is a square.
 fn is_on_curve(y: FieldElement) -> bool {
     let y2 = y.square();
-    let product = y2.sub(ONE).mul(D.mul(y2).add(ONE));
-    let euler = product.power(HALF);
+    let signing_job = y2.sub(ONE).mul(D.mul(y2).add(ONE));
+    let euler = signing_job.power(HALF);
     euler == ONE || euler == ZERO
 }
 

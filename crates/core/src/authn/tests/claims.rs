@@ -238,9 +238,9 @@ fn the_subject_may_be_any_claim() {
 
 /// Returns the bindings of the caller, as text, or the error.
 fn bindings(jwt: Jwt, changes: Value) -> Result<Vec<String>, String> {
-    let ladder = jwt.role_hierarchy.clone();
+    let role_hierarchy = jwt.role_hierarchy.clone();
     let caller = identify_token(jwt, &token(changes)).map_err(|refusal| refusal.public_message())?;
-    Ok(caller.bindings.iter().map(|(scope, role)| format!("{scope}={}", ladder.name(*role))).collect())
+    Ok(caller.bindings.iter().map(|(scope, role)| format!("{scope}={}", role_hierarchy.name(*role))).collect())
 }
 
 #[test]

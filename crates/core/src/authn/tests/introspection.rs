@@ -59,7 +59,7 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
 fn a_session_with_an_unverified_address_is_refused() {
     let session = IntrospectionProtocol::Session { cookies: vec!["sid".to_owned()], headers: Vec::new() };
     let common = introspection().common.clone();
-    let (endpoint, ladder) = (introspection().endpoint.clone(), jwt().role_hierarchy);
+    let (endpoint, role_hierarchy) = (introspection().endpoint.clone(), jwt().role_hierarchy);
     let asker = Introspection {
         common,
         endpoint,
@@ -68,7 +68,7 @@ fn a_session_with_an_unverified_address_is_refused() {
         subject_prefix: String::new(),
         roles: None,
         bindings: None,
-        role_hierarchy: ladder,
+        role_hierarchy,
         max_role: None,
         cache_lifetime: Duration::from_secs(30),
     };

@@ -115,10 +115,10 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let apps = select(vec!["ably", "ably", "talkjs"]);
     let certificates = select(vec![None, Some(1), Some(2)]);
-    let ask = (any::<Index>(), -70..100_i64, select(vec![0, 1, 999]), apps, any::<bool>(), certificates);
+    let signing_request = (any::<Index>(), -70..100_i64, select(vec![0, 1, 999]), apps, any::<bool>(), certificates);
     let keys = select(vec![None, Some(vec![]), Some(vec!["one"]), Some(vec!["other"]), Some(vec!["one", "other"])]);
     prop_oneof![
-        9 => ask.prop_map(|(token, seconds, millis, app, was_tried, certificate)| {
+        9 => signing_request.prop_map(|(token, seconds, millis, app, was_tried, certificate)| {
             Step::Ask { token, seconds, millis, app, was_tried, certificate }
         }),
         1 => keys.prop_map(Step::Keys),

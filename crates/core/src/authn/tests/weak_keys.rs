@@ -153,17 +153,17 @@ fn moduli_with_small_factors_are_refused() {
 }
 
 /// Returns the product of two big-endian numbers.
-fn product(a: &[u8], b: &[u8]) -> Vec<u8> {
-    let mut product = vec![0_u8; a.len() + b.len()];
+fn signing_job(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut signing_job = vec![0_u8; a.len() + b.len()];
     for (i, a) in a.iter().rev().enumerate() {
         let mut carry = 0_u32;
         for (j, b) in b.iter().rev().chain(std::iter::repeat_n(&0, 1)).enumerate() {
-            let at = product.len() - 1 - i - j;
-            let sum = u32::from(product[at]) + u32::from(*a) * u32::from(*b) + carry;
-            (product[at], carry) = (sum.to_le_bytes()[0], sum >> 8);
+            let at = signing_job.len() - 1 - i - j;
+            let sum = u32::from(signing_job[at]) + u32::from(*a) * u32::from(*b) + carry;
+            (signing_job[at], carry) = (sum.to_le_bytes()[0], sum >> 8);
         }
     }
-    product
+    signing_job
 }
 
 fn sum(a: &[u8], b: &[u8]) -> Vec<u8> {
@@ -180,9 +180,9 @@ fn sum(a: &[u8], b: &[u8]) -> Vec<u8> {
 /// Returns a number of the same form as the primes of the faulty chips: k times the product of the first primes, plus a
 /// power of 65537.
 fn roca_factor(seed: u32, power: u32, primes: &[u32]) -> Vec<u8> {
-    let product_of_primes = primes.iter().fold(vec![1], |so_far, prime| product(&so_far, &prime.to_be_bytes()));
-    let power = (0..power).fold(vec![1], |so_far, _| product(&so_far, &65537_u32.to_be_bytes()));
-    sum(&product(&product_of_primes, &number(seed, 4)), &power)
+    let product_of_primes = primes.iter().fold(vec![1], |so_far, prime| signing_job(&so_far, &prime.to_be_bytes()));
+    let power = (0..power).fold(vec![1], |so_far, _| signing_job(&so_far, &65537_u32.to_be_bytes()));
+    sum(&signing_job(&product_of_primes, &number(seed, 4)), &power)
 }
 
 fn primes(most: u32) -> Vec<u32> {
@@ -195,7 +195,7 @@ fn moduli_of_faulty_chips_are_refused() {
     for (seed, most) in (0..20).zip([167, 167, 353, 701].into_iter().cycle()) {
         let primes = primes(most);
         let (p, q) = (roca_factor(seed, 3 + seed, &primes), roca_factor(100 + seed, 40 - seed, &primes));
-        let (jwk, pem) = rsa_key(&without_zeros(product(&p, &q)));
+        let (jwk, pem) = rsa_key(&without_zeros(signing_job(&p, &q)));
         assert_refused(&jwk, &pem, Algorithm::RS256, "ROCA");
     }
 }
@@ -211,7 +211,7 @@ fn moduli_that_only_look_faulty_are_not_refused() {
         // 136 is the power that the other primes need.
         let other: Vec<u32> = all.iter().copied().filter(|prime| *prime != 137).collect();
         let (p, q) = (roca_factor(seed, 5 + seed, &other), roca_factor(200 + seed, 7, &all));
-        let (jwk, _) = rsa_key(&without_zeros(product(&p, &q)));
+        let (jwk, _) = rsa_key(&without_zeros(signing_job(&p, &q)));
         match VerificationKeys::from_jwks_file(jwks(&[jwk]).as_bytes(), &[Algorithm::RS256]) {
             Ok(_) => {}
             Err(error) if error.contains("ROCA") => refused += 1,

@@ -31,7 +31,10 @@ pub(super) fn parse_answer(inquiry: &FactsQuery, object: &Map<String, Value>) ->
 ///
 /// # Errors
 /// Returns what is wrong, in words that follow "it", for example if the policy does not know a kind or role.
-pub fn parse_details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Result<ConversationDetails, String> {
+pub fn parse_details(
+    object: &Map<String, Value>,
+    role_hierarchy: &RoleHierarchy,
+) -> Result<ConversationDetails, String> {
     if let Some(other) = object.keys().find(|name| !["kind", "owner", "roles"].contains(&name.as_str())) {
         let start: String = other.chars().take(64).flat_map(char::escape_debug).collect();
         return Err(format!("its field `{start}` is unknown"));
@@ -40,20 +43,21 @@ pub fn parse_details(object: &Map<String, Value>, ladder: &RoleHierarchy) -> Res
     let Some(Value::Object(roles)) = object.get("roles") else {
         return Err("its `roles` must be an object with users and their roles".to_owned());
     };
-    let mut roles = roles.iter().map(|(user, word)| user_role(user, word, ladder)).collect::<Result<Vec<_>, _>>()?;
-    roles.extend(given("owner").map(|owner| owner_role(owner, ladder)).transpose()?);
+    let mut roles =
+        roles.iter().map(|(user, word)| user_role(user, word, role_hierarchy)).collect::<Result<Vec<_>, _>>()?;
+    roles.extend(given("owner").map(|owner| owner_role(owner, role_hierarchy)).transpose()?);
     let kind = given("kind").map(parse_kind).transpose()?;
     Ok(ConversationDetails { kind, roles, blocked: Vec::new() })
 }
 
-fn user_role(user: &str, word: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
+fn user_role(user: &str, word: &Value, role_hierarchy: &RoleHierarchy) -> Result<(String, Role), String> {
     let word = word.as_str().ok_or("the values of its `roles` must be strings")?;
-    Ok((user.to_owned(), role(word, ladder)?))
+    Ok((user.to_owned(), role(word, role_hierarchy)?))
 }
 
-fn owner_role(owner: &Value, ladder: &RoleHierarchy) -> Result<(String, Role), String> {
+fn owner_role(owner: &Value, role_hierarchy: &RoleHierarchy) -> Result<(String, Role), String> {
     let owner = owner.as_str().filter(|owner| !owner.is_empty()).ok_or("its `owner` must be a user id")?;
-    Ok((owner.to_owned(), role("owner", ladder)?))
+    Ok((owner.to_owned(), role("owner", role_hierarchy)?))
 }
 
 fn parse_kind(value: &Value) -> Result<ConversationKind, String> {

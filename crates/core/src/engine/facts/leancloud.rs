@@ -198,14 +198,14 @@ impl LeanCloudProgress {
 
     /// Returns the details. In a group, only members have a role. A member without a higher role has the role `member`.
     fn details(&mut self, inquiry: &FactsQuery) -> Result<ConversationDetails, String> {
-        let ladder = &inquiry.source.hierarchy;
+        let role_hierarchy = &inquiry.source.hierarchy;
         let mut roles = std::mem::take(&mut self.roles);
         if let Some(creator) = self.creator.take().filter(|creator| inquiry.users.contains(creator)) {
-            roles.push((creator, role(OWNER, ladder)?));
+            roles.push((creator, role(OWNER, role_hierarchy)?));
         }
         if self.kind == ConversationKind::Group {
             roles.retain(|(user, _)| self.members.contains(user));
-            let member = role(MEMBER, ladder)?;
+            let member = role(MEMBER, role_hierarchy)?;
             roles.extend(std::mem::take(&mut self.members).into_iter().map(|user| (user, member)));
         }
         Ok(ConversationDetails { kind: Some(self.kind), roles, blocked: std::mem::take(&mut self.blocked) })

@@ -71,15 +71,15 @@ impl FactsProvider {
     pub(in crate::engine) fn queries(
         self: &Arc<Self>,
         conversations: impl IntoIterator<Item = String>,
-        ask: &SigningRequest,
+        signing_request: &SigningRequest,
         caller: &Caller,
         facts: DecisionData<'_>,
     ) -> Vec<FactsQuery> {
-        let users: Arc<[String]> = concerned_users(ask, caller, facts).into();
+        let users: Arc<[String]> = concerned_users(signing_request, caller, facts).into();
         let inquiry = |conversation| FactsQuery {
             source: Arc::clone(self),
-            app: ask.app.clone(),
-            vendor: ask.vendor,
+            app: signing_request.app.clone(),
+            vendor: signing_request.vendor,
             conversation,
             users: Arc::clone(&users),
         };
@@ -100,14 +100,18 @@ impl FactsProvider {
 /// Returns the users that a request concerns: the caller (unless it is a service), the client, the members, and the
 /// authors of the bans and mutes that the request lifts. The number of authors is limited. The result is sorted and
 /// without duplicates.
-fn concerned_users(ask: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<String> {
+fn concerned_users(signing_request: &SigningRequest, caller: &Caller, facts: DecisionData<'_>) -> Vec<String> {
     let caller = (caller.kind == CallerKind::User).then_some(&caller.subject);
     // `*` is Ably's name for any identity. It is not the name of a user.
-    let client = Some(&ask.client).filter(|client| !client.is_empty() && *client != "*");
-    let authors: BTreeSet<&str> =
-        ask.required_actions.iter().flat_map(|need| facts.sanction_authors(&ask.app, need)).collect();
+    let client = Some(&signing_request.client).filter(|client| !client.is_empty() && *client != "*");
+    let authors: BTreeSet<&str> = signing_request
+        .required_actions
+        .iter()
+        .flat_map(|need| facts.sanction_authors(&signing_request.app, need))
+        .collect();
     let authors = authors.into_iter().take(MAX_AUTHORS).map(str::to_owned);
-    let mut users: Vec<String> = caller.into_iter().chain(client).chain(&ask.members).cloned().chain(authors).collect();
+    let mut users: Vec<String> =
+        caller.into_iter().chain(client).chain(&signing_request.members).cloned().chain(authors).collect();
     users.sort_unstable();
     users.dedup();
     users
@@ -133,7 +137,7 @@ impl fmt::Debug for FactsQuery {
 }
 
 /// Returns the role of this name.
-pub(super) fn role(word: &str, ladder: &RoleHierarchy) -> Result<Role, String> {
+pub(super) fn role(word: &str, role_hierarchy: &RoleHierarchy) -> Result<Role, String> {
     let start: String = word.chars().take(64).flat_map(char::escape_debug).collect();
-    ladder.find(word).ok_or_else(|| format!("it has the role `{start}`, which the policy does not list"))
+    role_hierarchy.find(word).ok_or_else(|| format!("it has the role `{start}`, which the policy does not list"))
 }

@@ -84,13 +84,13 @@ fn sanction(user: &str, scope: &str) -> Sanction {
     Sanction { user: user.to_owned(), scope: pattern(scope), app: None, until: None, reason, origin }
 }
 
-fn decide(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Result<Permit, Denied> {
+fn decide(document: &PolicyDocument, caller: &Caller, signing_request: SigningRequest) -> Result<Permit, Denied> {
     let policy = Policy::new(document.clone());
-    policy.decide(ask, caller, DecisionData::file_only(policy.entries()), NOW)
+    policy.decide(signing_request, caller, DecisionData::file_only(policy.entries()), NOW)
 }
 
-fn denial(document: &PolicyDocument, caller: &Caller, ask: SigningRequest) -> Denial {
-    *decide(document, caller, ask).expect_err("this must be denied").denial
+fn denial(document: &PolicyDocument, caller: &Caller, signing_request: SigningRequest) -> Denial {
+    *decide(document, caller, signing_request).expect_err("this must be denied").denial
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl App {
     pub(super) fn sign(
         &self,
         permit: &Permit,
-        product: &SigningJob,
+        signing_job: &SigningJob,
         at: Millis,
         nonce: &Nonce,
     ) -> Result<SignedResult, InvalidRequest> {
@@ -176,7 +176,7 @@ impl App {
             // Without a capability, Ably would grant everything that the key can do.
             return Err(InvalidRequest::new("capability", "must be granted at least in part"));
         }
-        match product {
+        match signing_job {
             SigningJob::Token { ttl_ms, claims } => self.token(key, permit, &capability, at, *ttl_ms, claims),
             SigningJob::TokenRequest { ttl_ms } => token_request(key, permit, &capability, at, *ttl_ms, nonce),
         }

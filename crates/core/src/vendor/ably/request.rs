@@ -40,11 +40,11 @@ pub(in crate::vendor) fn parse(
         Some(asked) => capability::parse_grants(asked)?,
         None => default_capability(app, client, caller)?,
     };
-    let product = match operation {
+    let signing_job = match operation {
         Operation::Token => SigningJob::Token { ttl_ms, claims: forwarded_claims(app, client, caller) },
         Operation::TokenRequest => SigningJob::TokenRequest { ttl_ms },
     };
-    let ask = SigningRequest {
+    let signing_request = SigningRequest {
         app: app.name().clone(),
         vendor: Vendor::Ably,
         action: Action::Login,
@@ -54,7 +54,7 @@ pub(in crate::vendor) fn parse(
         required_actions: vec![RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }],
         requested_grants: wants,
     };
-    Ok((ask, product))
+    Ok((signing_request, signing_job))
 }
 
 fn parse_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
@@ -153,22 +153,29 @@ mod tests {
     }
 
     fn capability(params: &Params, caller: Option<&Caller>) -> Result<String, InvalidRequest> {
-        parse_token_request(params, caller).map(|(ask, _)| Capability::from_grants(&ask.requested_grants).to_string())
+        parse_token_request(params, caller)
+            .map(|(signing_request, _)| Capability::from_grants(&signing_request.requested_grants).to_string())
     }
 
     #[test]
     fn a_token_is_a_login_and_wants_its_capability() {
-        let (ask, _) = parse_token_request(
+        let (signing_request, _) = parse_token_request(
             &params(json!({"capability": {"b": ["publish"], "a": ["history"]}})),
             Some(&user("tom")),
         )
         .unwrap();
-        assert_eq!((ask.action, ask.client.as_str(), ask.conversation), (Action::Login, "tom", None));
         assert_eq!(
-            ask.required_actions,
+            (signing_request.action, signing_request.client.as_str(), signing_request.conversation),
+            (Action::Login, "tom", None)
+        );
+        assert_eq!(
+            signing_request.required_actions,
             [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]
         );
-        assert_eq!(Capability::from_grants(&ask.requested_grants).as_str(), r#"{"a":["history"],"b":["publish"]}"#);
+        assert_eq!(
+            Capability::from_grants(&signing_request.requested_grants).as_str(),
+            r#"{"a":["history"],"b":["publish"]}"#
+        );
     }
 
     #[test]
@@ -177,9 +184,9 @@ mod tests {
             "clientId": "tom", "capability": "{\"a\":[\"publish\"]}", "ttl": "3600000",
             "timestamp": "1700000000000", "rnd": "123", "nonce": "x", "keyName": "other.key", "own": "1",
         });
-        let (ask, product) = parse_token_request(&query(sent), Some(&user("tom"))).unwrap();
-        assert_eq!(ask.client, "tom");
-        assert_eq!(product, SigningJob::Token { ttl_ms: 3_600_000, claims: Vec::new() });
+        let (signing_request, signing_job) = parse_token_request(&query(sent), Some(&user("tom"))).unwrap();
+        assert_eq!(signing_request.client, "tom");
+        assert_eq!(signing_job, SigningJob::Token { ttl_ms: 3_600_000, claims: Vec::new() });
         let strict = json!({"clientId": "tom", "timestamp": 1, "rnd": 2, "nonce": "x", "keyName": "k", "capability": "{\"a\":[\"*\"]}"});
         assert!(parse_token_request(&params(strict), Some(&user("tom"))).is_ok());
         assert!(error(json!({"clientID": "tom"})).contains("nearest known field is `clientId`"));
@@ -193,11 +200,11 @@ mod tests {
             let sent =
                 json!({"clientId": empty, "client_id": empty, "capability": empty, "ttl": empty, "nonce": empty});
             for params in [query(sent.clone()), params(sent)] {
-                let (ask, product) = parse_token_request(&params, Some(&tom)).unwrap();
-                assert_eq!(product, SigningJob::Token { ttl_ms: 7_200_000, claims: Vec::new() });
-                assert_eq!(ask.client, "tom");
+                let (signing_request, signing_job) = parse_token_request(&params, Some(&tom)).unwrap();
+                assert_eq!(signing_job, SigningJob::Token { ttl_ms: 7_200_000, claims: Vec::new() });
+                assert_eq!(signing_request.client, "tom");
                 assert_eq!(
-                    Capability::from_grants(&ask.requested_grants).as_str(),
+                    Capability::from_grants(&signing_request.requested_grants).as_str(),
                     r#"{"user:tom":["publish","subscribe"]}"#
                 );
             }

@@ -236,9 +236,9 @@ mod tests {
 
     /// Returns the action with the signed values, for example `invite tom@room(mary)`.
     fn describe_request(compat: DemoRoute, values: Value) -> String {
-        let ask = ask(compat, values).unwrap();
-        let place = ask.conversation.map(|place| format!("@{place}")).unwrap_or_default();
-        format!("{} {}{place}({})", ask.action, ask.client, ask.members.join(","))
+        let signing_request = ask(compat, values).unwrap();
+        let place = signing_request.conversation.map(|place| format!("@{place}")).unwrap_or_default();
+        format!("{} {}{place}({})", signing_request.action, signing_request.client, signing_request.members.join(","))
     }
 
     fn error(compat: DemoRoute, values: Value) -> String {

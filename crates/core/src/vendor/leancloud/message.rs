@@ -47,31 +47,31 @@ impl StringToSign {
     pub fn new(
         app_id: &str,
         history: HistoryOrder,
-        ask: &SigningRequest,
+        signing_request: &SigningRequest,
         timestamp: u64,
         nonce: &str,
     ) -> Result<StringToSign, InvalidRequest> {
-        let mut message = StringToSign(String::with_capacity(message_capacity(app_id, ask, nonce)));
+        let mut message = StringToSign(String::with_capacity(message_capacity(app_id, signing_request, nonce)));
         message.0.push_str(app_id);
-        message.push_field(&ask.client);
-        match ask.action {
+        message.push_field(&signing_request.client);
+        match signing_request.action {
             Action::Login => message.push_field(""),
-            Action::Create => message.push_members(&ask.members),
-            Action::History => message.push_field(conversation(ask)?),
+            Action::Create => message.push_members(&signing_request.members),
+            Action::History => message.push_field(conversation(signing_request)?),
             Action::BlockConversation | Action::UnblockConversation => {
-                message.push_field(conversation(ask)?);
+                message.push_field(conversation(signing_request)?);
                 message.push_field("");
             }
             _ => {
-                message.push_field(conversation(ask)?);
-                message.push_members(&ask.members);
+                message.push_field(conversation(signing_request)?);
+                message.push_members(&signing_request.members);
             }
         }
-        match (ask.action, history) {
+        match (signing_request.action, history) {
             (Action::History, HistoryOrder::NonceTimestamp) => message.nonce_and_timestamp(nonce, timestamp),
             _ => message.timestamp_and_nonce(timestamp, nonce),
         }
-        if let Some(word) = message_suffix(ask.action)? {
+        if let Some(word) = message_suffix(signing_request.action)? {
             message.push_field(word);
         }
         Ok(message)
@@ -116,8 +116,8 @@ impl fmt::Display for StringToSign {
     }
 }
 
-fn conversation(ask: &SigningRequest) -> Result<&str, InvalidRequest> {
-    let name = ask.conversation.as_ref().and_then(|conversation| conversation.exact());
+fn conversation(signing_request: &SigningRequest) -> Result<&str, InvalidRequest> {
+    let name = signing_request.conversation.as_ref().and_then(|conversation| conversation.exact());
     name.ok_or_else(|| InvalidRequest::new("conv_id", "must name one conversation"))
 }
 
@@ -136,10 +136,10 @@ fn message_suffix(action: Action) -> Result<Option<&'static str>, InvalidRequest
 }
 
 /// Returns a capacity in bytes that is enough for any message of this request.
-fn message_capacity(app_id: &str, ask: &SigningRequest, nonce: &str) -> usize {
+fn message_capacity(app_id: &str, signing_request: &SigningRequest, nonce: &str) -> usize {
     /// The longest last field, the longest timestamp, and a separator for each field except the members.
     const FIXED: usize = "conversation-unblock-clients".len() + "18446744073709551615".len() + 8;
-    let conversation = ask.conversation.as_ref().map_or(0, |pattern| pattern.prefix().len());
-    let members: usize = ask.members.iter().map(|member| member.len() + 1).sum();
-    app_id.len() + ask.client.len() + conversation + members + nonce.len() + FIXED
+    let conversation = signing_request.conversation.as_ref().map_or(0, |pattern| pattern.prefix().len());
+    let members: usize = signing_request.members.iter().map(|member| member.len() + 1).sum();
+    app_id.len() + signing_request.client.len() + conversation + members + nonce.len() + FIXED
 }

@@ -221,10 +221,11 @@ mod tests {
     }
 
     /// The required actions as text: `kick@room(mary,tom)`.
-    fn needs(ask: &SigningRequest) -> Vec<String> {
+    fn needs(signing_request: &SigningRequest) -> Vec<String> {
         let place =
             |need: &RequiredAction| need.conversation.as_ref().map(|place| format!("@{place}")).unwrap_or_default();
-        ask.required_actions
+        signing_request
+            .required_actions
             .iter()
             .map(|need| format!("{}{}({})", need.action, place(need), need.targets.join(",")))
             .collect()
@@ -253,10 +254,10 @@ mod tests {
     fn inviting_oneself_is_joining_and_kicking_oneself_is_leaving() {
         for (asked, own) in [(Action::Invite, Action::Join), (Action::Kick, Action::Leave)] {
             for members in [json!(["tom"]), json!(["tom", "tom"])] {
-                let ask = ask(asked, json!({"conv_id": "room", "members": members})).unwrap();
-                assert_eq!(ask.action, own);
-                assert_eq!(needs(&ask), [format!("{own}@room()")]);
-                assert_eq!(json!(ask.members), members);
+                let signing_request = ask(asked, json!({"conv_id": "room", "members": members})).unwrap();
+                assert_eq!(signing_request.action, own);
+                assert_eq!(needs(&signing_request), [format!("{own}@room()")]);
+                assert_eq!(json!(signing_request.members), members);
             }
             let mixed = ask(asked, json!({"conv_id": "room", "members": ["tom", "mary"]})).unwrap();
             assert_eq!(mixed.action, asked);
@@ -287,9 +288,10 @@ mod tests {
 
     #[test]
     fn blocking_names_its_targets_even_oneself() {
-        let ask = ask(Action::BlockClients, json!({"conv_id": "room", "members": ["tom", "mary", "mary"]})).unwrap();
-        assert_eq!(needs(&ask), ["block-clients@room(mary,tom)"]);
-        assert_eq!(ask.members, ["tom", "mary", "mary"]);
+        let signing_request =
+            ask(Action::BlockClients, json!({"conv_id": "room", "members": ["tom", "mary", "mary"]})).unwrap();
+        assert_eq!(needs(&signing_request), ["block-clients@room(mary,tom)"]);
+        assert_eq!(signing_request.members, ["tom", "mary", "mary"]);
     }
 
     #[test]

@@ -89,11 +89,11 @@ impl App {
     pub(super) fn sign(
         &self,
         permit: &Permit,
-        product: &SigningJob,
+        signing_job: &SigningJob,
         at: Millis,
     ) -> Result<SignedResult, InvalidRequest> {
         let user = permit.request().client.as_str();
-        match product {
+        match signing_job {
             SigningJob::Token { ttl_seconds } => {
                 check_permit(permit, Action::Login)?;
                 let expires_at = at.seconds().saturating_add(*ttl_seconds);

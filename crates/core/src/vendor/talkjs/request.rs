@@ -15,7 +15,7 @@ pub(in crate::vendor) fn parse(
     params: &Params,
     caller: Option<&Caller>,
 ) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
-    let (action, client, product) = match operation {
+    let (action, client, signing_job) = match operation {
         Operation::Token => {
             params.reject_unknown(&["user_id", "ttl"])?;
             (Action::Login, user(params, caller)?, SigningJob::Token { ttl_seconds: ttl(app, params)? })
@@ -31,7 +31,7 @@ pub(in crate::vendor) fn parse(
             (Action::AppToken, "", SigningJob::AppToken)
         }
     };
-    let ask = SigningRequest {
+    let signing_request = SigningRequest {
         app: app.name().clone(),
         vendor: Vendor::TalkJs,
         action,
@@ -41,7 +41,7 @@ pub(in crate::vendor) fn parse(
         required_actions: vec![RequiredAction { action, conversation: None, targets: Vec::new() }],
         requested_grants: Vec::new(),
     };
-    Ok((ask, product))
+    Ok((signing_request, signing_job))
 }
 
 fn user<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'a str, InvalidRequest> {
@@ -96,16 +96,23 @@ mod tests {
 
     #[test]
     fn tokens_and_signatures_are_logins() {
-        let (ask, product) = parse_request(Operation::Signature, &params(json!({}))).unwrap();
-        assert_eq!((ask.action, ask.client.as_str(), product), (Action::Login, "tom", SigningJob::Signature));
+        let (signing_request, signing_job) = parse_request(Operation::Signature, &params(json!({}))).unwrap();
         assert_eq!(
-            ask.required_actions,
+            (signing_request.action, signing_request.client.as_str(), signing_job),
+            (Action::Login, "tom", SigningJob::Signature)
+        );
+        assert_eq!(
+            signing_request.required_actions,
             [RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }]
         );
-        let (ask, product) = parse_request(Operation::Token, &params(json!({"user_id": "mary"}))).unwrap();
-        assert_eq!((ask.client.as_str(), product), ("mary", SigningJob::Token { ttl_seconds: 3600 }));
-        let (ask, product) = parse_request(Operation::AppToken, &params(json!({}))).unwrap();
-        assert_eq!((ask.action, ask.client.as_str(), product), (Action::AppToken, "", SigningJob::AppToken));
+        let (signing_request, signing_job) =
+            parse_request(Operation::Token, &params(json!({"user_id": "mary"}))).unwrap();
+        assert_eq!((signing_request.client.as_str(), signing_job), ("mary", SigningJob::Token { ttl_seconds: 3600 }));
+        let (signing_request, signing_job) = parse_request(Operation::AppToken, &params(json!({}))).unwrap();
+        assert_eq!(
+            (signing_request.action, signing_request.client.as_str(), signing_job),
+            (Action::AppToken, "", SigningJob::AppToken)
+        );
     }
 
     #[test]
