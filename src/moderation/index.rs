@@ -11,7 +11,7 @@ use crate::policy::{Block, EntryAuthor, EntryIndex, EntryOrigin, RoleBinding, Ro
 /// All entries by name, and the entries that end by time.
 #[derive(Debug, Default)]
 pub struct ModerationIndex {
-    register: EntryIndex,
+    entry_index: EntryIndex,
     /// The users who have entries, by table. The table of conversations is not included.
     people: BTreeMap<EntryKind, BTreeSet<Arc<str>>>,
     conversations: BTreeMap<(String, Option<Arc<str>>), RegisteredConversation>,
@@ -39,7 +39,7 @@ impl ModerationIndex {
 
     /// Returns the entries that decisions read.
     pub fn entries(&self) -> &EntryIndex {
-        &self.register
+        &self.entry_index
     }
 
     /// Returns the number of entries.
@@ -81,13 +81,14 @@ impl ModerationIndex {
         let Some(scope) = &key.scope else {
             return self.conversation(&key.name, key.app.as_ref()).cloned().map(ModerationEntry::Conversation);
         };
-        let near = self.register.with_scope(&key.name, scope).filter_map(|entry| to_moderation_entry(&key.name, entry));
+        let near =
+            self.entry_index.with_scope(&key.name, scope).filter_map(|entry| to_moderation_entry(&key.name, entry));
         near.into_iter().find(|record| record.key() == *key)
     }
 
     /// Returns the entries of a user in a table that have exactly this scope.
     pub fn entries_with_scope(&self, table: EntryKind, user: &str, scope: &Pattern) -> Vec<ModerationEntry> {
-        let near = self.register.with_scope(user, scope).filter_map(|entry| to_moderation_entry(user, entry));
+        let near = self.entry_index.with_scope(user, scope).filter_map(|entry| to_moderation_entry(user, entry));
         near.filter(|record| record.table() == table).collect()
     }
 
@@ -104,7 +105,7 @@ impl ModerationIndex {
 
     /// Returns the entries of a user in a table, in the order of their keys.
     pub fn entries_of_user(&self, table: EntryKind, user: &str) -> Vec<ModerationEntry> {
-        let all = self.register.all_about(user).filter_map(|entry| to_moderation_entry(user, entry));
+        let all = self.entry_index.all_about(user).filter_map(|entry| to_moderation_entry(user, entry));
         let mut found: Vec<ModerationEntry> = all.filter(|record| record.table() == table).collect();
         found.sort_by_cached_key(ModerationEntry::key);
         found
@@ -141,12 +142,12 @@ impl ModerationIndex {
         let mut origin = record.origin().clone();
         self.intern_author(&mut origin);
         match record {
-            ModerationEntry::Ban(ban) => self.register.add(&user, UserEntry::Ban(with_origin(ban, origin))),
-            ModerationEntry::Mute(mute) => self.register.add(&user, UserEntry::Mute(with_origin(mute, origin))),
+            ModerationEntry::Ban(ban) => self.entry_index.add(&user, UserEntry::Ban(with_origin(ban, origin))),
+            ModerationEntry::Mute(mute) => self.entry_index.add(&user, UserEntry::Mute(with_origin(mute, origin))),
             ModerationEntry::Role(_, role_binding) => {
-                self.register.add(&user, UserEntry::Role(RoleBinding { origin, ..role_binding }));
+                self.entry_index.add(&user, UserEntry::Role(RoleBinding { origin, ..role_binding }));
             }
-            ModerationEntry::Block(block) => self.register.add(&user, UserEntry::Block(Block { origin, ..block })),
+            ModerationEntry::Block(block) => self.entry_index.add(&user, UserEntry::Block(Block { origin, ..block })),
             ModerationEntry::Conversation(conversation) => {
                 self.put_conversation(RegisteredConversation { origin, ..conversation });
             }
@@ -156,13 +157,13 @@ impl ModerationIndex {
     fn put_conversation(&mut self, conversation: RegisteredConversation) {
         let RegisteredConversation { id, app, kind, owner, forgotten, origin } = &conversation;
         if !forgotten {
-            self.register.set_kind(id, app.clone(), *kind);
+            self.entry_index.set_kind(id, app.clone(), *kind);
         }
         if let Some(owner) = owner {
             let held = if *forgotten { RoleGrant::Remembered } else { RoleGrant::RoleName(OWNER_ROLE.into()) };
             let (scope, app, origin) = (Pattern::Exact(id.clone()), app.clone(), origin.clone());
             let role_binding = RoleBinding { scope, app, grant: held, listed: true, origin };
-            self.register.add(&Arc::from(owner.as_str()), UserEntry::Role(role_binding));
+            self.entry_index.add(&Arc::from(owner.as_str()), UserEntry::Role(role_binding));
         }
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
     }
@@ -178,10 +179,10 @@ impl ModerationIndex {
             return self.remove_conversation(conversation);
         }
         let (Some(scope), user) = (&key.scope, &key.name) else { return };
-        self.register.remove(user, scope, |entry| {
+        self.entry_index.remove(user, scope, |entry| {
             self::to_moderation_entry(user, entry).is_some_and(|record| record.key() == *key)
         });
-        let mut left = self.register.all_about(user).filter_map(|entry| self::to_moderation_entry(user, entry));
+        let mut left = self.entry_index.all_about(user).filter_map(|entry| self::to_moderation_entry(user, entry));
         if !left.any(|record| record.table() == key.table)
             && let Some(people) = self.people.get_mut(&key.table)
         {
@@ -202,10 +203,10 @@ impl ModerationIndex {
 
     fn remove_conversation(&mut self, RegisteredConversation { id, app, owner, .. }: &RegisteredConversation) {
         self.conversations.remove(&(id.clone(), app.clone()));
-        self.register.forget_kind(id, app.as_ref());
+        self.entry_index.forget_kind(id, app.as_ref());
         if let Some(owner) = owner {
             let is_owner_role = |entry: &UserEntry| matches!(entry, UserEntry::Role(role_binding) if role_binding.listed && role_binding.app == *app);
-            self.register.remove(owner, &Pattern::Exact(id.clone()), is_owner_role);
+            self.entry_index.remove(owner, &Pattern::Exact(id.clone()), is_owner_role);
         }
     }
 
@@ -218,7 +219,7 @@ impl ModerationIndex {
         if let Some(known) = people.get(record.name()) {
             return Arc::clone(known);
         }
-        let name = self.register.name(record.name()).unwrap_or_else(|| Arc::from(record.name()));
+        let name = self.entry_index.name(record.name()).unwrap_or_else(|| Arc::from(record.name()));
         people.insert(Arc::clone(&name));
         name
     }

@@ -49,23 +49,23 @@ impl SessionServers {
     /// Returns the caller that the introspection server reports.
     pub(super) async fn ask(
         &self,
-        question: &IntrospectionQuery,
+        query: &IntrospectionQuery,
         trace: Option<&TraceContext>,
     ) -> Result<TokenCaller, AuthnError> {
-        let Some(server) = self.server_of(&question.introspection) else {
+        let Some(server) = self.server_of(&query.introspection) else {
             let detail = "the configuration changed during the request".to_owned();
-            return question.introspection.failed_answer(detail).caller;
+            return query.introspection.failed_answer(detail).caller;
         };
-        let key = server.client.cache_key(&question.cache_key());
+        let key = server.client.cache_key(&query.cache_key());
         if let Some(answer) = self.answers.get(&key) {
             return answer.caller;
         }
         let Some(_permit) = server.client.admit() else {
             let detail = format!("{MAX_PENDING} requests already wait for an answer");
-            return question.introspection.failed_answer(detail).caller;
+            return query.introspection.failed_answer(detail).caller;
         };
         let signing_request = async || {
-            let answer = server.fetch(question, trace).await;
+            let answer = server.fetch(query, trace).await;
             let lifetime = answer.lifetime;
             (answer, lifetime)
         };
@@ -91,9 +91,9 @@ impl SessionServer {
         Ok(SessionServer { by: Arc::clone(by), client })
     }
 
-    async fn fetch(&self, question: &IntrospectionQuery, trace: Option<&TraceContext>) -> IntrospectionAnswer {
-        let asker = &question.introspection;
-        let answer = match self.send(question, trace).await {
+    async fn fetch(&self, query: &IntrospectionQuery, trace: Option<&TraceContext>) -> IntrospectionAnswer {
+        let asker = &query.introspection;
+        let answer = match self.send(query, trace).await {
             Ok(answer) => answer,
             Err(reason) => asker.failed_answer(reason),
         };
@@ -110,10 +110,10 @@ impl SessionServer {
 
     async fn send(
         &self,
-        question: &IntrospectionQuery,
+        query: &IntrospectionQuery,
         trace: Option<&TraceContext>,
     ) -> Result<IntrospectionAnswer, String> {
-        let request = question.request(clock::now()).map_err(|refusal| refusal.log_message())?;
+        let request = query.request(clock::now()).map_err(|refusal| refusal.log_message())?;
         let answer = self.client.send(request, trace, MAX_ANSWER_BYTES).await?;
         Ok(self.by.parse_answer(answer.status(), answer.body(), clock::now()))
     }

@@ -65,8 +65,8 @@ impl Upstreams {
                 }
                 LookupResult::Keys
             }
-            PendingLookup::Session(question) => {
-                LookupResult::Caller(self.sessions.ask(&question, trace.map(Arc::as_ref)).await)
+            PendingLookup::Session(query) => {
+                LookupResult::Caller(self.sessions.ask(&query, trace.map(Arc::as_ref)).await)
             }
         }
     }

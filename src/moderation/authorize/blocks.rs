@@ -32,9 +32,9 @@ impl UserCommand<'_, '_> {
             self.index.entries_of_user(EntryKind::Blocks, self.user).into_iter().filter(is_here).collect();
         let is_gone =
             |block: &Block| gone.iter().any(|gone| matches!(gone, ModerationEntry::Block(own) if own == block));
-        for register in [self.policy().entries(), self.index.entries()] {
+        for entry_index in [self.policy().entries(), self.index.entries()] {
             for app in &self.apps {
-                let near = register.entries_near(self.user, app.name(), Some(&self.command.scope));
+                let near = entry_index.entries_near(self.user, app.name(), Some(&self.command.scope));
                 let blocks =
                     near.filter_map(|entry| if let UserEntry::Block(block) = entry { Some(block) } else { None });
                 let mut left =

@@ -44,9 +44,9 @@ impl UserCommand<'_, '_> {
             return Err(RejectReason::NotOutranked(sentence));
         }
         let registers = [self.policy().entries(), self.index.entries()];
-        let near = registers.into_iter().flat_map(|register| self.apps.iter().map(move |app| (register, *app)));
-        let near =
-            near.flat_map(|(register, app)| register.entries_near(self.user, app.name(), Some(&self.command.scope)));
+        let near = registers.into_iter().flat_map(|entry_index| self.apps.iter().map(move |app| (entry_index, *app)));
+        let near = near
+            .flat_map(|(entry_index, app)| entry_index.entries_near(self.user, app.name(), Some(&self.command.scope)));
         let holding = near.filter_map(|entry| self.sanction_in_force(table, entry));
         let mut left = holding.filter(|left| !gone.iter().any(|gone| is_sanction(gone, left)));
         left.next().map_or(Ok((Vec::new(), gone)), |left| Err(still_sanctioned_reason(table, left)))

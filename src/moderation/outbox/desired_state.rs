@@ -68,7 +68,7 @@ impl RunningJob<'_> {
         let place = conversation.map_or(Pattern::Everything, |name| Pattern::Exact(name.to_owned()));
         let registers = [self.targets.policy.entries(), index.entries()];
         let mut desired = DesiredSanctions::default();
-        for entry in registers.into_iter().flat_map(|register| register.entries_near(user, app, Some(&place))) {
+        for entry in registers.into_iter().flat_map(|entry_index| entry_index.entries_near(user, app, Some(&place))) {
             let (sanction, slot) = match entry {
                 UserEntry::Ban(ban) => (ban, &mut desired.ban),
                 UserEntry::Mute(mute) => (mute, &mut desired.mute),
@@ -101,8 +101,9 @@ impl RunningJob<'_> {
         let index = self.read_index()?;
         let registers = [self.targets.policy.entries(), index.entries()];
         let mut worst = DesiredState::default();
-        for entry in
-            registers.into_iter().flat_map(|register| register.entries_near(user, app, Some(&Pattern::Everything)))
+        for entry in registers
+            .into_iter()
+            .flat_map(|entry_index| entry_index.entries_near(user, app, Some(&Pattern::Everything)))
         {
             let slot = match entry {
                 UserEntry::Ban(_) => &mut worst.banned,

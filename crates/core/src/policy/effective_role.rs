@@ -149,8 +149,8 @@ impl<'a> DecisionData<'a> {
         place: &Pattern,
         here: fn(&Pattern, &Pattern) -> bool,
     ) -> bool {
-        self.entries_by_source().any(|(source, register)| {
-            register.entries_near(role_query.name, role_query.app, Some(place)).any(|entry| match entry {
+        self.entries_by_source().any(|(source, entry_index)| {
+            entry_index.entries_near(role_query.name, role_query.app, Some(place)).any(|entry| match entry {
                 UserEntry::Role(binding) => {
                     let is_here = here(&binding.scope, place);
                     binding.grant == RoleGrant::Remembered
@@ -206,7 +206,7 @@ impl<'a> DecisionData<'a> {
         let home = place.home_conversation();
         let name = home.exact()?;
         let told = |name: &str| self.facts.iter().find(|told| told.conversation() == name)?.kind();
-        let filed = |name: &str| self.entries().find_map(|register| register.kind(name, app));
+        let filed = |name: &str| self.entries().find_map(|entry_index| entry_index.kind(name, app));
         let known = |name: &str| filed(name).or_else(|| told(name));
         known(name).or_else(|| known(unqualified(name)))
     }
@@ -214,13 +214,13 @@ impl<'a> DecisionData<'a> {
     /// Returns whether an entry gives the kind of the conversation.
     pub(super) fn is_registered(&self, place: &Pattern, app: &str) -> bool {
         let home = place.home_conversation();
-        home.exact().is_some_and(|name| self.entries().any(|register| register.kind(name, app).is_some()))
+        home.exact().is_some_and(|name| self.entries().any(|entry_index| entry_index.kind(name, app).is_some()))
     }
 
     /// Returns the first conversation, sorted by name, that has an entry with this kind, whose name starts with
     /// `prefix` and does not sort before `from`.
     pub(super) fn next_of_kind(&self, kind: ConversationKind, app: &str, prefix: &str, from: &str) -> Option<&str> {
-        self.entries().filter_map(|register| register.next_of_kind(kind, app, prefix, from)).min()
+        self.entries().filter_map(|entry_index| entry_index.next_of_kind(kind, app, prefix, from)).min()
     }
 
     /// Returns the facts about exactly this conversation.
@@ -232,8 +232,8 @@ impl<'a> DecisionData<'a> {
     /// returns the bindings for everywhere.
     fn bindings<'b>(&'b self, role_query: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
         let mut found = Vec::new();
-        for (source, register) in self.entries_by_source() {
-            for entry in register.entries_near(role_query.name, role_query.app, place) {
+        for (source, entry_index) in self.entries_by_source() {
+            for entry in entry_index.entries_near(role_query.name, role_query.app, place) {
                 if let UserEntry::Role(binding) = entry
                     && binding.grant != RoleGrant::Remembered
                     && !self.is_overridden_by_earlier_list(source, binding, role_query.app)

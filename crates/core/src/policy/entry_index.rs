@@ -104,33 +104,34 @@ impl RoleBinding {
 impl EntryIndex {
     /// Indexes the entries of a policy file.
     pub fn new(entries: &PolicyEntries) -> EntryIndex {
-        let mut register = EntryIndex::default();
+        let mut entry_index = EntryIndex::default();
         for ban in &entries.bans {
-            register.push_entry(&ban.user, UserEntry::Ban(ban.clone()));
+            entry_index.push_entry(&ban.user, UserEntry::Ban(ban.clone()));
         }
         for mute in &entries.mutes {
-            register.push_entry(&mute.user, UserEntry::Mute(mute.clone()));
+            entry_index.push_entry(&mute.user, UserEntry::Mute(mute.clone()));
         }
         for block in &entries.blocks {
-            register.push_entry(&block.user, UserEntry::Block(block.clone()));
+            entry_index.push_entry(&block.user, UserEntry::Block(block.clone()));
         }
         for BindingEntry { user, scope, app, role, line } in &entries.bindings {
             let origin = EntryOrigin::File { line: *line };
             let (scope, app, held) = (scope.clone(), app.clone(), RoleGrant::Role(*role));
-            register.push_entry(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: false, origin }));
+            entry_index
+                .push_entry(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: false, origin }));
         }
         for conversation in &entries.conversations {
             let scope = Pattern::Exact(conversation.id.clone());
             for (user, role) in &conversation.members {
                 let origin = EntryOrigin::File { line: conversation.line };
                 let (scope, app, held) = (scope.clone(), conversation.app.clone(), RoleGrant::Role(*role));
-                register
+                entry_index
                     .push_entry(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: true, origin }));
             }
-            register.set_kind(&conversation.id, conversation.app.clone(), conversation.kind);
+            entry_index.set_kind(&conversation.id, conversation.app.clone(), conversation.kind);
         }
-        register.users.values_mut().for_each(UserEntries::sort);
-        register
+        entry_index.users.values_mut().for_each(UserEntries::sort);
+        entry_index
     }
 
     /// Adds an entry about a user, in sort order.

@@ -27,7 +27,7 @@ impl<'a> EvalContext<'a> {
         place: Option<&'u Pattern>,
     ) -> impl Iterator<Item = &'a UserEntry> + use<'u, 'a> {
         let app = &*self.request.app;
-        self.facts.entries().flat_map(move |register| register.entries_near(user, app, place))
+        self.facts.entries().flat_map(move |entry_index| entry_index.entries_near(user, app, place))
     }
 
     /// Returns the ban on a user that is in force in this conversation, if there is one.

@@ -42,7 +42,7 @@ use crate::model::Action;
 #[derive(Clone, Debug)]
 pub struct Policy {
     document: PolicyDocument,
-    register: EntryIndex,
+    entry_index: EntryIndex,
     /// For each effect and action, the indexes of the rules about the action, sorted by rule id.
     by_action: [Vec<Vec<usize>>; 2],
 }
@@ -50,9 +50,9 @@ pub struct Policy {
 impl Policy {
     /// Prepares a policy file for decisions.
     pub fn new(document: PolicyDocument) -> Policy {
-        let register = EntryIndex::new(&document.entries);
+        let entry_index = EntryIndex::new(&document.entries);
         let by_action = [Effect::Allow, Effect::Deny].map(|effect| rules_by_action(&document.rules, effect));
-        Policy { document, register, by_action }
+        Policy { document, entry_index, by_action }
     }
 
     /// Returns the policy file as it was read.
@@ -62,7 +62,7 @@ impl Policy {
 
     /// Returns the index of the policy file's entries about users and conversations.
     pub fn entries(&self) -> &EntryIndex {
-        &self.register
+        &self.entry_index
     }
 
     /// Returns the rules that have this effect and are about this action. They are sorted by id, because the order of

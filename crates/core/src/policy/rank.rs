@@ -118,8 +118,8 @@ impl<'a> DecisionData<'a> {
         let RequiredAction { action, conversation, targets } = need;
         let place = conversation.as_ref().filter(|_| matches!(action, Action::Unban | Action::Unmute));
         let Some(place) = place else { return BTreeSet::new() };
-        let near = targets.iter().flat_map(|user| self.entries().map(move |register| (register, user)));
-        let near = near.flat_map(|(register, user)| register.entries_near(user, app, Some(place)));
+        let near = targets.iter().flat_map(|user| self.entries().map(move |entry_index| (entry_index, user)));
+        let near = near.flat_map(|(entry_index, user)| entry_index.entries_near(user, app, Some(place)));
         let lifted = near.filter(|entry| match entry {
             UserEntry::Ban(_) => *action == Action::Unban,
             UserEntry::Mute(_) => *action == Action::Unmute,

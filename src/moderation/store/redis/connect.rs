@@ -99,9 +99,9 @@ impl RedisServers {
         let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
             return Err(unreachable_error(format!("a Sentinel needs the name of the primary, not {}", wanted.address)));
         };
-        let mut question = cmd("SENTINEL");
-        question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-        let told: Option<(String, u16)> = self.connect(sentinel, None).await?.query(&question).await?;
+        let mut command = cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+        let told: Option<(String, u16)> = self.connect(sentinel, None).await?.query(&command).await?;
         let (host, port) = told
             .ok_or_else(|| unreachable_error(format!("{} knows no primary with the name {name}", sentinel.address)))?;
         Ok(RedisServer { address: RedisAddress::Tcp { host, port, tls: *tls }, ..wanted.clone() })

@@ -135,18 +135,18 @@ impl DurabilityProof {
     }
 
     fn add_query(&self, commands: &mut Pipeline) {
-        let mut question = match self {
+        let mut command = match self {
             DurabilityProof::None => return,
             DurabilityProof::Disk => cmd("WAITAOF"),
             DurabilityProof::Always => cmd("CONFIG"),
             DurabilityProof::Replica => cmd("WAIT"),
         };
         match self {
-            DurabilityProof::Disk => question.arg(1).arg(0).arg(DURABILITY_TIMEOUT_MS),
-            DurabilityProof::Replica => question.arg(1).arg(DURABILITY_TIMEOUT_MS),
-            _ => question.arg("GET").arg("*append*"),
+            DurabilityProof::Disk => command.arg(1).arg(0).arg(DURABILITY_TIMEOUT_MS),
+            DurabilityProof::Replica => command.arg(1).arg(DURABILITY_TIMEOUT_MS),
+            _ => command.arg("GET").arg("*append*"),
         };
-        commands.add_command(question);
+        commands.add_command(command);
     }
 
     /// Checks that the answer to [`ask`](Self::ask) proves that the change before it is durable.

@@ -91,7 +91,7 @@ fn separate_entries(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
 }
 
 /// Returns everything that can be read from an index.
-fn dump(register: &EntryIndex) -> Vec<String> {
+fn dump(entry_index: &EntryIndex) -> Vec<String> {
     let shown = |entries: Vec<&UserEntry>| {
         let mut entries: Vec<String> = entries.into_iter().map(|entry| format!("{entry:?}")).collect();
         entries.sort();
@@ -99,23 +99,23 @@ fn dump(register: &EntryIndex) -> Vec<String> {
     };
     let mut found = Vec::new();
     for user in USERS {
-        found.push(format!("{user}: {:?}, {:?}", register.name(user), shown(register.all_about(user).collect())));
+        found.push(format!("{user}: {:?}, {:?}", entry_index.name(user), shown(entry_index.all_about(user).collect())));
         for place in PLACES {
             let scope = Pattern::parse(place).unwrap();
-            found.push(format!("{user} at {place}: {:?}", shown(register.with_scope(user, &scope).collect())));
+            found.push(format!("{user} at {place}: {:?}", shown(entry_index.with_scope(user, &scope).collect())));
             for app in APPS {
-                let near = shown(register.entries_near(user, app, Some(&scope)).collect());
+                let near = shown(entry_index.entries_near(user, app, Some(&scope)).collect());
                 found.push(format!("{user} near {place} at {app}: {near:?}"));
             }
         }
-        found.push(format!("{user} nowhere: {:?}", shown(register.entries_near(user, APPS[0], None).collect())));
+        found.push(format!("{user} nowhere: {:?}", shown(entry_index.entries_near(user, APPS[0], None).collect())));
     }
     for app in APPS {
         for id in IDS {
-            found.push(format!("{id} at {app}: {:?}", register.kind(id, app)));
+            found.push(format!("{id} at {app}: {:?}", entry_index.kind(id, app)));
         }
         for place in PLACES.map(|place| Pattern::parse(place).unwrap()) {
-            let kinds = ConversationKind::ALL.map(|kind| of_kind(register, kind, app, place.prefix()));
+            let kinds = ConversationKind::ALL.map(|kind| of_kind(entry_index, kind, app, place.prefix()));
             found.push(format!("{place} at {app}: {kinds:?}"));
         }
     }
@@ -123,8 +123,8 @@ fn dump(register: &EntryIndex) -> Vec<String> {
 }
 
 /// Returns every known conversation of a kind whose name starts with `prefix`.
-fn of_kind(register: &EntryIndex, kind: ConversationKind, app: &str, prefix: &str) -> Vec<String> {
-    let next = |from: &str| register.next_of_kind(kind, app, prefix, from).map(str::to_owned);
+fn of_kind(entry_index: &EntryIndex, kind: ConversationKind, app: &str, prefix: &str) -> Vec<String> {
+    let next = |from: &str| entry_index.next_of_kind(kind, app, prefix, from).map(str::to_owned);
     std::iter::successors(next(prefix), |name| next(&format!("{name}\0"))).collect()
 }
 
@@ -135,60 +135,60 @@ proptest! {
     fn adding_and_removing_leaves_an_equal_index(
         kept in entries(), gone in entries(), turn in 0..20_usize,
     ) {
-        let mut register = EntryIndex::default();
+        let mut entry_index = EntryIndex::default();
         let mut order: Vec<(bool, String, UserEntry)> = Vec::new();
         order.extend(separate_entries(&gone).into_iter().map(|(user, entry)| (false, user, entry)));
         order.extend(separate_entries(&kept).into_iter().map(|(user, entry)| (true, user, entry)));
         let middle = turn % order.len().max(1);
         order.rotate_left(middle);
         for (_, user, entry) in &order {
-            register.add(&Arc::from(user.as_str()), entry.clone());
+            entry_index.add(&Arc::from(user.as_str()), entry.clone());
         }
         for ConversationEntry { id, app, kind, .. } in gone.conversations.iter().chain(&kept.conversations) {
-            register.set_kind(id, app.clone(), *kind);
+            entry_index.set_kind(id, app.clone(), *kind);
         }
         for (_, user, entry) in order.iter().filter(|(stays, ..)| !stays) {
-            register.remove(user, entry.scope(), |other| other == entry);
+            entry_index.remove(user, entry.scope(), |other| other == entry);
         }
         // If two entries were equal, both were removed.
         for (_, user, entry) in order.iter().filter(|(stays, ..)| *stays) {
-            let count = |register: &EntryIndex| register.all_about(user).filter(|other| *other == entry).count();
+            let count = |entry_index: &EntryIndex| entry_index.all_about(user).filter(|other| *other == entry).count();
             let wanted = separate_entries(&kept).iter().filter(|(name, other)| name == user && other == entry).count();
-            while count(&register) < wanted {
-                register.add(&Arc::from(user.as_str()), entry.clone());
+            while count(&entry_index) < wanted {
+                entry_index.add(&Arc::from(user.as_str()), entry.clone());
             }
         }
         let is_kept = |one: &ConversationEntry| kept.conversations.iter().any(|other| (&other.id, &other.app) == (&one.id, &one.app));
         for ConversationEntry { id, app, .. } in gone.conversations.iter().filter(|one| !is_kept(one)) {
-            register.forget_kind(id, app.as_ref());
+            entry_index.forget_kind(id, app.as_ref());
         }
-        prop_assert_eq!(dump(&register), dump(&EntryIndex::new(&kept)));
+        prop_assert_eq!(dump(&entry_index), dump(&EntryIndex::new(&kept)));
     }
 }
 
 #[test]
 fn a_rooms_kind_is_forgotten_by_any_of_its_names() {
-    let mut register = EntryIndex::default();
+    let mut entry_index = EntryIndex::default();
     for name in ["lobby", "lobby::$chat", "lobby::$chat::$typing"] {
-        register.set_kind("lobby::$chat", None, ConversationKind::Chatroom);
-        assert_eq!(register.kind("lobby", "able"), Some(ConversationKind::Chatroom));
-        register.forget_kind(name, None);
-        assert_eq!(register.kind("lobby", "able"), None, "{name}");
+        entry_index.set_kind("lobby::$chat", None, ConversationKind::Chatroom);
+        assert_eq!(entry_index.kind("lobby", "able"), Some(ConversationKind::Chatroom));
+        entry_index.forget_kind(name, None);
+        assert_eq!(entry_index.kind("lobby", "able"), None, "{name}");
     }
 }
 
 #[test]
 fn the_kind_for_the_app_precedes_the_kind_for_all_apps() {
-    let mut register = EntryIndex::default();
+    let mut entry_index = EntryIndex::default();
     for order in [[None, Some("able")], [Some("able"), None]] {
         for app in order {
             let kind = if app.is_some() { ConversationKind::System } else { ConversationKind::Chatroom };
-            register.set_kind("a", app.map(Arc::from), kind);
+            entry_index.set_kind("a", app.map(Arc::from), kind);
         }
-        assert_eq!(register.kind("a", "able"), Some(ConversationKind::System));
-        assert_eq!(register.kind("a", "lean"), Some(ConversationKind::Chatroom));
-        register.forget_kind("a", None);
-        register.forget_kind("a", Some(&Arc::from("able")));
+        assert_eq!(entry_index.kind("a", "able"), Some(ConversationKind::System));
+        assert_eq!(entry_index.kind("a", "lean"), Some(ConversationKind::Chatroom));
+        entry_index.forget_kind("a", None);
+        entry_index.forget_kind("a", Some(&Arc::from("able")));
     }
 }
 
