@@ -35,7 +35,11 @@ fn queries_are_well_encoded() {
         field("another's id", ask("user_id=*"), "user_id", "must name one client"),
         problem("a long query", ask(&format!("x={}", "1".repeat(20_000))), 414, "too_large", "at most 16384 bytes"),
         ably("no hex digits at Ably", get(&format!("{ABLY}?ttl=%zz"), &tom()), "The query is not well encoded"),
-        ably("a name twice at Ably", get(&format!("{ABLY}?clientId=tom&clientId=alice"), &tom()), "query twice"),
+        ably(
+            "a name twice at Ably",
+            get(&format!("{ABLY}?clientId=tom&clientId=alice"), &tom()),
+            "is in the query more than once",
+        ),
         ably("two names for one", get(&format!("{ABLY}?clientId=tom&client_id=alice"), &tom()), "must be the same as"),
         ably("a long query at Ably", get(&format!("{ABLY}?x={}", "1".repeat(20_000)), &tom()), "at most 16384 bytes"),
     ];
