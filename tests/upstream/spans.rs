@@ -107,7 +107,7 @@ async fn a_collector_that_is_down_harms_nobody() {
     signer.pass(Duration::from_secs(2)).await;
     until("the log says so", async || {
         log += &signer.log();
-        log.contains("again; 1 are lost")
+        log.contains("again; 1 spans were lost")
     })
     .await;
     assert_eq!(spans(&collector).len(), 1);
