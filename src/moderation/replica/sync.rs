@@ -106,7 +106,8 @@ impl ModerationReplica {
         if head.epoch.is_empty() {
             return Ok(Err(Untrusted::new(EMPTY_STORE)));
         }
-        if head == *known && self.is_loaded() {
+        // After a mark was read, even a store that looks as before must be checked: a second restore removes the mark.
+        if head == *known && self.is_loaded() && self.marked.load().is_none() {
             return Ok(Ok(()));
         }
         if let Some(untrusted) = self.check_head(store, &head, known).await? {

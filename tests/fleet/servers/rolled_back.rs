@@ -127,6 +127,35 @@ fn a_process_that_has_read_a_mark_refuses_though_a_second_restore_takes_the_mark
     assert!(!is_marked(&redis));
 }
 
+/// As before, but the process has read the store between the restore and the mark. So the store looks to it as it did then.
+#[test]
+fn a_process_that_read_the_store_before_the_mark_refuses_though_a_second_restore_takes_the_mark_away() {
+    let Some(mut redis) = Redis::on_port(&DURABLE) else { return };
+    let proxy = Proxy::before(&redis.socket());
+    let mut fleet = Fleet::behind(&proxy, SOON);
+    assert_eq!(ban(&fleet.servers[0], "ann"), 200);
+    back_up(&redis);
+    assert_eq!(ban(&fleet.servers[1], "ben"), 200);
+    fleet.all_refuse(&["ann", "ben"]);
+    // The servers that know what is lost do not see the store for a while.
+    proxy.lead_to(Path::new("/dev/null"));
+    restore(&mut redis);
+    let late = start(&format!("unix://{}", redis.socket().display()), NEVER);
+    until("it does not know what is lost", || late.is_ready());
+    proxy.lead_to(&redis.socket());
+    until("it obeys the mark", || says(&late, LOST));
+    for server in fleet.servers.drain(..) {
+        server.signal("-KILL");
+        drop(server.killed());
+    }
+    restore(&mut redis);
+    until("it has marked the store again", || is_marked(&redis));
+    assert_eq!((login(&late, "ben"), login(&late, "tom")), (503, 503));
+    assert!(accept(&late, &[]).status.success());
+    until("it is ready", || late.is_ready());
+    assert_eq!((login(&late, "ann"), login(&late, "ben")), (403, 200));
+}
+
 #[test]
 fn a_process_that_was_stopped_during_a_rollback_finds_it_by_its_record_and_tells_the_others() {
     let Some(mut redis) = Redis::start() else { return };
