@@ -45,15 +45,15 @@ struct FailedTarget {
 pub(super) fn print_reply(
     common: &CommonArguments,
     answer: &ServerResponse,
-    whom: &CommandTargets<'_>,
+    targets: &CommandTargets<'_>,
 ) -> Result<ExitCode, CommandError> {
     check_status(common, answer)?;
-    let told = CommandReply::deserialize(&answer.body)
+    let reply = CommandReply::deserialize(&answer.body)
         .ok()
-        .filter(|told| told.mentions_exactly(whom))
+        .filter(|reply| reply.mentions_exactly(targets))
         .ok_or_else(|| unexpected_answer(answer))?;
-    common.print(|| told.text(), || answer.body.to_string())?;
-    Ok(exit_code(told.failed.is_empty()))
+    common.print(|| reply.text(), || answer.body.to_string())?;
+    Ok(exit_code(reply.failed.is_empty()))
 }
 
 /// Checks the status of an answer.
@@ -90,16 +90,16 @@ fn unexpected_answer(answer: &ServerResponse) -> CommandError {
 
 impl CommandReply {
     /// Returns true if the reply mentions each target exactly once, and nothing else.
-    fn mentions_exactly(&self, whom: &CommandTargets<'_>) -> bool {
+    fn mentions_exactly(&self, targets: &CommandTargets<'_>) -> bool {
         let failed = self.failed.iter().map(|failed| &*failed.user);
-        let mut told: Vec<&str> = self.succeeded.iter().map(String::as_str).chain(failed).collect();
-        match whom {
-            CommandTargets::Caller => told.len() == 1,
+        let mut reply: Vec<&str> = self.succeeded.iter().map(String::as_str).chain(failed).collect();
+        match targets {
+            CommandTargets::Caller => reply.len() == 1,
             CommandTargets::Named(users) => {
                 let mut users = users.clone();
                 users.sort_unstable();
-                told.sort_unstable();
-                told == users
+                reply.sort_unstable();
+                reply == users
             }
         }
     }

@@ -55,14 +55,14 @@ pub(super) struct UserArguments {
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
     #[command(flatten)]
-    whose: ActorArguments,
+    actor: ActorArguments,
 }
 
 /// Users, the conversation, the duration and the reason.
 #[derive(Debug, clap::Args)]
 pub(super) struct SanctionArguments {
     #[command(flatten)]
-    people: UserArguments,
+    users: UserArguments,
     /// The end: 2027-01-01T00:00:00Z, or milliseconds since 1970. Default: no end.
     #[arg(long, value_name = "TIME", value_parser = explain::parse_time)]
     until: Option<Millis>,
@@ -87,7 +87,7 @@ pub(super) struct RoleArguments {
     #[arg(long, value_name = "ID")]
     conversation: String,
     #[command(flatten)]
-    whose: ActorArguments,
+    actor: ActorArguments,
 }
 
 /// A conversation that a user blocks.
@@ -96,7 +96,7 @@ pub(super) struct BlockArguments {
     /// The id of the conversation.
     conversation: String,
     #[command(flatten)]
-    whose: ActorArguments,
+    actor: ActorArguments,
 }
 
 /// A conversation and its properties.
@@ -114,7 +114,7 @@ pub(super) struct ConversationArguments {
     #[arg(long, conflicts_with_all = ["kind", "owner"])]
     forget: bool,
     #[command(flatten)]
-    whose: ActorArguments,
+    actor: ActorArguments,
 }
 
 /// The app, the acting user and the server.
@@ -138,37 +138,37 @@ struct ChangeRequest<'c> {
 }
 
 pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result<ExitCode, CommandError> {
-    let ChangeRequest { actor: whose, targets: whom, request: question } = match command {
-        ModerateCommand::Ban(sanction) => sanction.question("bans")?,
-        ModerateCommand::Unban(people) => people.question("bans/lift"),
-        ModerateCommand::Mute(sanction) => sanction.question("mutes")?,
-        ModerateCommand::Unmute(people) => people.question("mutes/lift"),
-        ModerateCommand::SetRole(role) => role.question("roles"),
-        ModerateCommand::RemoveRole(role) => role.question("roles/remove"),
-        ModerateCommand::BlockConversation(block) => block.question("blocks"),
-        ModerateCommand::UnblockConversation(block) => block.question("blocks/lift"),
-        ModerateCommand::ManageConversation(conversation) => conversation.question()?,
+    let ChangeRequest { actor, targets, request } = match command {
+        ModerateCommand::Ban(sanction) => sanction.change_request("bans")?,
+        ModerateCommand::Unban(users) => users.change_request("bans/lift"),
+        ModerateCommand::Mute(sanction) => sanction.change_request("mutes")?,
+        ModerateCommand::Unmute(users) => users.change_request("mutes/lift"),
+        ModerateCommand::SetRole(role) => role.change_request("roles"),
+        ModerateCommand::RemoveRole(role) => role.change_request("roles/remove"),
+        ModerateCommand::BlockConversation(block) => block.change_request("blocks"),
+        ModerateCommand::UnblockConversation(block) => block.change_request("blocks/lift"),
+        ModerateCommand::ManageConversation(conversation) => conversation.change_request()?,
         ModerateCommand::List(arguments) => return list::run(common, arguments),
         ModerateCommand::Events(arguments) => return events::run(common, arguments),
     };
-    answer::print_reply(common, &whose.server.ask(common, &question)?, &whom)
+    answer::print_reply(common, &actor.server.ask(common, &request)?, &targets)
 }
 
 impl UserArguments {
-    fn question(&self, route: &str) -> ChangeRequest<'_> {
+    fn change_request(&self, route: &str) -> ChangeRequest<'_> {
         self.change_request_with(route, [])
     }
 
     fn change_request_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> ChangeRequest<'_> {
         let fields =
             [("users", Some(json!(self.users))), ("conversation", self.conversation.as_ref().map(|id| json!(id)))];
-        let question = self.whose.post(route, fields.into_iter().chain(more));
-        ChangeRequest { actor: &self.whose, targets: CommandTargets::named(&self.users), request: question }
+        let request = self.actor.post(route, fields.into_iter().chain(more));
+        ChangeRequest { actor: &self.actor, targets: CommandTargets::named(&self.users), request }
     }
 }
 
 impl SanctionArguments {
-    fn question(&self, route: &str) -> Result<ChangeRequest<'_>, CommandError> {
+    fn change_request(&self, route: &str) -> Result<ChangeRequest<'_>, CommandError> {
         let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
         if until.is_some_and(|until| until > Millis::LAST) {
             let last = Millis::LAST;
@@ -178,43 +178,44 @@ impl SanctionArguments {
         }
         let until = until.map(|until| json!(until.to_string()));
         let reason = self.reason.as_ref().map(|reason| json!(reason));
-        Ok(self.people.change_request_with(route, [("until", until), ("reason", reason)]))
+        Ok(self.users.change_request_with(route, [("until", until), ("reason", reason)]))
     }
 }
 
 impl RoleArguments {
-    fn question(&self, route: &str) -> ChangeRequest<'_> {
-        let RoleArguments { users, role, conversation, whose } = self;
+    fn change_request(&self, route: &str) -> ChangeRequest<'_> {
+        let RoleArguments { users, role, conversation, actor } = self;
         let fields = [("users", json!(users)), ("conversation", json!(conversation)), ("role", json!(role))];
-        let question = whose.post(route, fields.map(|(name, value)| (name, Some(value))));
-        ChangeRequest { actor: whose, targets: CommandTargets::named(users), request: question }
+        let request = actor.post(route, fields.map(|(name, value)| (name, Some(value))));
+        ChangeRequest { actor, targets: CommandTargets::named(users), request }
     }
 }
 
 impl BlockArguments {
-    fn question(&self, route: &str) -> ChangeRequest<'_> {
-        let BlockArguments { conversation, whose } = self;
-        let question = whose.post(route, [("conversation", Some(json!(conversation)))]);
-        let whom = whose.client.as_deref().map_or(CommandTargets::Caller, |client| CommandTargets::Named(vec![client]));
-        ChangeRequest { actor: whose, targets: whom, request: question }
+    fn change_request(&self, route: &str) -> ChangeRequest<'_> {
+        let BlockArguments { conversation, actor } = self;
+        let request = actor.post(route, [("conversation", Some(json!(conversation)))]);
+        let targets =
+            actor.client.as_deref().map_or(CommandTargets::Caller, |client| CommandTargets::Named(vec![client]));
+        ChangeRequest { actor, targets, request }
     }
 }
 
 impl ConversationArguments {
-    fn question(&self) -> Result<ChangeRequest<'_>, CommandError> {
+    fn change_request(&self) -> Result<ChangeRequest<'_>, CommandError> {
         let path = conversation_path(&self.id)?;
-        let (whose, whom) = (&self.whose, CommandTargets::Named(vec![room_id(&self.id)]));
+        let (actor, targets) = (&self.actor, CommandTargets::Named(vec![room_id(&self.id)]));
         if self.forget {
-            let path = path + &query_string(&[("app", whose.app.as_deref()), ("client_id", whose.client.as_deref())]);
+            let path = path + &query_string(&[("app", actor.app.as_deref()), ("client_id", actor.client.as_deref())]);
             return Ok(ChangeRequest {
-                actor: whose,
-                targets: whom,
+                actor,
+                targets,
                 request: ServerRequest { method: Method::DELETE, path, body: None },
             });
         }
         let [kind, owner] = [&self.kind, &self.owner].map(|text| text.as_ref().map(|text| json!(text)));
-        let body = Some(whose.body([("kind", kind), ("owner", owner)]));
-        Ok(ChangeRequest { actor: whose, targets: whom, request: ServerRequest { method: Method::PUT, path, body } })
+        let body = Some(actor.body([("kind", kind), ("owner", owner)]));
+        Ok(ChangeRequest { actor, targets, request: ServerRequest { method: Method::PUT, path, body } })
     }
 }
 

@@ -102,8 +102,8 @@ pub(super) struct ServerClient<'o> {
 }
 
 impl ServerClient<'_> {
-    async fn ask(&self, question: &ServerRequest) -> Result<ServerResponse, CommandError> {
-        let request = self.request(question)?;
+    async fn ask(&self, command: &ServerRequest) -> Result<ServerResponse, CommandError> {
+        let request = self.build_request(command)?;
         let answer = match &self.address {
             ServerAddress::Socket(path) => unix::send(path, request, MAX_ANSWER_BYTES, TIMEOUT).await,
             ServerAddress::Url(_) => self.options.http_client(request.uri())?.send(request, MAX_ANSWER_BYTES).await,
@@ -115,9 +115,9 @@ impl ServerClient<'_> {
     /// the whole answer.
     pub(super) async fn open_stream(
         &self,
-        question: &ServerRequest,
+        command: &ServerRequest,
     ) -> Result<Result<Incoming, ServerResponse>, CommandError> {
-        let request = self.request(question)?;
+        let request = self.build_request(command)?;
         let answer = match &self.address {
             ServerAddress::Socket(path) => unix::open(path, request, TIMEOUT).await,
             ServerAddress::Url(_) => self.options.http_client(request.uri())?.open(request).await,
@@ -133,8 +133,8 @@ impl ServerClient<'_> {
 
     /// Builds the request with the credential. The credential is read again for each request, because it may have been
     /// renewed.
-    fn request(&self, question: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
-        let mut request = request(&self.address, question)?;
+    fn build_request(&self, command: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
+        let mut request = build_request(&self.address, command)?;
         if let Some((name, value)) = self.options.credential(self.settings.as_ref())? {
             request.headers_mut().insert(name, value);
         }
@@ -166,9 +166,9 @@ impl ServerArguments {
     pub(super) fn ask(
         &self,
         common: &CommonArguments,
-        question: &ServerRequest,
+        command: &ServerRequest,
     ) -> Result<ServerResponse, CommandError> {
-        block_on(self.client_for_server(common)?.ask(question))?
+        block_on(self.client_for_server(common)?.ask(command))?
     }
 
     /// Builds the client for the server.
@@ -177,8 +177,8 @@ impl ServerArguments {
             self.server.clone().or_else(|| Some(environment::get(SERVER_VARIABLE)?.to_string_lossy().into_owned()));
         // With --server or the variable, no configuration is needed.
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
-        let place = named.as_deref().map_or_else(|| configured_address(settings.as_ref()), parse_address)?;
-        Ok(ServerClient { options: self, address: place, settings })
+        let address = named.as_deref().map_or_else(|| configured_address(settings.as_ref()), parse_address)?;
+        Ok(ServerClient { options: self, address, settings })
     }
 
     fn http_client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
@@ -253,27 +253,27 @@ fn url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{}", probe::connect_address(address))
 }
 
-fn request(place: &ServerAddress, question: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
-    let path = &question.path;
-    let url = if let ServerAddress::Url(url) = place { format!("{url}{path}") } else { path.clone() };
-    let request = Request::builder().method(question.method.clone()).uri(url);
-    let request = match &question.body {
+fn build_request(address: &ServerAddress, command: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
+    let path = &command.path;
+    let url = if let ServerAddress::Url(url) = address { format!("{url}{path}") } else { path.clone() };
+    let request = Request::builder().method(command.method.clone()).uri(url);
+    let request = match &command.body {
         Some(body) => request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string())),
         None => request.body(Full::default()),
     };
-    request.map_err(|error| CommandError::Usage(format!("{place}{path} is not a valid address: {error}")))
+    request.map_err(|error| CommandError::Usage(format!("{address}{path} is not a valid address: {error}")))
 }
 
 /// Builds the error for a request without an answer.
-fn no_answer_error(place: &ServerAddress, trouble: &ClientError) -> CommandError {
+fn no_answer_error(address: &ServerAddress, trouble: &ClientError) -> CommandError {
     match trouble {
         ClientError::Unsafe => CommandError::Usage(format!(
-            "{place} is not a local address: use https://, because the request contains a credential"
+            "{address} is not a local address: use https://, because the request contains a credential"
         )),
         ClientError::Slow(_) => CommandError::Failed(format!(
-            "{place}: {trouble}; the change may have been made anyway, and it is safe to repeat it"
+            "{address}: {trouble}; the change may have been made anyway, and it is safe to repeat it"
         )),
-        _ => CommandError::Failed(format!("{place} does not answer: {trouble}")),
+        _ => CommandError::Failed(format!("{address} does not answer: {trouble}")),
     }
 }
 

@@ -455,13 +455,13 @@ fn targets_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
         }
         (Some(target), TargetCondition::Others) => format!("needs others as targets; {target} is the client"),
         (Some(_), TargetCondition::Outranked) if client.is_empty() => {
-            "needs targets whom the client outranks; there is no client".to_owned()
+            "needs targets that the client outranks; there is no client".to_owned()
         }
         (Some(target), TargetCondition::Outranked) => {
             let (context, hierarchy) = (query.context(), &query.context().policy.document().role_hierarchy);
             let describe = |name| query.scope.roles_in_scope(context.role_query(name, &[])).describe(hierarchy);
             format!(
-                "needs targets whom the client outranks; {target} {}, {client} {} (a token's roles do not count for this)",
+                "needs targets that the client outranks; {target} {}, {client} {} (a token's roles do not count for this)",
                 describe(target),
                 describe(client)
             )

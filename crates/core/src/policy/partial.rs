@@ -2,7 +2,7 @@
 //! only the conversations where its answer could change the decision.
 //!
 //! Each rule is evaluated with an unknown value for everything that facts could change. If the result is the same in
-//! every context, the facts server is not asked.
+//! every case, the facts server is not asked.
 
 use std::collections::BTreeSet;
 
@@ -50,10 +50,8 @@ impl Policy {
             let scope = ScopeContext::new(context, conversation.as_ref());
             let parts = scope.split();
             let query = |targets| AccessQuery { scope: &scope, parts: &parts, action: *action, targets };
-            match targets_decided_together(*action, targets)
-                .map(|targets| evaluate_partially(&query(targets), relevance))
-                .max()
-            {
+            let groups = targets_decided_together(*action, targets);
+            match groups.map(|targets| evaluate_partially(&query(targets), relevance)).max() {
                 None | Some(PartialDecision::Denied) => return BTreeSet::new(),
                 Some(PartialDecision::Allowed) => {}
                 Some(PartialDecision::Open) => open.extend(conversation.as_ref().and_then(name)),
@@ -148,8 +146,8 @@ fn is_client_open(query: &AccessQuery<'_, '_>) -> bool {
         || query.scope.conversation.is_some_and(|place| !at_home(place).is_from_entries())
 }
 
-/// Returns whether facts could change the facts_change_ranks that the limits on moderators compare, whatever the rules say. This
-/// includes the facts_change_ranks of the authors of lifted bans and mutes. For a service that acts as itself, only the role that
+/// Returns whether facts could change the ranks that the limits on moderators compare, whatever the rules say. This
+/// includes the ranks of the authors of lifted bans and mutes. For a service that acts as itself, only the role that
 /// would be removed matters.
 fn facts_change_ranks(query: &AccessQuery<'_, '_>) -> bool {
     let (scope, client) = (query.scope, &query.context().request.client);

@@ -580,7 +580,7 @@ fn explains_every_rule() {
         needed,
         [
             "needs role manager or owner; tom is guest by the conversation's list",
-            "needs targets whom the client outranks; ann is owner by the conversation's list, tom is guest by the \
+            "needs targets that the client outranks; ann is owner by the conversation's list, tom is guest by the \
              conversation's list (a token's roles do not count for this)",
         ]
     );
