@@ -65,7 +65,7 @@ pub fn read_to_end(file: &mut File, longest: u64) -> io::Result<Vec<u8>> {
 /// Reads the regular file at this path.
 ///
 /// # Errors
-/// Returns an error if there is no regular file, and in the same cases as [`bytes`].
+/// Returns an error if there is no regular file, and in the same cases as [`read_to_end`].
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     let mut file = open(path, false)?;
     if !file.metadata()?.is_file() {

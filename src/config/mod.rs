@@ -1,7 +1,7 @@
 //! Reads the configuration files, `signer.toml` and the policy file that it names, into [`Settings`].
 //!
 //! The report has all mistakes in both files, each with its place and the correction. The types that read the files and
-//! the types of the settings are separate: a [`reader::Section`] returns values with their places and notes mistakes.
+//! the types of the settings are separate: a `reader::Section` returns values with their places and notes mistakes.
 //! Only a configuration without a mistake becomes settings.
 
 mod ably_options;

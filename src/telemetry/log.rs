@@ -153,7 +153,7 @@ fn write(messages: &Receiver<LogMessage>, limit: &LogLimit, format: LogFormat) {
     }
 }
 
-/// Redacts [known](hide) secrets in a line.
+/// Redacts [known](redact_secrets) secrets in a line.
 fn redacted(line: &str, format: LogFormat) -> Cow<'_, str> {
     match (&*KNOWN.load(), format) {
         (None, _) => Cow::Borrowed(line),

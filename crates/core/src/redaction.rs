@@ -18,7 +18,7 @@ use crate::secret::Secret;
 /// The number of consecutive bytes of a secret that must not be visible.
 const PART_LENGTH: usize = 12;
 
-/// The length of a probe, in bytes. A text is probed only at multiples of [`STEP`]. Each part of a secret that occurs
+/// The length of a probe, in bytes. A text is probed only at multiples of [`PROBE_STEP`]. Each part of a secret that occurs
 /// in the text contains a complete probe at such a position.
 const PROBE_LENGTH: usize = 8;
 const PROBE_STEP: usize = PART_LENGTH - PROBE_LENGTH + 1;
@@ -36,7 +36,7 @@ const REDACTED: &str = "[redacted]";
 /// The secrets of a configuration, prepared for search in texts: in plain form, in hex, and in Base64.
 #[derive(Clone, Default)]
 pub struct KnownSecrets {
-    /// All parts of [`PART`] bytes, in all encodings.
+    /// All parts of [`PART_LENGTH`] bytes, in all encodings.
     parts: HashSet<[u8; PART_LENGTH]>,
     /// All probes in these parts, as numbers.
     probes: HashSet<u64, BuildHasherDefault<ProbeHasher>>,

@@ -353,7 +353,7 @@ impl RunningJob<'_> {
     }
 }
 
-/// Returns the key of the checkpoint of a user in a place. With [`LIST`] it is also the prefix of the keys of all jobs
+/// Returns the key of the checkpoint of a user in a place. With [`CONVERSATION_LIST`] it is also the prefix of the keys of all jobs
 /// about the user.
 pub(super) fn checkpoint_key(subject: &VendorUser<'_>, place: &str) -> String {
     let place = if place == EVERYWHERE { place.to_owned() } else { percent_encode(place.as_bytes()) };

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 /// The address and the credentials of another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The URL of the server; see [`is_safe`].
+    /// The URL of the server; see [`is_trustworthy`].
     pub url: Uri,
     /// The certificate authorities that are trusted for the server, in DER. If there are none, the public authorities
     /// that browsers trust are used.

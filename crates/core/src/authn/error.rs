@@ -48,7 +48,7 @@ impl AuthnError {
         AuthnError { kind: AuthnErrorKind::Unavailable, ..AuthnError::invalid(public) }
     }
 
-    /// Adds a detail that is written only to the log. Text from the request must be escaped with [`quoted`].
+    /// Adds a detail that is written only to the log. Text from the request must be escaped with [`quote`].
     pub(super) fn with_detail(self, detail: String) -> AuthnError {
         AuthnError { detail: Some(detail), ..self }
     }

@@ -1,4 +1,4 @@
-//! Authenticates requests: turns the credential in the headers of a request into a [`Caller`], or returns an
+//! Authenticates requests: turns the credential in the headers of a request into a [`Caller`](crate::model::Caller), or returns an
 //! [`AuthnError`] with the reason.
 //!
 //! A request carries at most one explicit credential: one `Authorization` header or one API key. A request with two

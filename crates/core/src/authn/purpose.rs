@@ -11,7 +11,7 @@ use super::error::{AuthnError, quote};
 
 type ClaimsMap = Map<String, Value>;
 
-/// The values of the header `typ` that are always accepted, in the form of [`media_type`].
+/// The values of the header `typ` that are always accepted, in the form of [`normalize_media_type`].
 const TYPES: [&str; 2] = ["jwt", "at+jwt"];
 
 /// The members in which issuers state the kind of a token: `token_type` in RFC 7662, `token_use` for Hydra and Cognito,
@@ -41,7 +41,7 @@ impl TokenRules {
 }
 
 /// Checks the header `typ` (RFC 7515, section 4.1.9). `more` are further accepted values, in the form of
-/// [`media_type`].
+/// [`normalize_media_type`].
 pub(super) fn check_type(typ: Option<&str>, more: &[String]) -> Result<(), AuthnError> {
     let Some(typ) = typ.map(normalize_media_type) else { return Ok(()) };
     if TYPES.contains(&&*typ) || more.contains(&typ) {

@@ -120,7 +120,7 @@ impl Engine {
         SigningOutcome { request: signing_request, granted, rules, nonce, outcome }
     }
 
-    /// Decides in the same way as [`Engine::answer`], but signs nothing.
+    /// Decides in the same way as [`Engine::sign`], but signs nothing.
     pub fn decide(
         &self,
         signing_request: SigningRequest,

@@ -67,7 +67,7 @@ pub fn escape_json(character: char) -> String {
     escaped
 }
 
-/// Checks that free text contains no character that breaks lines or changes the writing direction. See [`is_unruly`].
+/// Checks that free text contains no character that breaks lines or changes the writing direction. See [`is_disruptive`].
 ///
 /// # Errors
 /// Returns the first forbidden character and its position.

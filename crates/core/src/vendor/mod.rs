@@ -2,7 +2,7 @@
 //!
 //! Signing takes three visible steps. Each vendor's folder has one file for each step: `request` reads the request,
 //! `message` builds the string to sign as a type, and the folder's `App` computes the MAC over that string. Everything
-//! signed about people and conversations comes from the [`Permit`]. Thus only what the policy decided can be signed.
+//! signed about people and conversations comes from the [`Permit`](crate::policy::Permit). Thus only what the policy decided can be signed.
 
 pub mod ably;
 mod app;

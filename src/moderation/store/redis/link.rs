@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value, cmd, pipe};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value, pipe};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -10,8 +10,8 @@ use super::connect::{RedisConnection, RedisServers, TIMEOUT};
 use crate::config::Durability;
 use crate::moderation::store::{FailureReason, StoreUnavailable};
 
-/// The time limit for a change to become durable, in milliseconds. It is less than [`PATIENCE`], so the server stops
-/// waiting before this process does.
+/// The time limit for a change to become durable, in milliseconds. It is less than the time limit for a change, so the
+/// server stops waiting before this process does.
 const DURABILITY_TIMEOUT_MS: usize = 2000;
 
 /// A client that connects again after a connection loss.
@@ -85,7 +85,7 @@ impl ReconnectingClient {
     }
 
     /// Returns a connection for several commands that the same server must answer. If a command fails, the caller must
-    /// call [`forget`](Self::forget).
+    /// call [`disconnect`](Self::disconnect).
     pub(super) async fn connection(&self) -> Result<Arc<OpenConnection>, StoreUnavailable> {
         self.with_timeout(self.connect()).await
     }
@@ -135,21 +135,21 @@ impl DurabilityProof {
     }
 
     fn add_query(&self, commands: &mut Pipeline) {
-        let mut command = match self {
-            DurabilityProof::None => return,
-            DurabilityProof::Disk => cmd("WAITAOF"),
-            DurabilityProof::Always => cmd("CONFIG"),
-            DurabilityProof::Replica => cmd("WAIT"),
-        };
         match self {
-            DurabilityProof::Disk => command.arg(1).arg(0).arg(DURABILITY_TIMEOUT_MS),
-            DurabilityProof::Replica => command.arg(1).arg(DURABILITY_TIMEOUT_MS),
-            _ => command.arg("GET").arg("*append*"),
-        };
-        commands.add_command(command);
+            DurabilityProof::None => {}
+            DurabilityProof::Disk => {
+                commands.cmd("WAITAOF").arg(1).arg(0).arg(DURABILITY_TIMEOUT_MS);
+            }
+            DurabilityProof::Always => {
+                commands.cmd("CONFIG").arg("GET").arg("*append*");
+            }
+            DurabilityProof::Replica => {
+                commands.cmd("WAIT").arg(1).arg(DURABILITY_TIMEOUT_MS);
+            }
+        }
     }
 
-    /// Checks that the answer to [`ask`](Self::ask) proves that the change before it is durable.
+    /// Checks that the answer to the command of [`add_query`](Self::add_query) proves that the change before it is durable.
     fn check(
         &self,
         answer: Option<Result<Value, RedisError>>,

@@ -149,7 +149,7 @@ impl EventStream {
         drop(slot);
     }
 
-    /// Returns the time at which the stream ends at the latest: after [`LONGEST`], or when the caller's token expires.
+    /// Returns the time at which the stream ends at the latest: after [`MAX_DURATION`], or when the caller's token expires.
     fn deadline(&self) -> Instant {
         let token = self.context.snapshot.settings.engine.authenticators.token_end(&self.caller);
         let left = token.map_or(MAX_DURATION, |end| Duration::from_millis(end.0.saturating_sub(clock::now().0)));

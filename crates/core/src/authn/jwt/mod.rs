@@ -62,7 +62,7 @@ pub struct Jwt {
     pub max_role: Option<Role>,
     /// The maximum difference between this clock and the clock of the issuer, in seconds.
     pub leeway_seconds: u64,
-    /// Further accepted values of the header `typ`, in the form of [`media_type`](super::media_type).
+    /// Further accepted values of the header `typ`, in the form of [`normalize_media_type`](super::normalize_media_type).
     pub accepted_types: Vec<String>,
     /// The further rules for authentic tokens.
     pub rules: TokenRules,

@@ -19,7 +19,7 @@ use crate::model::{Caller, Millis};
 /// The number of parts of the cache, so that parallel requests seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// The capacity of each part, and the maximum weight of one token, in bytes as [`weight`] estimates them.
+/// The capacity of each part, and the maximum weight of one token, in bytes as [`estimate_weight`] estimates them.
 const MAX_SHARD_BYTES: usize = 1 << 20;
 const MAX_TOKEN_WEIGHT: usize = 32 << 10;
 

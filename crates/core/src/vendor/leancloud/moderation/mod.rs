@@ -75,7 +75,7 @@ impl ModerationTarget<'_> {
         Ok(Some((look, VendorCall::new(Method::GET, path))))
     }
 
-    /// Returns the plan, after [`look`](Self::look) has no more questions.
+    /// Returns the plan, after [`next_query`](Self::next_query) has no more queries.
     ///
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
