@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ModerationReplica;
 use super::recording::Recording;
 use crate::model::Millis;
-use crate::moderation::store::{LostChange, ROLLED_BACK_MESSAGE, Store, StoreHead, StoreUnavailable};
+use crate::moderation::store::{ROLLED_BACK_MESSAGE, RollbackMark, Store, StoreHead, StoreUnavailable};
 
 /// Why a store is not trusted until an operator accepts it.
 #[derive(Debug)]
@@ -79,8 +79,8 @@ impl ModerationReplica {
             return Ok(None);
         }
         let Some(marked) = self.marked.load_full() else { return Ok(None) };
-        let Some(LostChange { version, id }) = marked.rolled_back.clone() else { return Ok(None) };
-        let is_mended = head.accepted_at > marked.accepted_at || store.has_change(version, &id).await? == Some(true);
+        let Some((version, id)) = marked.rolled_back.as_ref().map(RollbackMark::lost_change) else { return Ok(None) };
+        let is_mended = head.accepted_at > marked.accepted_at || store.has_change(version, id).await? == Some(true);
         if is_mended {
             self.marked.store(None);
             return Ok(None);
@@ -88,7 +88,10 @@ impl ModerationReplica {
         if head.id != marked.id {
             return Ok(Some(Untrusted::new(DIFFERENT_STORE)));
         }
-        Ok(Some(Untrusted::lost_changes(head, &StoreHead { version, change: id, ..StoreHead::clone(&marked) })))
+        Ok(Some(Untrusted::lost_changes(
+            head,
+            &StoreHead { version, change: id.to_owned(), ..StoreHead::clone(&marked) },
+        )))
     }
 
     /// Returns whether a store of another epoch is trusted: an operator accepted it after the last contact with the

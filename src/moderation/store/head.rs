@@ -1,9 +1,5 @@
 //! The head of a store: its identity and its last change.
 
-use std::fmt;
-use std::num::ParseIntError;
-use std::str::FromStr;
-
 use super::failure::StoreUnavailable;
 use crate::model::Millis;
 use crate::random;
@@ -33,32 +29,20 @@ pub struct StoreHead {
     pub entry_count_drift: u64,
     /// The last change that a process knew before it found that the store had lost changes and marked the store. No
     /// process uses the store until an operator accepts it.
-    pub rolled_back: Option<LostChange>,
+    pub rolled_back: Option<RollbackMark>,
 }
 
-/// A change that a store has lost.
+/// The mark of a store that has lost changes, in the form in which the store has it: the number and the id of the last
+/// change that the process knew, with a space between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LostChange {
-    /// The number of the change.
-    pub version: u64,
-    /// The id of the change.
-    pub id: String,
-}
+pub struct RollbackMark(pub String);
 
-impl fmt::Display for LostChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LostChange { version, id } = self;
-        write!(f, "{version} {id}")
-    }
-}
-
-impl FromStr for LostChange {
-    type Err = ParseIntError;
-
-    /// Parses the output of [`Display`](fmt::Display).
-    fn from_str(text: &str) -> Result<LostChange, ParseIntError> {
-        let (version, id) = text.split_once(' ').unwrap_or((text, ""));
-        Ok(LostChange { version: version.parse()?, id: id.to_owned() })
+impl RollbackMark {
+    /// Returns the number and the id of the lost change. If another program damaged the mark, returns a number that no
+    /// store reaches. So only an acceptance ends the refusal.
+    pub fn lost_change(&self) -> (u64, &str) {
+        let (version, id) = self.0.split_once(' ').unwrap_or((&self.0, ""));
+        (version.parse().unwrap_or(u64::MAX), id)
     }
 }
 
@@ -82,7 +66,8 @@ impl StoreHead {
     /// Returns why this store must not be used and what to do, if the store is marked as rolled back or its entry count
     /// drifted.
     pub fn unusable_reason(&self) -> Option<String> {
-        if let Some(LostChange { version, .. }) = &self.rolled_back {
+        if let Some(RollbackMark(mark)) = &self.rolled_back {
+            let version = mark.split(' ').next().unwrap_or_default();
             return Some(format!("{ROLLED_BACK_MESSAGE} (a process that knew change {version} has marked it)"));
         }
         let astray = self.entry_count_drift;

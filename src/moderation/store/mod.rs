@@ -24,7 +24,7 @@ pub use self::change::{
     ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange,
 };
 pub use self::failure::{FailureReason, StoreUnavailable};
-pub use self::head::{LostChange, ROLLED_BACK_MESSAGE, StoreContents, StoreHead};
+pub use self::head::{ROLLED_BACK_MESSAGE, RollbackMark, StoreContents, StoreHead};
 pub use self::job::{AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, NewJob, queue_name};
 use self::memory::MemoryStore;
 pub use self::record::{HighWaterMark, RecordFile, RecordUpdate};

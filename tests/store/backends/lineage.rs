@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat_signer::clock;
 use chat_signer::config::{Durability, RedisSettings};
-use chat_signer::moderation::store::{CommitError, LOG_LIMIT, LostChange, NewChange, Store, StoreHead};
+use chat_signer::moderation::store::{CommitError, LOG_LIMIT, NewChange, RollbackMark, Store, StoreHead};
 use tokio::task::JoinSet;
 
 use crate::backends::bed::{Bed, Scratch, commit, put, socket};
@@ -58,7 +58,7 @@ async fn a_mark_is_left_only_in_a_store_that_lacks_what_is_known() {
     let store = begun(socket(&redis)).await;
     let first = commit(&store, put("ban/tom", "1")).await;
     let seen = commit(&store, put("ban/tom", "2")).await;
-    let mark = || async { store.head().await.unwrap().rolled_back.map(|lost| lost.version) };
+    let mark = || async { store.head().await.unwrap().rolled_back.map(|mark| mark.lost_change().0) };
     for (seen, known, why) in [
         (&first, at(&seen, 3, "lost"), "it is not the store that was seen"),
         (&seen, first.clone(), "it has the change"),
@@ -89,14 +89,31 @@ async fn a_marked_store_is_changed_by_nobody_who_has_not_seen_the_mark() {
     let marked = store.head().await.unwrap();
     assert!(marked.unusable_reason().unwrap().contains("store accept"));
     // An import does, before the operator accepts.
-    assert_eq!(
-        commit(&store, put("ban/tom", "2")).await.rolled_back,
-        Some(LostChange { version: 2, id: "lost".to_owned() })
-    );
+    assert_eq!(commit(&store, put("ban/tom", "2")).await.rolled_back, Some(RollbackMark("2 lost".to_owned())));
     store.accept().await.unwrap();
     let accepted = store.head().await.unwrap();
     assert_eq!((accepted.unusable_reason(), &accepted.id), (None, &seen.id), "it is the same store");
     assert_ne!(accepted.epoch, seen.epoch);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_mark_is_obeyed_until_an_operator_accepts() {
+    let Some(redis) = Redis::start() else { return };
+    let store = begun(socket(&redis)).await;
+    commit(&store, put("ban/tom", "1")).await;
+    for mark in ["abc", " ", "-1 x", "18446744073709551616 x"] {
+        redis.ask::<()>(&["HSET", "{chat-signer:}head", "rolled_back", mark]);
+        let marked = store.head().await.unwrap();
+        assert!(marked.unusable_reason().unwrap().contains("store accept"), "{mark}");
+        let (version, id) = marked.rolled_back.as_ref().unwrap().lost_change();
+        assert_eq!(store.has_change(version, id).await.unwrap(), Some(false), "{mark}");
+        let unaware = StoreHead { rolled_back: None, ..marked.clone() };
+        let tried = store.commit(&unaware, put("ban/tom", "2"), clock::now()).await;
+        assert!(matches!(tried, Err(CommitError::Behind)), "{mark}: {tried:?}");
+        store.read_all().await.unwrap();
+        store.accept().await.unwrap();
+        assert_eq!(store.head().await.unwrap().unusable_reason(), None, "{mark}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,7 @@ use super::change::{
     ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange,
 };
 use super::failure::{FailureReason, StoreUnavailable};
-use super::head::{StoreContents, StoreHead, random_id};
+use super::head::{RollbackMark, StoreContents, StoreHead, random_id};
 use super::job::Job;
 use crate::config::RedisSettings;
 use crate::model::Millis;
@@ -166,7 +166,7 @@ impl RedisStore {
         let change = StoredChange { version, id: random_id()?, at, puts: commit.puts, events: commit.events };
         let mut script = self.keys().script(COMMIT);
         script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(accepted_arg(on)).arg(on.entry_count_drift);
-        script.arg(on.rolled_back.as_ref().map_or_else(String::new, ToString::to_string));
+        script.arg(on.rolled_back.as_ref().map_or("", |RollbackMark(mark)| mark.as_str()));
         script.arg(version).arg(&change.id).arg(to_json(&change)?).arg(LOG_LIMIT).arg(&self.keys().channel);
         script.arg(change.puts.len());
         for (key, value) in &change.puts {
@@ -215,10 +215,6 @@ type HashFields =
 fn head(
     (epoch, version, change, accepted, layout, id, rolled_back, astray): HashFields,
 ) -> Result<StoreHead, StoreUnavailable> {
-    let rolled_back = rolled_back.map(|mark| mark.parse()).transpose();
-    let rolled_back = rolled_back.map_err(|error| {
-        StoreUnavailable::new(FailureReason::Damaged, format!("the rollback mark in the store is damaged: {error}"))
-    })?;
     match layout {
         Some(layout) if layout != LAYOUT => {
             let flaw = format!("it has the layout {layout}, and this version of chat-signer knows only {LAYOUT}");
@@ -232,7 +228,7 @@ fn head(
             change: change.unwrap_or_default(),
             accepted_at: accepted.map(Millis),
             entry_count_drift: astray,
-            rolled_back,
+            rolled_back: rolled_back.map(RollbackMark),
         }),
     }
 }
