@@ -2,10 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod commands;
-#[allow(dead_code)]
-#[path = "../common/mod.rs"]
-mod common;
 mod config;
 mod init;
 mod output;
 mod vectors;
+
+use chat_signer_testkit as common;

@@ -2,11 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod commands;
-#[allow(dead_code)]
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/redis.rs"]
-mod redis;
 mod routes;
 mod rules;
 mod transfer;
+
+use chat_signer_testkit as common;
+use chat_signer_testkit::redis;

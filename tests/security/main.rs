@@ -3,9 +3,8 @@
 
 mod abuse;
 mod bad_input;
-#[allow(dead_code)]
-#[path = "../common/mod.rs"]
-mod common;
 mod escalation;
 mod leak;
 mod token_attacks;
+
+use chat_signer_testkit as common;

@@ -2,12 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit_log;
-#[allow(dead_code)]
-#[path = "../common/mod.rs"]
-mod common;
 mod edge;
 mod http;
 mod metrics;
 mod openapi;
 mod reload;
 mod tls;
+
+use chat_signer_testkit as common;

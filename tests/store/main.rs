@@ -2,20 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod backends;
-#[allow(dead_code)]
-#[path = "../common/mod.rs"]
-mod common;
 mod crashes;
-#[path = "../common/proxy.rs"]
-mod proxy;
-#[allow(dead_code)]
-#[path = "../common/receiver.rs"]
-mod receiver;
-#[path = "../common/redis.rs"]
-mod redis;
-#[allow(dead_code)]
-#[path = "../common/fake_server.rs"]
-mod server;
-#[allow(dead_code)]
-#[path = "../common/vendors.rs"]
-mod vendors;
+
+use chat_signer_testkit as common;
+use chat_signer_testkit::fake_server as server;
+use chat_signer_testkit::fake_vendors as vendors;
+use chat_signer_testkit::redis;
+use chat_signer_testkit::redis_proxy as proxy;
+use chat_signer_testkit::webhook_receiver as receiver;

@@ -2,10 +2,6 @@
 //! clock is stopped, so that hours pass when a test says so.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[cfg(feature = "otlp")]
-#[allow(dead_code)]
-#[path = "../common/mod.rs"]
-mod common;
 mod conversations;
 mod facts;
 mod keys;
@@ -15,3 +11,6 @@ mod sessions;
 mod signer;
 mod spans;
 mod traces;
+
+#[cfg(feature = "otlp")]
+use chat_signer_testkit as common;

@@ -1,10 +1,9 @@
-//! An HTTP server on a port of its own whose answers a function gives, and which can be told to misbehave.
+//! An HTTP server on a port that the system chooses. A function gives its answers, and tests can plan faults.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use chat_signer::clock;
-use chat_signer::model::Millis;
+use chat_signer_core::model::Millis;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -14,37 +13,43 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// A request that came.
+use crate::now;
+
+/// A received request.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) method: String,
-    /// With its query.
-    pub(crate) path: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-    pub(crate) at: Millis,
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+    /// The time of arrival.
+    pub at: Millis,
 }
 
 /// A status, more headers, and a body.
-pub(crate) type Reply = (u16, Vec<(&'static str, String)>, String);
+pub type Reply = (u16, Vec<(&'static str, String)>, String);
 
-/// What goes wrong with a request.
+/// A fault in the handling of a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    /// It is answered like this, and nothing is done.
+pub enum Fault {
+    /// The server answers with this status and these headers, and does nothing else.
     Answer(u16, Vec<(&'static str, String)>),
-    /// It is never answered, and nothing is done.
+    /// The server never answers, and does nothing.
     Stall,
-    /// The connection is cut, and nothing is done.
+    /// The server cuts the connection, and does nothing.
     Cut,
-    /// The connection is cut after it was done.
+    /// The server handles the request and then cuts the connection.
     CutAfter,
-    /// It is done and answered when this has a permit, though whoever asked may have gone.
+    /// The server handles and answers the request when the semaphore has a permit, even if the client has gone.
     Late(Arc<Semaphore>),
 }
 
 type Handler = dyn Fn(&Seen) -> Reply + Send + Sync;
-/// How many more requests with this method, and this in their path, have the fault.
+/// Method, a part of the path, the number of requests that have the fault, and the fault.
 type Planned = (&'static str, &'static str, usize, Fault);
 
 #[derive(Default)]
@@ -53,8 +58,10 @@ struct Script {
     seen: Vec<Seen>,
 }
 
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+/// A running server. It stops when the value is dropped.
+pub struct Server {
+    /// The address.
+    pub address: SocketAddr,
     script: Arc<Mutex<Script>>,
     accepting: JoinHandle<()>,
 }
@@ -66,7 +73,8 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub(crate) async fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Server {
+    /// Starts a server whose answers come from `handler`.
+    pub async fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (script, handler): (Arc<Mutex<Script>>, Arc<Handler>) = (Arc::default(), Arc::new(handler));
@@ -84,29 +92,29 @@ impl Server {
         Server { address, script, accepting }
     }
 
-    /// Has the next requests with this method, and this in their path, go wrong.
-    pub(crate) fn fail(&self, method: &'static str, path: &'static str, times: usize, fault: Fault) {
+    /// Plans a fault for the next requests with this method and this part in their path.
+    pub fn fail(&self, method: &'static str, path: &'static str, times: usize, fault: Fault) {
         self.script.lock().unwrap().faults.push((method, path, times, fault));
     }
 
-    /// Nothing goes wrong any more.
-    pub(crate) fn heal(&self) {
+    /// Removes all planned faults.
+    pub fn heal(&self) {
         self.script.lock().unwrap().faults.clear();
     }
 
-    /// How many requests came.
-    #[allow(dead_code)] // Not all who share this count them.
-    pub(crate) fn total(&self) -> usize {
+    /// Returns the number of received requests.
+    pub fn total(&self) -> usize {
         self.script.lock().unwrap().seen.len()
     }
 
-    /// What came with this method, and this in its path.
-    pub(crate) fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
+    /// Returns the received requests with this method and this part in their path.
+    pub fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
         let script = self.script.lock().unwrap();
         script.seen.iter().filter(|seen| seen.method == method && seen.path.contains(path)).cloned().collect()
     }
 
-    pub(crate) fn count(&self, method: &str, path: &str) -> usize {
+    /// Returns the number of received requests with this method and this part in their path.
+    pub fn count(&self, method: &str, path: &str) -> usize {
         self.seen(method, path).len()
     }
 }
@@ -131,7 +139,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let (method, path) = (head.method.to_string(), head.uri.to_string());
-    let seen = Seen { method, path, headers: head.headers, body, at: clock::now() };
+    let seen = Seen { method, path, headers: head.headers, body, at: now() };
     let fault = {
         let mut script = script.lock().unwrap();
         script.seen.push(seen.clone());
@@ -147,7 +155,7 @@ async fn answer(
             return Err("cut".to_owned());
         }
         Some(Fault::Late(permits)) => {
-            // On a task of its own: it is done even if whoever asked has hung up.
+            // In a new task, so that the request is handled even if the client has gone.
             let late = tokio::spawn(async move {
                 permits.acquire().await.unwrap().forget();
                 handler(&seen)

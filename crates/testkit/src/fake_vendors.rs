@@ -1,4 +1,4 @@
-//! Fake vendors: they keep what they are told, and complain of what a real one would not take.
+//! Fake vendors. They keep the state that requests set, and record each request that a real vendor would refuse.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,69 +9,81 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::server::{Reply, Seen, Server};
+use crate::fake_server::{Reply, Seen, Server};
+use crate::now;
 
-/// As the configuration of the whole program has them.
-pub(crate) const APP_ID: &str = "fake-talkjs-app";
-pub(crate) const KEY: &str = "fake-talkjs-secret-key-0123456789abcdef";
-pub(crate) const ABLY_KEYS: [&str; 2] = ["fakeapp.new:fake-new-secret", "fakeapp.old:fake-old-secret"];
+/// The id of the app in the configuration of most tests.
+pub const APP_ID: &str = "fake-talkjs-app";
+/// The key of the app in the configuration of most tests.
+pub const KEY: &str = "fake-talkjs-secret-key-0123456789abcdef";
+/// The keys of the Ably app.
+pub const ABLY_KEYS: [&str; 2] = ["fakeapp.new:fake-new-secret", "fakeapp.old:fake-old-secret"];
 
-/// A participant: access and what they are notified of.
-pub(crate) type Participant = (String, Value);
+/// A participant: access and notifications.
+pub type Participant = (String, Value);
 
-/// What a vendor holds.
+/// The state of a vendor.
 #[derive(Default)]
-pub(crate) struct Held {
-    /// At TalkJS: who is what in each conversation.
-    pub(crate) participants: BTreeMap<String, BTreeMap<String, Participant>>,
-    /// At LeanCloud, by conversation: members, black list, silenced for good, and for how many seconds.
-    pub(crate) members: BTreeMap<String, BTreeSet<String>>,
-    pub(crate) blacklists: BTreeMap<String, BTreeSet<String>>,
-    pub(crate) silenced: BTreeMap<String, BTreeSet<String>>,
-    pub(crate) briefly: BTreeMap<(String, String), u64>,
-    pub(crate) kicked: Vec<(String, String)>,
-    /// At Ably: by key, whose tokens.
-    pub(crate) revoked: Vec<(String, String)>,
-    /// What a real one would not have taken.
+pub struct Held {
+    /// TalkJS: the participants of each conversation.
+    pub participants: BTreeMap<String, BTreeMap<String, Participant>>,
+    /// LeanCloud: the members of each conversation.
+    pub members: BTreeMap<String, BTreeSet<String>>,
+    /// LeanCloud: the black list of each conversation.
+    pub blacklists: BTreeMap<String, BTreeSet<String>>,
+    /// LeanCloud: the users who are silenced without end in each conversation.
+    pub silenced: BTreeMap<String, BTreeSet<String>>,
+    /// LeanCloud: the seconds for which a user is silenced in a conversation.
+    pub briefly: BTreeMap<(String, String), u64>,
+    /// LeanCloud: the users who were disconnected, with the reason.
+    pub kicked: Vec<(String, String)>,
+    /// Ably: the key and the user of each revocation.
+    pub revoked: Vec<(String, String)>,
+    /// The reasons why a real vendor would have refused a request.
     complaints: Vec<String>,
 }
 
-pub(crate) struct Vendor {
-    pub(crate) server: Server,
+/// A fake vendor with its HTTP server.
+pub struct Vendor {
+    /// The HTTP server.
+    pub server: Server,
     held: Arc<Mutex<Held>>,
 }
 
 impl Vendor {
-    pub(crate) async fn start() -> Vendor {
+    /// Starts a vendor.
+    pub async fn start() -> Vendor {
         let held: Arc<Mutex<Held>> = Arc::default();
         let shared = Arc::clone(&held);
         let server = Server::start(move |seen| shared.lock().unwrap().answer(seen)).await;
         Vendor { server, held }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Returns the URL of the vendor.
+    pub fn url(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
-    pub(crate) fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
+    /// Gives access to the state.
+    pub fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
         look(&mut self.held.lock().unwrap())
     }
 
-    /// Puts a user into a conversation at TalkJS.
-    pub(crate) fn join(&self, conversation: &str, user: &str, access: &str, notify: impl Into<Value>) {
+    /// Adds a user to a conversation at TalkJS.
+    pub fn join(&self, conversation: &str, user: &str, access: &str, notify: impl Into<Value>) {
         let participant = (access.to_owned(), notify.into());
         self.held(|held| {
             held.participants.entry(conversation.to_owned()).or_default().insert(user.to_owned(), participant)
         });
     }
 
-    /// A user's access in a conversation at TalkJS.
-    pub(crate) fn access(&self, conversation: &str, user: &str) -> Option<String> {
+    /// Returns the access of a user in a conversation at TalkJS.
+    pub fn access(&self, conversation: &str, user: &str) -> Option<String> {
         self.held(|held| Some(held.participants.get(conversation)?.get(user)?.0.clone()))
     }
 
-    /// That a real one would have taken all that came.
-    pub(crate) fn assert_content(&self) {
+    /// Asserts that a real vendor would have accepted all requests.
+    pub fn assert_content(&self) {
         self.held(|held| assert_eq!(held.complaints, Vec::<String>::new()));
     }
 }
@@ -253,7 +265,7 @@ impl Held {
     }
 }
 
-/// A token for a server, signed with the key and hardly longer good than half a minute.
+/// Checks that the request has a token for servers that is signed with the key and expires within 31 seconds.
 fn is_app_token(seen: &Seen) -> Result<(), String> {
     let shown = seen.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = shown.strip_prefix("Bearer ").ok_or("no bearer token")?;
@@ -264,7 +276,7 @@ fn is_app_token(seen: &Seen) -> Result<(), String> {
     mac.verify_slice(&signature).map_err(|_| "another signature")?;
     let (_, payload) = signed.split_once('.').ok_or("no payload")?;
     let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
-    let left = payload["exp"].as_u64().unwrap().saturating_sub(chat_signer::clock::now().seconds());
+    let left = payload["exp"].as_u64().unwrap().saturating_sub(now().seconds());
     match (payload["tokenType"].as_str(), payload["iss"].as_str()) {
         (Some("app"), Some(APP_ID)) if (1..=31).contains(&left) => Ok(()),
         _ => Err(format!("not a server's token for now: {payload}")),

@@ -1,5 +1,4 @@
-//! A real Redis of a test's own: `redis-server`, on a Unix socket or a port, in a directory of its own.
-#![allow(dead_code, unreachable_pub)]
+//! A real Redis for one test: `redis-server` on a Unix socket or a port, with a new directory.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,38 +9,39 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io, process, thread};
 
-use chat_signer::environment;
 use redis::{Client, FromRedisValue};
 
-/// What is written to the disk before anything is answered.
+/// The arguments that make Redis write to the disk before it answers.
 pub const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
-/// A Redis that ends when this is dropped.
+/// A running Redis. It ends when the value is dropped.
 pub struct Redis {
+    /// The directory of the socket and the data.
     pub directory: PathBuf,
-    /// Where it listens besides its socket, if it does.
+    /// The TCP port, if Redis listens on one.
     pub port: Option<u16>,
     arguments: Vec<String>,
     child: Child,
 }
 
 impl Redis {
-    /// One that is durable, on a socket. `None`: there is no `redis-server`.
+    /// Starts a durable Redis on a socket. Returns `None` if `redis-server` is not installed.
     pub fn start() -> Option<Redis> {
         Redis::with(&DURABLE)
     }
 
-    /// One with these arguments, on a socket.
+    /// Starts a Redis with these arguments on a socket.
     pub fn with(arguments: &[&str]) -> Option<Redis> {
         is_installed().then(|| Redis::run(directory(), None, arguments))
     }
 
-    /// One with these arguments, on a port, too. `{port}` stands for it, and `{directory}` for where it lives.
+    /// Starts a Redis with these arguments on a socket and a port. `{port}` in an argument stands for the port, and `{directory}` for
+    /// the directory.
     pub fn on_port(arguments: &[&str]) -> Option<Redis> {
         is_installed().then(|| Redis::run(directory(), Some(free_port()), arguments))
     }
 
-    /// A Sentinel with this configuration, which it changes.
+    /// Starts a Sentinel with this configuration file. Sentinel changes the file.
     pub fn sentinel(configuration: &Path) -> Option<Redis> {
         Redis::on_port(&[configuration.to_str()?, "--sentinel"])
     }
@@ -61,15 +61,17 @@ impl Redis {
         redis
     }
 
+    /// Returns the path of the Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
     }
 
+    /// Returns the TCP address.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.unwrap()))
     }
 
-    /// Asks it something, as an operator would.
+    /// Runs a command, as an operator would.
     pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.client().get_connection().and_then(|mut connection| command(words).query(&mut connection)).unwrap()
     }
@@ -78,25 +80,25 @@ impl Redis {
         Client::open(format!("unix://{}", self.socket().display())).unwrap()
     }
 
-    /// Ends it as a crash would.
+    /// Kills Redis, as a crash would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Starts it again, with what its disk has.
+    /// Starts Redis again with the data on the disk.
     pub fn restart(&mut self) {
         let _ = fs::remove_file(self.socket());
         self.child = spawn(&self.directory, &self.arguments);
         self.wait();
     }
 
-    /// Has it stand still, as a machine does that is out of memory or whose disk hangs.
+    /// Stops the process, like a machine without memory or with a disk that hangs.
     pub fn stall(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Lets the stopped process continue.
     pub fn go_on(&self) {
         self.signal("CONT");
     }
@@ -106,7 +108,7 @@ impl Redis {
         assert!(status.unwrap().success());
     }
 
-    /// Waits until it answers.
+    /// Waits until Redis answers.
     fn wait(&self) {
         let begin = Instant::now();
         while self.ping().is_err() {
@@ -120,7 +122,7 @@ impl Redis {
         stream.write_all(b"PING\r\n")?;
         let mut answer = [0; 3];
         stream.read_exact(&mut answer)?;
-        // Even that one must show a password first is an answer.
+        // `-NOAUTH`, the demand for a password, is an answer too.
         if &answer == b"+PO" || &answer == b"-NO" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
@@ -137,21 +139,21 @@ impl Drop for Redis {
     }
 }
 
-/// A command of these words.
+/// Returns the command of these words.
 pub fn command(words: &[&str]) -> redis::Cmd {
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);
     command
 }
 
-/// A port that nobody listens on.
+/// Returns a port that is not in use.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn spawn(directory: &Path, arguments: &[String]) -> Child {
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
-    // A configuration's path must come first.
+    // The path of a configuration must be the first argument.
     let (path, rest) = arguments.split_at(usize::from(arguments.first().is_some_and(|first| !first.starts_with("--"))));
     Command::new("redis-server")
         .args(path)
@@ -167,22 +169,24 @@ fn spawn(directory: &Path, arguments: &[String]) -> Child {
 fn is_installed() -> bool {
     let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !found {
-        let skipped = "SKIPPED: the tests with Redis, as there is no redis-server";
-        assert!(environment::get("CI").is_none_or(|ci| ci != "true"), "{skipped}, and with CI=true nothing is");
-        // Past the test harness, which keeps what a passing test prints to itself.
+        let skipped = "SKIPPED: the tests with Redis, because redis-server is not installed";
+        #[allow(clippy::disallowed_methods)] // The rule is for the server.
+        let ci = std::env::var_os("CI");
+        assert!(ci.is_none_or(|ci| ci != "true"), "{skipped}; with CI=true no test is skipped");
+        // This bypasses the test harness, which hides the output of passing tests.
         let _ = writeln!(io::stderr(), "{skipped}");
     }
     found
 }
 
-/// In memory where there is such a thing: a socket's path must be short, and nothing here is about the disk.
+/// Makes a directory in memory if possible. The path of a socket must be short, and these tests do not need a disk.
 fn directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let name = format!("chat-signer-redis-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let directory = parent.join(name);
-    // A process of the same id, which was killed, may have left what its Redis held.
+    // An earlier process with the same id may have left data there.
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     directory

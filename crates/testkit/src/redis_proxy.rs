@@ -1,5 +1,4 @@
-//! What stands between a store and its Redis, and does what networks do.
-#![allow(dead_code, unreachable_pub)]
+//! A proxy between a store and its Redis. It cuts connections and loses answers, as networks do.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,25 +8,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What the script of a change has, and no other.
+/// A command that only the script of a change contains.
 const CHANGE: &[u8] = b"XADD";
 
-/// What a message to who has subscribed begins with.
+/// The start of a message to a subscriber.
 const MESSAGE: &[u8] = b"\r\n$7\r\nmessage\r\n";
 
-/// How the next change fares.
+/// The treatment of the next change.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {
-    /// It gets through, as everything else does.
+    /// The proxy passes it on.
     Passes,
-    /// The connection is cut when so many bytes of it have gone through.
+    /// The proxy cuts the connection after this number of bytes.
     IsCutAfter(usize),
-    /// It gets through, and the connection is cut when the answer comes.
+    /// The proxy passes it on, and cuts the connection instead of passing on the answer.
     IsNotAnswered,
 }
 
-/// Listens on a port of its own, and passes on what comes.
+/// A proxy on a port that the system chooses.
 pub struct Proxy {
+    /// The address of the proxy.
     pub address: SocketAddr,
     state: Arc<State>,
 }
@@ -43,12 +43,12 @@ struct State {
 type Replace = Option<(&'static [u8], &'static [u8])>;
 
 impl Proxy {
-    /// Before this socket.
+    /// Starts a proxy for this socket.
     pub fn before(socket: &Path) -> Proxy {
         Proxy::replacing(socket, None)
     }
 
-    /// Before this socket, with one sequence of bytes in what is sent there replaced by another.
+    /// Starts a proxy for this socket that replaces one sequence of bytes in the requests with another.
     pub fn replacing(socket: &Path, replace: Replace) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let state = Arc::new(State {
@@ -68,12 +68,12 @@ impl Proxy {
         proxy
     }
 
-    /// Says how the next change fares.
+    /// Sets the treatment of the next change.
     pub fn next_change(&self, fate: Fate) {
         *self.state.fate.lock().unwrap() = fate;
     }
 
-    /// Ends all connections, and has those that come from now on lead to another socket.
+    /// Closes all connections. New connections lead to another socket.
     pub fn lead_to(&self, socket: &Path) {
         let mut to = self.state.to.lock().unwrap();
         socket.clone_into(&mut to);
@@ -82,19 +82,19 @@ impl Proxy {
         }
     }
 
-    /// Swallows what is told to who has subscribed, from now on.
+    /// Drops all messages to subscribers from now on.
     pub fn mute(&self) {
         *self.state.is_mute.lock().unwrap() = true;
     }
 
-    /// How often something was swallowed.
+    /// Returns the number of dropped messages.
     pub fn swallowed(&self) -> usize {
         self.state.swallowed.load(Ordering::Relaxed)
     }
 }
 
 impl State {
-    /// A connection to where this one is to lead, which is known as long as it is open.
+    /// Connects to the socket, and records the client's connection so that it can be closed.
     fn connect(&self, client: &TcpStream) -> Option<UnixStream> {
         let to = self.to.lock().unwrap();
         self.open.lock().unwrap().push(client.try_clone().ok()?);
@@ -108,7 +108,7 @@ impl State {
     }
 }
 
-/// Passes on what comes on one connection, until either side ends it or it is cut.
+/// Passes on the bytes of one connection until one side closes it or the proxy cuts it.
 fn pass(client: &TcpStream, state: &Arc<State>, replace: Replace) -> Option<()> {
     let Some(server) = state.connect(client) else {
         return client.shutdown(Shutdown::Both).ok();
