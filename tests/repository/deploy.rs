@@ -18,16 +18,29 @@ use serde_json::Value;
 /// Where the manifests have the secrets mounted, and the certificate.
 const MOUNTED: &str = "/run/secrets/chat-signer/";
 const TLS: &str = "/run/secrets/chat-signer-tls/";
-/// The overlays' own configurations; the service takes the base's.
-const KUBERNETES: [&str; 2] = ["deploy/kubernetes/base", "deploy/kubernetes/overlays/sidecar"];
+const REDIS: &str = "/run/secrets/chat-signer-redis/";
+const VOLUME: &str = "/var/lib/chat-signer/";
+const BASE: &str = "deploy/kubernetes/base";
+/// The folders with a `signer.toml`. The overlay `service` uses the one of the base.
+const KUBERNETES: [&str; 4] = [
+    BASE,
+    "deploy/kubernetes/overlays/service-redis",
+    "deploy/kubernetes/overlays/service-redb",
+    "deploy/kubernetes/overlays/sidecar",
+];
+/// The folders that name the image.
+const IMAGES: [&str; 5] =
+    ["overlays/service", "overlays/service-redb", "overlays/sidecar", "jobs/accept-empty", "jobs/import"];
 
 #[test]
 fn the_manifests_configurations_have_neither_mistakes_nor_warnings() {
     for folder in KUBERNETES {
         let home = directory();
         let signer = text(&format!("{folder}/signer.toml"));
-        fs::write(home.join("signer.toml"), signer.replace(MOUNTED, "").replace(TLS, "")).unwrap();
-        fs::write(home.join("policy.toml"), text(&format!("{folder}/policy.toml"))).unwrap();
+        let local = [MOUNTED, TLS, REDIS, VOLUME].iter().fold(signer.clone(), |text, mount| text.replace(mount, ""));
+        fs::write(home.join("signer.toml"), local).unwrap();
+        let policy = if root(folder).join("policy.toml").exists() { folder } else { BASE };
+        fs::write(home.join("policy.toml"), text(&format!("{policy}/policy.toml"))).unwrap();
         for name in secrets(&signer) {
             let secret = if name == "ably-key" { "fakeapp.fakekey:fake-secret" } else { "fake-secret" };
             write_secret(&home.join(&name), &format!("{secret}-of-{name}"));
@@ -35,9 +48,36 @@ fn the_manifests_configurations_have_neither_mistakes_nor_warnings() {
         let tls = rcgen::generate_simple_self_signed(["chat-signer.example.com".to_owned()]).unwrap();
         fs::write(home.join("tls.crt"), tls.cert.pem()).unwrap();
         write_secret(&home.join("tls.key"), &tls.signing_key.serialize_pem());
+        fs::write(home.join("ca.crt"), tls.cert.pem()).unwrap();
+        write_secret(&home.join("url"), "rediss://chat-signer:fake-redis-password@127.0.0.1:1");
         assert_fine(&home, folder);
         fs::remove_dir_all(home).unwrap();
     }
+}
+
+#[test]
+fn the_overlays_with_a_store_add_only_the_store_to_the_base() {
+    let base = text(&format!("{BASE}/signer.toml"));
+    for folder in ["deploy/kubernetes/overlays/service-redis", "deploy/kubernetes/overlays/service-redb"] {
+        let signer = text(&format!("{folder}/signer.toml"));
+        let mut lines = signer.lines();
+        for expected in base.lines().skip(1) {
+            lines.by_ref().find(|line| *line == expected).unwrap_or_else(|| panic!("{folder}: no line {expected}"));
+        }
+        let added = signer.lines().count() - base.lines().count();
+        let store = signer.split_once("[store]").unwrap().1.split_once("\n\n").unwrap().0.lines().count();
+        assert!((store + 1..=store + 2).contains(&added), "{folder}: {added} lines more, {store} of the store");
+    }
+}
+
+#[test]
+fn the_rules_for_the_prometheus_operator_are_the_alerts() {
+    let alerts = text("deploy/prometheus/alerts.yaml");
+    let (_, alerts) = alerts.split_once("groups:\n").unwrap();
+    let rules = text("deploy/kubernetes/components/monitoring/prometheusrule.yaml");
+    let (_, rules) = rules.split_once("  groups:\n").unwrap();
+    let rules: Vec<_> = rules.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+    assert_eq!(rules, alerts.lines().collect::<Vec<_>>());
 }
 
 #[test]
@@ -177,12 +217,11 @@ fn every_alert_has_its_page_and_its_test() {
 #[test]
 fn the_image_is_of_this_version_and_gets_what_it_is_built_from() {
     let version = env!("CARGO_PKG_VERSION");
-    for (file, says) in [
-        ("deploy/compose/compose.yaml", format!("image: chat-signer:{version}\n")),
-        ("deploy/kubernetes/overlays/service/kustomization.yaml", format!("newTag: {version}\n")),
-        ("deploy/kubernetes/overlays/sidecar/kustomization.yaml", format!("newTag: {version}\n")),
-    ] {
-        assert!(text(file).contains(&says), "{file}: {says}");
+    let compose = ("deploy/compose/compose.yaml".to_owned(), format!("image: chat-signer:{version}\n"));
+    let kustomizations =
+        IMAGES.map(|folder| (format!("deploy/kubernetes/{folder}/kustomization.yaml"), format!("newTag: {version}\n")));
+    for (file, says) in kustomizations.into_iter().chain([compose]) {
+        assert!(text(&file).contains(&says), "{file}: {says}");
     }
     let let_in = text(".dockerignore");
     let dockerfile = text("deploy/docker/Dockerfile");
