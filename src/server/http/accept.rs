@@ -15,6 +15,15 @@ pub(super) fn choose<T: Copy>(headers: &HeaderMap, offered: &[(&str, T)]) -> Opt
     rated.filter(|(quality, _)| *quality > 0).max_by_key(|(quality, _)| *quality).map(|(_, form)| *form)
 }
 
+/// Returns true if the `Accept` header names this media type. Ranges such as `*/*` do not name it.
+pub(super) fn names(headers: &HeaderMap, media: &str) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+        name.trim().eq_ignore_ascii_case(media) && weight(parameters) > 0
+    })
+}
+
 /// Returns the weight of a media type in `accept`, in thousandths. The most specific matching range determines it.
 fn quality(accept: &str, media: &str) -> u16 {
     let ranges = accept.split(',').filter_map(|range| {

@@ -111,6 +111,8 @@ pub(super) struct ProblemExtensions {
 pub(super) struct BanDetails {
     user: String,
     conversation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
 }
 
 impl ApiError {
@@ -255,8 +257,9 @@ impl From<&Denial> for ApiError {
         let mut failure = ApiError::new(code, denial.public_message(), denial.log_message());
         failure.extensions.rule = denial.rule().map(str::to_owned);
         failure.extensions.reason = denial.reason().map(str::to_owned);
-        if let DenyReason::Banned { user, scope, .. } = &denial.reason {
-            failure.extensions.ban = Some(BanDetails { user: user.clone(), conversation: scope.to_string() });
+        if let DenyReason::Banned { user, scope, until, .. } = &denial.reason {
+            let (conversation, until) = (scope.to_string(), until.map(|until| until.to_string()));
+            failure.extensions.ban = Some(BanDetails { user: user.clone(), conversation, until });
         }
         failure
     }

@@ -22,6 +22,9 @@ pub(super) enum ErrorShape {
     LeanCloud,
 }
 
+/// The media type of problem details.
+pub(super) const PROBLEM: &str = "application/problem+json";
+
 /// Returns a successful answer.
 pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut answer = Response::new(ResponseBody::from(body.into()));
@@ -85,7 +88,7 @@ fn render_problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResp
         request_id: exchange.id.as_str(),
         more: &failure.extensions,
     };
-    json_response(failure.status, "application/problem+json", &body)
+    json_response(failure.status, PROBLEM, &body)
 }
 
 /// Renders an error for ably-js. Only a 403 with all three members makes it stop. With any other answer it retries

@@ -10,7 +10,7 @@ use super::playground;
 use super::render::{self, ErrorShape};
 use super::response_body::{HttpResponse, ResponseBody};
 use super::signing_route::{self, COMPAT_FUNCTIONS, COMPAT_SIGN2, SigningRoute};
-use super::{admission, body, moderation, openapi, sign};
+use super::{accept, admission, body, moderation, openapi, sign};
 use crate::model::Vendor;
 use crate::server::state::ProbeKind;
 use crate::telemetry::metrics::RouteLabel;
@@ -22,7 +22,9 @@ pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request
     if let Some(probe) = ProbeKind::from_path(request.uri().path()) {
         return answer_probe(exchange, probe, request.method());
     }
-    let (shape, route) = resolve(exchange, request.uri().path());
+    let (vendor_shape, route) = resolve(exchange, request.uri().path());
+    let accepts_problems = accept::names(request.headers(), render::PROBLEM);
+    let shape = if accepts_problems { ErrorShape::Problem } else { vendor_shape };
     let result = answer_route(exchange, route, &mut request).await;
     if result.is_err() {
         body::drain(request.into_body());

@@ -86,6 +86,36 @@ fn problems_tell_what_is_wrong() {
 }
 
 #[test]
+fn a_problem_says_until_when_a_user_is_banned() {
+    let policy = "roles = [\"member\"]\n[[rules]]\nid = \"everyone\"\neffect = \"allow\"\nactions = [\"login\"]\n\
+                  [[bans]]\nuser = \"mallory\"\nuntil = 2099-01-01T00:00:00Z\n";
+    let server = Server::with(Setup { files: vec![("policy.toml", policy.to_owned())], ..Setup::default() });
+    let answer = server.ask(&post("/v1/leancloud/login", "mallory", "{}"));
+    let ban = json!({"user": "mallory", "conversation": "*", "until": "2099-01-01T00:00:00.000Z"});
+    assert_eq!(answer.json()["ban"], ban);
+}
+
+#[test]
+fn routes_with_errors_of_a_vendor_answer_with_problems_if_accept_names_them() {
+    let server = Server::start();
+    let ask = |path: &str, accept: &str| {
+        let headers = format!("authorization: Bearer {}\r\naccept: {accept}\r\n", token("mallory"));
+        server.ask(&request("POST", path, &headers, ""))
+    };
+    for path in ["/v1/ably/token", "/v1/ably/token-request", "/sign2", "/1.1/functions/signLogin"] {
+        let answer = ask(path, "application/json, application/jwt, application/problem+json");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
+        assert_eq!((answer.status, answer.code().as_str()), (403, "banned"), "{path}");
+        for accept in ["*/*", "application/json, application/jwt, application/problem+json;q=0"] {
+            assert_eq!(ask(path, accept).header("content-type"), Some("application/json"), "{path}: {accept}");
+        }
+    }
+    let headers = "accept: application/jwt, application/problem+json\r\n";
+    let answer = server.ask(&request("POST", "/v1/ably/nothing", headers, ""));
+    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+}
+
+#[test]
 fn unknown_paths_are_not_found() {
     let server = Server::start();
     for path in [

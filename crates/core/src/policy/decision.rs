@@ -1,7 +1,7 @@
 //! The two outcomes of a decision: a permit, which every signature needs, or a denial with its reason.
 
 use super::rule::EntryOrigin;
-use crate::model::{Action, Pattern, RequestedGrant, SigningRequest};
+use crate::model::{Action, Millis, Pattern, RequestedGrant, SigningRequest};
 
 /// The permission to sign one [`SigningRequest`].
 ///
@@ -72,6 +72,8 @@ pub enum DenyReason {
         user: String,
         /// The scope of the ban.
         scope: Pattern,
+        /// The end of the ban. `None` means that it has no end.
+        until: Option<Millis>,
         /// The reason given for the ban.
         reason: Option<String>,
         /// Where the ban comes from.

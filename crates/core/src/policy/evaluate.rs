@@ -169,7 +169,7 @@ impl DenyReasonRef<'_> {
         let cause = match self {
             DenyReasonRef::Banned(ban) => {
                 let (user, scope, reason, origin) = copy(ban);
-                DenyReason::Banned { user, scope, reason, origin }
+                DenyReason::Banned { user, scope, until: ban.until, reason, origin }
             }
             DenyReasonRef::TargetBanned(ban) => {
                 let (user, scope, reason, origin) = copy(ban);
