@@ -1,14 +1,14 @@
 // Chats at Ably with tokens from chat-signer. ../README.md explains how to run it.
 
 import Ably from 'ably';
+import { ablyAuthCallback } from 'chat-signer-client';
 
 const { SIGNER = 'http://127.0.0.1:7480', TOKEN, CLOUD, CHANNEL = 'chat:lobby' } = process.env;
 if (!TOKEN) throw new Error('set TOKEN to the token of the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
 
 // This is all that ably-js needs. It requests a new token before the old token expires.
 const client = new Ably.Realtime({
-  authUrl: `${SIGNER}/v1/ably/token`,
-  authHeaders: { authorization: `Bearer ${TOKEN}` },
+  authCallback: ablyAuthCallback({ url: SIGNER, token: TOKEN }),
   autoConnect: false,
   ...(CLOUD && JSON.parse(CLOUD)),
 });

@@ -2,6 +2,7 @@
 // it. At Ably, the channel needs the rule "Message annotations, updates, deletes, and appends".
 
 import Ably from 'ably';
+import { ablyAuthCallback } from 'chat-signer-client';
 
 import { Messages } from './messages.js';
 
@@ -13,7 +14,7 @@ await (CLOUD ? listen(JSON.parse(CLOUD)) : rehearse());
 
 /** Receives messages of an app at Ably. */
 async function listen(cloud) {
-  const client = new Ably.Realtime({ authUrl: `${SIGNER}/v1/ably/token`, authHeaders: { authorization: `Bearer ${TOKEN}` }, ...cloud });
+  const client = new Ably.Realtime({ authCallback: ablyAuthCallback({ url: SIGNER, token: TOKEN }), ...cloud });
   await client.channels.get(CHANNEL).subscribe(take);
   console.log(`listening in ${CHANNEL}`);
 }

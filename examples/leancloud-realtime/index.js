@@ -1,14 +1,13 @@
 // Chats at LeanCloud with signatures from chat-signer. ../README.md explains how to run it.
 
+import { SignerError, leancloudSignatureFactory } from 'chat-signer-client';
 import leancloud from 'leancloud-realtime';
-
-import { signatures } from './signatures.js';
 
 const { SIGNER = 'http://127.0.0.1:7480', TOKEN, CLOUD, CLIENT = 'tom' } = process.env;
 const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 if (!TOKEN) throw new Error('set TOKEN to the token of the caller: TOKEN=$(cargo run -qr -- token --sub tom)');
 
-const factories = signatures(SIGNER, () => TOKEN);
+const factories = leancloudSignatureFactory({ url: SIGNER, token: TOKEN });
 await (CLOUD ? chat(JSON.parse(CLOUD)) : show());
 
 /** Chats with an app at LeanCloud. */
@@ -37,7 +36,7 @@ async function log(what, signing) {
     const { signature, timestamp, nonce } = await signing;
     console.log(`${CLIENT} ${what}: s=${signature} t=${timestamp} n=${nonce}`);
   } catch (error) {
-    if (!error.code) throw error; // chat-signer does not answer
-    console.log(`${CLIENT} ${what}: refused (${error.code}): ${error.message}`);
+    if (!(error instanceof SignerError)) throw error;
+    console.log(`${CLIENT} ${what}: refused (${error.status}): ${error.message}`);
   }
 }

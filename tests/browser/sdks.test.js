@@ -17,18 +17,19 @@ const FILES = {
   '/leancloud-4.js': at('../sdk/node_modules/leancloud-realtime/dist/realtime.browser.min.js'),
   '/leancloud-5.js': at('../sdk/node_modules/leancloud-realtime-5/dist/im-browser.min.js'),
   '/talkjs.js': at('../sdk/node_modules/@talkjs/core/dist/talkSession.js'),
-  '/signatures.js': at('../../examples/leancloud-realtime/signatures.js'),
-  '/token.js': at('../../examples/talkjs/token.js'),
+  '/client.js': at('../../clients/js/index.js'),
 };
 
-let browser, backend, site, signer;
+/** `routed` is a site whose server passes requests to chat-signer on. */
+let browser, backend, site, signer, routed;
 before(async () => {
   [browser, backend, site] = await Promise.all([launch(), Backend.start({ 'fake-session-of-tom': 'tom' }), Site.start(FILES)]);
   signer = await Signer.start(backend, { pages: [site.origin] });
+  routed = await Site.start(FILES, { '/v1/': signer.url });
 });
 after(async () => {
   await browser?.close();
-  await Promise.all([backend, site, signer].map((one) => one?.stop()));
+  await Promise.all([backend, site, signer, routed].map((one) => one?.stop()));
 });
 
 /** A page of the app, with this SDK in it. */
@@ -101,18 +102,39 @@ describe('ably-js', () => {
     await context.close();
   });
 
-  test('is the user of the page’s own session, by a callback that sends the cookie', async () => {
-    const { context, page } = await app('/ably.js');
-    await page.goto(`${site.origin}/login?sid=fake-session-of-tom`);
-    await page.addScriptTag({ url: '/ably.js' });
-    const clientId = await page.evaluate(async ({ options, url }) => {
-      const authCallback = (_, done) => fetch(url, { credentials: 'include' }).then((answer) => answer.text()).then((token) => done(null, token), done);
-      const client = new Ably.Realtime({ ...options, authCallback });
-      await client.connection.whenState('connected');
-      return client.auth.clientId;
-    }, { options: { ...cloud.options, disableConnectivityCheck: true }, url: `${signer.url}/v1/ably/token` });
-    assert.equal(clientId, 'tom');
-    await context.close();
+  /** Connects a page whose user has a cookie of the app. Returns the client's id, or the error. */
+  async function connectWithCookie(test, page, options) {
+    const { context, page: opened } = await app();
+    test.after(() => context.close());
+    await opened.goto(`${page.origin}/login?sid=fake-session-of-tom`);
+    await opened.addScriptTag({ url: '/ably.js' });
+    return opened.evaluate(async ({ url, ...options }) => {
+      const { ablyAuthCallback } = await import('/client.js');
+      const errors = [];
+      const callback = { authCallback: ablyAuthCallback({ url: url ?? '', onError: (error) => errors.push(error.code) }) };
+      const client = new Ably.Realtime({ ...options, ...(options.authUrl ? {} : callback) });
+      await Promise.race(['connected', 'disconnected', 'failed'].map((state) => client.connection.whenState(state)));
+      return client.auth.clientId ?? errors[0] ?? client.connection.errorReason.cause.statusCode;
+    }, { ...cloud.options, disableConnectivityCheck: true, logLevel: 0, ...options });
+  }
+
+  test('sends the cookie to another origin by the callback of the package', async (test) => {
+    assert.equal(await connectWithCookie(test, site, { url: signer.url }), 'tom');
+  });
+
+  test('sends the cookie to its own origin, by the callback and by an authUrl', async (test) => {
+    assert.equal(await connectWithCookie(test, routed, {}), 'tom');
+    for (const authMethod of ['GET', 'POST']) {
+      assert.equal(await connectWithCookie(test, routed, { authUrl: '/v1/ably/token', authMethod }), 'tom');
+      assert.equal(await connectWithCookie(test, routed, { authUrl: `${routed.origin}/v1/ably/token`, authMethod }), 'tom');
+    }
+  });
+
+  test('sends no cookie to an authUrl of another origin, or chat-signer ignores it', async (test) => {
+    const authUrl = `${signer.url}/v1/ably/token`;
+    for (const more of [{}, { authMethod: 'POST' }, { authHeaders: { authorization: 'Bearer x' } }, { authHeaders: { authorization: '' } }]) {
+      assert.equal(await connectWithCookie(test, site, { authUrl, ...more }), 401, JSON.stringify(more));
+    }
   });
 });
 
@@ -123,14 +145,13 @@ for (const version of [4, 5]) {
     after(() => cloud.stop());
     beforeEach(() => (cloud.accepted = []));
 
-    /** Goes online as this user, with the factories of the example, and does something as that client. */
+    /** Goes online as this user, with the factories of the package, and does something as that client. */
     async function online(subject, act) {
       const { context, page } = await app(`/leancloud-${version}.js`);
       const options = { ...LEANCLOUD, server: cloud.restUrl, RTMServers: cloud.url };
       const done = await page.evaluate(async ({ options, version, signer, subject, token, room, act }) => {
-        const { signatures } = await import('/signatures.js');
-        const factories = signatures(signer, () => token);
-        if (version === 5) factories.blacklistSignatureFactory = factories.conversationSignatureFactory;
+        const { leancloudSignatureFactory } = await import('/client.js');
+        const factories = leancloudSignatureFactory({ url: signer, token: () => token, sdkVersion: version });
         try {
           const client = await new AV.Realtime(options).createIMClient(subject, factories);
           const data = { id: room, members: [subject], creator: 'alice', createdAt: new Date(), updatedAt: new Date() };
@@ -187,10 +208,10 @@ describe('@talkjs/core', () => {
   after(() => cloud.stop());
   beforeEach(() => cloud.forget());
 
-  /** Uses a session of this user with the fetcher of the example; tells what came of it. */
+  /** Uses a session of this user with the fetcher of the package; tells what came of it. */
   const use = (page, subject) => page.evaluate(async ({ appId, host, signer, subject, token }) => {
-    const [{ getTalkSession }, { tokenFetcher }] = await Promise.all([import('/talkjs.js'), import('/token.js')]);
-    const session = getTalkSession({ appId, host, userId: subject, tokenFetcher: tokenFetcher(signer, () => token), forceCreateNew: true });
+    const [{ getTalkSession }, { talkjsTokenFetcher }] = await Promise.all([import('/talkjs.js'), import('/client.js')]);
+    const session = getTalkSession({ appId, host, userId: subject, tokenFetcher: talkjsTokenFetcher({ url: signer, token }), forceCreateNew: true });
     const ended = new Promise((resolve) => session.onError((error) => resolve(error.message)));
     const used = session.currentUser.createIfNotExists({ name: subject }).then(() => 'used', () => ended);
     return Promise.race([used, ended]);

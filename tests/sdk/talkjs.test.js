@@ -4,17 +4,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, mock, test } from 'node:test';
 
 import { getTalkSession, registerPolyfills } from '@talkjs/core';
-import { WebSocket } from 'ws';
 
 import { Backend, Signer, TALKJS, callerToken } from './support/signer.js';
-import { TalkJs } from './support/talkjs.js';
+import { QuietWebSocket, TalkJs } from './support/talkjs.js';
 
-/** Like a browser's, which throws nothing at those who listen to no errors. */
-class QuietWebSocket extends WebSocket {
-  constructor(...all) {
-    super(...all).on('error', () => {});
-  }
-}
 registerPolyfills({ WebSocket: QuietWebSocket });
 
 let backend, signer, cloud, said;

@@ -4,10 +4,17 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
-import { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 
 import { verifyJwt } from './crypto.js';
 import { TALKJS } from './signer.js';
+
+/** A WebSocket like a browser's: an error that no handler listens to is not thrown. */
+export class QuietWebSocket extends WebSocket {
+  constructor(...all) {
+    super(...all).on('error', () => {});
+  }
+}
 
 export class TalkJs {
   /** One that has this app. */
