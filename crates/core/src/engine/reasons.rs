@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest};
-use crate::policy::{Denial, DenyReason, Explanation, Permit, RuleExplanation};
+use crate::policy::{Denial, DenyReason, Explanation, Permit, RuleExplanation, describe_scope};
 use crate::vendor::ably::Capability;
 
 /// A decision with its request, its caller and its time.
@@ -119,15 +119,17 @@ fn name_rules(rules: &[String]) -> String {
 pub fn describe_denial(denial: &Denial) -> String {
     let reason = denial.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match &denial.reason {
-        DenyReason::Banned { user, .. } => format!("{user} is banned{reason}"),
-        DenyReason::Muted { user, .. } => format!("{user} is muted{reason}"),
-        DenyReason::TargetBanned { user, .. } => format!("{user} is banned and cannot be added"),
+        DenyReason::Banned { user, scope, .. } => format!("{user} is banned{}{reason}", describe_scope(scope)),
+        DenyReason::Muted { user, scope, .. } => format!("{user} is muted{}{reason}", describe_scope(scope)),
+        DenyReason::TargetBanned { user, scope, .. } => {
+            format!("{user} is banned{} and cannot be added", describe_scope(scope))
+        }
         DenyReason::TargetBlocksConversation { user } => format!("{user} does not want to be added there"),
         DenyReason::BlockedByConversation { user } | DenyReason::TargetBlockedByConversation { user } => {
             format!("{user} is blocked there")
         }
         DenyReason::UnknownConversation => "the facts do not contain this conversation".to_owned(),
-        DenyReason::Rule { id, .. } => format!("rule {id} denies it{reason}"),
+        DenyReason::Rule { id, .. } => format!("rule {id} denies {}{reason}", denial.action),
         DenyReason::NoRuleMatched { nearest: Some(nearest) } => {
             format!("no rule allows {}; {} comes nearest{reason}", denial.action, nearest.id)
         }

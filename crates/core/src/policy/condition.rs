@@ -91,21 +91,19 @@ impl Condition {
         }
     }
 
-    /// Returns whether the condition says which callers and apps a rule is for, independent of the requested action.
-    pub(super) fn is_about_caller(self) -> bool {
+    /// Returns how far this condition puts a rule from the request if it is not met.
+    pub(super) fn distance(self) -> RuleDistance {
         match self {
-            Condition::Apps
-            | Condition::Callers
-            | Condition::Services
-            | Condition::Authenticators
-            | Condition::Client => true,
+            Condition::Apps | Condition::Callers | Condition::Services | Condition::Authenticators => {
+                RuleDistance::OtherCaller
+            }
+            Condition::Client => RuleDistance::OtherClient,
+            Condition::Conversations | Condition::Kinds => RuleDistance::OtherConversation,
             Condition::Claims
             | Condition::MaxMembers
-            | Condition::Conversations
             | Condition::Roles
             | Condition::CallerRoles
-            | Condition::Kinds
-            | Condition::Targets => false,
+            | Condition::Targets => RuleDistance::SameSubject,
         }
     }
 
@@ -181,6 +179,19 @@ impl Condition {
             Condition::Targets => targets_miss(rule, query),
         }
     }
+}
+
+/// How far a rule that does not match is from the request, the nearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RuleDistance {
+    /// The rule is about this caller, app and conversation.
+    SameSubject,
+    /// The rule is about other conversations.
+    OtherConversation,
+    /// The rule is about callers who ask for themselves, and the request is for another client, or the other way round.
+    OtherClient,
+    /// The rule is about other callers or apps.
+    OtherCaller,
 }
 
 /// A condition that is not met.

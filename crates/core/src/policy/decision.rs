@@ -130,8 +130,8 @@ pub enum DenyReason {
     },
     /// No allow rule matched.
     NoRuleMatched {
-        /// The allow rule for this action that was closest to a match: the rule with the fewest unmet conditions.
-        /// `None` if there is no allow rule for this action.
+        /// The allow rule for this action that was closest to a match. Rules about this caller and conversation
+        /// come first, then the rule with the fewest unmet conditions. `None` if there is no allow rule for this action.
         nearest: Option<NearestRule>,
     },
 }
@@ -147,6 +147,17 @@ pub struct NearestRule {
     pub unmet_conditions: Vec<String>,
     /// If a pattern is denied: the part of the pattern where the rule does not match.
     pub spoiler: Option<String>,
+    /// If the rule is for callers who ask for themselves: the client, which is not the caller.
+    pub other_client: Option<OtherClient>,
+}
+
+/// A caller, and the client that the caller asks for and may not act for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherClient {
+    /// The subject of the caller.
+    pub caller: String,
+    /// The client.
+    pub client: String,
 }
 
 /// A denial: the denied action, its conversation and the reason.
@@ -182,6 +193,14 @@ impl Denial {
         }
     }
 
+    /// Returns the caller and the client if the request is denied because a user asks for another client.
+    fn other_client(&self) -> Option<&OtherClient> {
+        match &self.reason {
+            DenyReason::NoRuleMatched { nearest } => nearest.as_ref()?.other_client.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Returns the `reason` from the policy file, if the denied caller may get it.
     pub fn reason(&self) -> Option<&str> {
         match &self.reason {
@@ -200,6 +219,10 @@ impl Denial {
     /// Returns the message for the caller. It contains nothing about targets that the caller does not know already.
     pub fn public_message(&self) -> String {
         let what = self.denied_action();
+        if let Some(OtherClient { caller, client }) = self.other_client() {
+            return self
+                .with_reason(format!("{what} for another client: the client is {client}, the caller is {caller}"));
+        }
         match &self.reason {
             DenyReason::Banned { user, scope, .. } => {
                 self.with_reason(format!("{user} is banned{}{}", describe_scope(scope), self.advice_for_pattern(scope)))
@@ -280,7 +303,8 @@ pub(super) fn describe_author(origin: &EntryOrigin) -> String {
     }
 }
 
-fn describe_scope(scope: &Pattern) -> String {
+/// Describes the scope of a ban or mute in words that follow "banned" or "muted". Returns an empty text for everywhere.
+pub(crate) fn describe_scope(scope: &Pattern) -> String {
     match scope {
         Pattern::Everything => String::new(),
         scope => format!(" in {scope}"),

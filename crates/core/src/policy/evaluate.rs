@@ -4,12 +4,12 @@
 use super::Policy;
 use super::access_query::{AccessQuery, ScopeContext};
 use super::claims::user_claims;
-use super::condition::{rule_matches, unmet_conditions};
-use super::decision::{Denial, DenyReason, NearestRule, Permit};
+use super::condition::{Condition, rule_matches, unmet_conditions};
+use super::decision::{Denial, DenyReason, NearestRule, OtherClient, Permit};
 use super::effective_role::DecisionData;
 use super::entry_index::UserEntry;
 use super::eval_context::EvalContext;
-use super::rule::{Effect, Rule, Sanction};
+use super::rule::{ClientCondition, Effect, Rule, Sanction};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
 };
@@ -292,19 +292,25 @@ fn has_blocked(context: &EvalContext<'_>, target: &str, place: &Pattern) -> bool
         .any(|entry| matches!(entry, UserEntry::Block(block) if block.conversation.overlaps(place)))
 }
 
-/// Returns the allow rule that was closest to a match. Rules for this caller and app come before other rules. Among
-/// them, the rule with the fewest unmet conditions wins, then the first by id.
+/// Returns the allow rule that was closest to a match: first by its `Condition::distance`, so that a rule about
+/// another conversation does not hide the reason of a rule about this one. Among equally distant rules, the rule with
+/// the fewest unmet conditions wins, then the first by id.
 fn nearest_rule(query: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
     let rules = query.context().policy.rules(Effect::Allow, query.action);
     let near = rules.map(|rule| (rule, unmet_conditions(rule, query, part)));
     let (rule, misses) = near.min_by_key(|(rule, misses)| {
-        let for_others = misses.iter().any(|miss| miss.condition.is_about_caller());
-        (for_others, misses.len(), rule.id.as_str())
+        let distance = misses.iter().map(|miss| miss.condition.distance()).max();
+        (distance, misses.len(), rule.id.as_str())
     })?;
+    let EvalContext { caller, request, .. } = query.context();
+    let is_for_itself = rule.client() == ClientCondition::Itself;
+    let has_other_client = is_for_itself && misses.iter().any(|miss| miss.condition == Condition::Client);
     Some(NearestRule {
         id: rule.id.clone(),
         reason: rule.reason.clone(),
         spoiler: part.map(ToString::to_string),
+        other_client: has_other_client
+            .then(|| OtherClient { caller: caller.subject.clone(), client: request.client.clone() }),
         unmet_conditions: misses.into_iter().map(|miss| miss.needed).collect(),
     })
 }

@@ -59,6 +59,14 @@ impl RuleExplanation {
     pub fn matches(&self) -> bool {
         self.applies && self.unmet_conditions.is_empty()
     }
+
+    /// Returns why the rule does not match: each failed key of the rule, and what it needs. Empty if the rule matches.
+    pub fn failures(&self, action: Action) -> Vec<(&'static str, String)> {
+        if !self.applies {
+            return vec![("actions", format!("is not about {action}"))];
+        }
+        self.unmet_conditions.iter().map(|unmet| (unmet.condition.name(), unmet.needed.clone())).collect()
+    }
 }
 
 impl Policy {

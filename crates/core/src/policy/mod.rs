@@ -23,7 +23,8 @@ mod tests;
 
 pub use condition::{Condition, UnmetCondition};
 pub use conversation_facts::{ConversationDetails, ConversationFacts};
-pub use decision::{Denial, DenyReason, NearestRule, Permit, for_operator};
+pub(crate) use decision::describe_scope;
+pub use decision::{Denial, DenyReason, NearestRule, OtherClient, Permit, for_operator};
 pub use effective_role::DecisionData;
 pub use entry_index::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
 pub use evaluate::Denied;

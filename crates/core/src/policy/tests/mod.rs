@@ -125,6 +125,43 @@ fn the_nearest_rule_is_one_for_such_a_caller() {
 }
 
 #[test]
+fn the_nearest_rule_is_one_about_this_conversation() {
+    let own = |id: &str| Rule {
+        conversations: Some(vec![Template::parse("support:{client}").unwrap()]),
+        reason: Some("Everyone writes in an own support channel.".to_owned()),
+        ..allow(id, &[Action::Publish])
+    };
+    let groups = Rule { kinds: Some(vec![ConversationKind::Group]), ..allow("a-groups", &[Action::Publish]) };
+    let parties = Rule {
+        conversations: Some(vec![Template::parse("order:*").unwrap()]),
+        roles: Some(vec![OWNER]),
+        claims: vec![("plan".to_owned(), serde_json::json!("paid"))],
+        reason: Some("Only the parties of an order write in its channel.".to_owned()),
+        ..allow("parties-chat", &[Action::Publish])
+    };
+    let mut document = document(vec![own("own-support-channel"), groups, parties]);
+    document.entries.conversations.push(conversation("order:1", ConversationKind::Chatroom, &[]));
+    let denial = denial(&document, &user("tom"), request_grant("tom", "order:1", &[Action::Publish]));
+    assert_eq!(denial.rule(), Some("parties-chat"), "two failed conditions here are nearer than one elsewhere");
+    assert_eq!(denial.reason(), Some("Only the parties of an order write in its channel."));
+}
+
+#[test]
+fn a_denial_because_of_another_client_says_so() {
+    let services = Rule { callers: Some(vec![CallerKind::Service]), ..allow("a-services", &[Action::Login]) };
+    let services = Rule { client: Some(ClientCondition::Anyone), ..services };
+    let document = document(vec![services, allow("everyone-logs-in", &[Action::Login])]);
+    let message =
+        |caller: &Caller, client| denial(&document, caller, ask(client, Action::Login, None, &[])).public_message();
+    let expected = "login is not allowed for another client: the client is mary, the caller is tom";
+    assert_eq!(message(&user("tom"), "mary"), expected);
+    let no_rule = Vec::new();
+    let nothing = PolicyDocument { rules: no_rule, ..document.clone() };
+    let denied = denial(&nothing, &user("tom"), ask("mary", Action::Login, None, &[]));
+    assert_eq!(denied.public_message(), "login is not allowed: no rule allows it");
+}
+
+#[test]
 fn an_allow_rule_means_the_callers_own_client_unless_it_says_otherwise() {
     let document = document(vec![allow("login", &[Action::Login])]);
     assert!(decide(&document, &user("tom"), ask("tom", Action::Login, None, &[])).is_ok());
