@@ -1,6 +1,7 @@
 //! The options of `[apps.*]` with `vendor = "ably"` that describe tokens.
 
 use super::reader::{ConfigItem, Section, quoted};
+use super::text::warn_of_regular_expression;
 use crate::model::{Action, ActionSet, Template, check_identifier};
 use crate::vendor::ably::UserClaims;
 
@@ -29,7 +30,10 @@ fn resource(item: &ConfigItem<'_>) -> Option<Template> {
         _ if item.name.starts_with('[') && item.name.ends_with('*') => {
             "must not end with `*`, because it starts with `[`".to_owned()
         }
-        (_, Ok(template)) => return Some(template),
+        (_, Ok(template)) => {
+            warn_of_regular_expression(item.file, &item.key, item.name);
+            return Some(template);
+        }
     };
     let help = "write a channel's name, \"ns:*\" or \"*\", with {client} or {claim:NAME} only as whole segments";
     item.file.mistake(&item.key, format!("the channel {} {flaw}", quoted(item.name)), help);

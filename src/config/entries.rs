@@ -7,7 +7,7 @@ use super::file::ByteRange;
 use super::policy_names::{EntryLocations, PolicyNames};
 use super::reader::{ConfigItem, Section, quoted, suggest};
 use super::rules::{kind, reason};
-use super::text::identifier;
+use super::text::{identifier, warn_of_regular_expression};
 use crate::model::{ConversationKind, Pattern, Role};
 use crate::policy::{BindingEntry, Block, ConversationEntry, EntryOrigin, PolicyEntries, Sanction};
 
@@ -83,7 +83,10 @@ pub(super) fn conversation_id<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
                 format!("names a channel of the room {}, which is one conversation", quoted(room)),
                 format!("write {}", quoted(room)),
             ),
-            None => Some(id),
+            None => {
+                warn_of_regular_expression(item.file, &item.span, id);
+                Some(id)
+            }
         },
         _ => item
             .mistake("must name one conversation, without a `*`", "for several conversations, write rules or bindings"),
@@ -187,8 +190,12 @@ fn app(entry: &mut Section<'_>, names: &PolicyNames<'_>) -> Option<Arc<str>> {
 
 pub(super) fn pattern(item: &ConfigItem<'_>) -> Option<Pattern> {
     const HELP: &str = "write a name, \"ns:*\", or \"*\" for everywhere";
-    match Pattern::parse(identifier(item, HELP)?) {
-        Ok(pattern) => Some(pattern),
+    let text = identifier(item, HELP)?;
+    match Pattern::parse(text) {
+        Ok(pattern) => {
+            warn_of_regular_expression(item.file, &item.span, text);
+            Some(pattern)
+        }
         Err(flaw) => item.mistake(flaw.to_string(), HELP),
     }
 }

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::report::{ConfigProblem, Severity, SourceLine};
+use super::syntax::SyntaxError;
 
 /// A range of bytes in a file.
 pub(super) type ByteRange = Range<usize>;
@@ -33,8 +34,8 @@ struct FileNotes {
     problems: Vec<(Severity, ByteRange, String, String)>,
     /// Ranges that may contain a secret. They and the rest of their last line must not be shown.
     hidden: Vec<ByteRange>,
-    /// The lines with syntax errors. The values parsed from them are not reliable.
-    lines_with_syntax_errors: Vec<usize>,
+    /// The line of the syntax error, if there is one. Everything from there on is not reliable.
+    line_of_syntax_error: Option<usize>,
 }
 
 impl<'a> ConfigFile<'a> {
@@ -49,11 +50,12 @@ impl<'a> ConfigFile<'a> {
         self.text
     }
 
-    /// Parses the tables of the file, also those after a syntax error.
+    /// Parses the tables of the file. If there are syntax errors, notes the first, because it is often the cause of the
+    /// others. The tables and problems before it are still reliable.
     pub(super) fn parse(&self) -> Spanned<DeTable<'a>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
-            self.syntax_error(error);
+        if let Some(error) = SyntaxError::first(self.text, &errors) {
+            self.syntax_error(&error);
         }
         table
     }
@@ -68,24 +70,28 @@ impl<'a> ConfigFile<'a> {
         self.note(Severity::Warning, span, message.into(), help.into());
     }
 
-    /// Notes that something is missing. Does nothing if the file has syntax errors, because it may be in the broken
+    /// Notes that something is missing. Does nothing if the file has a syntax error, because it may be in the broken
     /// part.
     pub(super) fn missing(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
-        if self.notes.borrow().lines_with_syntax_errors.is_empty() {
+        if !self.has_syntax_error() {
             self.mistake(span, message, help);
         }
     }
 
-    /// Notes a syntax error. The messages of the parser never contain a part of the file. But the text around the error
-    /// may be a secret without its quotes, or the file itself may be a secret that was named by mistake. In these
-    /// cases, no part of the file is shown.
-    fn syntax_error(&self, error: &toml::de::Error) {
-        let span = error.span().unwrap_or_default();
+    /// Returns whether the file has a syntax error. Then some of its tables and keys are unknown.
+    pub(super) fn has_syntax_error(&self) -> bool {
+        self.notes.borrow().line_of_syntax_error.is_some()
+    }
+
+    /// Notes a syntax error. Its message never contains a part of the file. But the text around the error may be a
+    /// secret without its quotes, or the file itself may be a secret that was named by mistake. In these cases, no part
+    /// of the file is shown.
+    fn syntax_error(&self, SyntaxError { span, message, help }: &SyntaxError) {
         if self.may_hold_secrets || self.text.trim().lines().count() <= 1 {
             self.notes.borrow_mut().hidden.push(0..self.text.len());
         }
-        self.mistake(&span, format!("this is not TOML: {}", error.message()), "see https://toml.io for the syntax");
-        self.notes.borrow_mut().lines_with_syntax_errors.push(self.line(span.start));
+        self.mistake(span, format!("this is not TOML: {message}"), help.as_str());
+        self.notes.borrow_mut().line_of_syntax_error = Some(self.line(span.start));
     }
 
     /// Hides a value that may be a secret in the wrong place. Returns whether this file can contain secrets.
@@ -114,7 +120,8 @@ impl<'a> ConfigFile<'a> {
 
     fn note(&self, severity: Severity, span: &ByteRange, message: String, help: String) {
         let mut notes = self.notes.borrow_mut();
-        if !notes.lines_with_syntax_errors.contains(&self.line(span.start)) {
+        let is_before = |error: usize| *span != WHOLE_FILE && self.line(span.start) < error;
+        if notes.line_of_syntax_error.is_none_or(is_before) {
             notes.problems.push((severity, span.clone(), message, help));
         }
     }

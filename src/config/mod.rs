@@ -38,6 +38,7 @@ mod settings;
 mod signing;
 mod source_files;
 mod store;
+mod syntax;
 mod text;
 mod tls;
 mod unix_peer;

@@ -104,7 +104,7 @@ impl<'a> Section<'a> {
                     format!("the keys here are {}", join_with_and(self.read_keys.iter().map(|key| format!("`{key}`"))))
                 }
             };
-            let message = format!("{} has no key `{}`", self.title, item.name.escape_debug());
+            let message = format!("`{}` is not a key of {}", item.name.escape_debug(), self.title);
             self.file.mistake(&item.key, message, help);
         }
     }

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::file::ByteRange;
 use super::policy_names::PolicyNames;
 use super::reader::{ConfigItem, Section, nearest, quoted};
-use super::text::identifier;
+use super::text::{identifier, warn_of_regular_expression};
 use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_text};
 use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};
 
@@ -151,8 +151,12 @@ pub(super) fn kind(item: &ConfigItem<'_>) -> Option<ConversationKind> {
 
 fn template(item: &ConfigItem<'_>) -> Option<Template> {
     const HELP: &str = "write a name, \"ns:*\" or \"*\", with {client} or {claim:NAME} only as whole segments";
-    match Template::parse(item.text()?) {
-        Ok(template) => Some(template),
+    let text = item.text()?;
+    match Template::parse(text) {
+        Ok(template) => {
+            warn_of_regular_expression(item.file, &item.span, text);
+            Some(template)
+        }
         Err(flaw) => item.mistake(flaw, HELP),
     }
 }

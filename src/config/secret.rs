@@ -22,6 +22,9 @@ use crate::secret::Secret;
 
 const HELP: &str = "write { env = \"NAME\" } for a variable or { file = \"PATH\" } for a file with the secret";
 
+/// What some editors write before the text of a file in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads the secrets of a configuration, and keeps the data for later checks.
 pub(super) struct SecretResolver {
     /// The directory that paths are relative to.
@@ -137,6 +140,7 @@ impl SecretResolver {
             SecretReference::File(path) => self.file(item, path)?,
         };
         warn_of_space(item, &bytes);
+        warn_of_decoration(item, &bytes);
         let (key, name, demonstration) = (item.key.clone(), item.name.to_owned(), demo::is_demo_secret(&bytes));
         let (is_signing, blocks) = (purpose == SecretUse::Signing, KeyBlocks::new(&bytes));
         self.resolved.push(ResolvedSecret { key, name, is_demo_secret: demonstration, is_signing, blocks });
@@ -241,6 +245,25 @@ fn warn_of_space(item: &ConfigItem<'_>, secret: &[u8]) {
     if text.len() < secret.len() && text.iter().all(u8::is_ascii_graphic) {
         let message = format!("the secret `{}` begins or ends with white space, which is a part of it", item.name);
         item.file.warning(&item.key, message, "remove it; only one newline at the end of a file is ignored");
+    }
+}
+
+/// Warns of what editors, shells and vendors add to a secret: a byte order mark, quotes, and the suffix of LeanCloud's
+/// `X-LC-Key` header.
+fn warn_of_decoration(item: &ConfigItem<'_>, secret: &[u8]) {
+    let text = secret.strip_prefix(BYTE_ORDER_MARK).unwrap_or(secret).trim_ascii();
+    let is_quoted = |quote: u8| text.len() > 1 && text.first() == Some(&quote) && text.last() == Some(&quote);
+    let found = [
+        (secret.starts_with(BYTE_ORDER_MARK), "begins with a byte order mark", "save the file without it"),
+        (is_quoted(b'"') || is_quoted(b'\''), "is in quotes", "remove the quotes"),
+        (
+            text.ends_with(b",master"),
+            "ends with `,master`",
+            "remove it: only the header X-LC-Key of LeanCloud has it behind the key",
+        ),
+    ];
+    for (_, what, help) in found.into_iter().filter(|(is_so, ..)| *is_so) {
+        item.file.warning(&item.key, format!("the secret `{}` {what}, which is a part of it", item.name), help);
     }
 }
 

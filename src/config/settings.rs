@@ -28,7 +28,7 @@ use crate::redaction::KnownSecrets;
 use crate::secret::Secret;
 
 const NO_FILE_HELP: &str =
-    "name a file with --config, or start in a directory with a signer.toml, such as the root of the project";
+    "name a file with --config, start in a directory with a signer.toml, or write one with `chat-signer init VENDOR`";
 
 /// The result of reading the configuration.
 #[derive(Debug)]
@@ -168,7 +168,10 @@ fn settings(
     mut vault: SecretResolver,
     policy_text: &str,
 ) -> Option<Settings> {
-    let role_hierarchy = policy_root.as_mut().map(policy_names::read_roles).unwrap_or_default();
+    let file = root.file;
+    // If a file has a syntax error, nothing is checked against its names, because some of them are unknown.
+    let roles = policy_root.as_mut().map(|root| (root.file.has_syntax_error(), policy_names::read_roles(root)));
+    let role_hierarchy = roles.filter(|(is_broken, _)| !is_broken).map(|(_, roles)| roles).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud_names();
     let (server, admin, places) = server::listeners(&mut root, &vault, &leancloud);
@@ -197,7 +200,9 @@ fn settings(
     let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
     root.report_unknown_keys();
 
-    let known = PolicyNames { roles: &role_hierarchy, apps: &apps.names, authenticators: &callers.names };
+    let checked = |names: &[String]| if file.has_syntax_error() { Vec::new() } else { names.to_vec() };
+    let (app_names, authenticator_names) = (checked(&apps.names), checked(&callers.names));
+    let known = PolicyNames { roles: &role_hierarchy, apps: &app_names, authenticators: &authenticator_names };
     let document = policy::document(policy_root?, &known, &apps.for_lint, policy_text);
     let demonstration = callers.demo_credentials().is_some();
     let authenticators = Authenticators::new(callers.authenticators);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use toml::de::DeValue;
 
+use super::file::{ByteRange, ConfigFile};
 use super::reader::{ConfigItem, quoted};
 use crate::authn::host_name;
 use crate::model::check_identifier;
@@ -51,6 +52,21 @@ pub(super) fn url(item: &ConfigItem<'_>) -> Option<http::Uri> {
     let uri = text.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some());
     let web = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
     web.or_else(|| item.mistake("is not an http or https address", HELP))
+}
+
+/// Warns of a pattern that looks like a regular expression, because it names only conversations with exactly this text.
+pub(super) fn warn_of_regular_expression(file: &ConfigFile<'_>, span: &ByteRange, pattern: &str) {
+    const MARKS: [&str; 8] = [".+", "\\d", "\\w", "\\s", "(?", "[0-9", "[a-z", "[A-Z"];
+    let is_anchored = pattern.starts_with('^') || pattern.ends_with('$');
+    if is_anchored || MARKS.iter().any(|mark| pattern.contains(mark)) {
+        let message =
+            format!("{} looks like a regular expression, but it is compared character by character", quoted(pattern));
+        file.warning(
+            span,
+            message,
+            "write one name, \"ns:*\" for all names that begin with `ns:`, or \"*\" for everything",
+        );
+    }
 }
 
 /// Reads a list of host names and IP addresses, without ports.

@@ -203,7 +203,7 @@ fn a_configuration_that_is_not_there_is_named() {
     let expected = "\
 error: the configuration is this file, which does not exist
 --> tests/config/nowhere/signer.toml
- = help: name a file with --config, or start in a directory with a signer.toml, such as the root of the project
+ = help: name a file with --config, start in a directory with a signer.toml, or write one with `chat-signer init VENDOR`
 ";
     let said = loaded.report.render(false);
     assert_eq!(
