@@ -3,9 +3,11 @@
 use hyper::header::{ACCEPT, HeaderMap};
 
 /// Returns the form of `offered` that the `Accept` header prefers. If several are equal, returns the first. Returns
-/// `None` if the header excludes all of them. If the header is missing or cannot be read, all forms are acceptable.
+/// `None` if the header excludes all of them. If the header is missing, empty or cannot be read, all forms are
+/// acceptable.
 pub(super) fn choose<T: Copy>(headers: &HeaderMap, offered: &[(&str, T)]) -> Option<T> {
-    let mut ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = values.filter(|value| !value.trim_matches([' ', ',', '\t']).is_empty()).peekable();
     if ranges.peek().is_none() {
         return offered.first().map(|(_, form)| *form);
     }
@@ -66,6 +68,7 @@ mod tests {
     fn the_first_form_is_the_default() {
         assert_eq!(choose(&HeaderMap::new(), &[("a/b", 1), ("c/d", 2)]), Some(1));
         assert_eq!(chosen("*/*"), Some("json"));
+        assert_eq!([chosen(""), chosen(" , ")], [Some("json"); 2]);
         assert_eq!(chosen("text/html, */*;q=0.1"), Some("json"));
         assert_eq!(chosen("application/json, text/plain"), Some("json"));
     }

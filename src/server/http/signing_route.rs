@@ -59,7 +59,8 @@ pub(super) fn signing_route<'a>(app: &'a App, name: &str) -> Option<SigningRoute
         (Vendor::TalkJs, "token") => {
             (true, false, &[("application/json", AnswerForm::Json), ("text/plain", AnswerForm::Text)])
         }
-        // All SDKs accept a token as text, also those that ask for JSON. Only newer SDKs know the media type of a JWT.
+        // All SDKs accept a token as text, also those that ask for JSON or MessagePack. Only newer SDKs know the media type
+        // of a JWT.
         (Vendor::Ably, "token") => (
             true,
             true,
@@ -67,9 +68,13 @@ pub(super) fn signing_route<'a>(app: &'a App, name: &str) -> Option<SigningRoute
                 ("application/jwt", AnswerForm::Jwt),
                 ("text/plain", AnswerForm::Text),
                 ("application/json", AnswerForm::Text),
+                ("application/x-msgpack", AnswerForm::Text),
             ],
         ),
-        (Vendor::Ably, _) => (true, true, &[("application/json", AnswerForm::Json)]),
+        // SDKs that ask for MessagePack also read JSON, by the media type of the answer.
+        (Vendor::Ably, _) => {
+            (true, true, &[("application/json", AnswerForm::Json), ("application/x-msgpack", AnswerForm::Json)])
+        }
         _ => (false, false, &[("application/json", AnswerForm::Json)]),
     };
     Some(SigningRoute {
@@ -110,8 +115,9 @@ fn configured_app(settings: &Settings) -> Result<&App, ApiError> {
 
 fn unknown_function() -> ApiError {
     let known = DemoRoute::ALL.map(DemoRoute::as_str).join(", ");
+    let older = DemoRoute::ALL.into_iter().filter_map(DemoRoute::older_name).collect::<Vec<_>>().join(", ");
     ApiError::with_same_message(
         ErrorCode::NotFound,
-        format!("There is no cloud function of this name. Known functions: {known}."),
+        format!("There is no cloud function of this name. Accepted older names: {older}. Known functions: {known}."),
     )
 }

@@ -95,6 +95,42 @@ fn a_token_has_a_type_that_the_sdk_knows() {
 }
 
 #[test]
+fn values_that_an_app_did_not_set_are_absent() {
+    let server = Server::start();
+    for value in ["", "null", "undefined"] {
+        let query = format!("clientId={value}&capability={value}&ttl={value}");
+        let headers = format!("authorization: Bearer {}\r\n", token("tom"));
+        let answer = server.ask(&request("GET", &format!("/v1/ably/token?{query}"), &headers, ""));
+        assert_eq!(answer.status, 200, "{value}: {}", answer.body);
+        assert_eq!(read(&answer.body).0["x-ably-clientId"], "tom", "{value}");
+        let answer = server.ask(&request("POST", "/v1/ably/token", &format!("{headers}{FORM}"), &query));
+        assert_eq!(answer.status, 200, "{value}: {}", answer.body);
+    }
+}
+
+#[test]
+fn an_accept_header_for_messagepack_alone_or_for_nothing_gets_the_token() {
+    let server = Server::start();
+    for accept in ["application/x-msgpack", "application/x-msgpack;q=0.9", "", " "] {
+        let headers = format!("authorization: Bearer {}\r\naccept: {accept}\r\n", token("tom"));
+        let answer = server.ask(&request("GET", "/v1/ably/token", &headers, ""));
+        assert_eq!((answer.status, answer.body.matches('.').count()), (200, 2), "{accept}: {answer:?}");
+        let answer = server.ask(&request("GET", "/v1/ably/token-request", &headers, ""));
+        assert_eq!((answer.status, &answer.json()["clientId"]), (200, &"tom".into()), "{accept}");
+    }
+}
+
+#[test]
+fn a_refusal_because_of_another_client_says_so() {
+    let server = Server::start();
+    let headers = format!("authorization: Bearer {}\r\n", token("tom"));
+    let answer = server.ask(&request("GET", "/v1/ably/token?clientId=mary", &headers, ""));
+    assert_eq!(answer.status, 403);
+    let expected = "login is not allowed for another client: the client is mary, the caller is tom";
+    assert_eq!(answer.json()["error"]["message"], expected);
+}
+
+#[test]
 fn an_empty_capability_is_the_apps_own() {
     let server = Server::start();
     let capability =

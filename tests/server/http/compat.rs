@@ -70,9 +70,36 @@ fn functions_answer_with_a_result() {
         assert_eq!(signed(&answer.json()["result"]), text);
         assert_eq!(answer.json().as_object().unwrap().len(), 1);
     }
+    let answer = server.ask(&request("POST", "/1.1/functions/nothing", "", ""));
+    assert!(answer.json()["error"].as_str().unwrap().contains("oprateConversation"), "{answer:?}");
     let headers = format!("{SDK}x-api-key: {SERVICE_KEY}\r\n");
     let answer = server.ask(&request("POST", "/1.1/functions/signLogin", &headers, ""));
     assert_eq!(answer.json()["error"], "clientId must be given: a service must name the client");
+}
+
+#[test]
+fn functions_of_the_older_demonstration_have_their_older_names() {
+    let server = Server::start();
+    for (function, body, text) in [
+        ("connect", json!({"client_id": "tom"}), "fake-leancloud-app:tom::T:N".to_owned()),
+        (
+            "startConversation",
+            json!({"client_id": "tom", "members": ["bob"]}),
+            "fake-leancloud-app:tom:bob:T:N".to_owned(),
+        ),
+        (
+            "oprateConversation",
+            json!({"client_id": "tom", "conv_id": ROOM, "members": ["tom"], "action": "invite"}),
+            format!("fake-leancloud-app:tom:{ROOM}:tom:T:N:invite"),
+        ),
+    ] {
+        let answer = ask(&server, &format!("/1.1/functions/{function}"), "tom", &body);
+        assert_eq!(answer.status, 200, "{function}: {answer:?}");
+        assert_eq!(signed(&answer.json()["result"]), text);
+    }
+    let history = json!({"clientId": "tom", "conversationId": ROOM});
+    let answer = ask(&server, "/1.1/functions/queryMessage", "tom", &history);
+    shows(&answer, 403, 403, &format!("history is not allowed in {ROOM}"));
 }
 
 #[test]
@@ -133,7 +160,7 @@ fn what_the_sdks_send_is_no_credential() {
 fn other_paths_and_methods_are_not_there() {
     let server = Server::start();
     for (method, path, status) in [
-        ("POST", "/1.1/functions/connect", 404),
+        ("POST", "/1.1/functions/disconnect", 404),
         ("POST", "/1.1/functions/", 404),
         ("POST", "/1.1/functions/signLogin/", 404),
         ("GET", "/1.1/functions/signLogin", 405),

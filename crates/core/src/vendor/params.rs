@@ -123,10 +123,14 @@ impl Params {
         duration.map(Some).ok_or_else(|| InvalidRequest::new(field, message()))
     }
 
-    /// Returns the parameters without those that are `""` or null. Some SDKs send the names of parameters that are not
-    /// set.
+    /// Returns the parameters without those that are `""` or null, or the text "null" or "undefined". Some SDKs send the
+    /// names of parameters that are not set, and apps in JavaScript turn a missing value into a text.
     pub(super) fn without_empty(&self) -> Cow<'_, Params> {
-        let is_empty = |value: &Value| value.is_null() || value.as_str() == Some("");
+        let is_empty = |value: &Value| match value {
+            Value::Null => true,
+            Value::String(text) => ["", "null", "undefined"].contains(&text.as_str()),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+        };
         if !self.values.values().any(is_empty) {
             return Cow::Borrowed(self);
         }

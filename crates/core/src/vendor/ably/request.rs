@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn an_empty_parameter_is_an_absent_one() {
         let tom = user("tom");
-        for empty in [json!(""), json!(null)] {
+        for empty in [json!(""), json!(null), json!("null"), json!("undefined")] {
             let sent =
                 json!({"clientId": empty, "client_id": empty, "capability": empty, "ttl": empty, "nonce": empty});
             for params in [query(sent.clone()), params(sent)] {
@@ -211,9 +211,10 @@ mod tests {
         }
         let one = query(json!({"clientId": "", "client_id": "mary", "capability": r#"{"a":["publish"]}"#}));
         assert_eq!(parse_token_request(&one, Some(&service("orders"))).unwrap().0.client, "mary");
-        let nobody =
-            parse_token_request(&query(json!({"clientId": ""})), Some(&service("orders"))).unwrap_err().to_string();
-        assert_eq!(nobody, "client_id must be given: a service must name the client");
+        for empty in ["", "null", "undefined"] {
+            let nobody = parse_token_request(&query(json!({"clientId": empty})), Some(&service("orders")));
+            assert_eq!(nobody.unwrap_err().to_string(), "client_id must be given: a service must name the client");
+        }
         assert!(error(json!({"capability": {}})).starts_with("capability must name at least one channel"));
         assert!(error(json!({"clientID": ""})).contains("is not known here"));
     }

@@ -6,7 +6,8 @@
 //! this action is checked, decided and signed.
 //!
 //! Sources: leancloud/realtime-messaging-signature-cloudcode for `/sign2`, leancloud/leanengine-nodejs-demos
-//! (`functions/rtm-signature.js`) for the functions. The words of `action` come from the SDKs that send them.
+//! (`functions/rtm-signature.js`) for the functions. An older version of the functions has other names, one of them with
+//! a spelling mistake. The words of `action` come from the SDKs that send them.
 
 use serde_json::{Map, Value};
 
@@ -60,9 +61,20 @@ impl DemoRoute {
         }
     }
 
-    /// Returns the function of this name.
+    /// Returns the name that the function has in an older version of the demo servers.
+    pub fn older_name(self) -> Option<&'static str> {
+        match self {
+            DemoRoute::SignLogin => Some("connect"),
+            DemoRoute::SignStartConversation => Some("startConversation"),
+            DemoRoute::SignOperateConversation => Some("oprateConversation"),
+            DemoRoute::SignQueryMessage => Some("queryMessage"),
+            DemoRoute::Sign2 | DemoRoute::SignBlockConversation | DemoRoute::SignBlockClient => None,
+        }
+    }
+
+    /// Returns the function that has this name now or in an older version.
     pub fn parse(name: &str) -> Option<DemoRoute> {
-        DemoRoute::ALL.into_iter().find(|compat| compat.as_str() == name)
+        DemoRoute::ALL.into_iter().find(|compat| compat.as_str() == name || compat.older_name() == Some(name))
     }
 
     /// Returns the actions of the route. Some clients use a single function for everything about conversations, so that
