@@ -1,6 +1,6 @@
 //! The state of the running server: the current settings and the objects built from them, the audit log, and readiness.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -43,6 +43,8 @@ pub struct ServerState {
     pub metrics: Metrics,
     /// The limit of open connections to the admin listener.
     pub probe_connections: ConcurrencyLimit,
+    /// Whether there was a request to the admin listener. Then something outside observes whether the server is ready.
+    pub was_probed: AtomicBool,
     /// The file of the Unix socket, if the server listens on one.
     pub socket: Option<FileIdentity>,
     /// The outcomes of reloads.
@@ -125,6 +127,7 @@ impl ServerState {
             outbox,
             metrics,
             probe_connections: probes,
+            was_probed: AtomicBool::new(false),
             socket: None,
             reloads,
             started,

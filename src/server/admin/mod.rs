@@ -3,6 +3,7 @@
 mod metrics;
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use http_body_util::Full;
@@ -24,6 +25,7 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 /// Answers a request to the admin listener.
 pub fn serve<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let began = Instant::now();
+    runtime.was_probed.store(true, Ordering::Relaxed);
     let (route, mut answer) = match (ProbeKind::from_path(request.uri().path()), request.uri().path()) {
         (Some(probe), _) => (
             RouteLabel::Fixed(probe.path()),

@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -150,15 +151,16 @@ impl Application {
     /// so its supervisor can restart it.
     pub async fn run(self) -> ExitReason {
         let Application { runtime, main, admin, mut stop, mut tasks, expiry_stopped: swept } = self;
-        let failed = tokio::select! {
-            () = stop.wait() => false,
+        let cause = tokio::select! {
+            cause = stop.wait() => cause,
             task = tasks.next_panic() => {
                 tracing::error!("a background task failed: {task}");
-                true
+                StopCause::Failure
             }
         };
         let ShutdownConfig { drain_delay, grace } = runtime.snapshot().settings.shutdown;
-        tracing::info!("stopping: finishing the work in progress");
+        let drain_delay = if may_skip_drain_delay(cause, &runtime) { Duration::ZERO } else { drain_delay };
+        tracing::info!("stopping: finishing the work in progress; {}", cause.how_to_exit_at_once());
         runtime.drain();
         let orderly = async {
             // Load balancers get time to see that the server is not ready.
@@ -170,7 +172,7 @@ impl Application {
         };
         let end = tokio::select! {
             end = orderly => end,
-            () = stop.wait() => ExitReason::Interrupted,
+            _ = stop.wait() => ExitReason::Interrupted,
         };
         admin.abort();
         if let Some(outbox) = runtime.outbox.get().filter(|_| end == ExitReason::Finished) {
@@ -183,8 +185,17 @@ impl Application {
         if let Some(spans) = &runtime.snapshot().spans {
             spans.flush().await;
         }
-        if failed { ExitReason::Failed } else { end }
+        if cause == StopCause::Failure { ExitReason::Failed } else { end }
     }
+}
+
+/// Returns whether nobody needs the time to see that the server is not ready: a person pressed Ctrl-C, nothing observes
+/// whether the server is ready, and no request is in progress. An orchestrator sends SIGTERM. It may route requests to
+/// the server for some time although it never probed it.
+fn may_skip_drain_delay(cause: StopCause, runtime: &ServerState) -> bool {
+    let snapshot = runtime.snapshot();
+    let in_progress = snapshot.limits.in_flight.in_use() + snapshot.limits.waiting.in_use();
+    cause == StopCause::Interrupt && in_progress == 0 && !runtime.was_probed.load(Ordering::Relaxed)
 }
 
 /// Binds the address `listen`. `name` is the name of the setting, for error messages.
@@ -240,6 +251,26 @@ fn open_audit_log(settings: &Settings) -> Result<AuditLog, StartError> {
     started.map_err(|error| StartError::Audit { to: name.display().to_string(), error })
 }
 
+/// Why the server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StopCause {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT, which Ctrl-C sends.
+    Interrupt,
+    /// A background task failed.
+    Failure,
+}
+
+impl StopCause {
+    fn how_to_exit_at_once(self) -> &'static str {
+        match self {
+            StopCause::Interrupt => "press Ctrl-C again to exit at once",
+            StopCause::Terminate | StopCause::Failure => "a second SIGTERM or Ctrl-C exits at once",
+        }
+    }
+}
+
 /// The signals that stop the process.
 struct StopSignal {
     terminate: Signal,
@@ -254,10 +285,10 @@ impl StopSignal {
         Ok(StopSignal { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) {
+    async fn wait(&mut self) -> StopCause {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => StopCause::Terminate,
+            _ = self.interrupt.recv() => StopCause::Interrupt,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Connection, LONG, Log, Server, Setup, request, token};
+use crate::common::{Connection, LONG, Log, Server, Setup, request, token, until};
 
 /// A request whose body is still to come, and which is known to be in progress.
 fn begun(server: &Server) -> Connection {
@@ -52,6 +52,52 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(server.wait().code(), Some(1));
 }
 
+/// A server that waits long for load balancers when it stops.
+fn waiting_for_load_balancers() -> Server {
+    let server = Server::with(Setup::server("request_timeout = \"5m\""));
+    server.change("drain_delay = \"0s\"", "drain_delay = \"5m\"");
+    server
+}
+
+#[test]
+fn ctrl_c_waits_for_nobody_if_nothing_probes_the_server() {
+    let mut server = waiting_for_load_balancers();
+    server.signal("-INT");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log().contains("press Ctrl-C again to exit at once"));
+}
+
+#[test]
+fn ctrl_c_waits_if_something_probes_the_server_or_a_request_is_in_progress() {
+    type Begin = fn(&Server) -> Option<Connection>;
+    let begins: [Begin; 2] = [
+        |server| {
+            assert!(server.is_ready());
+            None
+        },
+        |server| Some(begun(server)),
+    ];
+    for begin in begins {
+        let mut server = waiting_for_load_balancers();
+        let _busy = begin(&server);
+        server.signal("-INT");
+        until("it stops", || server.said().contains("stopping: "));
+        assert_eq!(server.ask(&request("GET", "/livez", "", "")).status, 200, "it still accepts connections");
+        server.signal("-INT");
+        assert_eq!(server.wait().code(), Some(1), "a second Ctrl-C ends the wait");
+    }
+}
+
+#[test]
+fn sigterm_always_waits_for_load_balancers() {
+    let mut server = waiting_for_load_balancers();
+    server.signal("-TERM");
+    until("it stops", || server.said().contains("a second SIGTERM or Ctrl-C exits at once"));
+    assert_eq!(server.ask(&request("GET", "/livez", "", "")).status, 200);
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(1));
+}
+
 #[test]
 fn a_hang_up_stops_nothing() {
     let mut server = Server::start();
@@ -94,7 +140,8 @@ fn a_probe_tells_by_its_exit_code() {
     drop(server);
     let Output { status, stderr, .. } = run(&["probe", "--admin", &admin]);
     assert_eq!(status.code(), Some(1));
-    assert!(String::from_utf8(stderr).unwrap().contains("does not answer"));
+    let said = String::from_utf8(stderr).unwrap();
+    assert!(said.contains("does not answer") && said.contains("Is `chat-signer serve` running there?"), "{said}");
     assert_eq!(run(&["probe", "--admin", "nonsense"]).status.code(), Some(2));
 }
 
