@@ -1,13 +1,15 @@
 //! `audit verify`: checks the hash chains in files of the audit log.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, IsTerminal};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::common::{CommandError, CommonArguments, OutputFormat, escape_lines, exit_code, print, print_error};
+use super::common::{
+    CommandError, CommonArguments, OutputFormat, escape_lines, exit_code, print, print_error, render_report,
+};
 use crate::config;
 use crate::telemetry::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
 
@@ -76,7 +78,7 @@ fn key(path: &Path) -> Result<ChainKey, CommandError> {
 
 fn configured_keys(common: &CommonArguments) -> Result<Vec<ChainKey>, CommandError> {
     let chain = config::read_audit_chain(&common.config).map_err(|report| {
-        let report = report.render(io::stderr().is_terminal());
+        let report = render_report(&report);
         CommandError::Invalid(format!(
             "{report}\nThe key comes from the configuration, unless you give --key-file or --no-key."
         ))

@@ -1,11 +1,11 @@
 //! `check`: reads the configuration and the policy, and reports every mistake with its place in the file.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::common::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
+use super::common::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, has_color, print};
 use crate::config::{self, Report, Settings, Severity};
 
 pub(super) fn run(common: &CommonArguments) -> Result<ExitCode, CommandError> {
@@ -20,7 +20,7 @@ pub(super) fn run(common: &CommonArguments) -> Result<ExitCode, CommandError> {
 }
 
 fn text(common: &CommonArguments, report: &Report, settings: Option<&Settings>) -> String {
-    let mut text = report.render(io::stdout().is_terminal());
+    let mut text = report.render(has_color(&io::stdout()));
     if !report.is_empty() {
         text.push('\n');
     }

@@ -1,14 +1,17 @@
 //! What all commands share: their options, their errors and their output.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use clap::ValueEnum;
+use anstream::AutoStream;
+use anstream::stream::RawStream;
+use clap::builder::styling::{AnsiColor, Style};
+use clap::{ColorChoice, ValueEnum};
 
-use crate::config::{self, Settings};
+use crate::config::{self, Report, Settings};
 use crate::model::needs_escape;
 use crate::redaction::KnownSecrets;
 
@@ -24,6 +27,26 @@ pub(super) struct CommonArguments {
     /// The format of the results: text for people, or JSON for programs.
     #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = GLOBAL_HEADING)]
     pub(super) output: OutputFormat,
+    /// Whether messages for people have color. `auto`: on a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto, help_heading = GLOBAL_HEADING)]
+    pub(super) color: ColorChoice,
+}
+
+impl CommonArguments {
+    /// Applies `--color` to all output of the process.
+    pub(super) fn apply_color(&self) {
+        let choice = match self.color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+/// Returns whether this stream takes color: by `--color`, the environment, and whether the stream is a terminal.
+pub(super) fn has_color(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != anstream::ColorChoice::Never
 }
 
 /// The format of the results: text for people, or JSON for programs.
@@ -74,16 +97,19 @@ impl CommonArguments {
         if let Some(settings) = &loaded.settings {
             _ = KNOWN_SECRETS.set(Arc::clone(&settings.known_secrets));
         }
-        loaded.settings.ok_or_else(|| CommandError::Invalid(loaded.report.render(io::stderr().is_terminal())))
+        loaded.settings.ok_or_else(|| CommandError::Invalid(render_report(&loaded.report)))
     }
 
-    /// Prints a result in the requested format. Secrets of the configuration are redacted.
+    /// Prints a result in the requested format. Secrets of the configuration are redacted. Lines with a mark have color.
     pub(super) fn print(
         &self,
         text: impl FnOnce() -> String,
         json: impl FnOnce() -> String,
     ) -> Result<(), CommandError> {
-        self.print_unredacted(|| redact(&text()).into_owned(), || redact_json(&json()).into_owned())
+        match self.output {
+            OutputFormat::Text => print(&paint(&escape_lines(&redact(&text())))),
+            OutputFormat::Json => print(&redact_json(&json())),
+        }
     }
 
     /// Prints a result without redaction, because a changed result would be useless: a signature, a token, or the
@@ -97,6 +123,39 @@ impl CommonArguments {
             OutputFormat::Text => print(&escape_lines(&text())),
             OutputFormat::Json => print(&json()),
         }
+    }
+}
+
+/// Formats the report on a configuration for standard error.
+pub(super) fn render_report(report: &Report) -> String {
+    report.render(has_color(&io::stderr()))
+}
+
+/// Colors the lines of a result by their marks, if standard output takes color.
+fn paint(text: &str) -> Cow<'_, str> {
+    if !has_color(&io::stdout()) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split('\n').map(|line| match line_style(line) {
+        Some(style) => format!("{style}{line}{style:#}"),
+        None => line.to_owned(),
+    });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Returns the style of a line: green for what is allowed or done, red for what is denied or failed, and dimmed for what
+/// has no effect.
+fn line_style(line: &str) -> Option<Style> {
+    let line = line.trim_start();
+    let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
+    if begins(&["✓", "allowed: ", "yes: "]) {
+        Some(AnsiColor::Green.on_default())
+    } else if begins(&["✗", "denied: ", "denied by ", "no: "]) {
+        Some(AnsiColor::Red.on_default())
+    } else if begins(&["· "]) {
+        Some(Style::new().dimmed())
+    } else {
+        None
     }
 }
 

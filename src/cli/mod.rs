@@ -24,9 +24,11 @@ mod test;
 mod token;
 mod verify;
 
+use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use common::{CommandError, CommonArguments};
 
@@ -38,6 +40,23 @@ struct Arguments {
     common: CommonArguments,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Arguments {
+    /// Parses the arguments of the process. Help and usage errors have color as `--color` says, so the parser gets its
+    /// value before it parses.
+    fn parse_with_color() -> Arguments {
+        let words: Vec<OsString> = env::args_os().collect();
+        let value = |pair: &[OsString]| match pair {
+            [flag, value] if flag == "--color" => value.to_str()?.parse().ok(),
+            [flag, ..] => flag.to_str()?.strip_prefix("--color=")?.parse().ok(),
+            [] => None,
+        };
+        let last = words.last().cloned().unwrap_or_default();
+        let choice = words.windows(2).find_map(value).or_else(|| value(&[last])).unwrap_or_default();
+        let matches = Arguments::command().color(choice).get_matches_from(words.iter());
+        Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -79,7 +98,8 @@ enum Command {
 
 /// Runs the command in the arguments of the process.
 pub fn run() -> ExitCode {
-    let Arguments { common, command } = Arguments::parse();
+    let Arguments { common, command } = Arguments::parse_with_color();
+    common.apply_color();
     let done = match command {
         Command::Init(arguments) => init::run(&common, &arguments),
         Command::Serve(arguments) => Ok(serve::run(&common, &arguments)),

@@ -1,6 +1,6 @@
 //! `probe`: checks whether a running server is ready. It is useful in images without curl.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::common::{CommandError, CommonArguments, OutputFormat, exit_code, print, print_error};
+use super::common::{CommandError, CommonArguments, OutputFormat, exit_code, print, print_error, render_report};
 use crate::cli::client::{self, ProbeResponse, ServerTrust};
 use crate::config;
 
@@ -48,7 +48,9 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
     match (common.output, &answer) {
         (OutputFormat::Text, Ok(answer)) => print(&answer.body)?,
-        (OutputFormat::Text, Err(error)) => print_error(&format!("{address} does not answer: {error}")),
+        (OutputFormat::Text, Err(error)) => {
+            print_error(&format!("{address} does not answer: {error}. Is `chat-signer serve` running there?"));
+        }
         (OutputFormat::Json, _) => print(&json!({ "ready": ready, "checks": check_lines(&answer) }).to_string())?,
     }
     Ok(exit_code(ready))
@@ -61,8 +63,8 @@ fn parse_admin_address(text: &str) -> Result<AdminAddress, AddrParseError> {
 }
 
 fn configured_address(common: &CommonArguments) -> Result<AdminAddress, CommandError> {
-    let (address, tls) = config::read_probe_address(&common.config)
-        .map_err(|report| CommandError::Invalid(report.render(io::stderr().is_terminal())))?;
+    let (address, tls) =
+        config::read_probe_address(&common.config).map_err(|report| CommandError::Invalid(render_report(&report)))?;
     Ok(AdminAddress { address, tls })
 }
 

@@ -1,6 +1,6 @@
 //! `serve`: runs the server.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::panic;
 use std::path::Path;
 use std::process::{self, ExitCode};
@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
-use super::common::{CommonArguments, print_error};
+use super::common::{CommonArguments, has_color, print_error, render_report};
 use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
 use crate::server::listener::{Application, ExitReason, StartError};
 use crate::telemetry::log::{self, ProgramLog};
@@ -42,12 +42,12 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
 }
 
 fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode> {
-    let log = log::start(arguments.log_level, arguments.log_format)?;
+    let log = log::start(arguments.log_level, arguments.log_format, has_color(&io::stderr()))?;
     exit_on_main_thread_panic(log.clone());
     let runtime = runtime()?;
     let LoadResult { settings, report, sources } = config::load(&common.config);
     if !report.is_empty() {
-        print_error(&report.render(io::stderr().is_terminal()));
+        print_error(&render_report(&report));
     }
     let Some(settings) = settings else {
         return Ok(ExitCode::FAILURE);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::audit_trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator_name};
-use super::common::{CommandError, CommonArguments, block_on, escape_line, print_error};
+use super::common::{CommandError, CommonArguments, block_on, escape_line, print_error, render_report};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
 use crate::model::Millis;
@@ -265,11 +265,10 @@ fn count_of(ImportSummary { set, deleted: gone, ended }: ImportSummary, records:
 fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), CommandError> {
     let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
     let role_hierarchy = &settings.engine.policy.document().role_hierarchy;
-    let render = |report: &config::Report| report.render(io::stderr().is_terminal());
     let (file, report) = config::read_import_file(path, &apps, role_hierarchy, now)
-        .map_err(|report| CommandError::Invalid(render(&report)))?;
+        .map_err(|report| CommandError::Invalid(render_report(&report)))?;
     if !report.is_empty() {
-        print_error(&render(&report));
+        print_error(&render_report(&report));
     }
     let hash = file.hash.clone();
     Ok((transfer::entries_of_file(file), hash))

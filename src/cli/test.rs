@@ -1,14 +1,14 @@
 //! `test`: tests the policy with the cases in a file.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
 use super::caller::AssumedCaller;
-use super::common::{CommandError, CommonArguments, escape_line, exit_code};
+use super::common::{CommandError, CommonArguments, escape_line, exit_code, render_report};
 use super::facts::GivenFacts;
 use super::moderation_check::ModerationCheck;
 use super::request_args::{MemberList, RequestArguments};
@@ -17,7 +17,7 @@ use crate::config::{self, CaseCaller, PolicyCase};
 use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis};
 use crate::moderation::ModerationIndex;
-use crate::policy::Permit;
+use crate::policy::{DenyReason, Explanation, Permit};
 use crate::vendor::ably::Capability;
 
 /// `test`'s own arguments.
@@ -26,6 +26,9 @@ use crate::vendor::ably::Capability;
 pub(super) struct Arguments {
     /// The file with the cases.
     file: PathBuf,
+    /// Also list the rules that decide nothing in any case.
+    #[arg(long)]
+    coverage: bool,
 }
 
 const FORMAT: &str = "\
@@ -48,29 +51,62 @@ struct CaseOutcome<'c> {
     case: &'c PolicyCase,
     decision: Option<String>,
     failure: Option<String>,
+    /// The failed conditions of the rules that the case is about.
+    unmet_conditions: Vec<String>,
+    /// The rules that decide in the case.
+    rules: Vec<String>,
+}
+
+/// A decided case.
+struct DecidedCase {
+    decided: DecidedRequest,
+    moderated: ModerationCheck,
+    /// Assumptions of the case that have no effect.
+    notes: Vec<String>,
+    steps: Vec<Explanation>,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = common.settings()?;
-    let cases = config::read_cases(&arguments.file)
-        .map_err(|report| CommandError::Invalid(report.render(io::stderr().is_terminal())))?;
+    let cases = config::read_cases(&arguments.file).map_err(|report| CommandError::Invalid(render_report(&report)))?;
     let now = clock::now();
     let outcomes: Vec<CaseOutcome<'_>> = cases.iter().map(|case| run_case(&settings.engine, case, now)).collect();
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     let passed = outcomes.len() - failed;
+    let uncovered = arguments.coverage.then(|| uncovered_rules(&settings.engine, &outcomes));
     let json = || {
         let cases: Value = outcomes.iter().map(CaseOutcome::json).collect();
-        json!({ "passed": passed, "failed": failed, "cases": cases }).to_string()
+        let mut json = json!({ "passed": passed, "failed": failed, "cases": cases });
+        if let Some(rules) = &uncovered {
+            json["uncovered_rules"] = json!(rules);
+        }
+        json.to_string()
     };
-    common.print(|| text(arguments, &outcomes) + &format!("{passed} passed, {failed} failed"), json)?;
+    let summary = || format!("{passed} passed, {failed} failed{}", describe_coverage(uncovered.as_deref()));
+    common.print(|| text(arguments, &outcomes) + &summary(), json)?;
     Ok(exit_code(failed == 0))
+}
+
+/// Returns the ids of the rules that decide nothing in any case, in the order of the file.
+fn uncovered_rules<'e>(engine: &'e Engine, outcomes: &[CaseOutcome<'_>]) -> Vec<&'e str> {
+    let covered: BTreeSet<&str> = outcomes.iter().flat_map(|outcome| &outcome.rules).map(String::as_str).collect();
+    let rules = engine.policy.document().rules.iter().map(|rule| rule.id.as_str());
+    rules.filter(|id| !covered.contains(id)).collect()
+}
+
+fn describe_coverage(uncovered: Option<&[&str]>) -> String {
+    match uncovered {
+        None => String::new(),
+        Some([]) => "\nevery rule decides in some case".to_owned(),
+        Some(rules) => format!("\nrules that decide in no case: {}", rules.join(", ")),
+    }
 }
 
 /// Formats a few lines for each case that failed.
 fn text(arguments: &Arguments, outcomes: &[CaseOutcome<'_>]) -> String {
     let mut text = String::new();
-    for CaseOutcome { case, decision, failure: flaw } in outcomes {
-        let Some(flaw) = flaw else { continue };
+    for CaseOutcome { case, decision, failure, unmet_conditions, .. } in outcomes {
+        let Some(flaw) = failure else { continue };
         // Writing to a string does not fail.
         let file = arguments.file.display().to_string();
         let _ = writeln!(
@@ -81,8 +117,8 @@ fn text(arguments: &Arguments, outcomes: &[CaseOutcome<'_>]) -> String {
             case.line,
             escape_line(flaw)
         );
-        if let Some(decision) = decision {
-            let _ = writeln!(text, "  {}", escape_line(decision));
+        for line in decision.iter().chain(unmet_conditions) {
+            let _ = writeln!(text, "  {}", escape_line(line));
         }
     }
     text
@@ -90,21 +126,65 @@ fn text(arguments: &Arguments, outcomes: &[CaseOutcome<'_>]) -> String {
 
 fn run_case<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> CaseOutcome<'c> {
     match decide_case(engine, case, now) {
-        Ok((decided, moderated, notes)) => {
-            let flaw = find_flaw(case, &decided, &moderated).map(|flaw| [vec![flaw], notes].concat().join("; "));
-            CaseOutcome { case, decision: Some(moderated.sentence(&decided)), failure: flaw }
+        Ok(done) => {
+            let flaw = find_flaw(engine, case, &done);
+            CaseOutcome {
+                case,
+                decision: Some(done.moderated.sentence(&done.decided)),
+                unmet_conditions: if flaw.is_some() { unmet_conditions(case, &done.steps) } else { Vec::new() },
+                failure: flaw.map(|flaw| [vec![flaw], done.notes].concat().join("; ")),
+                rules: done.steps.iter().flat_map(deciding_rules).map(str::to_owned).collect(),
+            }
         }
-        Err(flaw) => {
-            CaseOutcome { case, decision: None, failure: Some(format!("the request is not possible: {flaw}")) }
-        }
+        Err(flaw) => CaseOutcome {
+            case,
+            decision: None,
+            failure: Some(format!("the request is not possible: {flaw}")),
+            unmet_conditions: Vec::new(),
+            rules: Vec::new(),
+        },
     }
 }
 
-fn decide_case(
-    engine: &Engine,
-    case: &PolicyCase,
-    now: Millis,
-) -> Result<(DecidedRequest, ModerationCheck, Vec<String>), String> {
+/// Returns the rules that allow or deny an action.
+fn deciding_rules(step: &Explanation) -> Vec<&str> {
+    match &step.outcome {
+        Ok(rules) => rules.iter().map(String::as_str).collect(),
+        Err(denial) => match &denial.reason {
+            DenyReason::Rule { id, .. } => vec![id],
+            DenyReason::Banned { .. }
+            | DenyReason::TargetBanned { .. }
+            | DenyReason::Muted { .. }
+            | DenyReason::TargetBlocksConversation { .. }
+            | DenyReason::BlockedByConversation { .. }
+            | DenyReason::TargetBlockedByConversation { .. }
+            | DenyReason::UnknownConversation
+            | DenyReason::NoRuleMatched { .. } => Vec::new(),
+        },
+    }
+}
+
+/// Returns a line for each failed condition of the rule that should decide the case. If the case names no rule, this is
+/// the rule that came nearest to allowing a denied action.
+fn unmet_conditions(case: &PolicyCase, steps: &[Explanation]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in steps {
+        let nearest = step.outcome.as_ref().err().and_then(|denial| denial.rule());
+        let id = case.rule.as_deref().or(nearest);
+        let rule = step.rules.iter().find(|rule| Some(rule.id.as_str()) == id);
+        let place = step.conversation.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
+        let line =
+            |condition, needed| format!("{} for {}{place}: {condition}: {needed}", id.unwrap_or_default(), step.action);
+        lines.extend(
+            rule.into_iter()
+                .flat_map(|rule| rule.failures(step.action))
+                .map(|(condition, needed)| line(condition, needed)),
+        );
+    }
+    lines
+}
+
+fn decide_case(engine: &Engine, case: &PolicyCase, now: Millis) -> Result<DecidedCase, String> {
     let (kind, subject) = match &case.caller {
         CaseCaller::User(name) => (CallerKind::User, name),
         CaseCaller::Service(id) => (CallerKind::Service, id),
@@ -122,9 +202,11 @@ fn decide_case(
     if let Some(conversation) = given.missing.first() {
         return Err(format!("it depends on the facts about {conversation}: add them to the case, as `facts`"));
     }
-    let decided = engine.decide(signing_request, caller, RuntimeData { moderation, facts: &given.facts }, at);
+    let data = RuntimeData { moderation, facts: &given.facts };
+    let steps = engine.explain(&signing_request, &caller, data, at);
+    let decided = engine.decide(signing_request, caller, data, at);
     let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
-    Ok((decided, moderated, notes))
+    Ok(DecidedCase { decided, moderated, notes, steps })
 }
 
 fn request_arguments(case: &PolicyCase) -> RequestArguments {
@@ -141,26 +223,34 @@ fn request_arguments(case: &PolicyCase) -> RequestArguments {
 
 /// Returns how the outcome differs from the expectation. A capability that is granted in part is neither allowed nor
 /// denied.
-fn find_flaw(case: &PolicyCase, decided: &DecidedRequest, moderated: &ModerationCheck) -> Option<String> {
+fn find_flaw(engine: &Engine, case: &PolicyCase, done: &DecidedCase) -> Option<String> {
+    let DecidedCase { decided, moderated, .. } = done;
     let partly = |permit: &Permit| {
         Capability::from_grants(permit.granted()) != Capability::from_grants(&decided.request.requested_grants)
     };
     if !moderated.is_allowed() {
-        return if case.allowed { Some("it should be allowed".to_owned()) } else { check_rule(case, None) };
+        return if case.allowed { Some("it should be allowed".to_owned()) } else { check_rule(engine, case, None) };
     }
     match (&decided.outcome, case.allowed) {
         (Ok(permit), _) if partly(permit) => Some("it is allowed in part".to_owned()),
         (Ok(_), false) => Some("it should be denied".to_owned()),
         (Err(_), true) => Some("it should be allowed".to_owned()),
-        (Ok(permit), true) => check_rule(case, permit.rules().iter().map(String::as_str)),
-        (Err(denial), false) => check_rule(case, denial.rule()),
+        (Ok(permit), true) => check_rule(engine, case, permit.rules().iter().map(String::as_str)),
+        (Err(denial), false) => check_rule(engine, case, denial.rule()),
     }
 }
 
-fn check_rule<'r>(case: &PolicyCase, rules: impl IntoIterator<Item = &'r str>) -> Option<String> {
+fn check_rule<'r>(engine: &Engine, case: &PolicyCase, rules: impl IntoIterator<Item = &'r str>) -> Option<String> {
     let expected = case.rule.as_deref()?;
-    let rules: Vec<&str> = rules.into_iter().collect();
-    (!rules.contains(&expected)).then(|| format!("rule {expected} should decide it"))
+    if rules.into_iter().any(|rule| rule == expected) {
+        return None;
+    }
+    let exists = engine.policy.document().rules.iter().any(|rule| rule.id == expected);
+    Some(if exists {
+        format!("rule {expected} should decide it")
+    } else {
+        format!("rule {expected} should decide it, but the policy has no such rule")
+    })
 }
 
 impl CaseOutcome<'_> {
@@ -171,6 +261,7 @@ impl CaseOutcome<'_> {
             "passed": self.failure.is_none(),
             "decision": self.decision,
             "flaw": self.failure,
+            "unmet_conditions": self.unmet_conditions,
         })
     }
 }

@@ -77,20 +77,18 @@ pub(super) fn check_unique<'a>(
 /// Reads the id of a single conversation.
 pub(super) fn conversation_id<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
     let id = identifier(item, "write the conversation's id, or the channel's name")?;
-    match Pattern::parse(id) {
-        Ok(pattern @ Pattern::Exact(_)) => match pattern.room() {
-            Some(room) => item.mistake(
-                format!("names a channel of the room {}, which is one conversation", quoted(room)),
-                format!("write {}", quoted(room)),
-            ),
-            None => {
-                warn_of_regular_expression(item.file, &item.span, id);
-                Some(id)
-            }
-        },
-        _ => item
-            .mistake("must name one conversation, without a `*`", "for several conversations, write rules or bindings"),
+    let Ok(pattern @ Pattern::Exact(_)) = Pattern::parse(id) else {
+        return item.mistake(
+            "must name one conversation, without a `*`",
+            "for several conversations, write rules or bindings",
+        );
+    };
+    if let Some(room) = pattern.room() {
+        let flaw = format!("names a channel of the room {}, which is one conversation", quoted(room));
+        return item.mistake(flaw, format!("write {}", quoted(room)));
     }
+    warn_of_regular_expression(item.file, &item.span, id);
+    Some(id)
 }
 
 pub(super) fn conversation_kind(entry: &mut Section<'_>, id: Option<&str>) -> ConversationKind {

@@ -140,9 +140,11 @@ fn unclosed_quote(text: &str, token: Token) -> Option<Unclosed> {
 mod tests {
     use super::*;
 
-    /// The opening bracket or quote, its place, and the place where the text shows that it was left open: each as line
-    /// and column.
-    fn unclosed(text: &str) -> Option<(&'static str, (usize, usize), (usize, usize))> {
+    /// A line and a column.
+    type Place = (usize, usize);
+
+    /// The opening bracket or quote, its place, and the place where the text shows that it was left open.
+    fn unclosed(text: &str) -> Option<(&'static str, Place, Place)> {
         let place = |at: usize| {
             let before = text.get(..at).unwrap_or_default();
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

@@ -5,7 +5,7 @@
 //! full, lines are dropped. The number of repeated warnings is limited, and the omitted warnings are counted.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -54,8 +54,8 @@ pub enum LogFormat {
 #[must_use = "without it, lines that are queued when the program ends are lost"]
 pub struct ProgramLog(SyncSender<LogMessage>, LogLimit);
 
-/// Starts the log for the whole process. Messages of panics are not logged, because they can quote input.
-pub fn start(level: Level, format: LogFormat) -> io::Result<ProgramLog> {
+/// Starts the log for the whole process. `color`: lines for people have color. Messages of panics are not logged, because they can quote input.
+pub fn start(level: Level, format: LogFormat, color: bool) -> io::Result<ProgramLog> {
     let ((queue, messages), limit) = (sync_channel(QUEUE_LIMIT), LogLimit::default());
     let log = ProgramLog(queue.clone(), limit.clone());
     let reported = limit.clone();
@@ -65,7 +65,7 @@ pub fn start(level: Level, format: LogFormat) -> io::Result<ProgramLog> {
     let lines = tracing_subscriber::fmt::layer().with_writer(move || LogQueue(queue.clone())).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
-        LogFormat::Text => registry.with(lines.with_ansi(io::stderr().is_terminal()).with_filter(limit)).try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(color).with_filter(limit)).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(limit)).try_init(),
     };
     // If a log was started before, it stays in use.

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 const CONFIG: [&str; 2] = ["--config", "tests/cmd/chat/signer.toml"];
 
-fn chat_signer(arguments: &[&str]) -> Command {
+/// A command from the root of the project.
+pub(crate) fn chat_signer(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-signer"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
     command

@@ -3,6 +3,7 @@
 
 mod commands;
 mod config;
+mod explain;
 mod init;
 mod output;
 mod vectors;

@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
+use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::common::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
 use super::server::ServerResponse;
+
+/// The message if the server needs a credential and the command had none.
+const NO_CREDENTIAL: &str = "the server needs a credential. Give an API key with --key-file FILE or in the variable \
+                             CHAT_SIGNER_API_KEY, or a token with --token-file FILE or in the variable CHAT_SIGNER_TOKEN";
 
 /// The targets of a change.
 #[derive(Debug)]
@@ -24,11 +29,23 @@ impl<'a> CommandTargets<'a> {
     }
 }
 
+/// The words for the effect of a change on a target. They follow its name.
+#[derive(Debug)]
+pub(super) struct EffectWords {
+    /// After a change: `banned in all conversations, without an end`.
+    pub(super) changed: String,
+    /// If there was nothing to do: `was already banned …`.
+    pub(super) unchanged: String,
+}
+
 /// The targets for which the change was made, and those for which it failed.
 #[derive(Deserialize)]
 struct CommandReply {
     succeeded: Vec<String>,
     failed: Vec<FailedTarget>,
+    /// The targets in `succeeded` for which nothing was to do. Absent in answers of older servers.
+    #[serde(default)]
+    unchanged: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,13 +63,14 @@ pub(super) fn print_reply(
     common: &CommonArguments,
     answer: &ServerResponse,
     targets: &CommandTargets<'_>,
+    effect: &EffectWords,
 ) -> Result<ExitCode, CommandError> {
     check_status(common, answer)?;
     let reply = CommandReply::deserialize(&answer.body)
         .ok()
         .filter(|reply| reply.mentions_exactly(targets))
         .ok_or_else(|| unexpected_answer(answer))?;
-    common.print(|| reply.text(), || answer.body.to_string())?;
+    common.print(|| reply.text(effect), || answer.body.to_string())?;
     Ok(exit_code(reply.failed.is_empty()))
 }
 
@@ -74,6 +92,8 @@ pub(super) fn check_status(common: &CommonArguments, answer: &ServerResponse) ->
             answer.status
         )));
     };
+    let detail =
+        if answer.status == StatusCode::UNAUTHORIZED && !answer.had_credential { NO_CREDENTIAL } else { detail };
     let code = member("code").map_or_else(|| answer.status.as_u16().to_string(), str::to_owned);
     let id = member("request_id").map_or_else(String::new, |id| format!(", request {id}"));
     Err(CommandError::Failed(format!("{detail} ({code}{id})")))
@@ -104,8 +124,11 @@ impl CommandReply {
         }
     }
 
-    fn text(&self) -> String {
-        let done = self.succeeded.iter().map(|user| format!("✓ {}", escape_line(user)));
+    fn text(&self, effect: &EffectWords) -> String {
+        let done = self.succeeded.iter().map(|user| {
+            let words = if self.unchanged.contains(user) { &effect.unchanged } else { &effect.changed };
+            format!("✓ {}: {}", escape_line(user), escape_line(words))
+        });
         let failed = self.failed.iter().map(|FailedTarget { user, code, reason }| {
             let [user, code, reason] = [user, code, reason].map(|word| escape_line(word));
             format!("✗ {user}: {reason} ({code})")

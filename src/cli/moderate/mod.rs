@@ -15,7 +15,7 @@ use super::common::{CommandError, CommonArguments};
 use super::explain;
 use crate::model::{Millis, room};
 use crate::{clock, config};
-use answer::CommandTargets;
+use answer::{CommandTargets, EffectWords};
 use server::{ServerArguments, ServerRequest, conversation_path, query_string};
 
 /// The commands of moderators.
@@ -130,45 +130,58 @@ struct ActorArguments {
     server: ServerArguments,
 }
 
-/// A request to the server, its actor, and the targets that the answer must mention.
+/// A request to the server, its actor, the targets that the answer must mention, and the effect on them.
 struct ChangeRequest<'c> {
     actor: &'c ActorArguments,
     targets: CommandTargets<'c>,
     request: ServerRequest,
+    effect: EffectWords,
 }
 
 pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result<ExitCode, CommandError> {
-    let ChangeRequest { actor, targets, request } = match command {
-        ModerateCommand::Ban(sanction) => sanction.change_request("bans")?,
-        ModerateCommand::Unban(users) => users.change_request("bans/lift"),
-        ModerateCommand::Mute(sanction) => sanction.change_request("mutes")?,
-        ModerateCommand::Unmute(users) => users.change_request("mutes/lift"),
-        ModerateCommand::SetRole(role) => role.change_request("roles"),
-        ModerateCommand::RemoveRole(role) => role.change_request("roles/remove"),
-        ModerateCommand::BlockConversation(block) => block.change_request("blocks"),
-        ModerateCommand::UnblockConversation(block) => block.change_request("blocks/lift"),
+    let ChangeRequest { actor, targets, request, effect } = match command {
+        ModerateCommand::Ban(sanction) => sanction.change_request("bans", "banned")?,
+        ModerateCommand::Unban(users) => users.lift_request("bans/lift", "ban"),
+        ModerateCommand::Mute(sanction) => sanction.change_request("mutes", "muted")?,
+        ModerateCommand::Unmute(users) => users.lift_request("mutes/lift", "mute"),
+        ModerateCommand::SetRole(role) => role.change_request("roles", ["", "was already "]),
+        ModerateCommand::RemoveRole(role) => role.change_request("roles/remove", ["no longer ", "was already not "]),
+        ModerateCommand::BlockConversation(block) => block.change_request("blocks", ["blocks", "already blocked"]),
+        ModerateCommand::UnblockConversation(block) => {
+            block.change_request("blocks/lift", ["no longer blocks", "did not block"])
+        }
         ModerateCommand::ManageConversation(conversation) => conversation.change_request()?,
         ModerateCommand::List(arguments) => return list::run(common, arguments),
         ModerateCommand::Events(arguments) => return events::run(common, arguments),
     };
-    answer::print_reply(common, &actor.server.ask(common, &request)?, &targets)
+    answer::print_reply(common, &actor.server.ask(common, &request)?, &targets, &effect)
 }
 
 impl UserArguments {
-    fn change_request(&self, route: &str) -> ChangeRequest<'_> {
-        self.change_request_with(route, [])
+    fn lift_request(&self, route: &str, noun: &str) -> ChangeRequest<'_> {
+        let scope = self.actor.describe_scope("for", self.conversation.as_deref());
+        let effect = EffectWords {
+            changed: format!("the {noun} {scope} is lifted"),
+            unchanged: format!("there was no {noun} {scope}"),
+        };
+        self.change_request_with(route, [], effect)
     }
 
-    fn change_request_with<const N: usize>(&self, route: &str, more: [(&str, Option<Value>); N]) -> ChangeRequest<'_> {
+    fn change_request_with<const N: usize>(
+        &self,
+        route: &str,
+        more: [(&str, Option<Value>); N],
+        effect: EffectWords,
+    ) -> ChangeRequest<'_> {
         let fields =
             [("users", Some(json!(self.users))), ("conversation", self.conversation.as_ref().map(|id| json!(id)))];
         let request = self.actor.post(route, fields.into_iter().chain(more));
-        ChangeRequest { actor: &self.actor, targets: CommandTargets::named(&self.users), request }
+        ChangeRequest { actor: &self.actor, targets: CommandTargets::named(&self.users), request, effect }
     }
 }
 
 impl SanctionArguments {
-    fn change_request(&self, route: &str) -> Result<ChangeRequest<'_>, CommandError> {
+    fn change_request(&self, route: &str, word: &str) -> Result<ChangeRequest<'_>, CommandError> {
         let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
         if until.is_some_and(|until| until > Millis::LAST) {
             let last = Millis::LAST;
@@ -176,28 +189,36 @@ impl SanctionArguments {
                 "the end would be after {last}: leave out --until and --for if there is no end"
             )));
         }
+        let scope = self.users.actor.describe_scope("in", self.users.conversation.as_deref());
+        let end = until.map_or_else(|| "without an end".to_owned(), |until| format!("until {until}"));
+        let changed = format!("{word} {scope}, {end}");
+        let effect = EffectWords { unchanged: format!("was already {changed}"), changed };
         let until = until.map(|until| json!(until.to_string()));
         let reason = self.reason.as_ref().map(|reason| json!(reason));
-        Ok(self.users.change_request_with(route, [("until", until), ("reason", reason)]))
+        Ok(self.users.change_request_with(route, [("until", until), ("reason", reason)], effect))
     }
 }
 
 impl RoleArguments {
-    fn change_request(&self, route: &str) -> ChangeRequest<'_> {
+    fn change_request(&self, route: &str, [changed, unchanged]: [&str; 2]) -> ChangeRequest<'_> {
         let RoleArguments { users, role, conversation, actor } = self;
+        let what = format!("{role} {}", actor.describe_scope("in", Some(conversation)));
+        let effect = EffectWords { changed: format!("{changed}{what}"), unchanged: format!("{unchanged}{what}") };
         let fields = [("users", json!(users)), ("conversation", json!(conversation)), ("role", json!(role))];
         let request = actor.post(route, fields.map(|(name, value)| (name, Some(value))));
-        ChangeRequest { actor, targets: CommandTargets::named(users), request }
+        ChangeRequest { actor, targets: CommandTargets::named(users), request, effect }
     }
 }
 
 impl BlockArguments {
-    fn change_request(&self, route: &str) -> ChangeRequest<'_> {
+    fn change_request(&self, route: &str, verbs: [&str; 2]) -> ChangeRequest<'_> {
         let BlockArguments { conversation, actor } = self;
+        let app = actor.describe_app();
+        let [changed, unchanged] = verbs.map(|verb| format!("{verb} {conversation}{app}"));
         let request = actor.post(route, [("conversation", Some(json!(conversation)))]);
         let targets =
             actor.client.as_deref().map_or(CommandTargets::Caller, |client| CommandTargets::Named(vec![client]));
-        ChangeRequest { actor, targets, request }
+        ChangeRequest { actor, targets, request, effect: EffectWords { changed, unchanged } }
     }
 }
 
@@ -211,15 +232,38 @@ impl ConversationArguments {
                 actor,
                 targets,
                 request: ServerRequest { method: Method::DELETE, path, body: None },
+                effect: EffectWords {
+                    changed: format!("forgotten{}", actor.describe_app()),
+                    unchanged: format!("was not registered{}", actor.describe_app()),
+                },
             });
         }
+        let changed = self.describe();
+        let effect = EffectWords { unchanged: format!("was already {changed}"), changed };
         let [kind, owner] = [&self.kind, &self.owner].map(|text| text.as_ref().map(|text| json!(text)));
         let body = Some(actor.body([("kind", kind), ("owner", owner)]));
-        Ok(ChangeRequest { actor, targets, request: ServerRequest { method: Method::PUT, path, body } })
+        Ok(ChangeRequest { actor, targets, request: ServerRequest { method: Method::PUT, path, body }, effect })
+    }
+
+    /// Describes the registration: `registered as group, owned by alice`.
+    fn describe(&self) -> String {
+        let kind = self.kind.as_ref().map(|kind| format!(" as {kind}")).unwrap_or_default();
+        let owner = self.owner.as_ref().map(|owner| format!(", owned by {owner}")).unwrap_or_default();
+        format!("registered{kind}{owner}{}", self.actor.describe_app())
     }
 }
 
 impl ActorArguments {
+    /// Describes a conversation, a pattern or everything, and the app: `in chat:* at the app ably`.
+    fn describe_scope(&self, preposition: &str, conversation: Option<&str>) -> String {
+        let place = conversation.filter(|place| *place != "*").unwrap_or("all conversations");
+        format!("{preposition} {place}{}", self.describe_app())
+    }
+
+    fn describe_app(&self) -> String {
+        self.app.as_ref().map(|app| format!(" at the app {app}")).unwrap_or_default()
+    }
+
     fn post<'f>(&self, route: &str, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> ServerRequest {
         ServerRequest { method: Method::POST, path: format!("/v1/moderation/{route}"), body: Some(self.body(fields)) }
     }

@@ -74,6 +74,8 @@ pub(super) struct ServerResponse {
     pub(super) status: StatusCode,
     /// The JSON body. `null` if there was no body.
     pub(super) body: Value,
+    /// Whether the request had a credential.
+    pub(super) had_credential: bool,
 }
 
 /// The address of a server.
@@ -146,7 +148,8 @@ impl ServerClient<'_> {
         let status = answer.status();
         let body = if answer.body().is_empty() { Ok(Value::Null) } else { serde_json::from_slice(answer.body()) };
         let body = body.map_err(|_| self.not_chat_signer(status))?;
-        Ok(ServerResponse { status, body })
+        let had_credential = self.options.credential(self.settings.as_ref())?.is_some();
+        Ok(ServerResponse { status, body, had_credential })
     }
 
     /// Builds the error for an answer of another program.
@@ -273,7 +276,12 @@ fn no_answer_error(address: &ServerAddress, trouble: &ClientError) -> CommandErr
         ClientError::Slow(_) => CommandError::Failed(format!(
             "{address}: {trouble}; the change may have been made anyway, and it is safe to repeat it"
         )),
-        _ => CommandError::Failed(format!("{address} does not answer: {trouble}")),
+        ClientError::Broken(_) => {
+            CommandError::Failed(format!("{address} does not answer: {trouble}. Is `chat-signer serve` running there?"))
+        }
+        ClientError::Token(_) | ClientError::Long(_) => {
+            CommandError::Failed(format!("{address} does not answer: {trouble}"))
+        }
     }
 }
 

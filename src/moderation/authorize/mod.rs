@@ -34,7 +34,9 @@ pub struct CommandOutcome {
     pub deleted: Vec<ModerationEntry>,
     /// The users that the command succeeded for. It also succeeds if its effect existed before.
     pub succeeded: Vec<String>,
-    /// The users of `succeeded` that have no changed entry, and that may be enforced at vendors again.
+    /// The users of `succeeded` for whom nothing was to do: the effect of the command existed before.
+    pub unchanged: Vec<String>,
+    /// The users of `unchanged` that may be enforced at vendors again.
     pub enforce_again: Vec<String>,
     /// The users that the command failed for.
     pub failed: Vec<RejectedUser>,
@@ -74,8 +76,11 @@ impl CommandAuthorizer<'_> {
         let part = UserCommand::new(self, index, command, user);
         part.check_moderation_rules()?;
         let (set, gone) = part.changes()?;
-        if set.is_empty() && gone.is_empty() && part.may_enforce_again() {
-            ruling.enforce_again.push(user.to_owned());
+        if set.is_empty() && gone.is_empty() {
+            ruling.unchanged.push(user.to_owned());
+            if part.may_enforce_again() {
+                ruling.enforce_again.push(user.to_owned());
+            }
         }
         ruling.set.extend(set);
         ruling.deleted.extend(gone);

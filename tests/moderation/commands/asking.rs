@@ -48,10 +48,52 @@ pub(super) fn login(server: &Server, user: &str) -> u16 {
 fn a_ban_holds_until_it_is_lifted() {
     let server = server();
     assert_eq!(login(&server, "eve"), 200);
-    assert_eq!(asks(&server, &["ban", "eve", "dan", "--for", "7d", "--reason", "spam"]).well(), "✓ eve\n✓ dan\n");
+    let banned = asks(&server, &["ban", "eve", "dan", "--until", "2099-01-01T00:00:00Z", "--reason", "spam"]).well();
+    let effect = "banned in all conversations, until 2099-01-01T00:00:00.000Z";
+    assert_eq!(banned, format!("✓ eve: {effect}\n✓ dan: {effect}\n"));
     assert_eq!(login(&server, "eve"), 403);
-    assert_eq!(asks(&server, &["unban", "eve"]).well(), "✓ eve\n");
+    assert_eq!(asks(&server, &["unban", "eve"]).well(), "✓ eve: the ban for all conversations is lifted\n");
     assert_eq!([login(&server, "eve"), login(&server, "dan")], [200, 403]);
+}
+
+#[test]
+fn an_answer_says_what_was_done_and_whether_there_was_anything_to_do() {
+    let server = server();
+    let said = |words: &str| asks(&server, &words.split(' ').collect::<Vec<_>>()).well();
+    for (words, expected) in [
+        ("ban bea", "✓ bea: banned in all conversations, without an end\n"),
+        ("ban bea", "✓ bea: was already banned in all conversations, without an end\n"),
+        ("unban tom --conversation den", "✓ tom: there was no ban for den\n"),
+        ("unban bea", "✓ bea: the ban for all conversations is lifted\n"),
+        ("unban bea", "✓ bea: there was no ban for all conversations\n"),
+        ("mute tom --conversation den", "✓ tom: muted in den, without an end\n"),
+        ("unmute tom --conversation den", "✓ tom: the mute for den is lifted\n"),
+        ("ban kim --app ably", "✓ kim: banned in all conversations at the app ably, without an end\n"),
+        ("set-role zoe --conversation hall --role manager", "✓ zoe: manager in hall\n"),
+        ("set-role zoe --conversation hall --role manager", "✓ zoe: was already manager in hall\n"),
+        ("remove-role zoe --conversation hall --role manager", "✓ zoe: no longer manager in hall\n"),
+        ("block-conversation den --as tom", "✓ tom: blocks den\n"),
+        ("block-conversation den --as tom", "✓ tom: already blocked den\n"),
+        ("unblock-conversation den --as tom", "✓ tom: no longer blocks den\n"),
+        ("unblock-conversation den --as tom", "✓ tom: did not block den\n"),
+        ("manage-conversation hut --kind chatroom --owner tom", "✓ hut: registered as chatroom, owned by tom\n"),
+        ("manage-conversation hut --forget", "✓ hut: forgotten\n"),
+    ] {
+        assert_eq!(said(words), expected, "{words}");
+    }
+    let asked = asks(&server, &["unban", "bea", "-o", "json"]).well();
+    let answer: Value = serde_json::from_str(&asked).unwrap();
+    assert_eq!(answer, serde_json::json!({ "succeeded": ["bea"], "failed": [], "unchanged": ["bea"] }));
+}
+
+#[test]
+fn a_missing_credential_is_named_as_the_command_line_takes_it() {
+    let server = server();
+    let error = asks_with(&server, &["ban", "eve"], &[]).ill();
+    for named in ["--key-file", "CHAT_SIGNER_API_KEY", "--token-file", "CHAT_SIGNER_TOKEN"] {
+        assert!(error.contains(named), "{error}");
+    }
+    assert!(!error.contains("x-api-key"), "{error}");
 }
 
 #[test]
@@ -60,7 +102,7 @@ fn who_fails_is_told_of_beside_who_does_not() {
     let ran = asks_as(&server, "bob", &["mute", "tom", "alice", "zoe", "--conversation", "den"]);
     assert_eq!(ran.code, 1);
     let lines: Vec<&str> = ran.said.lines().collect();
-    assert_eq!(lines[0], "✓ tom");
+    assert_eq!(lines[0], "✓ tom: muted in den, without an end");
     assert!(lines[1].starts_with("✗ alice: ") && lines[1].ends_with("(denied)"), "{lines:?}");
     assert!(
         lines[2].starts_with("✗ zoe: the user has no role there; ") && lines[2].ends_with("(not_there)"),
@@ -89,11 +131,14 @@ fn roles_are_given_and_taken() {
     let role = ["tom", "--conversation", "den", "--role", "manager"];
     let service = |command: &str| asks(&server, &[&[command][..], &role].concat());
     let place = ["--conversation", "hall", "--role", "manager"];
-    assert_eq!(asks(&server, &[&["set-role", "zoe"][..], &place].concat()).well(), "✓ zoe\n");
+    assert_eq!(asks(&server, &[&["set-role", "zoe"][..], &place].concat()).well(), "✓ zoe: manager in hall\n");
     // What the policy file says is changed there.
     assert!(service("set-role").said.ends_with("; change it there (file)\n"));
     assert_eq!(kim_is_muted(), 1);
-    assert_eq!(asks(&server, &[&["remove-role", "zoe"][..], &place].concat()).well(), "✓ zoe\n");
+    assert_eq!(
+        asks(&server, &[&["remove-role", "zoe"][..], &place].concat()).well(),
+        "✓ zoe: no longer manager in hall\n"
+    );
 }
 
 #[test]
@@ -104,9 +149,9 @@ fn a_user_is_not_added_to_what_it_blocks() {
         server.ask(&post("/v1/leancloud/invite", "bob", body)).status
     };
     assert_eq!(invite(&server), 200);
-    assert_eq!(asks_as(&server, "tom", &["block-conversation", "den"]).well(), "✓ tom\n");
+    assert_eq!(asks_as(&server, "tom", &["block-conversation", "den"]).well(), "✓ tom: blocks den\n");
     assert_eq!(invite(&server), 403);
-    assert_eq!(asks(&server, &["unblock-conversation", "den", "--as", "tom"]).well(), "✓ tom\n");
+    assert_eq!(asks(&server, &["unblock-conversation", "den", "--as", "tom"]).well(), "✓ tom: no longer blocks den\n");
     assert_eq!(invite(&server), 200);
 }
 
@@ -115,14 +160,14 @@ fn a_conversation_is_registered_and_forgotten() {
     let server = server();
     let id = "a place/with 1%";
     let owner = ["manage-conversation", id, "--kind", "chatroom", "--owner", "alice"];
-    assert_eq!(asks(&server, &owner).well(), format!("✓ {id}\n"));
-    assert_eq!(asks(&server, &["manage-conversation", id, "--forget"]).well(), format!("✓ {id}\n"));
+    assert_eq!(asks(&server, &owner).well(), format!("✓ {id}: registered as chatroom, owned by alice\n"));
+    assert_eq!(asks(&server, &["manage-conversation", id, "--forget"]).well(), format!("✓ {id}: forgotten\n"));
     let other = asks(&server, &["manage-conversation", id, "--owner", "bob"]).ill();
     assert!(other.contains("another owner, and an owner is set once"), "{other}");
     let room = ["manage-conversation", "hut::$chat", "--kind", "chatroom"];
-    assert_eq!(asks(&server, &room).well(), "✓ hut\n");
+    assert_eq!(asks(&server, &room).well(), "✓ hut: registered as chatroom\n");
     let nameless = ["manage-conversation", "::$chat", "--kind", "chatroom"];
-    assert_eq!(asks(&server, &nameless).well(), "✓ ::$chat\n");
+    assert_eq!(asks(&server, &nameless).well(), "✓ ::$chat: registered as chatroom\n");
 }
 
 #[test]
@@ -208,7 +253,7 @@ fn only_who_is_told_of_counts_as_done() {
     }
     // Whose block it is, the server knows by the credential.
     let block = ["block-conversation", "den"];
-    assert_eq!(answered(r#"{"succeeded":["tom"],"failed":[]}"#, &block).well(), "✓ tom\n");
+    assert_eq!(answered(r#"{"succeeded":["tom"],"failed":[]}"#, &block).well(), "✓ tom: blocks den\n");
     assert!(answered(r#"{"succeeded":[],"failed":[]}"#, &block).ill().contains("is not an answer"));
 }
 
@@ -227,11 +272,14 @@ fn a_list_is_shown_only_if_it_is_one() {
 fn names_are_told_so_that_they_can_not_look_like_others() {
     let server = server();
     let name = "eve\u{202e}moc";
-    assert_eq!(asks(&server, &["ban", name]).well(), "✓ eve\\u{202e}moc\n");
+    assert_eq!(
+        asks(&server, &["ban", name]).well(),
+        "✓ eve\\u{202e}moc: banned in all conversations, without an end\n"
+    );
     let bans = asks(&server, &["list", "bans", "--user", name]).well();
     assert!(bans.starts_with("eve\\u{202e}moc, by orders"), "{bans}");
     let refused = asks_as(&server, "bob", &["ban", name, "tom", "--conversation", "den"]);
-    assert!(refused.said.starts_with("✓ tom\n✗ eve\\u{202e}moc: "), "{refused:?}");
+    assert!(refused.said.starts_with("✓ tom: banned in den, without an end\n✗ eve\\u{202e}moc: "), "{refused:?}");
 }
 
 #[test]
@@ -246,8 +294,8 @@ fn the_credential_comes_from_a_file() {
             program(&[&["mute", "tom", "--conversation", "den", "--server", &url][..], arguments].concat());
         Ran::of(command.env("CHAT_SIGNER_API_KEY", "wrong").env("CHAT_SIGNER_TOKEN", "wrong").output().unwrap())
     };
-    assert_eq!(ask(&["--key-file", &key]).well(), "✓ tom\n");
-    assert_eq!(ask(&["--token-file", &bearer]).well(), "✓ tom\n");
+    assert_eq!(ask(&["--key-file", &key]).well().lines().count(), 1);
+    assert_eq!(ask(&["--token-file", &bearer]).well().lines().count(), 1);
     assert!(ask(&["--key-file", &key, "--key-header", "x-other"]).ill().contains("(unauthenticated"), "another header");
     let none = write(&server.directory, "none.key", "\n");
     assert_eq!(ask(&["--key-file", &none]).ill(), "error: --key-file is empty\n");
@@ -263,9 +311,12 @@ fn a_server_at_a_unix_socket_is_asked_there() {
     );
     let server = with(Setup::unix("", &peer));
     // By the configuration, and who asks is known by its user id.
-    assert_eq!(run(&server.directory, &["ban", "eve"]).well(), "✓ eve\n");
+    assert_eq!(run(&server.directory, &["ban", "eve"]).well(), "✓ eve: banned in all conversations, without an end\n");
     let socket = format!("unix:{}", server.socket().display());
-    assert_eq!(Ran::of(program(&["unban", "eve", "--server", &socket]).output().unwrap()).well(), "✓ eve\n");
+    assert_eq!(
+        Ran::of(program(&["unban", "eve", "--server", &socket]).output().unwrap()).well(),
+        "✓ eve: the ban for all conversations is lifted\n"
+    );
 }
 
 #[test]
@@ -280,7 +331,7 @@ fn a_server_is_asked_over_tls() {
         let mut command = program(&[&["ban", "eve", "--server", &url][..], arguments].concat());
         Ran::of(command.env("CHAT_SIGNER_API_KEY", SERVICE_KEY).output().unwrap())
     };
-    assert_eq!(ask(&["--ca", &ca]).well(), "✓ eve\n");
+    assert_eq!(ask(&["--ca", &ca]).well(), "✓ eve: banned in all conversations, without an end\n");
     assert!(ask(&[]).ill().contains("UnknownIssuer"), "its certificate is nobody's");
 }
 
@@ -291,7 +342,7 @@ fn the_demonstration_is_asked_with_the_key_that_everyone_knows() {
     let path = server.directory.join("signer.toml");
     let configuration = fs::read_to_string(&path).unwrap();
     fs::write(path, configuration.replacen("127.0.0.1:0", &server.main.to_string(), 1)).unwrap();
-    assert_eq!(run(&server.directory, &["ban", "eve"]).well(), "✓ eve\n");
+    assert_eq!(run(&server.directory, &["ban", "eve"]).well(), "✓ eve: banned in all conversations, without an end\n");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_flushed_store_counts_only_by_an_operators_word() {
     assert!(store(&["accept"]).ill().starts_with("error: the store is empty"));
     store(&["accept", "--empty"]).well();
     until("it is ready", || server.is_ready());
-    assert_eq!(asks(&server, &["ban", "eve"]).well(), "✓ eve\n");
+    assert_eq!(asks(&server, &["ban", "eve"]).well(), "✓ eve: banned in all conversations, without an end\n");
     store(&["export", &file]).well();
 
     redis.ask::<()>(&["FLUSHALL"]);

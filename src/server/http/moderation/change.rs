@@ -184,6 +184,9 @@ fn render_outcome(command: &ModerationCommand, ruling: &CommandOutcome) -> Resul
     struct CommandResponse<'a> {
         succeeded: &'a [String],
         failed: Vec<FailedUser<'a>>,
+        /// The users of `succeeded` for whom nothing was to do.
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        unchanged: &'a [String],
     }
     #[derive(Serialize)]
     struct FailedUser<'a> {
@@ -201,6 +204,6 @@ fn render_outcome(command: &ModerationCommand, ruling: &CommandOutcome) -> Resul
     let failed = ruling.failed.iter();
     let failed =
         failed.map(|one| FailedUser { user: &one.user, code: one.reason.code(), reason: one.reason.public_message() });
-    let told = CommandResponse { succeeded: &ruling.succeeded, failed: failed.collect() };
+    let told = CommandResponse { succeeded: &ruling.succeeded, failed: failed.collect(), unchanged: &ruling.unchanged };
     Ok(render::success("application/json", serde_json::to_vec(&told).unwrap_or_default()))
 }
