@@ -6,9 +6,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::authorize::CommandOutcome;
-use super::command::ModerationCommand;
-use super::entry::{EntryKind, ModerationEntry};
 use crate::clock;
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encode, sha256};
@@ -16,6 +13,7 @@ use crate::model::{Millis, Pattern};
 use crate::moderation::store::{NewChange, NewJob, StoreHead, queue_name};
 use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
 use crate::telemetry::{AuditCaller, ModerationRecord};
+use chat_signer_core::moderation::{CommandOutcome, EntryKind, ModerationCommand, ModerationEntry};
 
 /// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

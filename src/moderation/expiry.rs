@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::entry::{EntryKey, ModerationEntry};
 use super::event::{self, ChangeKind, ChangeSubscribers};
-use super::index::ModerationIndex;
 use super::replica::{ChangeError, ChangeOrigin, ModerationReplica};
 use crate::clock;
 use crate::model::Millis;
 use crate::telemetry::audit::{AuditError, AuditLog};
 use crate::telemetry::log::UNLIMITED;
+use chat_signer_core::moderation::{EntryKey, ModerationEntry, ModerationIndex};
 
 /// The maximum number of ended entries that a single change deletes.
 const MAX_ENTRIES_PER_CHANGE: usize = 100;

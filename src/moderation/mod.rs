@@ -1,27 +1,16 @@
 //! Run-time moderation: the bans, mutes, roles, blocks and conversations that moderators change. The entries are in
 //! memory as an index, which decisions read, and in a store, which outlives the process and is shared by all replicas.
 
-mod authorize;
-mod command;
-mod entry;
 mod event;
 mod expiry;
-mod index;
-mod orphaned_entries;
 pub mod outbox;
 mod replica;
 pub mod store;
-#[cfg(test)]
-mod tests;
 pub mod transfer;
 
-pub use authorize::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUser};
-pub use command::{CommandKind, ModerationCommand, SanctionTerms, read_request};
-pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
+pub use chat_signer_core::moderation::*;
 pub use event::{ChangeSubscribers, details, enforcement_queues, webhook_queues};
 pub use expiry::PendingAudit;
-pub use index::{ModerationIndex, OWNER_ROLE};
-pub use orphaned_entries::orphaned_entries_warning;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 
 impl ModerationReplica {

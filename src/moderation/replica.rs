@@ -19,8 +19,8 @@ use tokio::sync::{Mutex, watch};
 use self::recording::Recording;
 pub use self::write_health::ChangeOrigin;
 use self::write_health::{FailedChanges, WriteHealth};
-use super::index::ModerationIndex;
 use crate::moderation::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
+use chat_signer_core::moderation::ModerationIndex;
 
 /// The moderation entries: an index, and the store that it follows.
 pub struct ModerationReplica {

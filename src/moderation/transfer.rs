@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
-use super::entry::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 use super::event::{ChangeKind, ChangeSubscribers, add_event_and_jobs, audit_line, remove_duplicate_jobs};
 use crate::config::{IMPORT_SUBJECT, ImportFile};
 use crate::crypto::hex;
@@ -17,6 +16,7 @@ use crate::moderation::store::{
 use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
 use crate::telemetry::AuditCaller;
 use crate::{clock, random};
+use chat_signer_core::moderation::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
 
 /// The maximum number of entries in a change. More entries are written in several changes.
 pub const MAX_ENTRIES_PER_CHANGE: usize = 5000;

@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["moderation/store"],
     &["upstream"],
     &["config", "telemetry"],
+    &["core/moderation"],
     &["engine"],
     &["vendor"],
     &["authn"],
@@ -194,9 +195,17 @@ fn branches(group: &str) -> Vec<&str> {
     branches
 }
 
-/// Every source file of the server and of the core: its path in `src`, and its code without comments.
+/// Every source file of the server and of the core: its path in `src`, and its code without comments. Both crates have a module
+/// `moderation`, so that of the core has the path `core/moderation`.
 fn sources() -> Vec<(PathBuf, String)> {
-    ["src", "crates/core/src"].into_iter().flat_map(sources_in).collect()
+    let server = sources_in("src").into_iter();
+    let server =
+        server.map(|(path, code)| (path, code.replace("chat_signer_core::moderation", "crate::core::moderation")));
+    let core = sources_in("crates/core/src").into_iter().map(|(path, code)| {
+        let path = if path.starts_with("moderation") { Path::new("core").join(path) } else { path };
+        (path, code.replace("crate::moderation", "crate::core::moderation"))
+    });
+    server.chain(core).collect()
 }
 
 fn sources_in(folder: &str) -> Vec<(PathBuf, String)> {

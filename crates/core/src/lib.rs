@@ -44,6 +44,7 @@ pub mod authn;
 pub mod crypto;
 pub mod engine;
 pub mod model;
+pub mod moderation;
 pub mod policy;
 pub mod redaction;
 pub mod secret;

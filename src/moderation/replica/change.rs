@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::{ChangeError, ChangeOrigin, ModerationReplica};
-use crate::moderation::index::ModerationIndex;
 use crate::moderation::store::{CommitError, FailureReason, NewChange, Store, StoreHead, StoreUnavailable};
 use crate::{clock, random};
+use chat_signer_core::moderation::ModerationIndex;
 
 /// The time limit of a change. It includes retries after changes of other processes.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);

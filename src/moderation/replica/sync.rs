@@ -8,11 +8,11 @@ use tokio::time::sleep;
 
 use super::ModerationReplica;
 use super::lineage::Untrusted;
-use crate::moderation::entry::MalformedEntry;
-use crate::moderation::index::ModerationIndex;
 use crate::moderation::store::{
     ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange,
 };
+use chat_signer_core::moderation::MalformedEntry;
+use chat_signer_core::moderation::ModerationIndex;
 
 /// How often the store is checked for changes, if there is no hint of a change: this many times within the maximum
 /// staleness.

@@ -75,7 +75,7 @@ impl<'a> CommandAuthorizer<'a> {
     }
 
     /// Returns the author of the entries: the user in whose name the caller acts, or the service itself.
-    pub(in crate::moderation) fn author(&self, command: &ModerationCommand) -> EntryAuthor {
+    pub fn author(&self, command: &ModerationCommand) -> EntryAuthor {
         if command.client.is_empty() {
             return EntryAuthor { kind: self.caller.kind, subject: self.caller.subject.clone(), role: None };
         }

@@ -232,7 +232,7 @@ impl ModerationEntry {
     }
 
     /// Returns whether another entry of the same key has the same content, regardless of author and time.
-    pub(super) fn has_same_content(&self, other: &ModerationEntry) -> bool {
+    pub fn has_same_content(&self, other: &ModerationEntry) -> bool {
         match (self, other) {
             (ModerationEntry::Ban(a), ModerationEntry::Ban(b))
             | (ModerationEntry::Mute(a), ModerationEntry::Mute(b)) => (a.until, &a.reason) == (b.until, &b.reason),

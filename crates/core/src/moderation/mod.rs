@@ -1,0 +1,16 @@
+//! Moderation at run time, as far as it is pure: the entries, the commands of moderators, and the decision about a
+//! command. Storing the entries is the task of the caller.
+
+mod authorize;
+mod command;
+mod entry;
+mod index;
+mod orphaned_entries;
+#[cfg(test)]
+mod tests;
+
+pub use authorize::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUser};
+pub use command::{CommandKind, ModerationCommand, SanctionTerms, read_request};
+pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
+pub use index::{ModerationIndex, OWNER_ROLE};
+pub use orphaned_entries::orphaned_entries_warning;
