@@ -185,7 +185,7 @@ fn import(
 ) -> Result<ExitCode, CommandError> {
     let now = clock::now();
     let (records, hash) = read(&arguments.file, settings, now)?;
-    if arguments.replace && !arguments.empty && records.iter().all(|record| record.has_ended(now)) {
+    if arguments.replace && !arguments.empty && records.iter().all(|record| !record.is_in_force(now)) {
         return Err(CommandError::Failed(format!(
             "{} has no entries, or all its entries have ended. --replace would remove every ban. If this is intended, add \
              --empty",
@@ -270,8 +270,7 @@ fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<Moderation
     if !report.is_empty() {
         print_error(&render_report(&report));
     }
-    let hash = file.hash.clone();
-    Ok((transfer::entries_of_file(file), hash))
+    Ok((file.entries, file.hash))
 }
 
 /// Returns the moderation entries of the file or, without a file, of the store. If the store cannot be read, the result

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use chat_signer_core::moderation::{EntryKey, ModerationEntry, RegisteredConversation, RoleAssignment};
+
 use super::entries::{self, KnownConversations};
 use super::file::{ByteRange, ConfigFile};
 use super::policy_names::PolicyNames;
@@ -13,21 +15,13 @@ use super::report::Report;
 use super::source_files::read_text_file;
 use crate::crypto::{hex, sha256};
 use crate::model::{CallerKind, Millis, RoleHierarchy, check_identifier};
-use crate::policy::{Block, EntryAuthor, EntryOrigin, RegisteredConversation, RoleBinding, RoleGrant, Sanction};
+use crate::policy::{Block, EntryAuthor, EntryOrigin, Sanction};
 
 /// The entries of a file, each with its author and time.
 #[derive(Debug, Default)]
 pub struct ImportFile {
-    /// `[[bans]]`
-    pub bans: Vec<Sanction>,
-    /// `[[mutes]]`
-    pub mutes: Vec<Sanction>,
-    /// `[[bindings]]`: the user and the role binding.
-    pub bindings: Vec<(String, RoleBinding)>,
-    /// `[[blocks]]`
-    pub blocks: Vec<Block>,
-    /// `[[conversations]]`
-    pub conversations: Vec<RegisteredConversation>,
+    /// The entries: bans, mutes, roles, blocks and conversations.
+    pub entries: Vec<ModerationEntry>,
     /// SHA-256 of the file, in hex.
     pub hash: String,
 }
@@ -53,25 +47,24 @@ pub fn read_import_file(
     let mut reader =
         ImportFileReader { apps, role_hierarchy, now, warned_names: HashSet::new(), seen_entries: HashSet::new() };
     let mut conversations = KnownConversations::new();
-    let read = ImportFile {
-        bans: each(&mut root, "bans", |entry| reader.sanction(entry, "bans")),
-        mutes: each(&mut root, "mutes", |entry| reader.sanction(entry, "mutes")),
-        bindings: each(&mut root, "bindings", |entry| reader.binding(entry)),
-        blocks: each(&mut root, "blocks", |entry| reader.block(entry)),
-        conversations: each(&mut root, "conversations", |entry| reader.conversation(entry, &mut conversations)),
-        hash: hex(&sha256(text.as_bytes())),
-    };
+    let mut entries = Vec::new();
+    entries.extend(each(&mut root, "bans", |entry| reader.sanction(entry, ModerationEntry::Ban)));
+    entries.extend(each(&mut root, "mutes", |entry| reader.sanction(entry, ModerationEntry::Mute)));
+    entries.extend(each(&mut root, "bindings", |entry| reader.binding(entry)));
+    entries.extend(each(&mut root, "blocks", |entry| reader.block(entry)));
+    entries.extend(each(&mut root, "conversations", |entry| reader.conversation(entry, &mut conversations)));
+    let read = ImportFile { entries, hash: hex(&sha256(text.as_bytes())) };
     root.report_unknown_keys();
     let has_mistakes = file.has_mistakes();
     let report = Report::new(file.into_problems());
     if has_mistakes { Err(report) } else { Ok((read, report)) }
 }
 
-fn each<'a, T>(
+fn each<'a>(
     root: &mut Section<'a>,
     key: &'static str,
-    mut read: impl FnMut(&mut Section<'a>) -> Option<T>,
-) -> Vec<T> {
+    mut read: impl FnMut(&mut Section<'a>) -> Option<ModerationEntry>,
+) -> Vec<ModerationEntry> {
     let mut entries = Vec::new();
     for mut section in root.sections(key) {
         entries.extend(read(&mut section));
@@ -88,40 +81,36 @@ struct ImportFileReader<'n> {
     /// The unknown apps and roles that have already caused a warning.
     warned_names: HashSet<String>,
     /// Keys of the entries read so far, to find duplicates.
-    seen_entries: HashSet<String>,
+    seen_entries: HashSet<EntryKey>,
 }
 
 impl ImportFileReader<'_> {
-    fn sanction(&mut self, entry: &mut Section<'_>, table: &str) -> Option<Sanction> {
+    fn sanction(&mut self, entry: &mut Section<'_>, make: fn(Sanction) -> ModerationEntry) -> Option<ModerationEntry> {
         let origin = self.origin(entry);
         self.app(entry);
         let sanction = entries::sanction(entry, &self.any_app_names());
         let sanction = Sanction { origin: origin?, ..sanction? };
-        let sanction = Sanction { scope: sanction.scope.home_conversation().into_owned(), ..sanction };
-        let Sanction { user, scope, app, origin, .. } = &sanction;
-        let by = origin.author().map(|author| (author.kind, &author.subject));
-        self.check_unique(
-            entry,
-            format!("{:?}", (table, user, scope, app, by)),
-            "for this user and conversation by this author",
-        );
+        let sanction = make(Sanction { scope: sanction.scope.home_conversation().into_owned(), ..sanction });
+        self.check_unique(entry, &sanction, "for this user and conversation by this author");
         Some(sanction)
     }
 
     /// Reads a role binding: a role, or the removal of a role.
-    fn binding(&mut self, entry: &mut Section<'_>) -> Option<(String, RoleBinding)> {
+    fn binding(&mut self, entry: &mut Section<'_>) -> Option<ModerationEntry> {
         let (origin, app) = (self.origin(entry), self.app(entry));
         let user = entries::required_user(entry);
         let scope = entry.require("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
         let scope = scope.and_then(|item| entries::pattern(&item));
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
-        let held = if removed == Some(true) { removal(entry) } else { self.role(entry) };
+        let role = if removed == Some(true) { removal(entry) } else { self.role(entry).map(Some) };
         let (user, scope, _) = (user?, scope?.home_conversation().into_owned(), removed?);
-        self.check_unique(entry, format!("{:?}", ("bindings", &user, &scope, &app)), "for this user and conversation");
-        Some((user, RoleBinding { scope, app, grant: held?, listed: false, origin: origin? }))
+        let assignment = RoleAssignment { user, scope, app, role: role?, origin: origin? };
+        let assignment = ModerationEntry::Role(assignment);
+        self.check_unique(entry, &assignment, "for this user and conversation");
+        Some(assignment)
     }
 
-    fn role(&mut self, entry: &mut Section<'_>) -> Option<RoleGrant> {
+    fn role(&mut self, entry: &mut Section<'_>) -> Option<Arc<str>> {
         let item = entry.require("role", "write one of the policy's roles, or removed = true for a removed role")?;
         let word = item.non_empty_text()?;
         if word == "owner" {
@@ -132,20 +121,17 @@ impl ImportFileReader<'_> {
             let message = format!("the policy has no role \"{}\": the binding has no effect", word.escape_debug());
             item.file.warning(&item.span, message, suggest(word, self.role_hierarchy.names()));
         }
-        Some(RoleGrant::RoleName(word.into()))
+        Some(word.into())
     }
 
-    fn block(&mut self, entry: &mut Section<'_>) -> Option<Block> {
+    fn block(&mut self, entry: &mut Section<'_>) -> Option<ModerationEntry> {
         let origin = self.origin(entry);
         self.app(entry);
         let block = entries::block(entry, &self.any_app_names());
         let block = Block { origin: origin?, ..block? };
-        let block = Block { conversation: block.conversation.home_conversation().into_owned(), ..block };
-        self.check_unique(
-            entry,
-            format!("{:?}", ("blocks", &block.user, &block.conversation, &block.app)),
-            "for this user and conversation",
-        );
+        let conversation = block.conversation.home_conversation().into_owned();
+        let block = ModerationEntry::Block(Block { conversation, ..block });
+        self.check_unique(entry, &block, "for this user and conversation");
         Some(block)
     }
 
@@ -153,7 +139,7 @@ impl ImportFileReader<'_> {
         &mut self,
         entry: &mut Section<'a>,
         known: &mut KnownConversations<'a>,
-    ) -> Option<RegisteredConversation> {
+    ) -> Option<ModerationEntry> {
         let origin = self.origin(entry);
         let app = self.app(entry);
         let item = entry.require("id", "write the conversation's id, or the channel's name");
@@ -169,7 +155,8 @@ impl ImportFileReader<'_> {
         let (item, id) = (item?, id?);
         entries::check_unique(&item, id, app.as_ref(), known);
         let owner = if let Some(owner) = owner { Some(owner?) } else { None };
-        Some(RegisteredConversation { id: id.to_owned(), app, kind, owner, forgotten: forgotten?, origin: origin? })
+        let (id, forgotten, origin) = (id.to_owned(), forgotten?, origin?);
+        Some(ModerationEntry::Conversation(RegisteredConversation { id, app, kind, owner, forgotten, origin }))
     }
 
     /// Reads the author and time of the entry.
@@ -204,8 +191,8 @@ impl ImportFileReader<'_> {
         PolicyNames { roles: self.role_hierarchy, apps: &[], authenticators: &[] }
     }
 
-    fn check_unique(&mut self, entry: &Section<'_>, key: String, whose: &str) {
-        if !self.seen_entries.insert(key) {
+    fn check_unique(&mut self, entry: &Section<'_>, read: &ModerationEntry, whose: &str) {
+        if !self.seen_entries.insert(read.key()) {
             let place: &ByteRange = &entry.span;
             entry.file.mistake(place, format!("there is already an entry {whose}"), "leave one of the two out");
         }
@@ -213,10 +200,10 @@ impl ImportFileReader<'_> {
 }
 
 /// Reads the removal of a role.
-fn removal(entry: &mut Section<'_>) -> Option<RoleGrant> {
+fn removal(entry: &mut Section<'_>) -> Option<Option<Arc<str>>> {
     match entry.get("role") {
         Some(item) => item.mistake("can't be used together with `removed`", "leave one of the two out"),
-        None => Some(RoleGrant::Removed),
+        None => Some(None),
     }
 }
 

@@ -4,16 +4,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::clock;
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encode, sha256};
 use crate::model::{Millis, Pattern};
 use crate::moderation::store::{NewChange, NewJob, StoreHead, queue_name};
-use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
+use crate::policy::EntryAuthor;
 use crate::telemetry::{AuditCaller, ModerationRecord};
-use chat_signer_core::moderation::{CommandOutcome, EntryKind, ModerationCommand, ModerationEntry};
+use chat_signer_core::moderation::{CommandOutcome, EntryRecord, ModerationCommand, ModerationEntry};
 
 /// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,10 +109,7 @@ pub(super) fn add_event_and_jobs(
     now: Millis,
 ) {
     let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
-    let mut data = details(record);
-    if let Some(by) = by {
-        data.insert("by".to_owned(), json!({ "kind": by.kind.as_str(), "subject": by.subject }));
-    }
+    let data = EntryRecord::from(record).for_event(by);
     let event = json!({ "id": id, "type": event_type(record, fate), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
         let of = if matches!(record, ModerationEntry::Block(_)) { BLOCK_EVENTS_SUFFIX } else { "" };
@@ -120,7 +117,7 @@ pub(super) fn add_event_and_jobs(
         commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
     }
     commit.events.push(event.to_string());
-    for app in plan.enforced.iter().filter(|app| record.app().is_none_or(|own| own == *app)) {
+    for app in plan.enforced.iter().filter(|app| record.is_for_app(app)) {
         commit.jobs.extend(enforcement_job(record, app));
     }
 }
@@ -150,7 +147,7 @@ fn webhook_hash(webhook: &str) -> String {
 /// Returns the job that enforces the entry at a vendor: all sanctions of the user in its conversation, or in all
 /// conversations.
 fn enforcement_job(record: &ModerationEntry, app: &str) -> Option<NewJob> {
-    let (ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction)) = record else { return None };
+    let sanction = record.sanction()?;
     Some(build_enforcement_job(app, &sanction.user, &sanction.scope))
 }
 
@@ -169,46 +166,13 @@ pub(super) fn event_type(record: &ModerationEntry, fate: ChangeKind) -> &'static
         (ModerationEntry::Mute(_), ChangeKind::Set) => "mute.created",
         (ModerationEntry::Mute(_), ChangeKind::Lifted) => "mute.lifted",
         (ModerationEntry::Mute(_), ChangeKind::Expired) => "mute.expired",
-        (ModerationEntry::Role(_, role_binding), ChangeKind::Set) if role_binding.grant != RoleGrant::Removed => {
-            "role.set"
-        }
-        (ModerationEntry::Role(..), _) => "role.removed",
+        (ModerationEntry::Role(assignment), ChangeKind::Set) if assignment.role.is_some() => "role.set",
+        (ModerationEntry::Role(_), _) => "role.removed",
         (ModerationEntry::Block(_), ChangeKind::Set) => "block.created",
         (ModerationEntry::Block(_), _) => "block.lifted",
         (ModerationEntry::Conversation(conversation), ChangeKind::Set) if !conversation.forgotten => "conversation.set",
         (ModerationEntry::Conversation(_), _) => "conversation.forgotten",
     }
-}
-
-/// Returns the content of an entry as events and lists show it. Values that the entry does not have are left out.
-pub fn details(record: &ModerationEntry) -> Map<String, Value> {
-    let mut details = Map::new();
-    let mut tell = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            details.insert(name.to_owned(), Value::String(value));
-        }
-    };
-    if record.table() != EntryKind::Conversations {
-        tell("user", Some(record.name().to_owned()));
-    }
-    let place = record.scope().filter(|scope| **scope != Pattern::Everything);
-    tell("conversation", place.map(Pattern::to_string));
-    tell("app", record.app().map(ToString::to_string));
-    tell("until", record.until().map(|until| until.to_string()));
-    match record {
-        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => tell("reason", sanction.reason.clone()),
-        ModerationEntry::Role(_, role_binding) => match &role_binding.grant {
-            RoleGrant::RoleName(word) => tell("role", Some(word.to_string())),
-            RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => {}
-        },
-        ModerationEntry::Block(_) => {}
-        ModerationEntry::Conversation(conversation) => {
-            tell("conversation", Some(conversation.id.clone()));
-            tell("kind", Some(conversation.kind.as_str().to_owned()).filter(|_| !conversation.forgotten));
-            tell("owner", conversation.owner.clone());
-        }
-    }
-    details
 }
 
 /// Returns the audit log line for a changed entry. `change` is the number of the change, if known. `caller` made the
@@ -219,39 +183,31 @@ pub(super) fn audit_line(
     change: Option<u64>,
     caller: Option<AuditCaller<'_>>,
 ) -> Vec<u8> {
-    let (mut occurrence, user) = (ModerationRecord::new(event_type(record, fate), clock::now()), [record.name()]);
-    occurrence.caller = caller;
-    occurrence.app = record.app().map(|app| &**app);
-    occurrence.conversation = record.scope().map(ToString::to_string);
-    occurrence.targets = &user;
-    occurrence.change = change;
-    occurrence.until = record.until().map(|until| until.to_string());
-    match record {
-        ModerationEntry::Role(_, role_binding) => {
-            occurrence.role = if let RoleGrant::RoleName(word) = &role_binding.grant { Some(word) } else { None };
-        }
-        ModerationEntry::Conversation(conversation) => {
-            occurrence.conversation = Some(conversation.id.clone());
-            occurrence.targets = &[];
-            occurrence.kind = Some(conversation.kind.as_str());
-            occurrence.owner = conversation.owner.as_deref();
-        }
-        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
-            occurrence.reason = sanction.reason.as_deref();
-        }
-        ModerationEntry::Block(_) => {}
-    }
-    if let EntryOrigin::Runtime { author, at } = record.origin() {
-        (occurrence.by, occurrence.at) = (Some(&**author), Some(at.to_string()));
-    }
+    let EntryRecord { app, at, by, conversation, kind, owner, reason, role, until, user, .. } = record.into();
+    let event = ModerationRecord {
+        time: clock::now(),
+        event: event_type(record, fate),
+        caller,
+        app: app.as_deref(),
+        conversation: conversation.as_deref().unwrap_or("*"),
+        targets: user.as_slice(),
+        change,
+        role: role.as_deref(),
+        kind,
+        owner: owner.as_deref(),
+        until,
+        reason: reason.as_deref(),
+        by: by.as_ref(),
+        at,
+    };
     // The record always serializes to JSON.
-    occurrence.line().unwrap_or_default()
+    event.line().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Sanction;
+    use crate::policy::{EntryOrigin, Sanction};
 
     fn sanction(user: &str) -> Sanction {
         let author =

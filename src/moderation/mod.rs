@@ -1,6 +1,7 @@
 //! Run-time moderation: the bans, mutes, roles, blocks and conversations that moderators change. The entries are in
 //! memory as an index, which decisions read, and in a store, which outlives the process and is shared by all replicas.
 
+pub mod api;
 mod event;
 mod expiry;
 pub mod outbox;
@@ -9,7 +10,7 @@ pub mod store;
 pub mod transfer;
 
 pub use chat_signer_core::moderation::*;
-pub use event::{ChangeSubscribers, details, enforcement_queues, webhook_queues};
+pub use event::{ChangeSubscribers, enforcement_queues, webhook_queues};
 pub use expiry::PendingAudit;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 

@@ -6,17 +6,19 @@ use std::io;
 use std::sync::Arc;
 
 use super::event::{ChangeKind, ChangeSubscribers, add_event_and_jobs, audit_line, remove_duplicate_jobs};
-use crate::config::{IMPORT_SUBJECT, ImportFile};
+use crate::config::IMPORT_SUBJECT;
 use crate::crypto::hex;
-use crate::model::{CallerKind, Millis, Pattern, is_disruptive};
+use crate::model::{CallerKind, Millis, is_disruptive};
 use crate::moderation::store::{
     ChangesSince, CommitError, FailureReason, NewChange, Store, StoreContents, StoreHead, StoreUnavailable,
     StoredChange,
 };
-use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant};
+use crate::policy::{EntryAuthor, EntryOrigin};
 use crate::telemetry::AuditCaller;
 use crate::{clock, random};
-use chat_signer_core::moderation::{EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
+use chat_signer_core::moderation::{
+    EntryKind, EntryRecord, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment,
+};
 
 /// The maximum number of entries in a change. More entries are written in several changes.
 pub const MAX_ENTRIES_PER_CHANGE: usize = 5000;
@@ -110,18 +112,6 @@ fn apply_puts(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<Str
     }
 }
 
-/// Returns the entries of a file.
-pub fn entries_of_file(file: ImportFile) -> Vec<ModerationEntry> {
-    let ImportFile { bans, mutes, bindings, blocks, conversations, hash: _ } = file;
-    let sanctions = bans.into_iter().map(ModerationEntry::Ban).chain(mutes.into_iter().map(ModerationEntry::Mute));
-    let roles = bindings.into_iter().map(|(user, role_binding)| ModerationEntry::Role(user, role_binding));
-    sanctions
-        .chain(roles)
-        .chain(blocks.into_iter().map(ModerationEntry::Block))
-        .chain(conversations.into_iter().map(ModerationEntry::Conversation))
-        .collect()
-}
-
 /// Imports entries into a store, and records each entry in the audit log.
 ///
 /// Entries that the store already holds are not written again, so another import completes an interrupted import.
@@ -131,7 +121,7 @@ pub fn entries_of_file(file: ImportFile) -> Vec<ModerationEntry> {
 /// # Errors
 /// Returns an error if the import was not completed. If it takes several changes, some of them may have been made.
 pub async fn import(store: &Store, import: &Import<'_>, tell: AuditLineSink<'_>) -> Result<ImportSummary, ImportError> {
-    let ended = import.records.iter().filter(|record| record.has_ended(import.now)).count();
+    let ended = import.records.iter().filter(|record| !record.is_in_force(import.now)).count();
     let mut done = ImportSummary { ended, ..ImportSummary::default() };
     for _ in 0..MAX_ATTEMPTS {
         let (mut head, before) = read_entries(store).await?;
@@ -162,7 +152,7 @@ impl ImportChange {
 fn plan_changes(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<ImportChange>, ImportError> {
     let mut work = Vec::new();
     let mut wanted = BTreeSet::new();
-    for record in import.records.iter().filter(|record| !record.has_ended(import.now)) {
+    for record in import.records.iter().filter(|record| record.is_in_force(import.now)) {
         let key = record.key().to_string();
         if let ModerationEntry::Conversation(conversation) = record
             && !import.replace
@@ -303,38 +293,33 @@ fn table_name(table: EntryKind) -> &'static str {
     if table == EntryKind::Roles { "bindings" } else { table.as_str() }
 }
 
-/// Returns the keys of an entry and their TOML values.
-fn toml_fields(record: &ModerationEntry) -> Vec<(&'static str, String)> {
-    let mut lines = Vec::new();
-    let mut line = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
-    let is_conversation = record.table() == EntryKind::Conversations;
-    line(if is_conversation { "id" } else { "user" }, Some(toml_string(record.name())));
-    let everywhere = matches!(record, ModerationEntry::Ban(_) | ModerationEntry::Mute(_))
-        && record.scope() == Some(&Pattern::Everything);
-    let scope = record.scope().filter(|_| !everywhere);
-    line("conversation", scope.map(|scope| toml_string(&scope.to_string())));
-    line("app", record.app().map(|app| toml_string(app)));
-    match record {
-        ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
-            line("until", sanction.until.map(toml_time));
-            line("reason", sanction.reason.as_deref().map(toml_string));
-        }
-        ModerationEntry::Role(_, role_binding) => match &role_binding.grant {
-            RoleGrant::RoleName(word) => line("role", Some(toml_string(word))),
-            RoleGrant::Role(_) | RoleGrant::Removed | RoleGrant::Remembered => line("removed", Some("true".to_owned())),
-        },
-        ModerationEntry::Block(_) => {}
-        ModerationEntry::Conversation(conversation) => {
-            line("kind", Some(toml_string(conversation.kind.as_str())));
-            line("owner", conversation.owner.as_deref().map(toml_string));
-            line("forgotten", conversation.forgotten.then(|| "true".to_owned()));
-        }
-    }
-    if let EntryOrigin::Runtime { author, at } = record.origin() {
-        line("by", Some(toml_author(author)));
-        line("at", Some(toml_time(*at)));
-    }
-    lines
+/// Returns the keys of an entry and their TOML values: those of its record, with the names of a policy file.
+fn toml_fields(entry: &ModerationEntry) -> Vec<(&'static str, String)> {
+    let EntryRecord { app, at, by, conversation, forgotten, kind, owner, reason, role, until, user, .. } = entry.into();
+    let (id, conversation) = match entry.table() {
+        EntryKind::Conversations => (conversation, None),
+        EntryKind::Bans | EntryKind::Mutes => (None, conversation),
+        EntryKind::Roles | EntryKind::Blocks => (None, Some(conversation.unwrap_or_else(|| "*".to_owned()))),
+    };
+    let is_removed = matches!(entry, ModerationEntry::Role(RoleAssignment { role: None, .. }));
+    let (text, flag) =
+        (|text: Option<String>| text.as_deref().map(toml_string), |flag: bool| flag.then(|| "true".into()));
+    let fields = [
+        ("id", text(id)),
+        ("user", text(user)),
+        ("conversation", text(conversation)),
+        ("app", text(app)),
+        ("until", until.map(toml_time)),
+        ("reason", text(reason)),
+        ("role", text(role)),
+        ("removed", flag(is_removed)),
+        ("kind", kind.map(|kind| toml_string(kind.as_str()))),
+        ("owner", text(owner)),
+        ("forgotten", flag(forgotten)),
+        ("by", by.as_ref().map(toml_author)),
+        ("at", at.map(toml_time)),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 fn toml_author(EntryAuthor { kind, subject, role }: &EntryAuthor) -> String {

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::json_line::{line, serialize_display, serialize_display_option, serialize_grants};
-use crate::model::{Caller, Millis, Pattern, RequestedGrant};
+use crate::model::{Caller, ConversationKind, Millis, Pattern, RequestedGrant};
 use crate::policy::EntryAuthor;
 
 /// The outcome of a request.
@@ -195,13 +195,13 @@ impl<'a> AuditRecord<'a> {
 }
 
 /// The audit line of a moderation entry that no request changed: it expired, or an operator imported it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct ModerationRecord<'a> {
     /// The time of the line.
     #[serde(serialize_with = "serialize_display")]
     pub time: Millis,
     /// The event name.
-    pub event: &'a str,
+    pub event: &'static str,
     /// The author of the change. `None`: the entry expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<AuditCaller<'a>>,
@@ -209,11 +209,10 @@ pub struct ModerationRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<&'a str>,
     /// The conversation, or the pattern of conversations.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conversation: Option<String>,
-    /// The user that the entry is about.
-    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
-    pub targets: &'a [&'a str],
+    pub conversation: &'a str,
+    /// The user that the entry is about, if it is about a user.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub targets: &'a [String],
     /// The number of the change in the moderation store. `None`: unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
@@ -222,13 +221,13 @@ pub struct ModerationRecord<'a> {
     pub role: Option<&'a str>,
     /// The kind of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<&'static str>,
+    pub kind: Option<ConversationKind>,
     /// The owner of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<&'a str>,
     /// The time at which the entry expires. `None`: it does not expire.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
+    pub until: Option<Millis>,
     /// The reason of the ban or mute, as its author gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
@@ -236,31 +235,11 @@ pub struct ModerationRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<&'a EntryAuthor>,
     /// The time at which the entry was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
+    pub at: Option<Millis>,
 }
 
-impl<'a> ModerationRecord<'a> {
-    /// Creates a record with these fields only.
-    pub fn new(event: &'a str, time: Millis) -> ModerationRecord<'a> {
-        ModerationRecord {
-            time,
-            event,
-            caller: None,
-            app: None,
-            conversation: None,
-            targets: &[],
-            change: None,
-            role: None,
-            kind: None,
-            owner: None,
-            until: None,
-            reason: None,
-            by: None,
-            at: None,
-        }
-    }
-
+impl ModerationRecord<'_> {
     /// Formats the line, with its newline.
     pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
         line(self)

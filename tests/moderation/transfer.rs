@@ -10,8 +10,8 @@ use chat_signer::config::{self, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
 use chat_signer::moderation::store::Store;
 use chat_signer::moderation::transfer::{self, Import, ImportError, ImportSummary, MAX_ENTRIES_PER_CHANGE};
-use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, RegisteredConversation};
-use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
+use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, RegisteredConversation, RoleAssignment};
+use chat_signer::policy::{Block, EntryAuthor, EntryOrigin, Sanction};
 use chat_signer::telemetry::AuditCaller;
 use proptest::collection::vec;
 use proptest::option;
@@ -64,9 +64,9 @@ fn conversation() -> impl Strategy<Value = RegisteredConversation> {
 }
 
 fn record() -> impl Strategy<Value = ModerationEntry> {
-    let held = prop_oneof![Just(RoleGrant::Removed), "[a-z]{1,4}".prop_map(|word| RoleGrant::RoleName(word.into()))];
-    let role = (id(), scope(), app(), held, origin()).prop_map(|(user, scope, app, held, origin)| {
-        ModerationEntry::Role(user, RoleBinding { scope, app, grant: held, listed: false, origin })
+    let held = prop_oneof![Just(None), "[a-z]{1,4}".prop_map(|word| Some(word.into()))];
+    let role = (id(), scope(), app(), held, origin()).prop_map(|(user, scope, app, role, origin)| {
+        ModerationEntry::Role(RoleAssignment { user, scope, app, role, origin })
     });
     let block = (id(), scope(), app(), origin()).prop_map(|(user, conversation, app, origin)| {
         ModerationEntry::Block(Block { user, conversation, app, origin })
@@ -109,7 +109,7 @@ fn read(name: &str, text: &str) -> Result<(Vec<ModerationEntry>, Report), String
 fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>, Report), String> {
     let role_hierarchy = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
     let read = config::read_import_file(&file(name, text), &["leancloud".to_owned()], &role_hierarchy, now);
-    read.map(|(file, report)| (transfer::entries_of_file(file), report)).map_err(|report| report.render(false))
+    read.map(|(file, report)| (file.entries, report)).map_err(|report| report.render(false))
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {

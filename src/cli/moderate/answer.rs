@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::common::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
 use super::server::ServerResponse;
+use crate::moderation::api::{CommandReply, FailedTarget, ListPage};
 
 /// The message if the server needs a credential and the command had none.
 const NO_CREDENTIAL: &str = "the server needs a credential. Give an API key with --key-file FILE or in the variable \
@@ -38,23 +39,6 @@ pub(super) struct EffectWords {
     pub(super) unchanged: String,
 }
 
-/// The targets for which the change was made, and those for which it failed.
-#[derive(Deserialize)]
-struct CommandReply {
-    succeeded: Vec<String>,
-    failed: Vec<FailedTarget>,
-    /// The targets in `succeeded` for which nothing was to do. Absent in answers of older servers.
-    #[serde(default)]
-    unchanged: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct FailedTarget {
-    user: String,
-    code: String,
-    reason: String,
-}
-
 /// Prints for which targets the change succeeded and for which it failed.
 ///
 /// # Errors
@@ -68,9 +52,9 @@ pub(super) fn print_reply(
     check_status(common, answer)?;
     let reply = CommandReply::deserialize(&answer.body)
         .ok()
-        .filter(|reply| reply.mentions_exactly(targets))
+        .filter(|reply| mentions_exactly(reply, targets))
         .ok_or_else(|| unexpected_answer(answer))?;
-    common.print(|| reply.text(effect), || answer.body.to_string())?;
+    common.print(|| text(&reply, effect), || answer.body.to_string())?;
     Ok(exit_code(reply.failed.is_empty()))
 }
 
@@ -108,43 +92,39 @@ fn unexpected_answer(answer: &ServerResponse) -> CommandError {
     ))
 }
 
-impl CommandReply {
-    /// Returns true if the reply mentions each target exactly once, and nothing else.
-    fn mentions_exactly(&self, targets: &CommandTargets<'_>) -> bool {
-        let failed = self.failed.iter().map(|failed| &*failed.user);
-        let mut reply: Vec<&str> = self.succeeded.iter().map(String::as_str).chain(failed).collect();
-        match targets {
-            CommandTargets::Caller => reply.len() == 1,
-            CommandTargets::Named(users) => {
-                let mut users = users.clone();
-                users.sort_unstable();
-                reply.sort_unstable();
-                reply == users
-            }
+/// Returns true if the reply mentions each target exactly once, and nothing else.
+fn mentions_exactly(reply: &CommandReply, targets: &CommandTargets<'_>) -> bool {
+    let failed = reply.failed.iter().map(|failed| &*failed.user);
+    let mut mentioned: Vec<&str> = reply.succeeded.iter().map(String::as_str).chain(failed).collect();
+    match targets {
+        CommandTargets::Caller => mentioned.len() == 1,
+        CommandTargets::Named(users) => {
+            let mut users = users.clone();
+            users.sort_unstable();
+            mentioned.sort_unstable();
+            mentioned == users
         }
-    }
-
-    fn text(&self, effect: &EffectWords) -> String {
-        let done = self.succeeded.iter().map(|user| {
-            let words = if self.unchanged.contains(user) { &effect.unchanged } else { &effect.changed };
-            format!("✓ {}: {}", escape_line(user), escape_line(words))
-        });
-        let failed = self.failed.iter().map(|FailedTarget { user, code, reason }| {
-            let [user, code, reason] = [user, code, reason].map(|word| escape_line(word));
-            format!("✗ {user}: {reason} ({code})")
-        });
-        done.chain(failed).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// Returns the entries of a list.
+fn text(reply: &CommandReply, effect: &EffectWords) -> String {
+    let done = reply.succeeded.iter().map(|user| {
+        let words = if reply.unchanged.contains(user) { &effect.unchanged } else { &effect.changed };
+        format!("✓ {}: {}", escape_line(user), escape_line(words))
+    });
+    let failed = reply.failed.iter().map(|FailedTarget { user, code, reason }| {
+        let [user, code, reason] = [user, code, reason].map(|word| escape_line(word));
+        format!("✗ {user}: {reason} ({code})")
+    });
+    done.chain(failed).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the page of a list, with entries of any form.
 ///
 /// # Errors
 /// Returns an error if the answer has no list of entries.
-pub(super) fn entries(answer: &ServerResponse) -> Result<&[Value], CommandError> {
-    let entries = answer.body.get("entries").and_then(Value::as_array);
-    let entries = entries.filter(|entries| entries.iter().all(Value::is_object));
-    entries.map(Vec::as_slice).ok_or_else(|| unexpected_answer(answer))
+pub(super) fn list_page(answer: &ServerResponse) -> Result<ListPage<Map<String, Value>>, CommandError> {
+    ListPage::deserialize(&answer.body).map_err(|_| unexpected_answer(answer))
 }
 
 /// Formats a JSON value for a line of text. A string has no quotes.

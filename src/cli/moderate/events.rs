@@ -173,7 +173,7 @@ fn is_temporary(status: StatusCode) -> bool {
 fn text(event: &Value) -> String {
     let member = |name: &str| event.get(name).map(format_value).unwrap_or_default();
     let (time, name) = (member("time"), member("type"));
-    let about = match event.get("data") {
+    let about = match event.get("data").and_then(Value::as_object) {
         _ if name == "reset" => "events may be missing: read the lists again".to_owned(),
         Some(data) => describe(data, None),
         None => String::new(),

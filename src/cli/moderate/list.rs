@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use clap::{ValueEnum, value_parser};
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::common::{CommandError, CommonArguments, escape_line};
-use super::answer::{check_status, entries, format_value};
+use super::answer::{check_status, format_value, list_page};
 use super::server::{ServerArguments, ServerRequest, conversation_path, query_string};
+use crate::moderation::api::ListPage;
 
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -59,8 +60,8 @@ pub(super) enum ListKind {
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let answer = arguments.server.ask(common, &arguments.request()?)?;
     check_status(common, &answer)?;
-    let entries = entries(&answer)?;
-    common.print(|| text(arguments.what, entries, answer.body.get("next")), || answer.body.to_string())?;
+    let page = list_page(&answer)?;
+    common.print(|| text(arguments.what, &page), || answer.body.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,21 +104,21 @@ impl ListKind {
 }
 
 /// Formats a line for each entry and, if there are more, how to get the next page.
-fn text(what: ListKind, entries: &[Value], next: Option<&Value>) -> String {
+fn text(what: ListKind, page: &ListPage<Map<String, Value>>) -> String {
     let mut text = String::new();
-    for one in entries {
+    for one in &page.entries {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}", format_entry(what, one));
     }
-    match next {
-        Some(next) => _ = writeln!(text, "there are more: --after {}", format_value(next)),
+    match &page.next {
+        Some(next) => _ = writeln!(text, "there are more: --after {}", escape_line(next)),
         None if text.is_empty() => text.push_str("none"),
         None => {}
     }
     text
 }
 
-fn format_entry(what: ListKind, entry: &Value) -> String {
+fn format_entry(what: ListKind, entry: &Map<String, Value>) -> String {
     let state = match what {
         ListKind::Roles if entry.get("role").is_none() => Some("role none"),
         ListKind::Conversation if entry.get("kind").is_none() => Some("forgotten"),
@@ -132,22 +133,21 @@ fn format_entry(what: ListKind, entry: &Value) -> String {
 }
 
 /// Formats an entry: the user, the usual members in order, the state, all other members, and the author.
-pub(super) fn describe(entry: &Value, state: Option<&str>) -> String {
+pub(super) fn describe(entry: &Map<String, Value>, state: Option<&str>) -> String {
     const FIRST: [&str; 7] = ["conversation", "app", "role", "kind", "owner", "until", "reason"];
     const ELSEWHERE: [&str; 6] = ["user", "by", "at", "source", "line", "forgotten"];
     let member = |name: &str| entry.get(name).map(|value| format!("{} {}", escape_line(name), format_value(value)));
     let mut words: Vec<String> = entry.get("user").map(format_value).into_iter().collect();
     words.extend(FIRST.iter().filter_map(|name| member(name)));
     words.extend(state.map(str::to_owned));
-    let others = entry.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str));
-    let others = others.filter(|name| !FIRST.contains(name) && !ELSEWHERE.contains(name));
+    let others = entry.keys().map(String::as_str).filter(|name| !FIRST.contains(name) && !ELSEWHERE.contains(name));
     words.extend(others.filter_map(member));
     words.extend(format_author(entry));
     words.join(", ")
 }
 
 /// Formats the author of an entry, and the time when it was made.
-fn format_author(entry: &Value) -> Option<String> {
+fn format_author(entry: &Map<String, Value>) -> Option<String> {
     if let Some(line) = entry.get("line") {
         return Some(format!("by the policy file, line {}", format_value(line)));
     }

@@ -65,23 +65,18 @@ impl RunningJob<'_> {
         conversation: Option<&str>,
     ) -> Result<DesiredSanctions, JobError> {
         let (index, now) = (self.read_index()?, clock::now());
-        let place = conversation.map_or(Pattern::Everything, |name| Pattern::Exact(name.to_owned()));
+        let place = conversation.map(|name| Pattern::Exact(name.to_owned()));
         let registers = [self.targets.policy.entries(), index.entries()];
         let mut desired = DesiredSanctions::default();
-        for entry in registers.into_iter().flat_map(|entry_index| entry_index.entries_near(user, app, Some(&place))) {
+        for entry in registers.into_iter().flat_map(|entry_index| entry_index.entries_near(user, app, place.as_ref())) {
             let (sanction, slot) = match entry {
                 UserEntry::Ban(ban) => (ban, &mut desired.ban),
                 UserEntry::Mute(mute) => (mute, &mut desired.mute),
                 UserEntry::Block(_) | UserEntry::Role(_) => continue,
             };
-            let here = if conversation.is_some() {
-                sanction.scope.overlaps(&place)
-            } else {
-                sanction.scope == Pattern::Everything
-            };
             let end = |one: &Sanction| one.until.map_or(u64::MAX, |until| until.0);
-            if here
-                && sanction.until.is_none_or(|until| now < until)
+            if sanction.overlaps(place.as_ref())
+                && sanction.is_in_force(now)
                 && slot.as_ref().is_none_or(|best| end(best) < end(sanction))
             {
                 *slot = Some(sanction.clone());
@@ -111,7 +106,7 @@ impl RunningJob<'_> {
                 UserEntry::Block(_) | UserEntry::Role(_) => continue,
             };
             if let UserEntry::Ban(sanction) | UserEntry::Mute(sanction) = entry
-                && sanction.until.is_none_or(|until| now < until)
+                && sanction.is_in_force(now)
             {
                 *slot = (*slot).max(Some(sanction_end(sanction)));
             }

@@ -32,6 +32,11 @@ pub(super) fn success(content_type: &'static str, body: impl Into<Bytes>) -> Htt
     answer
 }
 
+/// Returns a successful answer with a JSON body.
+pub(super) fn json(body: &impl Serialize) -> HttpResponse {
+    json_response(StatusCode::OK, "application/json", body)
+}
+
 /// Returns the answer to an error, and logs the error.
 pub(super) fn render_error(exchange: &RequestContext<'_>, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
     log_error(exchange, failure);

@@ -17,7 +17,7 @@ use chat_signer::moderation::{
 };
 use chat_signer::policy::{
     BindingEntry, Block, ConversationEntry, ConversationFacts, DecisionData, Denial, EntryAuthor, EntryOrigin, Permit,
-    Policy, PolicyDocument, RoleBinding, RoleGrant, Rule, Sanction,
+    Policy, PolicyDocument, Rule, Sanction,
 };
 use chat_signer::vendor::App;
 use http::header::CONTENT_TYPE;
@@ -353,10 +353,9 @@ pub(crate) fn role_in(scope: &str, user: &str, word: &str) -> ModerationEntry {
 }
 
 fn role(user: &str, scope: &str, word: &str, app: Option<&str>) -> ModerationEntry {
-    let held = RoleGrant::RoleName(word.into());
-    let role_binding =
-        RoleBinding { scope: at(scope), app: app.map(Arc::from), grant: held, listed: false, origin: origin() };
-    ModerationEntry::Role(user.to_owned(), role_binding)
+    let (user, role) = (user.to_owned(), Some(word.into()));
+    let app = app.map(Arc::from);
+    ModerationEntry::Role(moderation::RoleAssignment { user, scope: at(scope), app, role, origin: origin() })
 }
 
 pub(crate) fn block(user: &str, scope: &str, origin: EntryOrigin) -> Block {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_signer::config::{StoreKind, StoreSettings};
 use chat_signer::moderation::store::{ChangesSince, Job, JobState, RecordFile, Store};
-use chat_signer::moderation::{EntryKind, ModerationEntry, details};
+use chat_signer::moderation::{EntryKind, EntryRecord, ModerationEntry};
 use serde_json::{Value, json};
 
 /// Entries, by table and place.
@@ -77,11 +77,8 @@ pub(crate) async fn ahead_of_record(directory: &Path, file: &str) -> Option<u64>
 }
 
 fn told(record: &ModerationEntry) -> (String, Value) {
-    let mut entry = details(record);
-    if matches!(record, ModerationEntry::Conversation(conversation) if conversation.forgotten) {
-        entry.insert("forgotten".to_owned(), json!(true));
-    }
-    let entry = Value::Object(entry);
+    let forgotten = EntryRecord::from(record).forgotten;
+    let entry = json!(EntryRecord { forgotten, ..EntryRecord::from(record).for_event(None) });
     (place(record.table(), &entry), entry)
 }
 

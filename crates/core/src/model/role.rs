@@ -1,6 +1,8 @@
 //! The roles and their order, and the kinds of conversations.
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A role, as its rank in the [`RoleHierarchy`]. A greater rank outranks a smaller one.
@@ -44,7 +46,8 @@ impl RoleHierarchy {
 
 /// The kind of a conversation. These are LeanCloud's four kinds. With other vendors, every conversation is a group
 /// unless the policy says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ConversationKind {
     /// An ordinary conversation. At LeanCloud, it has up to 500 members.
     Group,

@@ -1,14 +1,12 @@
-//! A moderation entry and its stored form: a key that identifies the entry, and a JSON value with its full content.
+//! A moderation entry, its key, and its stored value.
 
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::record::EntryRecord;
 use crate::crypto::{percent_decode, percent_encode};
 use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
-pub use crate::policy::RegisteredConversation;
-use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
+use crate::policy::{Block, EntryOrigin, RoleBinding, RoleGrant, Sanction};
 
 /// A moderation entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +16,51 @@ pub enum ModerationEntry {
     /// A mute.
     Mute(Sanction),
     /// The role of a user, or the fact that it was removed.
-    Role(String, RoleBinding),
+    Role(RoleAssignment),
     /// A block.
     Block(Block),
     /// A registered conversation.
     Conversation(RegisteredConversation),
+}
+
+/// The role of a user in a scope, or the fact that it was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleAssignment {
+    /// The user.
+    pub user: String,
+    /// The scope.
+    pub scope: Pattern,
+    /// The only app that the entry concerns. `None`: all apps.
+    pub app: Option<Arc<str>>,
+    /// The name of the role. `None`: the role was removed.
+    pub role: Option<Arc<str>>,
+    /// The origin of the entry.
+    pub origin: EntryOrigin,
+}
+
+impl From<RoleAssignment> for RoleBinding {
+    fn from(RoleAssignment { scope, app, role, origin, .. }: RoleAssignment) -> RoleBinding {
+        let grant = role.map_or(RoleGrant::Removed, RoleGrant::RoleName);
+        RoleBinding { scope, app, grant, listed: false, origin }
+    }
+}
+
+/// A conversation that was registered at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredConversation {
+    /// The id.
+    pub id: String,
+    /// The app that the entry is for, or `None` for all apps.
+    pub app: Option<Arc<str>>,
+    /// The kind.
+    pub kind: ConversationKind,
+    /// The owner, if one was set. The owner never changes after that.
+    pub owner: Option<String>,
+    /// Whether the conversation was forgotten. Then only its owner is remembered, so that nobody else can become the
+    /// owner.
+    pub forgotten: bool,
+    /// Where the entry comes from.
+    pub origin: EntryOrigin,
 }
 
 /// The kinds of entries. Each kind has a table.
@@ -64,33 +102,6 @@ pub struct MalformedEntry {
     pub key: String,
     /// The error in the entry.
     pub flaw: String,
-}
-
-/// The stored value of an entry.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredEntry {
-    /// The user. For a conversation: its id.
-    id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    app: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    forgotten: bool,
-    by: EntryAuthor,
-    /// The time of the last change of the entry, in milliseconds since 1970.
-    at: u64,
 }
 
 impl EntryKind {
@@ -172,7 +183,7 @@ impl ModerationEntry {
         match self {
             ModerationEntry::Ban(_) => EntryKind::Bans,
             ModerationEntry::Mute(_) => EntryKind::Mutes,
-            ModerationEntry::Role(..) => EntryKind::Roles,
+            ModerationEntry::Role(_) => EntryKind::Roles,
             ModerationEntry::Block(_) => EntryKind::Blocks,
             ModerationEntry::Conversation(_) => EntryKind::Conversations,
         }
@@ -182,7 +193,7 @@ impl ModerationEntry {
     pub fn name(&self) -> &str {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &sanction.user,
-            ModerationEntry::Role(user, _) => user,
+            ModerationEntry::Role(assignment) => &assignment.user,
             ModerationEntry::Block(block) => &block.user,
             ModerationEntry::Conversation(conversation) => &conversation.id,
         }
@@ -192,17 +203,22 @@ impl ModerationEntry {
     pub fn app(&self) -> Option<&Arc<str>> {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => sanction.app.as_ref(),
-            ModerationEntry::Role(_, role_binding) => role_binding.app.as_ref(),
+            ModerationEntry::Role(assignment) => assignment.app.as_ref(),
             ModerationEntry::Block(block) => block.app.as_ref(),
             ModerationEntry::Conversation(conversation) => conversation.app.as_ref(),
         }
+    }
+
+    /// Returns whether the entry concerns this app.
+    pub fn is_for_app(&self, app: &str) -> bool {
+        self.app().is_none_or(|own| **own == *app)
     }
 
     /// Returns the scope in which the entry applies. `None` for a conversation.
     pub fn scope(&self) -> Option<&Pattern> {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => Some(&sanction.scope),
-            ModerationEntry::Role(_, role_binding) => Some(&role_binding.scope),
+            ModerationEntry::Role(assignment) => Some(&assignment.scope),
             ModerationEntry::Block(block) => Some(&block.conversation),
             ModerationEntry::Conversation(_) => None,
         }
@@ -212,43 +228,49 @@ impl ModerationEntry {
     pub fn origin(&self) -> &EntryOrigin {
         match self {
             ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &sanction.origin,
-            ModerationEntry::Role(_, role_binding) => &role_binding.origin,
+            ModerationEntry::Role(assignment) => &assignment.origin,
             ModerationEntry::Block(block) => &block.origin,
             ModerationEntry::Conversation(conversation) => &conversation.origin,
         }
     }
 
-    /// Returns the time at which the entry ends by itself, if it does.
-    pub fn until(&self) -> Option<Millis> {
+    pub(super) fn origin_mut(&mut self) -> &mut EntryOrigin {
         match self {
-            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => sanction.until,
-            _ => None,
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => &mut sanction.origin,
+            ModerationEntry::Role(assignment) => &mut assignment.origin,
+            ModerationEntry::Block(block) => &mut block.origin,
+            ModerationEntry::Conversation(conversation) => &mut conversation.origin,
         }
     }
 
-    /// Returns whether the entry has ended at the time `now`.
-    pub fn has_ended(&self, now: Millis) -> bool {
-        self.until().is_some_and(|until| until <= now)
+    /// Returns the ban or mute, if the entry is one.
+    pub fn sanction(&self) -> Option<&Sanction> {
+        match self {
+            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => Some(sanction),
+            ModerationEntry::Role(_) | ModerationEntry::Block(_) | ModerationEntry::Conversation(_) => None,
+        }
+    }
+
+    /// Returns the time at which the entry ends by itself, if it does.
+    pub fn until(&self) -> Option<Millis> {
+        self.sanction()?.until
+    }
+
+    /// Returns whether the entry has not ended at the time `now`.
+    pub fn is_in_force(&self, now: Millis) -> bool {
+        self.sanction().is_none_or(|sanction| sanction.is_in_force(now))
     }
 
     /// Returns whether another entry of the same key has the same content, regardless of author and time.
     pub fn has_same_content(&self, other: &ModerationEntry) -> bool {
-        match (self, other) {
-            (ModerationEntry::Ban(a), ModerationEntry::Ban(b))
-            | (ModerationEntry::Mute(a), ModerationEntry::Mute(b)) => (a.until, &a.reason) == (b.until, &b.reason),
-            (ModerationEntry::Role(_, a), ModerationEntry::Role(_, b)) => a.grant == b.grant,
-            (ModerationEntry::Block(_), ModerationEntry::Block(_)) => true,
-            (ModerationEntry::Conversation(a), ModerationEntry::Conversation(b)) => {
-                (a.kind, &a.owner, a.forgotten) == (b.kind, &b.owner, b.forgotten)
-            }
-            _ => false,
-        }
+        let mut other = other.clone();
+        other.origin_mut().clone_from(self.origin());
+        *self == other
     }
 
     /// Returns the key under which the entry is stored.
     pub fn key(&self) -> EntryKey {
-        let sanctions = matches!(self.table(), EntryKind::Bans | EntryKind::Mutes);
-        let author = self.origin().author().filter(|_| sanctions);
+        let author = self.sanction().and_then(|sanction| sanction.origin.author());
         EntryKey {
             table: self.table(),
             name: self.name().to_owned(),
@@ -258,44 +280,12 @@ impl ModerationEntry {
         }
     }
 
-    /// Returns the stored value. An entry of the policy file is stored as an entry of a service, because the operator
-    /// who imports it is responsible for it.
+    /// Returns the stored value: the record of the entry as JSON. It can be read again if the entry was made at run
+    /// time.
     pub fn value(&self) -> String {
-        let (by, at) = match self.origin() {
-            EntryOrigin::Runtime { author, at } => (EntryAuthor::clone(author), at.0),
-            EntryOrigin::File { .. } => {
-                (EntryAuthor { kind: CallerKind::Service, subject: "policy-file".to_owned(), role: None }, 0)
-            }
-        };
-        let mut kept = StoredEntry {
-            id: self.name().to_owned(),
-            scope: self.scope().map(Pattern::to_string),
-            app: self.app().map(ToString::to_string),
-            until: self.until().map(|until| until.0),
-            reason: None,
-            role: None,
-            kind: None,
-            owner: None,
-            forgotten: false,
-            by,
-            at,
-        };
-        match self {
-            ModerationEntry::Ban(sanction) | ModerationEntry::Mute(sanction) => {
-                kept.reason.clone_from(&sanction.reason);
-            }
-            ModerationEntry::Role(_, RoleBinding { grant: RoleGrant::RoleName(word), .. }) => {
-                kept.role = Some(word.to_string());
-            }
-            ModerationEntry::Role(..) | ModerationEntry::Block(_) => {}
-            ModerationEntry::Conversation(conversation) => {
-                kept.kind = Some(conversation.kind.as_str().to_owned());
-                kept.owner.clone_from(&conversation.owner);
-                kept.forgotten = conversation.forgotten;
-            }
-        }
-        // The value always serializes to JSON.
-        serde_json::to_string(&kept).unwrap_or_default()
+        let record = EntryRecord { source: None, ..EntryRecord::from(self) };
+        // A record always serializes to JSON.
+        serde_json::to_string(&record).unwrap_or_default()
     }
 
     /// Reads a stored entry.
@@ -304,42 +294,11 @@ impl ModerationEntry {
     /// Returns an error if the entry cannot be read, or if it is stored under a key that is not its own.
     pub fn parse(key: &str, value: &str) -> Result<ModerationEntry, MalformedEntry> {
         let malformed = |flaw: String| MalformedEntry { key: key.to_owned(), flaw };
-        let kept: StoredEntry = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
+        let record: EntryRecord = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
         let key = EntryKey::parse(key).ok_or_else(|| malformed("its key is malformed".to_owned()))?;
-        let record =
-            kept.into_entry(key.table).ok_or_else(|| malformed("a required value is missing or invalid".to_owned()))?;
-        if record.key() == key { Ok(record) } else { Err(malformed("it belongs to another key".to_owned())) }
-    }
-}
-
-impl StoredEntry {
-    fn into_entry(self, table: EntryKind) -> Option<ModerationEntry> {
-        let origin = EntryOrigin::Runtime { author: Arc::new(self.by), at: Millis(self.at) };
-        let app = self.app.map(Arc::from);
-        if table == EntryKind::Conversations {
-            let kind = ConversationKind::parse(self.kind.as_deref()?)?;
-            let (owner, forgotten) = (self.owner, self.forgotten);
-            return Some(ModerationEntry::Conversation(RegisteredConversation {
-                id: self.id,
-                app,
-                kind,
-                owner,
-                forgotten,
-                origin,
-            }));
-        }
-        let scope = Pattern::parse(self.scope.as_deref()?).ok()?;
-        Some(match table {
-            EntryKind::Roles => {
-                let held = self.role.map_or(RoleGrant::Removed, |word| RoleGrant::RoleName(word.into()));
-                ModerationEntry::Role(self.id, RoleBinding { scope, app, grant: held, listed: false, origin })
-            }
-            EntryKind::Blocks => ModerationEntry::Block(Block { user: self.id, conversation: scope, app, origin }),
-            _ => {
-                let (until, reason) = (self.until.map(Millis), self.reason);
-                let sanction = Sanction { user: self.id, scope, app, until, reason, origin };
-                if table == EntryKind::Bans { ModerationEntry::Ban(sanction) } else { ModerationEntry::Mute(sanction) }
-            }
-        })
+        let entry = record
+            .into_entry(key.table)
+            .ok_or_else(|| malformed("a required value is missing or invalid".to_owned()))?;
+        if entry.key() == key { Ok(entry) } else { Err(malformed("it belongs to another key".to_owned())) }
     }
 }

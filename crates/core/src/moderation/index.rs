@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
+use super::entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment};
 use crate::model::{Millis, Pattern};
-use crate::policy::{Block, EntryAuthor, EntryIndex, EntryOrigin, RoleBinding, RoleGrant, Sanction, UserEntry};
+use crate::policy::{EntryAuthor, EntryIndex, EntryOrigin, RoleBinding, RoleGrant, UserEntry};
 
 /// All entries by name, and the entries that end by time.
 #[derive(Debug, Default)]
@@ -128,7 +128,7 @@ impl ModerationIndex {
         self.ends.first().map(|(until, _)| *until)
     }
 
-    fn put(&mut self, record: ModerationEntry) {
+    fn put(&mut self, mut record: ModerationEntry) {
         let key = record.key();
         self.remove(&key);
         self.entries += 1;
@@ -139,18 +139,13 @@ impl ModerationIndex {
             self.ends.insert((until, key));
         }
         let user = self.intern_user_name(&record);
-        let mut origin = record.origin().clone();
-        self.intern_author(&mut origin);
+        self.intern_author(record.origin_mut());
         match record {
-            ModerationEntry::Ban(ban) => self.entry_index.add(&user, UserEntry::Ban(with_origin(ban, origin))),
-            ModerationEntry::Mute(mute) => self.entry_index.add(&user, UserEntry::Mute(with_origin(mute, origin))),
-            ModerationEntry::Role(_, role_binding) => {
-                self.entry_index.add(&user, UserEntry::Role(RoleBinding { origin, ..role_binding }));
-            }
-            ModerationEntry::Block(block) => self.entry_index.add(&user, UserEntry::Block(Block { origin, ..block })),
-            ModerationEntry::Conversation(conversation) => {
-                self.put_conversation(RegisteredConversation { origin, ..conversation });
-            }
+            ModerationEntry::Ban(ban) => self.entry_index.add(&user, UserEntry::Ban(ban)),
+            ModerationEntry::Mute(mute) => self.entry_index.add(&user, UserEntry::Mute(mute)),
+            ModerationEntry::Role(assignment) => self.entry_index.add(&user, UserEntry::Role(assignment.into())),
+            ModerationEntry::Block(block) => self.entry_index.add(&user, UserEntry::Block(block)),
+            ModerationEntry::Conversation(conversation) => self.put_conversation(conversation),
         }
     }
 
@@ -242,10 +237,6 @@ impl ModerationIndex {
 /// The name of the role of a conversation's owner.
 pub const OWNER_ROLE: &str = "owner";
 
-fn with_origin(sanction: Sanction, origin: EntryOrigin) -> Sanction {
-    Sanction { origin, ..sanction }
-}
-
 /// Converts an entry of the user to a moderation entry. Returns `None` for the role of an owner, which is a part of the
 /// conversation's entry.
 fn to_moderation_entry(user: &str, entry: &UserEntry) -> Option<ModerationEntry> {
@@ -254,7 +245,15 @@ fn to_moderation_entry(user: &str, entry: &UserEntry) -> Option<ModerationEntry>
         UserEntry::Mute(mute) => Some(ModerationEntry::Mute(mute.clone())),
         UserEntry::Block(block) => Some(ModerationEntry::Block(block.clone())),
         UserEntry::Role(role_binding) if role_binding.listed => None,
-        UserEntry::Role(role_binding) => Some(ModerationEntry::Role(user.to_owned(), role_binding.clone())),
+        UserEntry::Role(RoleBinding { scope, app, grant, origin, .. }) => {
+            let role = match grant {
+                RoleGrant::RoleName(role) => Some(Arc::clone(role)),
+                RoleGrant::Removed => None,
+                RoleGrant::Role(_) | RoleGrant::Remembered => return None,
+            };
+            let (user, scope, app, origin) = (user.to_owned(), scope.clone(), app.clone(), origin.clone());
+            Some(ModerationEntry::Role(RoleAssignment { user, scope, app, role, origin }))
+        }
     }
 }
 
@@ -262,6 +261,7 @@ fn to_moderation_entry(user: &str, entry: &UserEntry) -> Option<ModerationEntry>
 mod tests {
     use super::*;
     use crate::model::CallerKind;
+    use crate::policy::Block;
 
     #[test]
     fn authors_without_entries_are_removed() {

@@ -6,11 +6,13 @@ mod command;
 mod entry;
 mod index;
 mod orphaned_entries;
+mod record;
 #[cfg(test)]
 mod tests;
 
 pub use authorize::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUser};
 pub use command::{CommandKind, ModerationCommand, SanctionTerms, read_request};
-pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation};
+pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment};
 pub use index::{ModerationIndex, OWNER_ROLE};
 pub use orphaned_entries::orphaned_entries_warning;
+pub use record::{EntryRecord, EntrySource};

@@ -80,6 +80,11 @@ impl UserEntry {
         }
     }
 
+    /// Returns whether the entry is for this app.
+    pub fn is_for_app(&self, app: &str) -> bool {
+        self.app().is_none_or(|own| **own == *app)
+    }
+
     /// Returns where the entry comes from.
     pub fn origin(&self) -> &EntryOrigin {
         match self {
@@ -209,7 +214,7 @@ impl EntryIndex {
         place: Option<&'p Pattern>,
     ) -> impl Iterator<Item = &'a UserEntry> + use<'a, 'p> {
         let near = self.users.get(user).into_iter().flat_map(move |dossier| dossier.entries_near(place));
-        near.filter(move |entry| entry.app().is_none_or(|own| **own == *app))
+        near.filter(move |entry| entry.is_for_app(app))
     }
 
     /// Returns the kind of a conversation, if it is known here. A kind for exactly this app precedes one for all apps.

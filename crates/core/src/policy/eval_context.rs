@@ -51,11 +51,7 @@ impl<'a> EvalContext<'a> {
     /// Returns whether a ban or mute is in force now and in this conversation. If the action has no conversation, only
     /// a sanction for everywhere is in force.
     pub(super) fn is_in_force(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
-        let here = match place {
-            Some(place) => sanction.scope.overlaps(place),
-            None => sanction.scope == Pattern::Everything,
-        };
-        here && sanction.until.is_none_or(|until| self.now < until)
+        sanction.overlaps(place) && sanction.is_in_force(self.now)
     }
 
     /// Fills in the template of a rule for the requested `place`. In an allow rule, a placeholder without a usable

@@ -210,7 +210,7 @@ fn not_affected(action: Action) -> String {
 /// whether this type of sanction can deny the action for a person in this position (actor or target).
 fn why_not_effective(query: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
     let context = query.context();
-    if sanction.until.is_some_and(|until| until <= context.now) {
+    if !sanction.is_in_force(context.now) {
         return Some("this has ended".to_owned());
     }
     if !bears {

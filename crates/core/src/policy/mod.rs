@@ -34,7 +34,7 @@ pub use partial::FactsRelevance;
 pub use rank::{Rank, RankUncertainty};
 pub use rule::{
     BindingEntry, Block, ClientCondition, ConversationEntry, Effect, EntryAuthor, EntryOrigin, PolicyDocument,
-    PolicyEntries, RegisteredConversation, Rule, Sanction, TargetCondition,
+    PolicyEntries, Rule, Sanction, TargetCondition,
 };
 
 use crate::model::Action;

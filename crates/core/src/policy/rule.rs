@@ -217,24 +217,6 @@ pub struct ConversationEntry {
     pub line: usize,
 }
 
-/// A conversation that was registered at run time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegisteredConversation {
-    /// The id.
-    pub id: String,
-    /// The app that the entry is for, or `None` for all apps.
-    pub app: Option<Arc<str>>,
-    /// The kind.
-    pub kind: ConversationKind,
-    /// The owner, if one was set. The owner never changes after that.
-    pub owner: Option<String>,
-    /// Whether the conversation was forgotten. Then only its owner is remembered, so that nobody else can become the
-    /// owner.
-    pub forgotten: bool,
-    /// Where the entry comes from.
-    pub origin: EntryOrigin,
-}
-
 /// A user's role in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingEntry {
@@ -266,6 +248,19 @@ pub struct Sanction {
     pub reason: Option<String>,
     /// Where the entry comes from.
     pub origin: EntryOrigin,
+}
+
+impl Sanction {
+    /// Returns whether the sanction has not ended at the time `now`.
+    pub fn is_in_force(&self, now: Millis) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// Returns whether the sanction applies in `place`, or in a part of it. `None`: only a sanction for everywhere
+    /// applies.
+    pub fn overlaps(&self, place: Option<&Pattern>) -> bool {
+        place.map_or(self.scope == Pattern::Everything, |place| self.scope.overlaps(place))
+    }
 }
 
 /// A block: the user does not want to be added to a conversation.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request};
-use serde::Serialize;
 
 use super::audit::RequestedChange;
 use super::authenticated::{AuthenticatedRequest, FactsByApp};
@@ -12,8 +11,10 @@ use super::fields::{self, RequestFields, invalid_field};
 use super::read;
 use super::resource::ModerationResource;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
+use crate::moderation::api::{CommandReply, FailedTarget};
 use crate::moderation::{
     CommandAuthorizer, CommandKind, CommandOutcome, EntryKind, ModerationCommand, ModerationIndex, RejectReason,
+    RejectedUser,
 };
 use crate::server::http::context::OwnedRequestContext;
 use crate::server::http::error::ApiError;
@@ -180,20 +181,6 @@ async fn carry_out_and_record(
 /// Returns the answer: the users for which the command succeeded and those for which it failed. The answer is a problem
 /// if the command failed for all users and the reason does not depend on the single user.
 fn render_outcome(command: &ModerationCommand, ruling: &CommandOutcome) -> Result<HttpResponse, ApiError> {
-    #[derive(Serialize)]
-    struct CommandResponse<'a> {
-        succeeded: &'a [String],
-        failed: Vec<FailedUser<'a>>,
-        /// The users of `succeeded` for whom nothing was to do.
-        #[serde(skip_serializing_if = "<[String]>::is_empty")]
-        unchanged: &'a [String],
-    }
-    #[derive(Serialize)]
-    struct FailedUser<'a> {
-        user: &'a str,
-        code: &'static str,
-        reason: String,
-    }
     let denied = |why: &RejectReason| matches!(why, RejectReason::Denied(_)) || !command.kind.has_targets();
     if let Some(first) = ruling.failed.first()
         && ruling.succeeded.is_empty()
@@ -201,9 +188,11 @@ fn render_outcome(command: &ModerationCommand, ruling: &CommandOutcome) -> Resul
     {
         return Err(ApiError::from(&first.reason));
     }
-    let failed = ruling.failed.iter();
-    let failed =
-        failed.map(|one| FailedUser { user: &one.user, code: one.reason.code(), reason: one.reason.public_message() });
-    let told = CommandResponse { succeeded: &ruling.succeeded, failed: failed.collect(), unchanged: &ruling.unchanged };
-    Ok(render::success("application/json", serde_json::to_vec(&told).unwrap_or_default()))
+    let failed = ruling.failed.iter().map(|RejectedUser { user, reason }| {
+        let (user, code) = (user.clone(), reason.code().to_owned());
+        FailedTarget { user, code, reason: reason.public_message() }
+    });
+    let CommandOutcome { succeeded, unchanged, .. } = ruling;
+    let (succeeded, unchanged) = (succeeded.clone(), unchanged.clone());
+    Ok(render::json(&CommandReply { succeeded, failed: failed.collect(), unchanged }))
 }

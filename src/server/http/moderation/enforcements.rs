@@ -3,12 +3,13 @@
 use hyper::Request;
 use hyper::body::Incoming;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::authenticated::AuthenticatedRequest;
 use super::fields::{RequestFields, invalid_field};
 use super::read::{self, ReadRequest};
 use crate::crypto::{base64url, base64url_decode};
+use crate::moderation::api::ListPage;
 use crate::moderation::outbox;
 use crate::moderation::store::{Job, JobState, Store, StoreUnavailable};
 use crate::server::http::error::{ApiError, ErrorCode};
@@ -20,13 +21,30 @@ use crate::vendor::InvalidRequest;
 const STATES: [(JobState, &str); 3] =
     [(JobState::Pending, "pending"), (JobState::DeadLetter, "dead-letter"), (JobState::Done, "done")];
 
-/// One page of jobs.
+/// A job in the list. Fields that the job does not have are left out.
 #[derive(Default, Serialize)]
-struct EnforcementPage {
-    entries: Vec<Map<String, Value>>,
-    /// The cursor of the next page, or `None` on the last page.
+struct JobRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    app: Option<String>,
+    attempts: u32,
+    change: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<String>,
+    /// The earliest time of the next attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// The id of the event that is sent to a webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+    kind: &'static str,
+    state: &'static str,
+    /// The origin of the address of a webhook. The rest can contain a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
 }
 
 /// The cursor of a list: the state and key after which it continues.
@@ -50,7 +68,7 @@ pub(super) async fn answer(
             unavailable.to_string(),
         )
     })?;
-    Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
+    Ok(render::json(&page))
 }
 
 fn parse_state(word: &str) -> Result<JobState, InvalidRequest> {
@@ -70,8 +88,8 @@ async fn page(
     only: Option<JobState>,
     after: Option<JobCursor>,
     limit: usize,
-) -> Result<EnforcementPage, StoreUnavailable> {
-    let mut page = EnforcementPage::default();
+) -> Result<ListPage<JobRecord>, StoreUnavailable> {
+    let mut page = ListPage::default();
     let begun = |state| after.as_ref().is_none_or(|(from, _)| state_order(*from) <= state_order(state));
     for (state, word) in STATES {
         if only.is_some_and(|only| only != state) || !begun(state) {
@@ -79,7 +97,7 @@ async fn page(
         }
         let after = after.as_ref().filter(|(from, _)| *from == state).map_or("", |(_, key)| key);
         let jobs = store.list_jobs(state, "", after, limit - page.entries.len()).await?;
-        page.entries.extend(jobs.iter().map(|job| job_json(job, word)));
+        page.entries.extend(jobs.iter().map(|job| to_record(job, word)));
         if let Some(last) = jobs.last().filter(|_| page.entries.len() == limit) {
             page.next = Some(base64url(format!("{word}:{}", last.key).as_bytes()));
             break;
@@ -92,29 +110,25 @@ fn state_order(state: JobState) -> usize {
     STATES.iter().position(|(known, _)| *known == state).unwrap_or_default()
 }
 
-/// Returns a job as JSON. Of the address of a webhook, only the origin is shown, because the rest can contain a secret.
-fn job_json(job: &Job, state: &str) -> Map<String, Value> {
+fn to_record(job: &Job, state: &'static str) -> JobRecord {
     let body: Value = serde_json::from_str(&job.body).unwrap_or_default();
-    let mut entry = Map::new();
-    if let Some(url) = body.get("webhook").and_then(Value::as_str) {
-        entry.insert("kind".to_owned(), json!("webhook"));
-        entry.insert("url".to_owned(), json!(outbox::origin(url)));
-        entry.insert("event".to_owned(), json!(body.pointer("/event/id")));
-    } else {
-        entry.insert("kind".to_owned(), json!("enforcement"));
-        let about = ["app", "user", "conversation"].map(|name| (name.to_owned(), body.get(name).cloned()));
-        entry.extend(
-            about.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_null())?))),
-        );
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let record = JobRecord {
+        attempts: job.attempts,
+        change: job.revision,
+        due: (job.state == JobState::Pending).then(|| job.due.to_string()),
+        error: job.error.clone(),
+        state,
+        ..JobRecord::default()
+    };
+    match text("/webhook") {
+        Some(url) => JobRecord { kind: "webhook", url: Some(outbox::origin(&url)), event: text("/event/id"), ..record },
+        None => JobRecord {
+            kind: "enforcement",
+            app: text("/app"),
+            user: text("/user"),
+            conversation: text("/conversation"),
+            ..record
+        },
     }
-    entry.insert("state".to_owned(), json!(state));
-    entry.insert("change".to_owned(), json!(job.revision));
-    entry.insert("attempts".to_owned(), json!(job.attempts));
-    if job.state == JobState::Pending {
-        entry.insert("due".to_owned(), json!(job.due.to_string()));
-    }
-    if let Some(error) = &job.error {
-        entry.insert("error".to_owned(), json!(error));
-    }
-    entry
 }

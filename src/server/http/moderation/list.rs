@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
 
 use super::authenticated::AuthenticatedRequest;
-use super::entry;
 use super::fields::{self, RequestFields, invalid_field};
+use super::file_entries;
 use super::read::{self, ReadRequest};
 use crate::crypto::{base64url, base64url_decode};
 use crate::model::{Millis, Pattern};
-use crate::moderation::{EntryKey, EntryKind, ModerationEntry, ModerationReplica};
+use crate::moderation::api::ListPage;
+use crate::moderation::{EntryKey, EntryKind, EntryRecord, ModerationEntry, ModerationReplica};
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
@@ -26,13 +25,7 @@ const USERS_PER_LOCK: usize = 256;
 const MAX_USERS_PER_PAGE: usize = 16 * 1024;
 
 /// One page of entries.
-#[derive(Default, Serialize)]
-struct EntryPage {
-    entries: Vec<Map<String, Value>>,
-    /// The cursor of the next page, or `None` on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
+type EntryPage = ListPage<EntryRecord>;
 
 /// The cursor at which a list of entries continues. To callers it is an opaque text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +66,7 @@ pub(super) async fn answer(
     let after = fields.after(EntryCursor::decode)?;
     reader.authorize(visit).await?;
     let page = wanted.page(visit, after.unwrap_or(EntryCursor::File(0))).await;
-    Ok(render::success("application/json", serde_json::to_vec(&page).unwrap_or_default()))
+    Ok(render::json(&page))
 }
 
 /// Answers a request for the entries of a conversation: those of the policy file and those made at run time, for one
@@ -89,7 +82,7 @@ pub(super) async fn answer_conversation(
     let id = reader.scope.prefix();
     reader.authorize(visit).await?;
     let document = visit.exchange.settings.engine.policy.document();
-    let filed = entry::file_entries(document, EntryKind::Conversations).filter(|record| record.name() == id);
+    let filed = file_entries::file_entries(document, EntryKind::Conversations).filter(|record| record.name() == id);
     let known: Vec<ModerationEntry> = visit
         .exchange
         .runtime
@@ -100,21 +93,16 @@ pub(super) async fn answer_conversation(
         .map(ModerationEntry::Conversation)
         .collect();
     let app = reader.app.as_ref();
-    let here = |record: &ModerationEntry| app.is_none_or(|app| record.app().is_none_or(|own| own == app));
-    let entries: Vec<Map<String, Value>> =
-        filed.chain(known).filter(here).map(|record| conversation_json(&record)).collect();
+    let here = |record: &ModerationEntry| app.is_none_or(|app| record.is_for_app(app));
+    let entries: Vec<_> = filed.chain(known).filter(here).map(|record| listed(&record)).collect();
     if entries.is_empty() {
         return Err(ApiError::with_same_message(ErrorCode::NotFound, "There is no entry for this conversation."));
     }
-    Ok(render::success("application/json", json!({ "entries": entries }).to_string()))
+    Ok(render::json(&ListPage { entries, next: None }))
 }
 
-fn conversation_json(record: &ModerationEntry) -> Map<String, Value> {
-    let mut entry = entry::entry_json(record);
-    if matches!(record, ModerationEntry::Conversation(conversation) if conversation.forgotten) {
-        entry.insert("forgotten".to_owned(), json!(true));
-    }
-    entry
+fn listed(record: &ModerationEntry) -> EntryRecord {
+    EntryRecord::from(record).for_list()
 }
 
 impl EntryCursor {
@@ -162,13 +150,13 @@ impl EntryFilter<'_> {
     /// Adds the entries of the policy file, beginning with entry number `from`.
     fn add_file_entries(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
         let document = visit.exchange.settings.engine.policy.document();
-        for (number, record) in entry::file_entries(document, self.table).enumerate().skip(from) {
+        for (number, record) in file_entries::file_entries(document, self.table).enumerate().skip(from) {
             if page.entries.len() == self.limit {
                 page.next = Some(EntryCursor::File(number).encode());
                 return;
             }
             if self.user.is_none_or(|user| user == record.name()) && self.includes(&record) {
-                page.entries.push(entry::entry_json(&record));
+                page.entries.push(listed(&record));
             }
         }
     }
@@ -219,7 +207,7 @@ impl EntryFilter<'_> {
     /// Adds entries until the page is full. Returns the cursor after the last added entry if the page is full.
     fn add<'r>(&self, records: impl Iterator<Item = &'r ModerationEntry>, page: &mut EntryPage) -> Option<EntryCursor> {
         for record in records.filter(|record| self.includes(record)) {
-            page.entries.push(entry::entry_json(record));
+            page.entries.push(listed(record));
             if page.entries.len() == self.limit {
                 return Some(EntryCursor::After(record.key()));
             }
@@ -229,8 +217,6 @@ impl EntryFilter<'_> {
 
     fn includes(&self, record: &ModerationEntry) -> bool {
         let here = |place: &Pattern| record.scope().is_some_and(|scope| place.covers(&scope.home_conversation()));
-        self.scope.is_none_or(here)
-            && self.app.is_none_or(|app| record.app().is_none_or(|own| own == app))
-            && record.until().is_none_or(|until| self.now < until)
+        self.scope.is_none_or(here) && self.app.is_none_or(|app| record.is_for_app(app)) && record.is_in_force(self.now)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::entry::{EntryKind, ModerationEntry};
+use super::super::entry::{EntryKind, ModerationEntry, RoleAssignment};
 use super::super::index::OWNER_ROLE;
 use super::reject_reason::RejectReason;
 use super::user_command::{EntryChanges, UserCommand};
-use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, RoleGrant, UserEntry};
+use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, UserEntry};
 
 impl UserCommand<'_, '_> {
     pub(super) fn set_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
@@ -16,7 +16,7 @@ impl UserCommand<'_, '_> {
         self.check_listed(word)?;
         self.check_not_in_policy_file(self.user)?;
         self.check_no_other_role()?;
-        Ok(self.set_entry(self.role_entry(RoleGrant::RoleName(word.into()))))
+        Ok(self.set_entry(ModerationEntry::Role(self.role_assignment(Some(word)))))
     }
 
     /// Replaces the role with an entry that says that it was removed. Then no token and no other service gives it
@@ -24,7 +24,7 @@ impl UserCommand<'_, '_> {
     pub(super) fn remove_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
         self.check_not_in_policy_file(self.user)?;
         self.check_no_other_role()?;
-        let removed = self.role_entry(RoleGrant::Removed);
+        let removed = ModerationEntry::Role(self.role_assignment(None));
         let before = self.index.find(&removed.key());
         self.check_unlisted_role(before.as_ref(), word)?;
         let was_removed = before.is_some_and(|before| before.has_same_content(&removed));
@@ -36,7 +36,7 @@ impl UserCommand<'_, '_> {
             }
         }
         if !self.is_service() {
-            self.check_outranks_remaining_role(&removed)?;
+            self.check_outranks_remaining_role()?;
         }
         Ok(self.set_entry(removed))
     }
@@ -45,8 +45,8 @@ impl UserCommand<'_, '_> {
     /// entry has this name.
     fn check_unlisted_role(&self, before: Option<&ModerationEntry>, word: &str) -> Result<(), RejectReason> {
         let held = match before {
-            Some(ModerationEntry::Role(_, RoleBinding { grant: RoleGrant::Removed, .. })) => return Ok(()),
-            Some(ModerationEntry::Role(_, RoleBinding { grant: RoleGrant::RoleName(held), .. })) => Some(&**held),
+            Some(ModerationEntry::Role(RoleAssignment { role: None, .. })) => return Ok(()),
+            Some(ModerationEntry::Role(RoleAssignment { role: Some(held), .. })) => Some(&**held),
             _ => None,
         };
         match held {
@@ -74,12 +74,15 @@ impl UserCommand<'_, '_> {
         rank.held.is_some_and(|held| self.role_hierarchy().name(held) == word)
     }
 
-    fn role_entry(&self, held: RoleGrant) -> ModerationEntry {
-        let (scope, app) = (self.command.scope.clone(), self.command.app.clone());
-        ModerationEntry::Role(
-            self.user.to_owned(),
-            RoleBinding { scope, app, grant: held, listed: false, origin: self.origin() },
-        )
+    /// Returns the assignment of a role, or the removal of a role.
+    fn role_assignment(&self, role: Option<&str>) -> RoleAssignment {
+        RoleAssignment {
+            user: self.user.to_owned(),
+            scope: self.command.scope.clone(),
+            app: self.command.app.clone(),
+            role: role.map(Arc::from),
+            origin: self.origin(),
+        }
     }
 
     pub(super) fn check_listed(&self, word: &str) -> Result<(), RejectReason> {
@@ -102,7 +105,7 @@ impl UserCommand<'_, '_> {
             return Err(RejectReason::Conflict("the user is the owner, and an owner is set once".to_owned()));
         }
         let roles = self.index.entries_with_scope(EntryKind::Roles, self.user, &self.command.scope);
-        let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(_, role_binding) if role_binding.grant != RoleGrant::Removed);
+        let held = |record: &&ModerationEntry| matches!(record, ModerationEntry::Role(own) if own.role.is_some());
         let mut others = roles.iter().filter(held).filter(|record| record.app() != self.command.app.as_ref());
         let Some(other) = others.find(|record| self.is_about(record.app())) else { return Ok(()) };
         let where_ = other.app().map_or_else(|| "all apps".to_owned(), |app| format!("the app {app}"));
@@ -131,9 +134,9 @@ impl UserCommand<'_, '_> {
         Err(RejectReason::NotOutranked(sentence.to_owned()))
     }
 
-    /// Checks that the role that remains, once `removed` is stored, is weaker than the moderator's role.
-    fn check_outranks_remaining_role(&self, removed: &ModerationEntry) -> Result<(), RejectReason> {
-        let moderation = self.entries_with_role(removed);
+    /// Checks that the role that remains after the removal is weaker than the moderator's role.
+    fn check_outranks_remaining_role(&self) -> Result<(), RejectReason> {
+        let moderation = self.entries_with_role(self.role_assignment(None).into());
         let is_weaker = |app: &&_| {
             self.rank(&self.command.client, app).outranks(&self.rank_with_entries(&moderation, self.user, app))
         };
@@ -144,18 +147,16 @@ impl UserCommand<'_, '_> {
     }
 
     /// Returns all moderation entries of the user, with this role in place of the stored role.
-    fn entries_with_role(&self, role: &ModerationEntry) -> EntryIndex {
+    fn entries_with_role(&self, role: RoleBinding) -> EntryIndex {
         let mut moderation = EntryIndex::default();
         let user: Arc<str> = Arc::from(self.user);
         for entry in self.index.entries().all_about(self.user) {
             moderation.add(&user, entry.clone());
         }
-        if let ModerationEntry::Role(_, role_binding) = role {
-            let is_replaced =
-                |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == role_binding.app);
-            moderation.remove(self.user, &role_binding.scope, is_replaced);
-            moderation.add(&user, UserEntry::Role(role_binding.clone()));
-        }
+        let is_replaced =
+            |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == role.app);
+        moderation.remove(self.user, &role.scope, is_replaced);
+        moderation.add(&user, UserEntry::Role(role));
         moderation
     }
 }

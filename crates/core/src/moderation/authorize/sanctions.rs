@@ -6,7 +6,7 @@ use super::super::command::SanctionTerms;
 use super::super::entry::{EntryKind, ModerationEntry};
 use super::reject_reason::RejectReason;
 use super::user_command::{EntryChanges, UserCommand};
-use crate::model::{CallerKind, Millis, Pattern};
+use crate::model::{CallerKind, Pattern};
 use crate::policy::{EntryAuthor, EntryOrigin, Sanction, UserEntry};
 
 impl UserCommand<'_, '_> {
@@ -34,7 +34,7 @@ impl UserCommand<'_, '_> {
     pub(super) fn lift(&self, table: EntryKind) -> Result<EntryChanges, RejectReason> {
         let is_here = |record: &ModerationEntry| {
             let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.command.scope);
-            here && record.app() == self.command.app.as_ref() && is_in_force(record.until(), self.authorizer.now)
+            here && record.app() == self.command.app.as_ref() && record.is_in_force(self.authorizer.now)
         };
         let gone: Vec<ModerationEntry> =
             self.index.entries_of_user(table, self.user).into_iter().filter(is_here).collect();
@@ -48,7 +48,7 @@ impl UserCommand<'_, '_> {
         let near = near
             .flat_map(|(entry_index, app)| entry_index.entries_near(self.user, app.name(), Some(&self.command.scope)));
         let holding = near.filter_map(|entry| self.sanction_in_force(table, entry));
-        let mut left = holding.filter(|left| !gone.iter().any(|gone| is_sanction(gone, left)));
+        let mut left = holding.filter(|left| !gone.iter().any(|gone| gone.sanction() == Some(left)));
         left.next().map_or(Ok((Vec::new(), gone)), |left| Err(still_sanctioned_reason(table, left)))
     }
 
@@ -71,7 +71,7 @@ impl UserCommand<'_, '_> {
             UserEntry::Mute(mute) if table == EntryKind::Mutes => mute,
             _ => return None,
         };
-        (applies_in(&sanction.scope, &self.command.scope) && is_in_force(sanction.until, self.authorizer.now))
+        (applies_in(&sanction.scope, &self.command.scope) && sanction.is_in_force(self.authorizer.now))
             .then_some(sanction)
     }
 }
@@ -95,12 +95,4 @@ pub(super) fn applies_in(scope: &Pattern, place: &Pattern) -> bool {
 /// Returns " for the app ably", or an empty text if the entry is for all apps.
 pub(super) fn app_suffix(app: Option<&Arc<str>>) -> String {
     app.map_or_else(String::new, |app| format!(" for the app {app}"))
-}
-
-fn is_in_force(until: Option<Millis>, now: Millis) -> bool {
-    until.is_none_or(|until| now < until)
-}
-
-fn is_sanction(record: &ModerationEntry, sanction: &Sanction) -> bool {
-    matches!(record, ModerationEntry::Ban(own) | ModerationEntry::Mute(own) if own == sanction)
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::entry::{ModerationEntry, RegisteredConversation};
+use super::entry::{ModerationEntry, RegisteredConversation, RoleAssignment};
 use crate::model::{CallerKind, ConversationKind, Millis, Pattern};
-use crate::policy::{Block, EntryAuthor, EntryOrigin, RoleBinding, RoleGrant, Sanction};
+use crate::policy::{Block, EntryAuthor, EntryOrigin, Sanction};
 
 /// Generates entries about these users, scopes and apps.
 fn any_entry(
@@ -32,10 +32,10 @@ fn any_entry(
         origin,
     });
     let sanction = sanction.boxed();
-    let held = prop_oneof![Just(RoleGrant::Removed), user.clone().prop_map(|word| RoleGrant::RoleName(word.into()))];
+    let held = prop_oneof![Just(None), user.clone().prop_map(|word| Some(word.into()))];
     let role = (user.clone(), place.clone(), app.clone(), held, origin(user.clone()));
-    let role = role.prop_map(|(user, scope, app, held, origin)| {
-        ModerationEntry::Role(user, RoleBinding { scope, app, grant: held, listed: false, origin })
+    let role = role.prop_map(|(user, scope, app, role, origin)| {
+        ModerationEntry::Role(RoleAssignment { user, scope, app, role, origin })
     });
     let block = (user.clone(), place, app.clone(), origin(user.clone()));
     let block = block.prop_map(|(user, conversation, app, origin)| Block { user, conversation, app, origin });

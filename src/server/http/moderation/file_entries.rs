@@ -1,27 +1,10 @@
-//! Moderation entries as JSON, including those of the policy file.
+//! The entries of the policy file, in the form of moderation entries.
 
-use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 use crate::model::{Pattern, Role};
-use crate::moderation::{EntryKind, ModerationEntry, RegisteredConversation, details};
-use crate::policy::{EntryOrigin, PolicyDocument, RoleBinding, RoleGrant};
-
-/// Returns an entry as JSON, with its origin.
-pub(super) fn entry_json(record: &ModerationEntry) -> Map<String, Value> {
-    let mut entry = details(record);
-    match record.origin() {
-        EntryOrigin::File { line } => {
-            entry.insert("source".to_owned(), json!("file"));
-            entry.insert("line".to_owned(), json!(line));
-        }
-        EntryOrigin::Runtime { author, at } => {
-            entry.insert("by".to_owned(), json!(**author));
-            entry.insert("at".to_owned(), json!(at.to_string()));
-            entry.insert("source".to_owned(), json!("moderation"));
-        }
-    }
-    entry
-}
+use crate::moderation::{EntryKind, ModerationEntry, RegisteredConversation, RoleAssignment};
+use crate::policy::{EntryOrigin, PolicyDocument};
 
 /// Returns the entries of a table in the policy file, in the order of the file. Roles from bindings come before roles
 /// from the lists of the conversations.
@@ -51,21 +34,18 @@ pub(super) fn file_entries(
 }
 
 fn file_roles(document: &PolicyDocument) -> impl Iterator<Item = ModerationEntry> + '_ {
-    let role_binding = |user: &str, scope: Pattern, app: &Option<_>, role: Option<Role>, line| {
-        let held =
-            role.map_or(RoleGrant::Role(None), |role| RoleGrant::RoleName(document.role_hierarchy.name(role).into()));
-        let origin = EntryOrigin::File { line };
-        ModerationEntry::Role(
-            user.to_owned(),
-            RoleBinding { scope, app: Option::clone(app), grant: held, listed: false, origin },
-        )
+    let assignment = |user: &str, scope: Pattern, app: &Option<Arc<str>>, role: Option<Role>, line| {
+        // A role that the policy does not list grants nothing.
+        let role = role.map(|role| Arc::from(document.role_hierarchy.name(role)));
+        let (user, app, origin) = (user.to_owned(), app.clone(), EntryOrigin::File { line });
+        ModerationEntry::Role(RoleAssignment { user, scope, app, role, origin })
     };
     let bound = document.entries.bindings.iter();
-    let bound = bound.map(move |one| role_binding(&one.user, one.scope.clone(), &one.app, one.role, one.line));
+    let bound = bound.map(move |one| assignment(&one.user, one.scope.clone(), &one.app, one.role, one.line));
     let listed = document.entries.conversations.iter().flat_map(move |conversation| {
         let scope = Pattern::Exact(conversation.id.clone());
         let people = conversation.members.iter();
-        people.map(move |(user, role)| role_binding(user, scope.clone(), &conversation.app, *role, conversation.line))
+        people.map(move |(user, role)| assignment(user, scope.clone(), &conversation.app, *role, conversation.line))
     });
     bound.chain(listed)
 }
