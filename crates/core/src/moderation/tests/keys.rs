@@ -123,3 +123,27 @@ fn an_entry_under_another_key_is_rejected() {
         assert!(ModerationEntry::parse("ban/tom/x//user/bob", value).is_err(), "{value}");
     }
 }
+
+#[test]
+fn entries_of_an_earlier_version_are_read() {
+    for (key, earlier, now) in [
+        (
+            "mute/tom/x/ably/user/bob",
+            r#"{"id":"tom","scope":"x","app":"ably","until":1800000000000,"reason":"spam","by":{"kind":"user","subject":"bob"},"at":1}"#,
+            r#"{"app":"ably","at":"1970-01-01T00:00:00.001Z","by":{"kind":"user","subject":"bob"},"conversation":"x","reason":"spam","until":"2027-01-15T08:00:00.000Z","user":"tom"}"#,
+        ),
+        (
+            "role/tom/%2A/",
+            r#"{"id":"tom","scope":"*","by":{"kind":"service","subject":"b"},"at":1}"#,
+            r#"{"at":"1970-01-01T00:00:00.001Z","by":{"kind":"service","subject":"b"},"user":"tom"}"#,
+        ),
+        (
+            "conversation/x//",
+            r#"{"id":"x","kind":"group","owner":"tom","forgotten":true,"by":{"kind":"service","subject":"b"},"at":1}"#,
+            r#"{"at":"1970-01-01T00:00:00.001Z","by":{"kind":"service","subject":"b"},"conversation":"x","forgotten":true,"kind":"group","owner":"tom"}"#,
+        ),
+    ] {
+        assert_eq!(ModerationEntry::parse(key, earlier).unwrap().value(), now);
+        assert_eq!(ModerationEntry::parse(key, now), ModerationEntry::parse(key, earlier));
+    }
+}
