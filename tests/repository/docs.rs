@@ -146,8 +146,21 @@ fn answers_are_json() {
 }
 
 #[test]
+fn the_chinese_readme_has_the_commands_of_the_readme() {
+    let code = |page: &str| -> Vec<(String, String)> {
+        page_blocks(&Path::new(ROOT).join(page))
+            .into_iter()
+            .filter(|block| block.info != "text")
+            .map(|block| (block.info, block.text))
+            .collect()
+    };
+    assert_eq!(code("README.zh-CN.md"), code("README.md"));
+}
+
+#[test]
 fn links_lead_somewhere() {
-    for page in pages() {
+    let more = ["examples/README.md", "clients/js/README.md"].map(|page| Path::new(ROOT).join(page));
+    for page in pages().into_iter().chain(more) {
         let text = fs::read_to_string(&page).unwrap();
         for link in links(&text).filter(|link| !link.contains("://")) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
