@@ -12,9 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 use super::common::{CommonArguments, has_color, print_error, render_report};
-use crate::config::{self, LoadResult, Report, Settings, SourceFiles};
+use crate::config::{self, ConfigProblem, LoadResult, Report, Settings, Severity, SourceFiles};
 use crate::server::listener::{Application, ExitReason, StartError};
-use crate::telemetry::log::{self, ProgramLog};
+use crate::telemetry::log::{self, LogFormat, ProgramLog, UNLIMITED};
 
 /// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,35 +26,56 @@ const WORKERS: usize = 8;
 /// `serve`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The lowest level of log messages to write: error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
-    log_level: Level,
+    /// The lowest level of log messages to write: error, warn, info, debug or trace. The default is the level in the
+    /// configuration, or info.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
     /// The format of log messages.
-    #[arg(long, value_enum, default_value_t = log::LogFormat::Text)]
-    log_format: log::LogFormat,
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
+    let log = match log::start(arguments.log_level, arguments.log_format, has_color(&io::stderr())) {
+        Ok(log) => log,
+        Err(error) => {
+            print_error(&format!("cannot start the thread of the log: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    exit_on_main_thread_panic(log);
     start(common, arguments).unwrap_or_else(|error| {
-        print_error(&format!("cannot start the threads of the server: {error}"));
+        tracing::error!("cannot start the threads of the server: {error}");
         ExitCode::FAILURE
     })
 }
 
 fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode> {
-    let log = log::start(arguments.log_level, arguments.log_format, has_color(&io::stderr()))?;
-    exit_on_main_thread_panic(log.clone());
     let runtime = runtime()?;
     let LoadResult { settings, report, sources } = config::load(&common.config);
-    if !report.is_empty() {
-        print_error(&render_report(&report));
+    match arguments.log_format {
+        LogFormat::Text if report.is_empty() => {}
+        LogFormat::Text => print_error(&render_report(&report)),
+        LogFormat::Json => report.problems().iter().for_each(log_problem),
     }
     let Some(settings) = settings else {
         return Ok(ExitCode::FAILURE);
     };
+    log::set_level(settings.log_level);
     let code = runtime.block_on(serve(settings, &common.config, sources, &report));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     Ok(code)
+}
+
+/// Logs a problem of the configuration as one line for programs.
+fn log_problem(problem: &ConfigProblem) {
+    let ConfigProblem { severity, file, place, message, help, .. } = problem;
+    let (line, column) = place.unzip();
+    let help = Some(help.as_str()).filter(|help| !help.is_empty());
+    match severity {
+        Severity::Mistake => tracing::error!(target: UNLIMITED, file, line, column, help, "{message}"),
+        Severity::Warning => tracing::warn!(target: UNLIMITED, file, line, column, help, "{message}"),
+    }
 }
 
 /// Starts the threads of the server.
@@ -77,8 +98,8 @@ fn exit_on_main_thread_panic(log: ProgramLog) {
     panic::set_hook(Box::new(move |panic| {
         usual(panic);
         if thread::current().id() == this {
+            tracing::error!("the main thread failed: the limit on threads is too low, or this is a bug");
             log.flush();
-            print_error("the main thread failed: the limit on threads is too low, or this is a bug");
             process::exit(101);
         }
     }));

@@ -25,6 +25,7 @@ mod introspection;
 mod jwt;
 mod key_set;
 mod limits;
+mod log;
 mod mtls;
 mod policy;
 mod policy_names;

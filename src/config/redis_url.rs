@@ -65,8 +65,26 @@ impl fmt::Debug for RedisServer {
 
 /// Reads a URL: `redis://`, or `rediss://` for TLS, or `unix://`; see
 /// <https://www.iana.org/assignments/uri-schemes/prov/redis>.
-pub(super) fn parse_server(url: &Secret) -> Option<RedisServer> {
-    let text = str::from_utf8(url.expose()).ok()?.trim();
+///
+/// # Errors
+/// Returns what is wrong with the URL.
+pub(super) fn parse_server(url: &Secret) -> Result<RedisServer, &'static str> {
+    let text = str::from_utf8(url.expose()).unwrap_or_default().trim();
+    if has_unknown_parameters(text) {
+        return Err("has a parameter after `?` that is not known; only rediss:// selects TLS");
+    }
+    parse(text).ok_or("is not a Redis URL")
+}
+
+/// Returns whether a URL has a parameter that would be ignored. Only the URL of a socket has parameters: the others have
+/// the user, the password and the database before the `?`.
+fn has_unknown_parameters(url: &str) -> bool {
+    let Some((before, parameters)) = url.split_once('?') else { return false };
+    let known: &[&str] = if before.starts_with("unix://") { &["db", "user", "pass"] } else { &[] };
+    !parameters.split('&').all(|pair| known.contains(&pair.split('=').next().unwrap_or_default()))
+}
+
+fn parse(text: &str) -> Option<RedisServer> {
     if text.contains('#') {
         return None;
     }
@@ -111,7 +129,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Option<RedisServer> {
-        parse_server(&Secret::new(url.into()))
+        parse_server(&Secret::new(url.into())).ok()
     }
 
     #[test]
@@ -139,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn the_url_of_a_socket_may_have_parameters() {
+        let server = read("unix:///run/redis.sock?db=3&user=tom&pass=secret").unwrap();
+        assert_eq!((server.database, server.user.as_deref()), (3, Some("tom")));
+        let error = parse_server(&Secret::new("redis://h/0?ssl=true".into())).unwrap_err();
+        assert_eq!(error, "has a parameter after `?` that is not known; only rediss:// selects TLS");
+    }
+
+    #[test]
     fn refuses_what_is_none() {
         for url in [
             "",
@@ -150,6 +176,11 @@ mod tests {
             "redis://0.0.0.0",
             "redis://h:port",
             "redis://:p#ss@h",
+            "redis://h/0?ssl=true",
+            "redis://h?protocol=resp3",
+            "rediss://h/?ssl_cert_reqs=none",
+            "unix:///run/redis.sock?ssl=true",
+            "redis://:p?ss@h",
         ] {
             assert!(read(url).is_none(), "{url}");
         }

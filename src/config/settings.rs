@@ -19,7 +19,8 @@ use super::source_files::{FileReader, SourceFiles, decode_text};
 use super::store::StoreSettings;
 use super::webhooks::Webhook;
 use super::{
-    apps, audit, authenticators, cross_checks, demo, facts, limits, policy, policy_names, server, store, tls, webhooks,
+    apps, audit, authenticators, cross_checks, demo, facts, limits, log, policy, policy_names, server, store, tls,
+    webhooks,
 };
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub audit: AuditOutput,
     /// The hash chain over the audit log, if it is on.
     pub audit_chain: Option<AuditChain>,
+    /// The lowest level of the messages that are logged, if the file has it.
+    pub log_level: Option<tracing::Level>,
     /// The collector of the traces, if the file has one.
     pub traces: Option<Endpoint>,
     /// The apps whose bans and mutes the program carries out at their vendor.
@@ -191,6 +194,7 @@ fn settings(
     let limits = limits::limits(&mut root, &server.listen);
     let policy_name = policy_root.as_ref().map(|root| root.file.name.as_str());
     let (audit, audit_chain) = audit::audit(&mut root, &mut vault, policy_name);
+    let log_level = log::level(&mut root);
     let shutdown = server::shutdown(&mut root);
     let traces = audit::traces(&mut root, &mut vault);
     let store = store::store(&mut root, &mut vault, callers.demo_credentials().is_some());
@@ -215,6 +219,7 @@ fn settings(
         limits,
         audit,
         audit_chain,
+        log_level,
         traces,
         enforcements: enforcements.into_iter().map(Arc::new).collect(),
         webhooks: webhooks.into_iter().map(Arc::new).collect(),

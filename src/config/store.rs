@@ -183,15 +183,15 @@ fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisS
 fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<RedisServer>> {
     let known = vault.secret_values.len();
     let urls = vault.secrets(item)?;
-    let read = urls.iter().map(redis_url::parse_server).collect::<Option<Vec<_>>>();
-    if let Some(servers) = &read {
+    let read = urls.iter().map(redis_url::parse_server).collect::<Result<Vec<_>, _>>();
+    if let Ok(servers) = &read {
         // Only the password in a URL is secret. Logs may name the host, which can also occur in other addresses.
         vault.secret_values.truncate(known);
         vault.secret_values.extend(servers.iter().filter_map(|server| server.password.clone()));
         vault.secret_values.extend(urls.iter().filter_map(redis_url::encoded_password));
     }
-    if read.is_none() {
-        let message = format!("the secret `{}` is not a Redis URL", item.name);
+    if let Err(flaw) = read {
+        let message = format!("the secret `{}` {flaw}", item.name);
         item.file.mistake(&item.key, message, "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; in a password, percent-encode everything except letters and digits");
     }
     for server in read.iter().flatten() {
@@ -208,7 +208,7 @@ fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<Redi
         );
         item.file.warning(&item.key, message, "write rediss:// instead of redis://");
     }
-    read
+    read.ok()
 }
 
 /// Reads the prefix of all keys. In Redis, the part of a key in braces decides its slot in a cluster.

@@ -6,22 +6,25 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tracing::Level;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
 use super::log_limit::LogLimit;
 pub use super::log_limit::UNLIMITED;
 use crate::model::{escape_json, needs_escape};
 use crate::redaction::KnownSecrets;
+
+/// The lowest level that is logged if neither the command line nor the configuration sets it.
+const DEFAULT_LEVEL: Level = Level::INFO;
 
 /// The maximum number of lines in the queue.
 const QUEUE_LIMIT: usize = 1024;
@@ -34,6 +37,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The secrets to redact. There is one log for the whole process.
 static KNOWN: ArcSwapOption<KnownSecrets> = ArcSwapOption::const_empty();
+
+/// The filter of the log, if the configuration may change its level.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Redacts these secrets in all lines that are written from now on.
 pub fn redact_secrets(known: Arc<KnownSecrets>) {
@@ -54,14 +60,17 @@ pub enum LogFormat {
 #[must_use = "without it, lines that are queued when the program ends are lost"]
 pub struct ProgramLog(SyncSender<LogMessage>, LogLimit);
 
-/// Starts the log for the whole process. `color`: lines for people have color. Messages of panics are not logged, because they can quote input.
-pub fn start(level: Level, format: LogFormat, color: bool) -> io::Result<ProgramLog> {
+/// Starts the log for the whole process. If `level` is `None`, [`set_level`] can change the level. With `color`, lines for
+/// people have color. Messages of panics are not logged, because they can quote input.
+///
+/// # Errors
+/// Returns an error if the thread of the log cannot be started.
+pub fn start(level: Option<Level>, format: LogFormat, color: bool) -> io::Result<ProgramLog> {
     let ((queue, messages), limit) = (sync_channel(QUEUE_LIMIT), LogLimit::default());
     let log = ProgramLog(queue.clone(), limit.clone());
     let reported = limit.clone();
     thread::Builder::new().name("log".to_owned()).spawn(move || write(&messages, &reported, format))?;
-    // For libraries only warnings are logged, because their other messages can quote requests.
-    let filter = Targets::new().with_default(Level::WARN.min(level)).with_target("chat_signer", level);
+    let (filter, handle) = reload::Layer::new(filter(level.unwrap_or(DEFAULT_LEVEL)));
     let lines = tracing_subscriber::fmt::layer().with_writer(move || LogQueue(queue.clone())).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
@@ -69,12 +78,29 @@ pub fn start(level: Level, format: LogFormat, color: bool) -> io::Result<Program
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(limit)).try_init(),
     };
     // If a log was started before, it stays in use.
-    drop(started);
+    if started.is_ok() && level.is_none() {
+        let _ = FILTER.set(handle);
+    }
     std::panic::set_hook(Box::new(|panic| {
         let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
         tracing::error!("panicked at {file}:{line}");
     }));
     Ok(log)
+}
+
+/// Sets the lowest level of the messages that are logged. `None` sets the default. Has no effect if the log was started
+/// with a level.
+pub fn set_level(level: Option<Level>) {
+    if let Some(handle) = FILTER.get() {
+        // The only error is that the log has ended.
+        let _ = handle.reload(filter(level.unwrap_or(DEFAULT_LEVEL)));
+    }
+}
+
+/// Returns the filter for a level. For libraries only warnings are logged, because their other messages can quote
+/// requests.
+fn filter(level: Level) -> Targets {
+    Targets::new().with_default(Level::WARN.min(level)).with_target("chat_signer", level)
 }
 
 impl ProgramLog {

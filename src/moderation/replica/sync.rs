@@ -276,4 +276,4 @@ async fn continue_log(store: &Store, known: &StoreHead) -> Result<LogContinuatio
 }
 
 const EMPTY_STORE: &str = "the moderation store is empty. If it is new, or if its old content is not needed, run \
-                     `chat-signer store accept`. Otherwise restore its content";
+                     `chat-signer store accept --empty`. Otherwise restore its content";

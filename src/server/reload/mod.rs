@@ -21,7 +21,7 @@ use crate::config::{
 };
 use crate::secret::Secret;
 use crate::server::state::ServerState;
-use crate::telemetry::log::UNLIMITED;
+use crate::telemetry::log::{self, UNLIMITED};
 use watch::FileWatcher;
 
 /// The interval between two checks of the files.
@@ -119,6 +119,7 @@ impl Reloader {
         self.runtime.warn_of_orphaned_entries();
         self.runtime.reloads.record_success();
         let snapshot = self.runtime.snapshot();
+        log::set_level(snapshot.settings.log_level);
         tracing::info!(
             policy = snapshot.settings.engine.policy.document().hash,
             "the configuration was read again and is in force"

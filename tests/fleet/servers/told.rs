@@ -35,8 +35,45 @@ fn a_password_that_is_wrong_is_logged() {
     let server = start(&format!("redis://:fake-wrong@{}", redis.address()), NEVER);
     until("it is logged", || times(&server, NOT_FOLLOWED) == 1);
     let said = server.said();
-    assert!(said.contains("AuthenticationFailed") && !said.contains("fake-wrong"), "{said}");
+    assert!(
+        said.contains("Redis refuses the user or the password in the URL") && !said.contains("fake-wrong"),
+        "{said}"
+    );
     assert!(said.contains(&redis.address().to_string()), "it says which Redis that is: {said}");
+}
+
+#[test]
+fn a_password_that_is_missing_is_logged_with_the_fix() {
+    let Some(redis) = Redis::on_port(&[&DURABLE[..], &["--requirepass", "fake-right"]].concat()) else { return };
+    let server = start(&format!("redis://{}", redis.address()), NEVER);
+    until("it is logged", || times(&server, NOT_FOLLOWED) == 1);
+    let said = server.said();
+    assert!(
+        said.contains("Redis requires a password, and the URL has none: write redis://USER:PASSWORD@HOST:PORT"),
+        "{said}"
+    );
+    assert!(!said.contains("multibulk"), "{said}");
+}
+
+#[test]
+fn a_redis_that_evicts_keys_is_warned_of_once() {
+    const WARNING: &str = "with `maxmemory-policy allkeys-lru`, Redis removes bans";
+    let Some(redis) = Redis::with(&[&DURABLE[..], &["--maxmemory-policy", "allkeys-lru"]].concat()) else { return };
+    let server = start(&format!("unix://{}", redis.socket().display()), NEVER);
+    assert!(accept(&server, &["--empty"]).status.success());
+    until("it is ready", || server.is_ready());
+    assert_eq!(ban(&server, "ann"), 200);
+    assert_eq!(times(&server, WARNING), 1, "{}", server.said());
+    redis.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+    until("a ban is made over a new connection", || ban(&server, "ben") == 200);
+    assert_eq!(times(&server, WARNING), 1, "{}", server.said());
+}
+
+#[test]
+fn an_empty_store_names_the_whole_command() {
+    let Some(redis) = Redis::start() else { return };
+    let server = start(&format!("unix://{}", redis.socket().display()), NEVER);
+    until("it is refused", || server.said().contains("run `chat-signer store accept --empty`"));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 use crate::common::{Server, Setup, post};
 
 /// The configuration of a server that runs, with its audit log elsewhere. Its own address can't be listened on again.
@@ -67,6 +69,49 @@ fn a_hang_up_while_the_configuration_is_read_stops_nothing() {
     let said = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1), "{status}: {said}");
     assert!(said.contains("server.listen can't listen on"), "{said}");
+}
+
+#[test]
+fn with_json_every_line_is_json_from_the_first_on() {
+    let arguments: &[&str] = &["--log-format", "json"];
+    let mut server = Server::with(Setup { arguments, ..Setup::more("[store]\ntype = \"memory\"") });
+    server.signal("-TERM");
+    server.wait();
+    let log = server.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let warning = lines.iter().find(|line| line["message"].as_str().unwrap().contains("loses all bans")).unwrap();
+    assert_eq!(warning["level"], "WARN");
+    assert!(warning["file"].as_str().unwrap().ends_with("signer.toml"), "{warning}");
+    assert!(warning["line"].as_u64().unwrap() > 1 && warning["column"] == 8, "{warning}");
+    assert!(warning["help"].as_str().unwrap().contains("redb"), "{warning}");
+}
+
+#[test]
+fn with_json_each_mistake_in_the_configuration_is_one_line_of_json() {
+    let server = Server::start();
+    let configuration = another(&server, "stdout".as_ref());
+    let text = fs::read_to_string(&configuration).unwrap();
+    fs::write(&configuration, format!("{text}\n[nonsense]\n")).unwrap();
+    let (code, said) = serve(&configuration, "--log-format json");
+    assert_eq!(code, Some(1), "{said}");
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mistake = lines.iter().find(|line| line["message"].as_str().unwrap().contains("nonsense")).unwrap();
+    assert_eq!((&mistake["level"], mistake["line"].is_u64()), (&"ERROR".into(), true), "{mistake}");
+}
+
+#[test]
+fn a_reload_changes_the_level_of_the_log_unless_an_argument_sets_it() {
+    let refused = r#"{"conv_id": "a", "members": ["bob"]}"#;
+    for (arguments, logs) in [(&[][..], true), (&["--log-level", "info"][..], false)] {
+        let server = Server::with(Setup { arguments, ..Setup::more("[log]\nlevel = \"info\"") });
+        assert_eq!(server.ask(&post("/v1/leancloud/kick", "tom", refused)).status, 403);
+        server.change("level = \"info\"", "level = \"debug\"");
+        assert!(!server.said().contains("DEBUG"), "{}", server.said());
+        assert_eq!(server.ask(&post("/v1/leancloud/kick", "tom", refused)).status, 403);
+        // The log of the next reload follows all earlier lines.
+        server.change("level = \"debug\"", "level = \"info\"");
+        assert_eq!(server.said().contains("DEBUG"), logs, "{}", server.said());
+    }
 }
 
 #[test]

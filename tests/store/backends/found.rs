@@ -61,8 +61,8 @@ async fn tls_and_a_password_are_spoken() {
 
         let others = certificates(&Scratch::quick().0);
         for (why, settings) in [
-            ("AuthenticationFailed", with("fake-wrong-password", settings.clone())),
-            ("unauthenticated", settings),
+            ("refuses the user or the password", with("fake-wrong-password", settings.clone())),
+            ("Redis requires a password, and the URL has none", settings),
             ("certificate", with(PASSWORD, at(address.clone()))),
             ("certificate", with(PASSWORD, RedisSettings { authorities: vec![others], ..at(address) })),
             ("redis.sock", with(PASSWORD, at(RedisAddress::Unix(scratch.0.join("redis.sock"))))),

@@ -1,6 +1,6 @@
 //! Finds the Redis primary, connects and authenticates.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -33,6 +33,8 @@ pub(super) struct RedisServers {
     settings: RedisSettings,
     tls: TlsConnector,
     pub(super) keys: RedisKeys,
+    /// Ensures that the warning about the eviction policy is logged only once.
+    eviction_warning: Once,
 }
 
 /// A connection and its background task. The task ends with the connection.
@@ -52,7 +54,8 @@ impl RedisServers {
         let tls = upstream::tls_config(&settings.authorities, settings.identity.as_ref())
             .map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
         let keys = RedisKeys::new(&settings.prefix);
-        Ok(RedisServers { settings: settings.clone(), tls: TlsConnector::from(Arc::new(tls)), keys })
+        let tls = TlsConnector::from(Arc::new(tls));
+        Ok(RedisServers { settings: settings.clone(), tls, keys, eviction_warning: Once::new() })
     }
 
     /// Connects to the primary. Asks all servers or Sentinels at the same time, so a server that does not answer causes
@@ -163,6 +166,23 @@ impl RedisServers {
         Ok(Box::new(self.tls.connect(name, stream).await?))
     }
 
+    /// Logs a warning, once, if Redis may evict the keys of the store. A user without the right to read the setting gets no
+    /// warning. The policies `volatile-…` only evict keys that expire, and the store has no such keys.
+    pub(super) async fn warn_of_eviction(&self, connection: &RedisConnection) {
+        let mut get = cmd("CONFIG");
+        get.arg("GET").arg("maxmemory-policy");
+        let Ok(setting) = connection.query::<Vec<String>>(&get).await else { return };
+        if let Some(policy) = setting.get(1).filter(|policy| policy.starts_with("allkeys-")) {
+            self.eviction_warning.call_once(|| {
+                tracing::warn!(
+                    "{}: with `maxmemory-policy {policy}`, Redis removes bans when its memory is full: set \
+                     `maxmemory-policy noeviction`",
+                    connection.name()
+                );
+            });
+        }
+    }
+
     /// Returns the error for servers that did not answer in time.
     pub(super) fn timeout_error(&self) -> StoreUnavailable {
         let names: Vec<_> = self.settings.servers.iter().map(|server| server.address.to_string()).collect();
@@ -232,12 +252,25 @@ fn flaw(server: &RedisServer, error: &RedisError) -> StoreUnavailable {
         match (error.kind(), reason) {
             (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => format!("{name} is a replica, not the primary"),
             (_, FailureReason::Full) => format!("{name}: {FULL_MESSAGE}: {text}"),
+            (ErrorKind::AuthenticationFailed, _) => format!("{name}: {WRONG_PASSWORD_MESSAGE}: {text}"),
+            _ if requires_password(error) && server.password.is_none() => format!("{name}: {NO_PASSWORD_MESSAGE}"),
             _ => format!("{name}: {text}"),
         },
     )
 }
 
 const FULL_MESSAGE: &str = "Redis has no memory left for changes: free some, or raise `maxmemory`";
+
+const WRONG_PASSWORD_MESSAGE: &str = "Redis refuses the user or the password in the URL";
+
+const NO_PASSWORD_MESSAGE: &str =
+    "Redis requires a password, and the URL has none: write redis://USER:PASSWORD@HOST:PORT";
+
+/// Returns whether Redis refuses a client because it has not shown a password. Redis also refuses long requests of such
+/// a client, before it has read them, with a protocol error.
+fn requires_password(error: &RedisError) -> bool {
+    error.code() == Some("NOAUTH") || error.to_string().contains("unauthenticated")
+}
 
 /// Returns the reason for an error, by its kind or its code (the first word of a Redis error).
 fn failure_reason(error: &RedisError) -> FailureReason {
@@ -248,10 +281,11 @@ fn failure_reason(error: &RedisError) -> FailureReason {
         | ErrorKind::Server(
             ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown,
         ) => FailureReason::Unreachable,
+        _ if requires_password(error) => FailureReason::Forbidden,
         _ => match error.code() {
             Some("OOM") => FailureReason::Full,
             Some("MISCONF" | "NOREPLICAS") => FailureReason::ReadOnly,
-            Some("NOAUTH" | "WRONGPASS") => FailureReason::Forbidden,
+            Some("WRONGPASS") => FailureReason::Forbidden,
             Some("WRONGTYPE") => FailureReason::Damaged,
             _ => FailureReason::Other,
         },

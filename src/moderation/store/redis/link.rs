@@ -97,6 +97,9 @@ impl ReconnectingClient {
             return Ok(Arc::clone(open));
         }
         let connection = self.servers.connect_to_primary(None).await?;
+        if self.durability != Durability::None {
+            self.servers.warn_of_eviction(&connection).await;
+        }
         let made = Arc::new(OpenConnection {
             proof: DurabilityProof::select(self.durability, &connection).await?,
             connection,
