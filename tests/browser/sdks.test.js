@@ -32,10 +32,10 @@ after(async () => {
   await Promise.all([backend, site, signer, routed].map((one) => one?.stop()));
 });
 
-/** A page of the app, with this SDK in it. */
-async function app(script) {
+/** A page of the app, with this SDK in it. The browser has the cookie of tom. */
+async function app(script, origin = site.origin) {
   const opened = await open(browser);
-  await opened.page.goto(site.origin);
+  await opened.page.goto(`${origin}/login?sid=fake-session-of-tom`);
   if (script) await opened.page.addScriptTag({ url: script });
   return opened;
 }
@@ -103,12 +103,10 @@ describe('ably-js', () => {
   });
 
   /** Connects a page whose user has a cookie of the app. Returns the client's id, or the error. */
-  async function connectWithCookie(test, page, options) {
-    const { context, page: opened } = await app();
+  async function connectWithCookie(test, { origin }, options) {
+    const { context, page } = await app('/ably.js', origin);
     test.after(() => context.close());
-    await opened.goto(`${page.origin}/login?sid=fake-session-of-tom`);
-    await opened.addScriptTag({ url: '/ably.js' });
-    return opened.evaluate(async ({ url, ...options }) => {
+    return page.evaluate(async ({ url, ...options }) => {
       const { ablyAuthCallback } = await import('/client.js');
       const errors = [];
       const callback = { authCallback: ablyAuthCallback({ url: url ?? '', onError: (error) => errors.push(error.code) }) };
@@ -146,8 +144,8 @@ for (const version of [4, 5]) {
     beforeEach(() => (cloud.accepted = []));
 
     /** Goes online as this user, with the factories of the package, and does something as that client. */
-    async function online(subject, act) {
-      const { context, page } = await app(`/leancloud-${version}.js`);
+    async function online(subject, act, { origin = site.origin, url = signer.url, token = callerToken(subject) } = {}) {
+      const { context, page } = await app(`/leancloud-${version}.js`, origin);
       const options = { ...LEANCLOUD, server: cloud.restUrl, RTMServers: cloud.url };
       const done = await page.evaluate(async ({ options, version, signer, subject, token, room, act }) => {
         const { leancloudSignatureFactory } = await import('/client.js');
@@ -161,7 +159,7 @@ for (const version of [4, 5]) {
         } catch (error) {
           return `${error.code}: ${error.message}`;
         }
-      }, { options, version, signer: signer.url, subject, token: callerToken(subject), room: ROOM, act: `(${act})` });
+      }, { options, version, signer: url, subject, token, room: ROOM, act: `(${act})` });
       await context.close();
       return done;
     }
@@ -194,6 +192,12 @@ for (const version of [4, 5]) {
       assert.deepEqual(cloud.accepted, ['tom:']);
     });
 
+    test('is the user of the cookie, at another origin and at its own', async () => {
+      assert.equal(await online('tom', () => {}, { token: null }), 'done');
+      assert.equal(await online('tom', () => {}, { token: null, origin: routed.origin, url: '' }), 'done');
+      assert.deepEqual(cloud.accepted, ['tom:', 'tom:']);
+    });
+
     test('reads of a ban', async (test) => {
       await ban(test, 'mallory');
       assert.match(await online('mallory', () => {}), /mallory is banned: spam/);
@@ -209,19 +213,27 @@ describe('@talkjs/core', () => {
   beforeEach(() => cloud.forget());
 
   /** Uses a session of this user with the fetcher of the package; tells what came of it. */
-  const use = (page, subject) => page.evaluate(async ({ appId, host, signer, subject, token }) => {
+  const use = (page, subject, { url = signer.url, token = callerToken(subject) } = {}) => page.evaluate(async ({ appId, host, signer, subject, token }) => {
     const [{ getTalkSession }, { talkjsTokenFetcher }] = await Promise.all([import('/talkjs.js'), import('/client.js')]);
     const session = getTalkSession({ appId, host, userId: subject, tokenFetcher: talkjsTokenFetcher({ url: signer, token }), forceCreateNew: true });
     const ended = new Promise((resolve) => session.onError((error) => resolve(error.message)));
     const used = session.currentUser.createIfNotExists({ name: subject }).then(() => 'used', () => ended);
     return Promise.race([used, ended]);
-  }, { appId: TALKJS.appId, host: cloud.host, signer: signer.url, subject, token: callerToken(subject) });
+  }, { appId: TALKJS.appId, host: cloud.host, signer: url, subject, token });
 
   test('opens a session with the token that it has fetched', async () => {
     const { context, page } = await app();
     assert.equal(await use(page, 'tom'), 'used');
     assert.deepEqual(cloud.tokens.map(({ sub, iss }) => [sub, iss]), [['tom', TALKJS.appId]]);
     await context.close();
+  });
+
+  test('is the user of the cookie, at another origin and at its own', async () => {
+    for (const [{ origin }, url] of [[site, signer.url], [routed, '']]) {
+      const { context, page } = await app(undefined, origin);
+      assert.equal(await use(page, 'tom', { url, token: null }), 'used');
+      await context.close();
+    }
   });
 
   test('reads of a ban', async (test) => {
