@@ -9,7 +9,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use chat_signer::authn::{
-    Algorithm, Authenticator, Authenticators, Common, Jwt, KeySource, RequestCredentials, TokenRules, VerificationKeys,
+    Algorithm, Authenticator, Authenticators, Common, IdentityMapping, Jwt, KeySource, RequestCredentials, RoleMapping,
+    TokenRules, VerificationKeys,
 };
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::model::{Caller, CallerKind, Millis, RoleHierarchy};
@@ -132,12 +133,15 @@ fn authenticator(issuer: &Issuer) -> Jwt {
         audience: vec![AUDIENCE.to_owned()],
         algorithms: vec![issuer.kind.algorithm()],
         keys: KeySource::Fixed(issuer.keys()),
-        subject: "sub".to_owned(),
-        subject_prefix: String::new(),
-        roles: Some("roles".to_owned()),
-        bindings: None,
-        role_hierarchy: RoleHierarchy::new(["member"].map(str::to_owned)),
-        max_role: None,
+        identity: IdentityMapping {
+            subject: vec!["sub".to_owned()],
+            numeric_subject: false,
+            subject_prefix: String::new(),
+            roles: RoleMapping {
+                roles: Some("roles".to_owned()),
+                ..RoleMapping::none(&RoleHierarchy::new(["member"].map(str::to_owned)))
+            },
+        },
         leeway_seconds: 30,
         accepted_types: Vec::new(),
         rules: TokenRules::default(),

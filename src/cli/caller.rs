@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::Map;
 
-use crate::authn::{Authenticator, Forwarded, IdentifyError, Jwt, RequestCredentials, strongest_roles};
+use crate::authn::{Authenticator, IdentifyError, RequestCredentials, strongest_roles};
 use crate::engine::Engine;
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role, RoleHierarchy};
 
@@ -122,15 +122,10 @@ fn binding_deny_reason(
         let given = mtls.bindings(subject).contains(&(scope.clone(), role));
         return (!given).then(|| "gives only the roles that the configuration lists for the certificate".to_owned());
     }
-    let (max, everywhere, scoped) = match by {
-        Authenticator::Jwt(Jwt { max_role, roles, bindings, .. }) => (*max_role, roles.is_some(), bindings.is_some()),
-        Authenticator::Forwarded(Forwarded { max_role, roles_header, .. }) => {
-            (*max_role, roles_header.is_some(), false)
-        }
-        Authenticator::Introspection(one) => (one.max_role, one.roles.is_some(), one.bindings.is_some()),
-        Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => (None, false, false),
-    };
-    match max {
+    let roles = by.identity().map(|identity| &identity.roles);
+    let everywhere = roles.is_some_and(|mapping| mapping.roles.is_some());
+    let scoped = roles.is_some_and(|mapping| mapping.bindings.is_some());
+    match roles.and_then(|mapping| mapping.max_role) {
         Some(max) if role > max => Some(format!("gives no role above {}", role_hierarchy.name(max))),
         Some(_) if scoped || everywhere && *scope == Pattern::Everything => None,
         Some(_) if everywhere && matches!(by, Authenticator::Forwarded(_)) => Some("gives roles only at *".to_owned()),

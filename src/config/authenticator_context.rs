@@ -8,7 +8,8 @@ use super::file::ByteRange;
 use super::headers::UsedHeaders;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
-use crate::authn::{Authenticator, Common};
+use super::text::claim_name;
+use crate::authn::{Authenticator, Common, RoleMapping};
 use crate::model::{CallerKind, Role, RoleHierarchy};
 use crate::vendor::App;
 
@@ -97,6 +98,14 @@ fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
         );
     }
     Some(text)
+}
+
+/// Reads `roles`, `bindings` and `max_role`. `what` names the source of the roles, for messages.
+pub(super) fn role_mapping(section: &mut Section<'_>, role_hierarchy: &RoleHierarchy, what: &str) -> RoleMapping {
+    let (roles, bindings) = (section.get("roles"), section.get("bindings"));
+    let max_role = max_role(section, role_hierarchy, roles.as_ref().or(bindings.as_ref()), what);
+    let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
+    RoleMapping { roles, bindings, role_hierarchy: role_hierarchy.clone(), max_role }
 }
 
 /// Reads the strongest role that tokens or headers can give.

@@ -85,8 +85,8 @@ impl DemoCaller {
             issuer: jwt.issuer.clone(),
             audience: jwt.audience.first()?.clone(),
             algorithm: *jwt.algorithms.first()?,
-            subject: jwt.subject.clone(),
-            roles: jwt.roles.clone(),
+            subject: jwt.identity.subject.first()?.clone(),
+            roles: jwt.identity.roles.roles.clone(),
             secret,
         })
     }

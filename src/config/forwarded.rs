@@ -1,10 +1,12 @@
 //! `[[authenticators]]` with `type = "forwarded"`.
 
+use http::HeaderName;
+
 use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, max_role, subject_prefix};
 use super::headers::HeaderRole;
 use super::limits::proxies;
 use super::reader::Section;
-use crate::authn::{Common, Forwarded};
+use crate::authn::{Common, Forwarded, IdentityMapping, RoleMapping};
 
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn forwarded(
@@ -22,13 +24,18 @@ pub(super) fn forwarded(
         .and_then(|item| proxies(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this proxy and");
     let max_role = max_role(section, context.roles, roles.as_ref(), "this header");
+    let (header, roles_header) = (header?, roles_header.map_or(Some(None), |header| header.map(Some))?);
+    let roles = roles_header.as_ref().map(HeaderName::to_string);
     Some(Forwarded {
         common: common?,
-        header: header?,
-        roles_header: roles_header.map_or(Some(None), |header| header.map(Some))?,
+        identity: IdentityMapping {
+            subject: vec![header.to_string()],
+            numeric_subject: false,
+            subject_prefix: subject_prefix?,
+            roles: RoleMapping { roles, max_role, ..RoleMapping::none(context.roles) },
+        },
+        header,
+        roles_header,
         trusted_proxies: trusted_proxies?,
-        subject_prefix: subject_prefix?,
-        role_hierarchy: context.roles.clone(),
-        max_role,
     })
 }

@@ -6,14 +6,13 @@ use std::time::Duration;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, max_role, subject_prefix};
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, role_mapping, subject_prefix};
 use super::headers::{self, HeaderRole};
 use super::jwt::{subject, token_rules};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
-use super::text::claim_name;
 use super::{apps, endpoint};
-use crate::authn::{BearerToken, Common, Endpoint, Introspection, IntrospectionProtocol};
+use crate::authn::{BearerToken, Common, Endpoint, IdentityMapping, Introspection, IntrospectionProtocol, RoleMapping};
 use crate::secret::Secret;
 
 /// The default lifetime of an answer in the cache.
@@ -37,21 +36,14 @@ pub(super) fn introspection(
     };
     let preset = preset.map_or(Some(()), |item| item.keyword(&[("rfc7662", ())]));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
-    let (roles, bindings) = (section.get("roles"), section.get("bindings"));
-    let max_role = max_role(section, context.roles, roles.as_ref().or(bindings.as_ref()), "these answers");
-    let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
+    let roles = role_mapping(section, context.roles, "these answers");
     let cache = cache(section);
     preset?;
     Some(Arc::new(Introspection {
         common: common?,
         endpoint: Endpoint { url: url?, authorities, bearer },
         protocol: protocol?,
-        subject: subject?,
-        subject_prefix: subject_prefix?,
-        roles,
-        bindings,
-        role_hierarchy: context.roles.clone(),
-        max_role,
+        identity: identity(subject?, subject_prefix?, roles),
         cache_lifetime: cache,
     }))
 }
@@ -78,14 +70,14 @@ pub(super) fn leancloud_session(
         common: common?,
         endpoint: Endpoint { url: url?, authorities, bearer: None },
         protocol: IntrospectionProtocol::LeanCloud { app_id, app_key: app_key?, sign },
-        subject: "objectId".to_owned(),
-        subject_prefix: subject_prefix?,
-        roles: None,
-        bindings: None,
-        role_hierarchy: context.roles.clone(),
-        max_role: None,
+        identity: identity("objectId".to_owned(), subject_prefix?, RoleMapping::none(context.roles)),
         cache_lifetime: cache,
     }))
+}
+
+/// Returns the mapping of an answer. A subject can be a whole number, because many backends number their users.
+fn identity(subject: String, subject_prefix: String, roles: RoleMapping) -> IdentityMapping {
+    IdentityMapping { subject: vec![subject], numeric_subject: true, subject_prefix, roles }
 }
 
 fn cache(section: &mut Section<'_>) -> Duration {

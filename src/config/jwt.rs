@@ -1,6 +1,6 @@
 //! `[[authenticators]]` with `type = "jwt"`.
 
-use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, max_role, subject_prefix};
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, role_mapping, subject_prefix};
 use super::demo::{self, DemoCaller};
 use super::endpoint;
 use super::file::ByteRange;
@@ -10,8 +10,8 @@ use super::secret::SecretResolver;
 use super::signing::SigningSecret;
 use super::text::{self, claim_name};
 use crate::authn::{
-    ALGORITHMS, Algorithm, Common, Jwt, KeySource, TokenRules, VerificationKeys, is_address_claim, is_symmetric,
-    normalize_media_type,
+    ALGORITHMS, Algorithm, Common, IdentityMapping, Jwt, KeySource, TokenRules, VerificationKeys, is_address_claim,
+    is_symmetric, normalize_media_type,
 };
 use crate::secret::Secret;
 
@@ -41,10 +41,7 @@ pub(super) fn jwt(
     check_and_record_secrets(section, &place, &secrets, common.as_ref(), context.secrets);
     let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
     let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
-    let roles = section.get("roles");
-    let bindings = section.get("bindings");
-    let max_role = max_role(section, context.roles, roles.as_ref().or(bindings.as_ref()), "these tokens");
-    let [roles, bindings] = [roles, bindings].map(|item| item.and_then(|item| claim_name(&item)));
+    let roles = role_mapping(section, context.roles, "these tokens");
     let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
     let types = section.get("typ").map_or(Some(Vec::new()), |item| item.read_unique_list(token_type));
     let token_rules = token_rules(section);
@@ -54,12 +51,12 @@ pub(super) fn jwt(
         issuer: issuer?,
         audience: audience?,
         algorithms: algorithms?,
-        subject: subject?,
-        subject_prefix: subject_prefix?,
-        roles,
-        bindings,
-        role_hierarchy: context.roles.clone(),
-        max_role,
+        identity: IdentityMapping {
+            subject: vec![subject?],
+            numeric_subject: false,
+            subject_prefix: subject_prefix?,
+            roles,
+        },
         leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
         accepted_types: types?,
         rules: token_rules,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::api_key::ApiKey;
 use super::common::Common;
 use super::forwarded::Forwarded;
+use super::identity_mapping::IdentityMapping;
 use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
@@ -74,14 +75,19 @@ impl Authenticator {
         }
     }
 
+    /// Returns how the credentials give the identity of the caller, if the configuration does not list the callers.
+    pub fn identity(&self) -> Option<&IdentityMapping> {
+        match self {
+            Authenticator::Jwt(jwt) => Some(&jwt.identity),
+            Authenticator::Forwarded(forwarded) => Some(&forwarded.identity),
+            Authenticator::Introspection(introspection) => Some(&introspection.identity),
+            Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => None,
+        }
+    }
+
     /// Returns the prefix that the authenticator puts before the subjects of its callers.
     pub(super) fn subject_prefix(&self) -> &str {
-        match self {
-            Authenticator::Jwt(jwt) => &jwt.subject_prefix,
-            Authenticator::Forwarded(forwarded) => &forwarded.subject_prefix,
-            Authenticator::Introspection(introspection) => &introspection.subject_prefix,
-            Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => "",
-        }
+        self.identity().map_or("", |identity| &identity.subject_prefix)
     }
 
     /// Returns the owner of this subject, if the configuration gives the subject to a caller of this authenticator.

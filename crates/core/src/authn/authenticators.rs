@@ -127,17 +127,17 @@ impl Authenticators {
         match authenticator {
             Authenticator::Jwt(jwt) => {
                 jwt.check_subject(subject)?;
-                self.check_subject_owner(jwt.common.kind, &jwt.subject_prefix, subject)
+                self.check_subject_owner(jwt.common.kind, &jwt.identity.subject_prefix, subject)
             }
             Authenticator::ApiKey(api_key) if api_key.has_id(subject) => Ok(()),
             Authenticator::ApiKey(_) => Err(AuthnError::invalid("it has no API key with this id")),
             Authenticator::Forwarded(forwarded) => {
                 forwarded.check_subject(subject)?;
-                self.check_subject_owner(forwarded.common.kind, &forwarded.subject_prefix, subject)
+                self.check_subject_owner(forwarded.common.kind, &forwarded.identity.subject_prefix, subject)
             }
             Authenticator::Introspection(introspection) => {
                 introspection.check_subject(subject)?;
-                self.check_subject_owner(introspection.common.kind, &introspection.subject_prefix, subject)
+                self.check_subject_owner(introspection.common.kind, &introspection.identity.subject_prefix, subject)
             }
             Authenticator::Mtls(mtls) if mtls.has_subject(subject) => Ok(()),
             Authenticator::Mtls(_) => Err(AuthnError::invalid("it lists no certificate for this subject")),

@@ -1,6 +1,5 @@
 //! The settings that all authenticators have, and the checks of the subjects of their callers.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -71,13 +70,13 @@ pub(super) fn strip_prefix<'a>(subject: &'a str, prefix: &str) -> Result<&'a str
 }
 
 /// Checks a subject, without and with the prefix. `label` names it in the error.
-pub(super) fn check_subject(label: fmt::Arguments<'_>, bare: &str, whole: &str) -> Result<(), AuthnError> {
+pub(super) fn check_subject(label: &str, bare: &str, whole: &str) -> Result<(), AuthnError> {
     for subject in [bare, whole] {
         let refuse = |flaw| AuthnError::invalid(format!("{label} {flaw}"));
         check_identifier(subject, MAX_SUBJECT_CHARS).map_err(refuse)?;
     }
     if bare == "*" {
-        return Err(AuthnError::invalid("a caller's subject must not be `*`"));
+        return Err(AuthnError::invalid(format!("{label} must not be `*`")));
     }
     Ok(())
 }

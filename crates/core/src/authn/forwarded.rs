@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use super::common::{Common, check_subject, strip_prefix};
+use super::common::{Common, strip_prefix};
 use super::error::{AuthnError, quote};
+use super::identity_mapping::{IdentityMapping, MappingError};
 use super::request_credentials::{RequestCredentials, TrustedProxies};
-use crate::model::{Caller, Pattern, Role, RoleHierarchy};
+use crate::model::Caller;
 
 /// Accepts callers that trusted proxies name.
 #[derive(Debug)]
@@ -26,12 +27,8 @@ pub struct Forwarded {
     pub roles_header: Option<HeaderName>,
     /// The trusted proxies.
     pub trusted_proxies: TrustedProxies,
-    /// The prefix of the subject, before the name in the header.
-    pub subject_prefix: String,
-    /// The roles of the policy.
-    pub role_hierarchy: RoleHierarchy,
-    /// The strongest role that the header can give. Without it, the header gives no roles.
-    pub max_role: Option<Role>,
+    /// How the headers give the identity of the caller. The names of the headers stand for claims.
+    pub identity: IdentityMapping,
 }
 
 impl Forwarded {
@@ -47,35 +44,45 @@ impl Forwarded {
     }
 
     fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Arc<Caller>, AuthnError> {
-        let bare = header_text(&self.header, value)?;
-        let subject = format!("{}{bare}", self.subject_prefix);
-        self.check(bare, &subject)?;
-        Ok(self.common.caller(subject, Map::new(), self.bindings(headers)?))
+        let name = header_text(&self.header, value)?;
+        self.check_single(name)?;
+        let mut claims = Map::from_iter([(self.header.to_string(), Value::from(name))]);
+        if let Some((header, value)) =
+            self.roles_header.as_ref().and_then(|header| Some((header, headers.get(header)?)))
+        {
+            claims.insert(header.to_string(), header_text(header, value)?.replace(',', " ").into());
+        }
+        let identity = self.identity.identify(&claims, &self.label()).map_err(|error| self.refusal(error))?;
+        Ok(self.common.caller(identity.subject, Map::new(), identity.bindings))
     }
 
     /// Checks that the header can name this subject.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
-        self.check(strip_prefix(subject, &self.subject_prefix)?, subject)
+        self.check_single(strip_prefix(subject, &self.identity.subject_prefix)?)?;
+        self.identity.check_subject(subject, &self.label())
     }
 
-    fn check(&self, bare: &str, subject: &str) -> Result<(), AuthnError> {
-        if bare.contains(',') {
+    fn check_single(&self, name: &str) -> Result<(), AuthnError> {
+        if name.contains(',') {
             return Err(AuthnError::invalid(format!(
                 "the header `{}` must name one caller: it holds a comma",
                 self.header
             )));
         }
-        check_subject(format_args!("the caller in the header `{}`", self.header), bare, subject)
+        Ok(())
     }
 
-    /// Reads the roles from the header. Roles that the policy does not list, and roles stronger than the maximum, are
-    /// ignored.
-    fn bindings(&self, headers: &HeaderMap) -> Result<Vec<(Pattern, Role)>, AuthnError> {
-        let Some((max, header)) = self.max_role.zip(self.roles_header.as_ref()) else { return Ok(Vec::new()) };
-        let Some(value) = headers.get(header) else { return Ok(Vec::new()) };
-        let words = header_text(header, value)?.split([',', ' ', '\t']);
-        let roles = words.filter_map(|word| self.role_hierarchy.find(word)).filter(|role| *role <= max);
-        Ok(roles.map(|role| (Pattern::Everything, role)).collect())
+    fn label(&self) -> String {
+        format!("the caller in the header `{}`", self.header)
+    }
+
+    fn refusal(&self, error: MappingError) -> AuthnError {
+        match error {
+            MappingError::NoSubject | MappingError::MalformedSubject => {
+                AuthnError::invalid(format!("{} is missing", self.label()))
+            }
+            MappingError::MalformedRoles(error) | MappingError::Refused(error) => error,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod dates;
 mod endpoint;
 mod error;
 mod forwarded;
+mod identity_mapping;
 mod introspection;
 mod jwt;
 mod lookup;
@@ -41,6 +42,7 @@ pub use common::{Common, is_address_claim};
 pub use endpoint::{BearerToken, Endpoint, is_trustworthy};
 pub use error::AuthnError;
 pub use forwarded::Forwarded;
+pub use identity_mapping::IdentityMapping;
 pub use introspection::{Introspection, IntrospectionAnswer, IntrospectionProtocol, IntrospectionQuery};
 pub use jwt::{
     ALGORITHMS, Algorithm, Jwt, KeySet, KeySource, UnusableKey, VerificationKeys, is_symmetric, parse_algorithm,
@@ -52,5 +54,5 @@ pub use purpose::{TokenRules, normalize_media_type};
 pub use request_credentials::{
     ConnectionPeer, PeerAddress, ProcessIds, RequestCredentials, TlsPeer, TrustedProxies, TrustedProxy,
 };
-pub use role_mapping::strongest_roles;
+pub use role_mapping::{RoleMapping, strongest_roles};
 pub use unix_peer::UnixPeer;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::AuthnError;
+use super::identity_mapping::MappingError;
 use crate::model::{Pattern, Role, RoleHierarchy, claim};
 
 type IssuerClaims = Map<String, Value>;
@@ -14,29 +15,35 @@ type IssuerClaims = Map<String, Value>;
 const MAX_SCOPES: usize = 64;
 
 /// The claims with the roles of an issuer, and the limits for these roles.
-#[derive(Clone, Copy)]
-pub(super) struct RoleMapping<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleMapping {
     /// The claim with roles at scope `*`: a list of words, or words in one string.
-    pub(super) roles: Option<&'a str>,
+    pub roles: Option<String>,
     /// The claim with roles by scope: an object that maps patterns to words.
-    pub(super) bindings: Option<&'a str>,
+    pub bindings: Option<String>,
     /// The roles of the policy.
-    pub(super) role_hierarchy: &'a RoleHierarchy,
+    pub role_hierarchy: RoleHierarchy,
     /// The strongest accepted role. Without it, no role is accepted.
-    pub(super) max_role: Option<Role>,
+    pub max_role: Option<Role>,
 }
 
-impl RoleMapping<'_> {
+impl RoleMapping {
+    /// Returns a mapping that gives no roles.
+    pub fn none(role_hierarchy: &RoleHierarchy) -> RoleMapping {
+        RoleMapping { roles: None, bindings: None, role_hierarchy: role_hierarchy.clone(), max_role: None }
+    }
+
     /// Reads the roles in these claims, each with its scope. No scope is repeated.
-    pub(super) fn read(self, claims: &IssuerClaims) -> Result<Vec<(Pattern, Role)>, AuthnError> {
+    pub(super) fn read(&self, claims: &IssuerClaims) -> Result<Vec<(Pattern, Role)>, MappingError> {
         let Some(max) = self.max_role else {
             return Ok(Vec::new());
         };
         let role = |word: &str| self.role_hierarchy.find(word).filter(|role| *role <= max);
-        let everywhere = read_words(claims, self.roles)?.into_iter().filter_map(role);
-        let scoped = read_scopes(claims, self.bindings)?
+        let everywhere = read_words(claims, self.roles.as_deref())?.into_iter().filter_map(role);
+        let scoped = read_scopes(claims, self.bindings.as_deref())?
             .filter_map(|(scope, word)| Some((Pattern::parse(scope).ok()?, role(word.as_str()?)?)));
-        strongest_roles(everywhere.map(|role| (Pattern::Everything, role)).chain(scoped))
+        let all = everywhere.map(|role| (Pattern::Everything, role)).chain(scoped);
+        strongest_roles(all).map_err(MappingError::MalformedRoles)
     }
 }
 
@@ -60,9 +67,9 @@ pub fn strongest_roles(bindings: impl Iterator<Item = (Pattern, Role)>) -> Resul
 }
 
 /// Returns the words in a list, or in one string separated by white space.
-fn read_words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str>, AuthnError> {
+fn read_words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'a str>, MappingError> {
     match name.and_then(|name| claim(claims, name)) {
-        None => Ok(Vec::new()),
+        None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(line)) => Ok(line.split_whitespace().collect()),
         Some(Value::Array(list)) => Ok(list.iter().filter_map(Value::as_str).collect()),
         Some(_) => Err(wrong_type_error("roles", "a list of strings or words in one string", name)),
@@ -73,15 +80,17 @@ fn read_words<'a>(claims: &'a IssuerClaims, name: Option<&str>) -> Result<Vec<&'
 fn read_scopes<'a>(
     claims: &'a IssuerClaims,
     name: Option<&str>,
-) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, AuthnError> {
+) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, MappingError> {
     match name.and_then(|name| claim(claims, name)) {
-        None => Ok(None.into_iter().flatten()),
+        None | Some(Value::Null) => Ok(None.into_iter().flatten()),
         Some(Value::Object(members)) => Ok(Some(members).into_iter().flatten()),
         Some(_) => Err(wrong_type_error("bindings", "an object of pattern and role", name)),
     }
 }
 
-fn wrong_type_error(what: &str, wanted: &str, claim: Option<&str>) -> AuthnError {
+fn wrong_type_error(what: &str, wanted: &str, claim: Option<&str>) -> MappingError {
     let detail = format!("they are read from the claim `{}`", claim.unwrap_or_default());
-    AuthnError::invalid(format!("the caller's {what} must be {wanted}")).with_detail(detail)
+    MappingError::MalformedRoles(
+        AuthnError::invalid(format!("the caller's {what} must be {wanted}")).with_detail(detail),
+    )
 }

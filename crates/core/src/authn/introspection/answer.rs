@@ -9,12 +9,14 @@ use serde_json::{Map, Value};
 use super::{Introspection, IntrospectionProtocol};
 use crate::authn::binding::TokenCaller;
 use crate::authn::certificate::Thumbprint;
-use crate::authn::common::{check_subject, check_verified, strip_prefix};
 use crate::authn::dates::{Dates, TokenClock};
 use crate::authn::error::AuthnError;
+use crate::authn::identity_mapping::MappingError;
 use crate::authn::purpose::{TokenRules, check_audience};
-use crate::authn::role_mapping::RoleMapping;
-use crate::model::{Caller, Millis, Pattern, Role, claim, json};
+use crate::model::{Caller, Millis, json};
+
+/// The name of the subject of an answer in errors.
+const LABEL: &str = "the caller's id";
 
 /// The maximum difference to the clock of the other server, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
@@ -109,41 +111,29 @@ impl Introspection {
     }
 
     fn caller(&self, claims: Map<String, Value>) -> Result<Arc<Caller>, AuthnError> {
-        check_verified(&claims, &self.subject)?;
-        let subject = self.subject(&claims)?;
-        let bindings = self.bindings(&claims)?;
+        if self.identity.subject_claim(&claims).is_some_and(|(_, value)| value == "") {
+            return Err(unknown_credential("no user"));
+        }
+        let identity = self.identity.identify(&claims, LABEL).map_err(|error| self.refusal(error))?;
         // LeanCloud users can change most of their data at LeanCloud, and the answer also contains their session.
         let claims = if matches!(self.protocol, IntrospectionProtocol::LeanCloud { .. }) { Map::new() } else { claims };
-        Ok(self.common.caller(subject, claims, bindings))
-    }
-
-    /// Returns the subject: a string, or a whole number, because many backends number their users.
-    fn subject(&self, claims: &Map<String, Value>) -> Result<String, AuthnError> {
-        let bare = match claim(claims, &self.subject) {
-            None | Some(Value::Null) => return Err(unknown_credential("no user")),
-            Some(Value::String(text)) if text.is_empty() => return Err(unknown_credential("no user")),
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) if number.is_u64() || number.is_i64() => number.to_string(),
-            Some(_) => {
-                return Err(unusable_answer(format!("its `{}` must be a string or a whole number", self.subject)));
-            }
-        };
-        let whole = format!("{}{bare}", self.subject_prefix);
-        check_subject(format_args!("the caller's id"), &bare, &whole)?;
-        Ok(whole)
+        Ok(self.common.caller(identity.subject, claims, identity.bindings))
     }
 
     /// Checks that an answer can name this subject, which includes the prefix.
     pub(in crate::authn) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
-        check_subject(format_args!("the caller's id"), strip_prefix(subject, &self.subject_prefix)?, subject)
+        self.identity.check_subject(subject, LABEL)
     }
 
-    fn bindings(&self, claims: &Map<String, Value>) -> Result<Vec<(Pattern, Role)>, AuthnError> {
-        // Backends write null if there is no value.
-        let given = |name: &&str| claim(claims, name) != Some(&Value::Null);
-        let (roles, bindings) = (self.roles.as_deref().filter(given), self.bindings.as_deref().filter(given));
-        let grants = RoleMapping { roles, bindings, role_hierarchy: &self.role_hierarchy, max_role: self.max_role };
-        grants.read(claims).map_err(|refusal| unusable_answer(refusal.log_message()))
+    fn refusal(&self, error: MappingError) -> AuthnError {
+        match error {
+            MappingError::NoSubject => unknown_credential("no user"),
+            MappingError::MalformedSubject => {
+                unusable_answer(format!("its {} must be a string or a whole number", self.identity.subject_claims()))
+            }
+            MappingError::MalformedRoles(error) => unusable_answer(error.log_message()),
+            MappingError::Refused(error) => error,
+        }
     }
 }
 

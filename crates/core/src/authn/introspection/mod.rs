@@ -16,8 +16,8 @@ pub use query::IntrospectionQuery;
 
 use super::common::Common;
 use super::endpoint::Endpoint;
+use super::identity_mapping::IdentityMapping;
 use super::purpose::TokenRules;
-use crate::model::{Role, RoleHierarchy};
 use crate::secret::Secret;
 
 /// The header with the session of a LeanCloud user.
@@ -32,18 +32,8 @@ pub struct Introspection {
     pub endpoint: Endpoint,
     /// The protocol of the server.
     pub protocol: IntrospectionProtocol,
-    /// The member of the answer that names the caller: a literal name or a JSON pointer.
-    pub subject: String,
-    /// The prefix of the subject.
-    pub subject_prefix: String,
-    /// The member of the answer with roles at scope `*`: a list of words, or words in one string.
-    pub roles: Option<String>,
-    /// The member of the answer with roles by scope: an object that maps patterns to words.
-    pub bindings: Option<String>,
-    /// The roles of the policy.
-    pub role_hierarchy: RoleHierarchy,
-    /// The strongest role that an answer can give. Without it, answers give no roles.
-    pub max_role: Option<Role>,
+    /// How the members of the answer give the identity of the caller.
+    pub identity: IdentityMapping,
     /// The maximum time for which an answer is cached.
     pub cache_lifetime: Duration,
 }

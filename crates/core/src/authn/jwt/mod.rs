@@ -26,14 +26,17 @@ pub(super) use token_cache::{TokenCache, VerifiedToken};
 pub use verification_keys::VerificationKeys;
 
 use super::binding::TokenCaller;
-use super::common::{Common, check_subject, check_verified, strip_prefix};
+use super::common::Common;
 use super::dates::{Dates, TokenClock};
 use super::error::{AuthnError, quote};
+use super::identity_mapping::{Identity, IdentityMapping, MappingError};
 use super::lookup::{IdentifyError, PendingLookup};
 use super::purpose::{TokenRules, check_audience, check_type};
-use super::role_mapping::RoleMapping;
-use crate::model::{Millis, Role, RoleHierarchy, claim};
+use crate::model::Millis;
 use key_set::KeyGeneration;
+
+/// The name of the subject of a token in errors.
+const LABEL: &str = "the token's subject";
 
 /// Accepts the tokens of one issuer.
 #[derive(Debug)]
@@ -48,18 +51,8 @@ pub struct Jwt {
     pub algorithms: Vec<Algorithm>,
     /// The keys that verify the signatures.
     pub keys: KeySource,
-    /// The claim that names the caller, usually `sub`: a literal name or a JSON pointer.
-    pub subject: String,
-    /// The prefix of the subject.
-    pub subject_prefix: String,
-    /// The claim with roles at scope `*`: a list of words, or words in one string.
-    pub roles: Option<String>,
-    /// The claim with roles by scope: an object that maps patterns to words.
-    pub bindings: Option<String>,
-    /// The roles of the policy.
-    pub role_hierarchy: RoleHierarchy,
-    /// The strongest role that the tokens can give. Without it, they give no roles.
-    pub max_role: Option<Role>,
+    /// How the claims give the identity of the caller.
+    pub identity: IdentityMapping,
     /// The maximum difference between this clock and the clock of the issuer, in seconds.
     pub leeway_seconds: u64,
     /// Further accepted values of the header `typ`, in the form of [`normalize_media_type`](super::normalize_media_type).
@@ -99,9 +92,8 @@ impl Jwt {
         let span = self.check_dates(&claims, now)?;
         check_audience(&claims, &self.audience)?;
         let certificate = self.rules.check(&claims)?;
-        check_verified(&claims, &self.subject)?;
-        let subject = self.subject(&claims)?;
-        let bindings = self.role_mapping().read(&claims)?;
+        let Identity { subject, bindings } =
+            self.identity.identify(&claims, LABEL).map_err(|error| self.refusal(error))?;
         let caller = TokenCaller::new(self.common.caller(subject, claims, bindings), certificate);
         Ok(VerifiedToken { caller, validity: span, key_generation: under })
     }
@@ -116,25 +108,20 @@ impl Jwt {
         TokenClock::new(now, self.leeway_seconds, self.rules.max_age).check(&dates)
     }
 
-    fn role_mapping(&self) -> RoleMapping<'_> {
-        let (roles, bindings) = (self.roles.as_deref(), self.bindings.as_deref());
-        RoleMapping { roles, bindings, role_hierarchy: &self.role_hierarchy, max_role: self.max_role }
+    fn refusal(&self, error: MappingError) -> AuthnError {
+        match error {
+            MappingError::NoSubject | MappingError::MalformedSubject => {
+                let or_number = if self.identity.numeric_subject { " or a whole number" } else { "" };
+                AuthnError::invalid(format!("the token must name its subject, as a string{or_number}"))
+                    .with_detail(format!("it is read from the claim {}", self.identity.subject_claims()))
+            }
+            MappingError::MalformedRoles(error) | MappingError::Refused(error) => error,
+        }
     }
 
     /// Checks that a token can name this subject, which includes the prefix.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
-        check_token_subject(strip_prefix(subject, &self.subject_prefix)?, subject)
-    }
-
-    /// Returns the subject: the prefix followed by the value of the claim.
-    fn subject(&self, claims: &Map<String, Value>) -> Result<String, AuthnError> {
-        let Some(bare) = claim(claims, &self.subject).and_then(Value::as_str) else {
-            let text = "the token must name its subject, as a string";
-            return Err(AuthnError::invalid(text).with_detail(format!("it is read from the claim `{}`", self.subject)));
-        };
-        let whole = format!("{}{bare}", self.subject_prefix);
-        check_token_subject(bare, &whole)?;
-        Ok(whole)
+        self.identity.check_subject(subject, LABEL)
     }
 
     fn algorithm(&self, token: &UnverifiedToken<'_>) -> Result<Algorithm, AuthnError> {
@@ -143,12 +130,4 @@ impl Jwt {
             AuthnError::invalid("the token's algorithm (alg) is not accepted").with_detail(quote(wanted))
         })
     }
-}
-
-/// Checks a subject, without and with the prefix.
-fn check_token_subject(bare: &str, whole: &str) -> Result<(), AuthnError> {
-    if bare == "*" {
-        return Err(AuthnError::invalid("the token's subject must not be `*`"));
-    }
-    check_subject(format_args!("the token's subject"), bare, whole)
 }

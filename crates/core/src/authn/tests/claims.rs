@@ -104,7 +104,7 @@ fn types_that_are_configured_are_accepted_besides() {
 
 #[test]
 fn an_address_that_is_not_verified_names_nobody() {
-    let by_email = || Jwt { subject: "email".to_owned(), ..jwt() };
+    let by_email = || jwt_by("email");
     let email =
         |verified: Value| outcome_with(by_email(), json!({"email": "a@example.com", "email_verified": verified}));
     for verified in [json!(true), json!("true"), json!("(none)")] {
@@ -114,7 +114,7 @@ fn an_address_that_is_not_verified_names_nobody() {
         assert_eq!(email(verified), "the caller's address is not verified (`email_verified`)");
     }
     let nested = json!({"user": {"email": "a@example.com", "email_verified": false}});
-    let refusal = outcome_with(Jwt { subject: "/user/email".to_owned(), ..jwt() }, nested);
+    let refusal = outcome_with(jwt_by("/user/email"), nested);
     assert_eq!(refusal, "the caller's address is not verified (`/user/email_verified`)");
     assert_eq!(outcome(json!({"email": "a@example.com", "email_verified": false})), "tom", "it is not the subject");
 }
@@ -206,7 +206,7 @@ fn the_subject_is_an_identifier() {
 
 #[test]
 fn the_prefix_stands_before_the_subject() {
-    let prefixed = || Jwt { subject_prefix: "partner:".to_owned(), ..jwt() };
+    let prefixed = || jwt_prefixed("partner:");
     assert_eq!(outcome_with(prefixed(), json!({})), "partner:tom");
     assert_eq!(outcome_with(prefixed(), json!({"sub": "*"})), "the token's subject must not be `*`");
     assert_eq!(outcome_with(prefixed(), json!({"sub": ""})), "the token's subject must not be empty");
@@ -217,19 +217,16 @@ fn the_prefix_stands_before_the_subject() {
     let long = "t".repeat(248);
     let expected = "the token's subject must have at most 255 characters, not 256";
     assert_eq!(outcome_with(prefixed(), json!({ "sub": long })), expected);
-    assert_eq!(
-        outcome_with(Jwt { subject_prefix: "*".to_owned(), ..jwt() }, json!({"sub": ""})),
-        "the token's subject must not be empty"
-    );
+    assert_eq!(outcome_with(jwt_prefixed("*"), json!({"sub": ""})), "the token's subject must not be empty");
 }
 
 #[test]
 fn the_subject_may_be_any_claim() {
     let claims = json!({"user": {"id": "ann"}, "https://example.com/id": "bob", "a/b": "eve"});
     for (name, expected) in [("/user/id", "ann"), ("https://example.com/id", "bob"), ("a/b", "eve"), ("/a~1b", "eve")] {
-        assert_eq!(outcome_with(Jwt { subject: name.to_owned(), ..jwt() }, claims.clone()), expected);
+        assert_eq!(outcome_with(jwt_by(name), claims.clone()), expected);
     }
-    let missing = identify_token(Jwt { subject: "/user/name".to_owned(), ..jwt() }, &token(claims)).unwrap_err();
+    let missing = identify_token(jwt_by("/user/name"), &token(claims)).unwrap_err();
     assert_eq!(
         missing.log_message(),
         "the token must name its subject, as a string: it is read from the claim `/user/name`"
@@ -238,7 +235,7 @@ fn the_subject_may_be_any_claim() {
 
 /// Returns the bindings of the caller, as text, or the error.
 fn bindings(jwt: Jwt, changes: Value) -> Result<Vec<String>, String> {
-    let role_hierarchy = jwt.role_hierarchy.clone();
+    let role_hierarchy = jwt.identity.roles.role_hierarchy.clone();
     let caller = identify_token(jwt, &token(changes)).map_err(|refusal| refusal.public_message())?;
     Ok(caller.bindings.iter().map(|(scope, role)| format!("{scope}={}", role_hierarchy.name(*role))).collect())
 }
@@ -253,11 +250,12 @@ fn roles_are_a_list_or_words() {
         (json!(["owner", "member"]), vec!["*=member"]),
         (json!([]), vec![]),
         (json!("(none)"), vec![]),
+        (json!(null), vec![]),
     ];
     for (roles, expected) in cases {
         assert_eq!(bindings(jwt(), json!({ "roles": roles })).unwrap(), expected, "{roles}");
     }
-    for roles in [json!(1), json!(null), json!(true), json!({"guest": true})] {
+    for roles in [json!(1), json!(true), json!({"guest": true})] {
         let refusal = bindings(jwt(), json!({ "roles": roles })).unwrap_err();
         assert_eq!(refusal, "the caller's roles must be a list of strings or words in one string");
     }
@@ -270,9 +268,10 @@ fn bindings_are_scopes_and_words() {
     let expected = ["helpdesk=moderator", "chat:*=guest", "*=member"];
     assert_eq!(bindings(jwt(), json!({"chat": {"bindings": given}})).unwrap(), expected);
     assert_eq!(bindings(jwt(), json!({"chat": {}})).unwrap(), [""; 0]);
+    assert_eq!(bindings(jwt(), json!({"chat": {"bindings": null}})).unwrap(), [""; 0]);
     let both = json!({"roles": "guest", "chat": {"bindings": {"a": "member"}}});
     assert_eq!(bindings(jwt(), both).unwrap(), ["a=member", "*=guest"]);
-    for given in [json!([]), json!("guest"), json!(null), json!(7)] {
+    for given in [json!([]), json!("guest"), json!(7)] {
         let refusal = bindings(jwt(), json!({"chat": {"bindings": given}})).unwrap_err();
         assert_eq!(refusal, "the caller's bindings must be an object of pattern and role");
     }
@@ -281,14 +280,14 @@ fn bindings_are_scopes_and_words() {
 #[test]
 fn max_role_bounds_what_a_token_can_claim() {
     let claims = || json!({"roles": ["guest", "member", "moderator", "owner"], "chat": {"bindings": {"a": "owner", "b": "guest"}}});
-    let with = |max_role| Jwt { max_role, ..jwt() };
+    let with = |max_role| jwt_with_roles(RoleMapping { max_role, ..roles() });
     assert_eq!(bindings(with(None), claims()).unwrap(), [""; 0]);
     assert_eq!(bindings(with(Some(Role(0))), claims()).unwrap(), ["b=guest", "*=guest"]);
     assert_eq!(bindings(with(Some(Role(1))), claims()).unwrap(), ["b=guest", "*=member"]);
     assert_eq!(bindings(with(Some(Role(3))), claims()).unwrap(), ["a=owner", "b=guest", "*=owner"]);
     // Without `max_role` the claims are ignored, so their form is not checked.
     assert_eq!(bindings(with(None), json!({"roles": 1})).unwrap(), [""; 0]);
-    let unread = Jwt { roles: None, bindings: None, ..jwt() };
+    let unread = jwt_with_roles(RoleMapping { roles: None, bindings: None, ..roles() });
     assert_eq!(bindings(unread, claims()).unwrap(), [""; 0]);
 }
 
@@ -310,5 +309,5 @@ fn a_token_has_roles_in_few_scopes() {
     let refusal = "the caller must not have roles in more than 64 different scopes";
     assert_eq!(bindings(jwt(), claims(64)).unwrap_err(), refusal);
     // Ignored roles are not counted.
-    assert_eq!(bindings(Jwt { max_role: None, ..jwt() }, claims(100)).unwrap(), [""; 0]);
+    assert_eq!(bindings(jwt_with_roles(RoleMapping { max_role: None, ..roles() }), claims(100)).unwrap(), [""; 0]);
 }

@@ -161,9 +161,8 @@ fn a_second_issuer_cannot_speak_for_the_first() {
     let partner = Jwt {
         common: common("partner", None),
         issuer: "https://partner.example/".to_owned(),
-        subject_prefix: "partner:".to_owned(),
         keys: KeySource::Fixed(VerificationKeys::from_secrets(&[partner_key], &[Algorithm::HS256]).unwrap()),
-        ..jwt()
+        ..jwt_prefixed("partner:")
     };
     let both = Authenticators::new(vec![Authenticator::Jwt(jwt()), Authenticator::Jwt(partner)]);
     let from_partner = |issuer: &str| {
@@ -179,7 +178,7 @@ fn a_second_issuer_cannot_speak_for_the_first() {
 #[test]
 fn a_token_cannot_speak_for_an_api_key() {
     let said_of = |kind, prefix: &str, subject: &str| {
-        let jobs = Jwt { common: Common { kind, ..common("jobs", None) }, subject_prefix: prefix.to_owned(), ..jwt() };
+        let jobs = Jwt { common: Common { kind, ..common("jobs", None) }, ..jwt_prefixed(prefix) };
         let keys = api_key("backend", "x-api-key", &[("orders", KEY)], Some(&["talkjs"]));
         let authenticators = Authenticators::new(vec![Authenticator::Jwt(jobs), keys]);
         outcome(&authenticators, &[("authorization", &format!("Bearer {}", token(json!({ "sub": subject }))))])

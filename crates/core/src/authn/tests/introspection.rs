@@ -12,12 +12,7 @@ fn introspection() -> Arc<Introspection> {
         common: Common { name: "opaque".into(), ..jwt().common },
         endpoint: Endpoint { url, authorities: Vec::new(), bearer: None },
         protocol: IntrospectionProtocol::Token { client: None, audience: None, rules: TokenRules::default() },
-        subject: "sub".to_owned(),
-        subject_prefix: String::new(),
-        roles: None,
-        bindings: None,
-        role_hierarchy: jwt().role_hierarchy,
-        max_role: None,
+        identity: IdentityMapping { roles: RoleMapping::none(&roles().role_hierarchy), ..identity() },
         cache_lifetime: Duration::from_secs(30),
     })
 }
@@ -59,17 +54,12 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
 fn a_session_with_an_unverified_address_is_refused() {
     let session = IntrospectionProtocol::Session { cookies: vec!["sid".to_owned()], headers: Vec::new() };
     let common = introspection().common.clone();
-    let (endpoint, role_hierarchy) = (introspection().endpoint.clone(), jwt().role_hierarchy);
+    let endpoint = introspection().endpoint.clone();
     let asker = Introspection {
         common,
         endpoint,
         protocol: session,
-        subject: "/user/email".to_owned(),
-        subject_prefix: String::new(),
-        roles: None,
-        bindings: None,
-        role_hierarchy,
-        max_role: None,
+        identity: jwt_by("/user/email").identity,
         cache_lifetime: Duration::from_secs(30),
     };
     let holds = |verified: Value| {

@@ -188,16 +188,44 @@ fn jwt_with(keys: VerificationKeys, algorithms: Vec<Algorithm>) -> Jwt {
         audience: vec!["chat".to_owned()],
         algorithms,
         keys: KeySource::Fixed(keys),
-        subject: "sub".to_owned(),
-        subject_prefix: String::new(),
-        roles: Some("roles".to_owned()),
-        bindings: Some("/chat/bindings".to_owned()),
-        role_hierarchy: RoleHierarchy::new(["guest", "member", "moderator", "owner"].map(str::to_owned)),
-        max_role: Some(Role(2)),
+        identity: identity(),
         leeway_seconds: 30,
         accepted_types: Vec::new(),
         rules: TokenRules::default(),
     }
+}
+
+fn identity() -> IdentityMapping {
+    IdentityMapping {
+        subject: vec!["sub".to_owned()],
+        numeric_subject: false,
+        subject_prefix: String::new(),
+        roles: roles(),
+    }
+}
+
+fn roles() -> RoleMapping {
+    RoleMapping {
+        roles: Some("roles".to_owned()),
+        bindings: Some("/chat/bindings".to_owned()),
+        role_hierarchy: RoleHierarchy::new(["guest", "member", "moderator", "owner"].map(str::to_owned)),
+        max_role: Some(Role(2)),
+    }
+}
+
+/// Returns an authenticator whose callers are named by this claim.
+fn jwt_by(subject: &str) -> Jwt {
+    Jwt { identity: IdentityMapping { subject: vec![subject.to_owned()], ..identity() }, ..jwt() }
+}
+
+/// Returns an authenticator with this prefix.
+fn jwt_prefixed(prefix: &str) -> Jwt {
+    Jwt { identity: IdentityMapping { subject_prefix: prefix.to_owned(), ..identity() }, ..jwt() }
+}
+
+/// Returns an authenticator with these roles.
+fn jwt_with_roles(roles: RoleMapping) -> Jwt {
+    Jwt { identity: IdentityMapping { roles, ..identity() }, ..jwt() }
 }
 
 fn headers(list: &[(&str, &str)]) -> HeaderMap {

@@ -1,0 +1,81 @@
+//! The mapping from claims to the identity of a caller. The claims are those of a token, of the answer of another
+//! server, or of the headers of a proxy.
+
+use serde_json::{Map, Value};
+
+use super::common::{check_subject, check_verified, strip_prefix};
+use super::error::AuthnError;
+use super::role_mapping::RoleMapping;
+use crate::model::{Pattern, Role, claim};
+
+/// How an authenticator reads the subject and the roles of a caller from claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityMapping {
+    /// The claims that can name the caller, each a literal name or a JSON pointer. The first with a value counts.
+    pub subject: Vec<String>,
+    /// Whether a subject can be a whole number, which stands for its digits.
+    pub numeric_subject: bool,
+    /// The prefix of the subject.
+    pub subject_prefix: String,
+    /// The claims with roles.
+    pub roles: RoleMapping,
+}
+
+/// The subject and the roles of a caller.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// The subject, with the prefix.
+    pub(super) subject: String,
+    /// The roles, each with its scope.
+    pub(super) bindings: Vec<(Pattern, Role)>,
+}
+
+/// The reason why claims give no identity.
+#[derive(Debug)]
+pub(super) enum MappingError {
+    /// No claim names the caller.
+    NoSubject,
+    /// The claim that names the caller has the wrong type.
+    MalformedSubject,
+    /// A claim with roles has the wrong type, or gives too many roles.
+    MalformedRoles(AuthnError),
+    /// The claims name a caller that is not accepted.
+    Refused(AuthnError),
+}
+
+impl IdentityMapping {
+    /// Reads the identity. `label` names the subject in errors.
+    pub(super) fn identify(&self, claims: &Map<String, Value>, label: &str) -> Result<Identity, MappingError> {
+        let (name, bare) = self.bare_subject(claims)?;
+        check_verified(claims, name).map_err(MappingError::Refused)?;
+        let subject = format!("{}{bare}", self.subject_prefix);
+        check_subject(label, &bare, &subject).map_err(MappingError::Refused)?;
+        Ok(Identity { subject, bindings: self.roles.read(claims)? })
+    }
+
+    /// Checks that claims can name this subject, which includes the prefix.
+    pub(super) fn check_subject(&self, subject: &str, label: &str) -> Result<(), AuthnError> {
+        check_subject(label, strip_prefix(subject, &self.subject_prefix)?, subject)
+    }
+
+    /// Returns the claim that names the caller, and its value.
+    pub(super) fn subject_claim<'a>(&self, claims: &'a Map<String, Value>) -> Option<(&str, &'a Value)> {
+        let value = |name: &'_ String| claim(claims, name).filter(|value| !value.is_null());
+        self.subject.iter().find_map(|name| Some((name.as_str(), value(name)?)))
+    }
+
+    /// Joins the names of the claims that can name the caller, for a message.
+    pub(super) fn subject_claims(&self) -> String {
+        let names: Vec<_> = self.subject.iter().map(|name| format!("`{name}`")).collect();
+        names.join(" or ")
+    }
+
+    /// Returns the subject without the prefix, and the claim that names it.
+    fn bare_subject(&self, claims: &Map<String, Value>) -> Result<(&str, String), MappingError> {
+        match self.subject_claim(claims).ok_or(MappingError::NoSubject)? {
+            (name, Value::String(text)) => Ok((name, text.clone())),
+            (name, Value::Number(number)) if self.numeric_subject && !number.is_f64() => Ok((name, number.to_string())),
+            _ => Err(MappingError::MalformedSubject),
+        }
+    }
+}
