@@ -9,8 +9,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use chat_signer::authn::{
-    Algorithm, Authenticator, Authenticators, Common, IdentityMapping, Jwt, KeySource, RequestCredentials, RoleMapping,
-    TokenRules, VerificationKeys,
+    self, Algorithm, Audience, AudienceClaim, Authenticator, Authenticators, Common, IdentityMapping, Jwt, KeySource,
+    RequestCredentials, RoleMapping, SubjectPrefix, TokenRules, VerificationKeys,
 };
 use chat_signer::crypto::{base64url, mac::HmacSha256};
 use chat_signer::model::{Caller, CallerKind, Millis, RoleHierarchy};
@@ -129,14 +129,16 @@ impl Calls {
 fn authenticator(issuer: &Issuer) -> Jwt {
     Jwt {
         common: Common { name: "users".into(), kind: CallerKind::User, apps: None },
-        issuer: ISSUER.to_owned(),
-        audience: vec![AUDIENCE.to_owned()],
+        issuer: authn::Issuer::Exact(ISSUER.to_owned()),
+        audience: Audience { claim: AudienceClaim::Aud, accepted: vec![AUDIENCE.to_owned()] },
         algorithms: vec![issuer.kind.algorithm()],
         keys: KeySource::Fixed(issuer.keys()),
+        shared_secrets: None,
         identity: IdentityMapping {
             subject: vec!["sub".to_owned()],
             numeric_subject: false,
-            subject_prefix: String::new(),
+            subject_prefix: SubjectPrefix::default(),
+            required: Vec::new(),
             roles: RoleMapping {
                 roles: Some("roles".to_owned()),
                 ..RoleMapping::none(&RoleHierarchy::new(["member"].map(str::to_owned)))

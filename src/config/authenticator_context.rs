@@ -1,7 +1,7 @@
 //! What the sections of `[[authenticators]]` share: the values that they refer to, the values that must be unique, and
 //! the keys that several types have.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::demo::DemoCaller;
 use super::file::ByteRange;
@@ -9,7 +9,7 @@ use super::headers::UsedHeaders;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::text::claim_name;
-use crate::authn::{Authenticator, Common, RoleMapping};
+use crate::authn::{Authenticator, Common, RoleMapping, SubjectPrefix};
 use crate::model::{CallerKind, Role, RoleHierarchy};
 use crate::vendor::App;
 
@@ -26,10 +26,8 @@ pub(super) struct ConfiguredAuthenticators {
     pub(super) demo_caller: Option<DemoCaller>,
     /// Whether the configuration trusts the API key of the demonstration.
     pub(super) accepts_demo_api_key: bool,
-    /// The issuers, each with the name of its authenticator.
-    pub(super) issuers: HashMap<String, String>,
     /// The subject prefixes: the kind of caller, the prefix, and the name of the authenticator.
-    pub(super) prefixes: Vec<(CallerKind, String, String)>,
+    pub(super) prefixes: Vec<(CallerKind, SubjectPrefix, String)>,
     /// The ids and the hashes of all API keys.
     pub(super) key_ids: HashSet<String>,
     pub(super) key_hashes: HashSet<[u8; 32]>,
@@ -75,21 +73,35 @@ pub(super) fn subject_prefix(
     common: Option<&Common>,
     callers: &mut ConfiguredAuthenticators,
     who: &str,
-) -> Option<String> {
+) -> Option<SubjectPrefix> {
     let item = section.get("subject_prefix");
     let place = item.as_ref().map_or(section.span.clone(), |item| item.span.clone());
-    let prefix = item.map_or(Some(""), |item| prefix(&item))?;
+    let prefix = item.map_or(Some(SubjectPrefix::default()), |item| prefix(&item))?;
     let Common { name, kind, .. } = common?;
-    if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && known == prefix) {
+    if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && *known == prefix) {
         let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
         let help = "if that is unintended, separate them: subject_prefix = \"partner/\"";
         section.file.warning(&place, message, help);
     }
-    callers.prefixes.push((*kind, prefix.to_owned(), name.to_string()));
-    Some(prefix.to_owned())
+    callers.prefixes.push((*kind, prefix.clone(), name.to_string()));
+    Some(prefix)
 }
 
-fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
+/// Reads the prefix of all subjects for an authenticator without tenants.
+pub(super) fn fixed_subject_prefix(
+    section: &mut Section<'_>,
+    common: Option<&Common>,
+    callers: &mut ConfiguredAuthenticators,
+    who: &str,
+) -> Option<SubjectPrefix> {
+    let prefix = subject_prefix(section, common, callers, who)?;
+    match section.get("subject_prefix").filter(|_| prefix.has_tenant()) {
+        Some(item) => item.mistake("can't have `{tenant}` here", "write the prefix without `{tenant}`"),
+        None => Some(prefix),
+    }
+}
+
+fn prefix(item: &ConfigItem<'_>) -> Option<SubjectPrefix> {
     let text = item.text()?;
     if text.chars().any(char::is_control) || text.chars().count() > 64 || text.trim_start() != text {
         return item.mistake(
@@ -97,7 +109,12 @@ fn prefix<'a>(item: &ConfigItem<'a>) -> Option<&'a str> {
             "use at most 64 characters, without control characters or leading space",
         );
     }
-    Some(text)
+    SubjectPrefix::parse(text).ok().or_else(|| {
+        item.mistake(
+            "must have `{tenant}` once, followed by a character that no tenant has",
+            "write a separator after it, as in \"{tenant}/\"",
+        )
+    })
 }
 
 /// Reads `roles`, `bindings` and `max_role`. `what` names the source of the roles, for messages.

@@ -6,7 +6,7 @@ use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticator
 use super::file::ConfigFile;
 use super::reader::{Section, join_with_and, quoted};
 use super::{api_key, forwarded, introspection, jwt, mtls, unix_peer};
-use crate::authn::{Authenticator, Common, TrustedProxies};
+use crate::authn::{Authenticator, Common, Jwt, TrustedProxies};
 use crate::model::CallerKind;
 
 #[derive(Clone, Copy)]
@@ -44,6 +44,7 @@ pub(super) fn authenticators(
     for section in root.sections("authenticators") {
         authenticator(section, &mut callers, &mut context);
     }
+    check_issuers(root.file, &callers);
     warn_of_proxies(root.file, &callers, context.is_unix_listener);
     if let (Some(place), false) = (context.client_ca, callers.accepts_certificates) {
         let message = if callers.authenticators.iter().any(|authenticator| authenticator.token_rules().is_some()) {
@@ -95,6 +96,20 @@ fn authenticator(
         callers.places.push(section.span.clone());
     }
     section.report_unknown_keys();
+}
+
+/// Checks that no token can be meant for two authenticators.
+fn check_issuers(file: &ConfigFile<'_>, callers: &ConfiguredAuthenticators) {
+    const HELP: &str = "one issuer has one authenticator, unless they have different audiences, or `required_claims` with different values of one claim";
+    let mut before: Vec<&Jwt> = Vec::new();
+    for (authenticator, place) in callers.authenticators.iter().zip(&callers.places) {
+        let Authenticator::Jwt(jwt) = authenticator else { continue };
+        if let Some(other) = before.iter().find(|other| !jwt.is_distinct_from(other)) {
+            let name = quoted(&other.common.name);
+            file.mistake(place, format!("a token of this issuer can be meant for {name} as well"), HELP);
+        }
+        before.push(jwt);
+    }
 }
 
 /// Warns if an authenticator identifies callers by their connection, but a `forwarded` authenticator treats the same

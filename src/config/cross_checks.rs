@@ -6,7 +6,7 @@ use super::authenticator_context::ConfiguredAuthenticators;
 use super::file::ConfigFile;
 use super::reader::{Section, quoted};
 use super::secret::SecretResolver;
-use super::server::{ListenAddress, RestrictedSettings};
+use super::server::{CorsConfig, ListenAddress, RestrictedSettings};
 use crate::authn::Authenticator;
 
 /// Notes mistakes if a demonstration is used for anything else. A configuration that trusts the demonstration's callers
@@ -61,6 +61,20 @@ pub(super) fn warn_of_open_hosts(
     let help = "list the host names that clients use: hosts = [\"chat.example.com\"]; until then, pages whose name resolves to this server \
                 (DNS rebinding) can send such requests with GET";
     root.file.warning(&places.server, message, help);
+}
+
+/// Checks that web pages may not send the headers with API keys or with the callers of a proxy.
+pub(super) fn check_cors_headers(
+    file: &ConfigFile<'_>,
+    cors: Option<&CorsConfig>,
+    callers: &ConfiguredAuthenticators,
+    places: &RestrictedSettings,
+) {
+    for name in cors.into_iter().flat_map(|cors| &cors.headers) {
+        let Some(role) = callers.headers.use_outside_pages(name) else { continue };
+        let message = format!("[server.cors] lists the header {}, which {role}", quoted(name.as_str()));
+        file.mistake(&places.server, message, "leave it out: web pages have no such credentials");
+    }
 }
 
 /// Warns of signing secrets that are also sent to others, for example as a bearer token. Notes a mistake if a signing

@@ -4,7 +4,7 @@
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
-use crate::authn::{Algorithm, Jwt};
+use crate::authn::{Algorithm, AudienceClaim, Jwt, is_symmetric};
 use crate::crypto::mac::KeyBlocks;
 use crate::secret::Secret;
 
@@ -79,12 +79,15 @@ pub enum DemoTokenError {
 }
 
 impl DemoCaller {
-    /// Returns the data for this authenticator, which trusts `secret`.
+    /// Returns the data for this authenticator, which trusts `secret`. Returns `None` if its tokens need other claims.
     pub(super) fn from_jwt(jwt: &Jwt, secret: Secret) -> Option<DemoCaller> {
+        if jwt.audience.claim != AudienceClaim::Aud || !jwt.identity.required.is_empty() {
+            return None;
+        }
         Some(DemoCaller {
-            issuer: jwt.issuer.clone(),
-            audience: jwt.audience.first()?.clone(),
-            algorithm: *jwt.algorithms.first()?,
+            issuer: jwt.issuer.exact()?.to_owned(),
+            audience: jwt.audience.accepted.first()?.clone(),
+            algorithm: *jwt.algorithms.iter().find(|algorithm| is_symmetric(**algorithm))?,
             subject: jwt.identity.subject.first()?.clone(),
             roles: jwt.identity.roles.roles.clone(),
             secret,

@@ -63,7 +63,7 @@ pub(super) fn enforcement(
     };
     Some(Enforcement {
         app: Arc::clone(app.name()),
-        endpoint: Endpoint { url: url?, authorities, bearer: None },
+        endpoint: Endpoint { authorities, ..Endpoint::new(url?) },
         moderation_api: moderator,
     })
 }

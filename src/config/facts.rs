@@ -63,7 +63,11 @@ fn http(
     let apps = section.get("apps").map(|item| item.known_words("a configured app", &apps.names));
     let cache = cache(section);
     Some(FactsProvider {
-        endpoint: Endpoint { url: url?, authorities, bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))? },
+        endpoint: Endpoint {
+            authorities,
+            bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))?,
+            ..Endpoint::new(url?)
+        },
         protocol: FactsProtocol::Http,
         apps: apps.map_or(Some(None), |apps| apps.map(Some))?,
         hierarchy: role_hierarchy.clone(),
@@ -88,7 +92,7 @@ fn leancloud(
     let cache = cache(section);
     let (name, app_id, master_key) = app?;
     Some(FactsProvider {
-        endpoint: Endpoint { url: url?, authorities, bearer: None },
+        endpoint: Endpoint { authorities, ..Endpoint::new(url?) },
         protocol: FactsProtocol::LeanCloud { app_id, master_key },
         apps: Some(vec![name.to_owned()]),
         hierarchy: role_hierarchy.clone(),

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, max_role, subject_prefix};
+use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, fixed_subject_prefix, max_role};
 use super::headers::HeaderRole;
 use super::limits::proxies;
 use super::reader::Section;
@@ -22,7 +22,7 @@ pub(super) fn forwarded(
     let trusted_proxies = section
         .require("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]")
         .and_then(|item| proxies(&item));
-    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this proxy and");
+    let subject_prefix = fixed_subject_prefix(section, common.as_ref(), callers, "this proxy and");
     let max_role = max_role(section, context.roles, roles.as_ref(), "this header");
     let (header, roles_header) = (header?, roles_header.map_or(Some(None), |header| header.map(Some))?);
     let roles = roles_header.as_ref().map(HeaderName::to_string);
@@ -32,6 +32,7 @@ pub(super) fn forwarded(
             subject: vec![header.to_string()],
             numeric_subject: false,
             subject_prefix: subject_prefix?,
+            required: Vec::new(),
             roles: RoleMapping { roles, max_role, ..RoleMapping::none(context.roles) },
         },
         header,

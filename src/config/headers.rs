@@ -60,9 +60,7 @@ impl UsedHeaders {
     pub(super) fn read(&mut self, item: &ConfigItem<'_>, to: HeaderRole) -> Option<HeaderName> {
         let name = header(item)?;
         let text = name.as_str();
-        let taken = RESERVED_HEADERS.contains(&text)
-            || RESERVED_PREFIXES.iter().any(|start| text.starts_with(start))
-            || to == HeaderRole::Key && text.starts_with("x-forwarded-");
+        let taken = is_reserved(&name) || to == HeaderRole::Key && text.starts_with("x-forwarded-");
         if taken {
             let usual = match to {
                 HeaderRole::Key => "write \"x-api-key\"",
@@ -72,6 +70,12 @@ impl UsedHeaders {
             return item.mistake(format!("can't be {}, which already has a meaning", quoted(text)), usual);
         }
         self.reserve(item.file, &item.span, name, to)
+    }
+
+    /// Returns the use of this header, if an authenticator for other clients than web pages reads it.
+    pub(super) fn use_outside_pages(&self, name: &HeaderName) -> Option<&'static str> {
+        let (_, role) = self.0.iter().find(|(known, role)| known == name && *role != HeaderRole::Forwarded)?;
+        Some(role.description())
     }
 
     /// Reserves a header for this use. Two headers that programs may confuse cannot have different uses.
@@ -107,6 +111,12 @@ pub(super) fn header(item: &ConfigItem<'_>) -> Option<HeaderName> {
             "write a header's name in small letters, as in \"x-api-key\"",
         )
     })
+}
+
+/// Returns whether the header already has a meaning.
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    RESERVED_HEADERS.contains(&text) || RESERVED_PREFIXES.iter().any(|start| text.starts_with(start))
 }
 
 fn similarity_key(name: &HeaderName) -> String {

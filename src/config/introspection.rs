@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
 use http::header::AUTHORIZATION;
+use http::{HeaderName, StatusCode};
 
-use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, role_mapping, subject_prefix};
+use super::authenticator_context::{
+    AuthenticatorContext, ConfiguredAuthenticators, fixed_subject_prefix, role_mapping,
+};
 use super::headers::{self, HeaderRole};
-use super::jwt::{subject, token_rules};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
+use super::token_rules::{optional_audience, required_claims, subjects, token_rules};
 use super::{apps, endpoint};
-use crate::authn::{BearerToken, Common, Endpoint, IdentityMapping, Introspection, IntrospectionProtocol, RoleMapping};
+use crate::authn::{
+    BearerToken, Common, Endpoint, IdentityMapping, Introspection, IntrospectionProtocol, RoleMapping, SubjectPrefix,
+};
 use crate::secret::Secret;
 
 /// The default lifetime of an answer in the cache.
@@ -35,15 +39,16 @@ pub(super) fn introspection(
         None => (session(section, callers), required_subject(section), None),
     };
     let preset = preset.map_or(Some(()), |item| item.keyword(&[("rfc7662", ())]));
-    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
+    let subject_prefix = fixed_subject_prefix(section, common.as_ref(), callers, "this server and");
+    let required = required_claims(section);
     let roles = role_mapping(section, context.roles, "these answers");
     let cache = cache(section);
     preset?;
     Some(Arc::new(Introspection {
         common: common?,
-        endpoint: Endpoint { url: url?, authorities, bearer },
+        endpoint: Endpoint { authorities, bearer, ..Endpoint::new(url?) },
         protocol: protocol?,
-        identity: identity(subject?, subject_prefix?, roles),
+        identity: IdentityMapping { required: required?, ..identity(subject?, subject_prefix?, roles) },
         cache_lifetime: cache,
     }))
 }
@@ -63,21 +68,21 @@ pub(super) fn leancloud_session(
     let key = section.require("app_key", "write app_key = { env = \"NAME\" } or { file = \"PATH\" }: the App Key");
     let app_key = key.and_then(|item| context.secrets.header_secret(&item));
     let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);
-    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this server and");
+    let subject_prefix = fixed_subject_prefix(section, common.as_ref(), callers, "this server and");
     let cache = cache(section);
     let app_id = app.and_then(|name| apps::leancloud_app_id(context.valid_apps, name))?;
     Some(Arc::new(Introspection {
         common: common?,
-        endpoint: Endpoint { url: url?, authorities, bearer: None },
+        endpoint: Endpoint { authorities, ..Endpoint::new(url?) },
         protocol: IntrospectionProtocol::LeanCloud { app_id, app_key: app_key?, sign },
-        identity: identity("objectId".to_owned(), subject_prefix?, RoleMapping::none(context.roles)),
+        identity: identity(vec!["objectId".to_owned()], subject_prefix?, RoleMapping::none(context.roles)),
         cache_lifetime: cache,
     }))
 }
 
 /// Returns the mapping of an answer. A subject can be a whole number, because many backends number their users.
-fn identity(subject: String, subject_prefix: String, roles: RoleMapping) -> IdentityMapping {
-    IdentityMapping { subject: vec![subject], numeric_subject: true, subject_prefix, roles }
+fn identity(subject: Vec<String>, subject_prefix: SubjectPrefix, roles: RoleMapping) -> IdentityMapping {
+    IdentityMapping { subject, numeric_subject: true, subject_prefix, required: Vec::new(), roles }
 }
 
 fn cache(section: &mut Section<'_>) -> Duration {
@@ -93,12 +98,19 @@ fn session(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) ->
     let headers = forward.get("headers").map(|item| names(&item, |item| header(item, callers)));
     let place = forward.span.clone();
     forward.report_unknown_keys();
+    let signed_out = section.get("signed_out").map_or(Some(Vec::new()), |item| item.read_unique_list(status));
     let (cookies, headers) = (cookies.unwrap_or(Some(Vec::new()))?, headers.unwrap_or(Some(Vec::new()))?);
     if cookies.is_empty() && headers.is_empty() {
         section.file.mistake(&place, "`forward` names neither cookies nor headers", HELP);
         return None;
     }
-    Some(IntrospectionProtocol::Session { cookies, headers })
+    Some(IntrospectionProtocol::Session { cookies, headers, signed_out: signed_out? })
+}
+
+/// Reads a status with which a session endpoint answers if nobody is signed in.
+fn status(item: &ConfigItem<'_>) -> Option<StatusCode> {
+    let number = item.integer(204..=499)?;
+    u16::try_from(number).ok().and_then(|number| StatusCode::from_u16(number).ok())
 }
 
 /// Reads a list of names, which may be empty.
@@ -127,9 +139,9 @@ fn header(item: &ConfigItem<'_>, callers: &mut ConfiguredAuthenticators) -> Opti
     callers.headers.read(item, HeaderRole::Forwarded)
 }
 
-fn required_subject(section: &mut Section<'_>) -> Option<String> {
+fn required_subject(section: &mut Section<'_>) -> Option<Vec<String>> {
     let item = section.require("subject", "write the field of the answer that names the caller: subject = \"/id\"")?;
-    subject(&item)
+    subjects(&item)
 }
 
 /// Reads the settings of an authorization server: the content of the request, the field of the answer that names the
@@ -137,9 +149,9 @@ fn required_subject(section: &mut Section<'_>) -> Option<String> {
 fn token(
     section: &mut Section<'_>,
     vault: &mut SecretResolver,
-) -> (Option<IntrospectionProtocol>, Option<String>, Option<BearerToken>) {
-    let subject = section.get("subject").map_or(Some("sub".to_owned()), |item| subject(&item));
-    let audience = section.get("audience").and_then(|item| item.texts());
+) -> (Option<IntrospectionProtocol>, Option<Vec<String>>, Option<BearerToken>) {
+    let subject = section.get("subject").map_or(Some(vec!["sub".to_owned()]), |item| subjects(&item));
+    let audience = optional_audience(section);
     let client = client(section, vault);
     let rules = token_rules(section);
     let bearer = endpoint::bearer(section, vault);

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::reader::{ConfigItem, Section, quoted};
 use super::server::ListenAddress;
-use crate::authn::{TrustedProxies, TrustedProxy};
+use crate::authn::{DEFAULT_MAX_TOKEN_BYTES, TrustedProxies, TrustedProxy};
 use crate::model::IpNetwork;
 
 /// The default number of bytes per second of audit log lines for refused requests from one address: about ten lines.
@@ -12,6 +12,10 @@ const REFUSED_LINES: NonZeroU32 = NonZeroU32::new(4 << 10).unwrap();
 
 /// The maximum of that number.
 const MAX_REFUSED_LINES: usize = 1 << 20;
+
+/// The maximum length of the header section of a request, in bytes. A token usually has less than 8 KiB, and browsers
+/// add cookies.
+pub const MAX_HEADER_BYTES: u16 = 32 << 10;
 
 /// Limits against overload and abuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct LimitsConfig {
     pub max_connections: usize,
     /// The number of bytes per second of audit log lines for refused requests from one address.
     pub refused_lines: NonZeroU32,
+    /// The maximum length of a token in `Authorization`, in bytes.
+    pub max_token_size: usize,
     /// The proxies that are trusted to name the address of the client.
     pub trusted_proxies: TrustedProxies,
 }
@@ -38,6 +44,7 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
         max_in_flight: 1024,
         max_connections: 10_000,
         refused_lines: REFUSED_LINES,
+        max_token_size: DEFAULT_MAX_TOKEN_BYTES,
         trusted_proxies: TrustedProxies::default(),
     };
     let Some(mut section) = root.section("limits") else { return limits };
@@ -50,6 +57,8 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
     limits.max_connections = cap("max_connections", limits.max_connections);
     let refused_lines = section.get("refused_lines").and_then(|item| item.size(1..=MAX_REFUSED_LINES));
     limits.refused_lines = refused_lines.and_then(to_non_zero).unwrap_or(limits.refused_lines);
+    let max_token_size = section.get("max_token_size").and_then(|item| item.size(1 << 10..=MAX_HEADER_BYTES.into()));
+    limits.max_token_size = max_token_size.unwrap_or(limits.max_token_size);
     let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
     limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
     if let (Some(item), ListenAddress::Unix { .. }, false) =

@@ -167,10 +167,11 @@ fn claims(item: &ConfigItem<'_>) -> Vec<(String, Value)> {
     if entries.is_empty() {
         item.mistake::<()>("must not be empty", "name a claim and its value: claims = { tenant = \"acme\" }");
     }
-    entries.iter().filter_map(|item| Some((item.name.to_owned(), claim(item)?))).collect()
+    entries.iter().filter_map(|item| Some((item.name.to_owned(), claim_value(item)?))).collect()
 }
 
-fn claim(item: &ConfigItem<'_>) -> Option<Value> {
+/// Reads the value that a claim must have.
+pub(super) fn claim_value(item: &ConfigItem<'_>) -> Option<Value> {
     match item.value {
         DeValue::String(text) => Some(Value::from(text.as_ref())),
         DeValue::Boolean(value) => Some(Value::from(*value)),

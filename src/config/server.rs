@@ -5,12 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::file::{ByteRange, WHOLE_FILE};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::tls::{self, TlsConfig};
-use super::{apps, text};
-use crate::authn::OwnHosts;
+use super::{apps, headers, text};
+use crate::authn::{AllowedOrigin, OwnHosts, host_name};
 
 /// The settings of the listener for callers.
 #[derive(Clone, Debug)]
@@ -71,10 +73,12 @@ impl fmt::Display for ListenAddress {
 /// The other origins whose pages may call the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsConfig {
-    /// The origins, exactly as browsers send them.
-    pub origins: Vec<String>,
+    /// The origins.
+    pub origins: Vec<AllowedOrigin>,
     /// Whether these pages may send cookies.
     pub credentials: bool,
+    /// Further headers that these pages may send.
+    pub headers: Vec<HeaderName>,
 }
 
 /// The times of the shutdown.
@@ -196,22 +200,61 @@ fn single_app(apps: &[String]) -> Option<String> {
 }
 
 fn cors(mut section: Section<'_>) -> Option<CorsConfig> {
-    let origins = section.require("origins", "list them: origins = [\"https://app.example.com\"]");
-    let origins = origins.and_then(|item| item.read_unique_list(origin));
+    let list = section.require("origins", "list them: origins = [\"https://app.example.com\"]");
+    let origins = list.as_ref().and_then(|item| item.read_unique_list(origin));
     let credentials = section.get("credentials").and_then(|item| item.boolean()).unwrap_or(false);
+    let headers = section.get("headers").map_or(Some(Vec::new()), |item| item.read_unique_list(cors_header));
     section.report_unknown_keys();
-    Some(CorsConfig { origins: origins?, credentials })
+    let (list, origins) = (list?, origins?);
+    if credentials && origins.iter().any(|origin| matches!(origin, AllowedOrigin::Subdomains(_))) {
+        let message = "a page of any subdomain can act with the cookies of your users, because `credentials` is true";
+        list.file.warning(&list.span, message, "list the origins in full, unless you control every subdomain");
+    }
+    Some(CorsConfig { origins, credentials, headers: headers? })
+}
+
+/// Reads the name of a header that pages may send. Pages never set the headers of browsers and proxies.
+fn cors_header(item: &ConfigItem<'_>) -> Option<HeaderName> {
+    let name = headers::header(item)?;
+    if name.as_str().starts_with("x-forwarded-") || headers::is_reserved(&name) {
+        return item.mistake(format!("can't list {}", quoted(name.as_str())), "list only headers of your own pages");
+    }
+    Some(name)
 }
 
 /// Reads an origin: scheme, host and port as browsers send them, in lowercase and without a path. Pages inside apps
 /// have their own schemes (`capacitor://localhost`). Pages from files have the origin `null`, which anyone can have, so
 /// it is refused.
-fn origin(item: &ConfigItem<'_>) -> Option<String> {
+fn origin(item: &ConfigItem<'_>) -> Option<AllowedOrigin> {
     const HELP: &str = "write an origin as browsers send it: \"https://app.example.com\", with a port only if it is not the default port of the scheme";
     let text = item.non_empty_text()?;
     if text.contains('*') {
-        return item.mistake("must name each origin in full, without a `*`", HELP);
+        return subdomains(item, text);
     }
+    if is_plain_origin(text) {
+        return Some(AllowedOrigin::Exact(text.to_owned()));
+    }
+    item.mistake(format!("has {}, which is not an origin", quoted(text)), HELP)
+}
+
+/// Reads an origin with `*` as the first label of the host.
+fn subdomains(item: &ConfigItem<'_>, text: &str) -> Option<AllowedOrigin> {
+    const HELP: &str =
+        "write each origin in full, or https://*.example.com for all hosts with one label before example.com";
+    let domain = text.strip_prefix("https://*.").filter(|rest| rest.contains('.') && !rest.contains('*'));
+    let is_plain = |domain: &&str| is_plain_origin(&format!("https://{domain}")) && !is_address(domain);
+    match domain.filter(is_plain) {
+        Some(domain) => Some(AllowedOrigin::Subdomains(format!(".{domain}"))),
+        None => item.mistake("can have `*` only as the first label of a host with https", HELP),
+    }
+}
+
+/// Returns whether the host of `host:port` is an IP address.
+fn is_address(authority: &str) -> bool {
+    host_name(authority).parse::<IpAddr>().is_ok()
+}
+
+fn is_plain_origin(text: &str) -> bool {
     let plain =
         text.parse::<http::Uri>().ok().filter(|uri| !text.ends_with('/') && uri.query().is_none()).and_then(|uri| {
             let scheme = uri.scheme_str().filter(|scheme| *scheme != "file")?.to_owned();
@@ -219,10 +262,7 @@ fn origin(item: &ConfigItem<'_>) -> Option<String> {
             let default = matches!((scheme.as_str(), authority.port_u16()), ("http", Some(80)) | ("https", Some(443)));
             (!default).then(|| format!("{scheme}://{authority}"))
         });
-    match plain {
-        Some(plain) if plain == text && !text.bytes().any(|byte| byte.is_ascii_uppercase()) => Some(plain),
-        _ => item.mistake(format!("has {}, which is not an origin", quoted(text)), HELP),
-    }
+    plain.is_some_and(|plain| plain == text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// Reads the address for callers: an IP address with a port, or `unix:` and a path.

@@ -189,6 +189,7 @@ fn settings(
         secrets: &mut vault,
     };
     let callers = authenticators::authenticators(&mut root, context);
+    cross_checks::check_cors_headers(root.file, server.cors.as_ref(), &callers, &places);
     cross_checks::warn_of_open_hosts(&root, server.hosts.are_configured(), &callers.authenticators, &places);
     let facts = facts::facts(&mut root, &apps, &role_hierarchy, &mut vault);
     let limits = limits::limits(&mut root, &server.listen);
@@ -209,7 +210,7 @@ fn settings(
     let known = PolicyNames { roles: &role_hierarchy, apps: &app_names, authenticators: &authenticator_names };
     let document = policy::document(policy_root?, &known, &apps.for_lint, policy_text);
     let demonstration = callers.demo_credentials().is_some();
-    let authenticators = Authenticators::new(callers.authenticators);
+    let authenticators = Authenticators::new(callers.authenticators).with_max_token_bytes(limits.max_token_size);
     let engine = Engine { apps: apps.valid, authenticators, policy: Arc::new(Policy::new(document)), facts };
     let demo_caller = callers.demo_caller;
     Some(Settings {

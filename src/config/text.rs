@@ -32,7 +32,11 @@ pub(super) fn caller_id(item: &ConfigItem<'_>, whose: &str) -> Option<String> {
 
 /// Reads the name of a claim: a literal name, or a JSON pointer.
 pub(super) fn claim_name(item: &ConfigItem<'_>) -> Option<String> {
-    let text = item.non_empty_text()?;
+    check_claim_name(item, item.non_empty_text()?)
+}
+
+/// Checks the name of a claim.
+pub(super) fn check_claim_name(item: &ConfigItem<'_>, text: &str) -> Option<String> {
     let escapes = text.match_indices('~').all(|(at, _)| text[at + 1..].starts_with(['0', '1']));
     if text.starts_with('/') && !escapes {
         return item.mistake("is not a JSON pointer", "write ~0 for `~` and ~1 for `/` inside a name");
@@ -42,8 +46,12 @@ pub(super) fn claim_name(item: &ConfigItem<'_>) -> Option<String> {
 
 /// Reads an `http` or `https` address. If it contains a password, no message shows it.
 pub(super) fn url(item: &ConfigItem<'_>) -> Option<http::Uri> {
+    url_in(item, item.non_empty_text()?)
+}
+
+/// Reads the address in this text, which belongs to the item.
+pub(super) fn url_in(item: &ConfigItem<'_>, text: &str) -> Option<http::Uri> {
     const HELP: &str = "write https://, a host and a path";
-    let text = item.non_empty_text()?;
     if text.contains('@') {
         item.file.hide_if_guarded(&item.span);
         item.file.mistake(&item.key, format!("`{}` must not have a user or password", item.name), HELP);
@@ -74,7 +82,8 @@ pub(super) fn hosts(item: &ConfigItem<'_>) -> Option<Vec<String>> {
     item.read_unique_list(host)
 }
 
-fn host(item: &ConfigItem<'_>) -> Option<String> {
+/// Reads a host name or an IP address, without a port.
+pub(super) fn host(item: &ConfigItem<'_>) -> Option<String> {
     let text = item.non_empty_text()?;
     let address = host_name(text).parse::<IpAddr>().or_else(|_| text.parse()).ok();
     let is_bare = text == host_name(text) || text.starts_with('[') && text.ends_with(']');

@@ -44,8 +44,9 @@ pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Ve
         }
         section.report_unknown_keys();
         let webhook = url.zip(keys);
-        webhooks
-            .extend(webhook.map(|(url, keys)| Webhook { endpoint: Endpoint { url, authorities, bearer: None }, keys }));
+        webhooks.extend(
+            webhook.map(|(url, keys)| Webhook { endpoint: Endpoint { authorities, ..Endpoint::new(url) }, keys }),
+        );
     }
     webhooks
 }

@@ -3,14 +3,15 @@
 
 use std::error::Error;
 use std::fmt::Write;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -22,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::authn::{BearerToken, Endpoint, is_trustworthy};
+use crate::authn::{BearerToken, Endpoint};
 use crate::config::ClientIdentity;
 use crate::files;
 
@@ -38,7 +39,7 @@ const LONGEST_TOKEN: u64 = 64 << 10;
 /// A client for a single server.
 pub struct UpstreamClient {
     inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    bearer: Option<BearerToken>,
+    endpoint: Endpoint,
     /// Allows a single read of the token file at a time. If a read hangs, it blocks only one thread.
     reading: Arc<Semaphore>,
     timeout: Duration,
@@ -70,6 +71,9 @@ pub enum ClientError {
     /// The answer is too long.
     #[error("the answer is longer than {0} bytes")]
     Long(usize),
+    /// The answer has an encoding other than gzip.
+    #[error("the content encoding of the answer is {0:?}, but only gzip is supported")]
+    Encoding(String),
 }
 
 impl UpstreamClient {
@@ -87,8 +91,8 @@ impl UpstreamClient {
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
-        let (bearer, reading) = (endpoint.bearer.clone(), Arc::new(Semaphore::new(1)));
-        Ok(UpstreamClient { inner: builder.build(connector), bearer, reading, timeout: DEFAULT_TIMEOUT })
+        let (endpoint, reading) = (endpoint.clone(), Arc::new(Semaphore::new(1)));
+        Ok(UpstreamClient { inner: builder.build(connector), endpoint, reading, timeout: DEFAULT_TIMEOUT })
     }
 
     /// Sets the time limit for an answer.
@@ -102,8 +106,8 @@ impl UpstreamClient {
     /// # Errors
     /// Returns an error if there is no complete answer in time.
     pub async fn send(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<Response<Bytes>, ClientError> {
-        let request = check_request(request)?;
-        let exchange = async { read(self.begin(request).await?, longest).await };
+        let request = self.check_request(request)?;
+        let exchange = async { decode(read(self.begin(request).await?, longest).await?, longest) };
         let slow = Err(ClientError::Slow(self.timeout));
         timeout(self.timeout, exchange).await.unwrap_or(slow)
     }
@@ -113,7 +117,7 @@ impl UpstreamClient {
     /// # Errors
     /// Returns an error if the answer does not begin in time.
     pub async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
-        let request = check_request(request)?;
+        let request = self.check_request(request)?;
         timeout(self.timeout, self.begin(request)).await.unwrap_or(Err(ClientError::Slow(self.timeout)))
     }
 
@@ -134,7 +138,7 @@ impl UpstreamClient {
     }
 
     async fn begin(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
-        if let Some(bearer) = &self.bearer {
+        if let Some(bearer) = &self.endpoint.bearer {
             request.headers_mut().insert(AUTHORIZATION, self.authorization(bearer).await?);
         }
         self.inner.request(request).await.map_err(|error| ClientError::Broken(error_chain(&error)))
@@ -162,15 +166,15 @@ impl UpstreamClient {
         });
         reading.await?
     }
-}
 
-/// Checks that the address is safe, and adds the `User-Agent` header.
-fn check_request(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, ClientError> {
-    if !is_trustworthy(request.uri()) {
-        return Err(ClientError::Unsafe);
+    /// Checks that the address is safe, and adds the `User-Agent` header.
+    fn check_request(&self, mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, ClientError> {
+        if !self.endpoint.may_ask(request.uri()) {
+            return Err(ClientError::Unsafe);
+        }
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
+        Ok(request)
     }
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("chat-signer"));
-    Ok(request)
 }
 
 /// Reads the rest of an answer, if it has at most `longest` bytes.
@@ -184,6 +188,28 @@ pub async fn read(answer: Response<Incoming>, longest: usize) -> Result<Response
         Err(error) if error.is::<LengthLimitError>() => Err(ClientError::Long(longest)),
         Err(error) => Err(ClientError::Broken(error_chain(&*error))),
     }
+}
+
+/// Decompresses an answer, if it has at most `longest` bytes. Some servers compress answers although the program does not
+/// ask for it.
+fn decode(mut answer: Response<Bytes>, longest: usize) -> Result<Response<Bytes>, ClientError> {
+    let encoding = answer.headers_mut().remove(CONTENT_ENCODING);
+    match encoding.as_ref().map(|value| value.as_bytes().trim_ascii().to_ascii_lowercase()).as_deref() {
+        None | Some(b"identity") => Ok(answer),
+        Some(b"gzip" | b"x-gzip") => {
+            let body = gunzip(answer.body(), longest)?;
+            Ok(answer.map(|_| body))
+        }
+        Some(other) => Err(ClientError::Encoding(String::from_utf8_lossy(other).chars().take(40).collect())),
+    }
+}
+
+fn gunzip(compressed: &[u8], longest: usize) -> Result<Bytes, ClientError> {
+    let mut body = Vec::new();
+    let limit = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1);
+    let read = MultiGzDecoder::new(compressed).take(limit).read_to_end(&mut body);
+    read.map_err(|error| ClientError::Broken(format!("the answer is not valid gzip: {error}")))?;
+    if body.len() > longest { Err(ClientError::Long(longest)) } else { Ok(body.into()) }
 }
 
 /// Creates the TLS configuration for a server with a certificate of one of these authorities (in DER). If the list is

@@ -7,7 +7,6 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderValue};
-use hyper::http::uri::Scheme;
 use hyper::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -16,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::{ClientBuildError, UpstreamClient};
 use super::freshness;
-use crate::authn::{KeySet, UnusableKey, VerificationKeys, is_trustworthy};
+use crate::authn::{Endpoint, KeySet, UnusableKey, VerificationKeys};
 use crate::clock;
 use crate::model::json;
 
@@ -74,10 +73,11 @@ impl KeySetRefresh {
         let RefreshState { succeeded_at: succeeded, fetched, failed, failures, last_error: flaw, .. } =
             &*self.refresher.state();
         let too_old = if succeeded.is_some() { " are too old to be used any longer" } else { "" };
-        let missing = || format!("the keys of {} from {}{too_old}: {flaw}", set.authenticator, set.endpoint);
-        let stale = || format!("the keys of {} from {} cannot be refreshed: {flaw}", set.authenticator, set.endpoint);
+        let missing = || format!("the keys of {} from {}{too_old}: {flaw}", set.config.name, set.config.endpoint);
+        let stale =
+            || format!("the keys of {} from {} cannot be refreshed: {flaw}", set.config.name, set.config.endpoint);
         KeySetStatus {
-            authenticator: Arc::clone(&set.authenticator),
+            name: Arc::clone(&set.config.name),
             age: succeeded.map(|succeeded| succeeded.elapsed()),
             keys: set.count(),
             fetched: *fetched,
@@ -87,9 +87,9 @@ impl KeySetRefresh {
         }
     }
 
-    /// Returns whether keys were ever loaded.
+    /// Returns whether the process can be ready: keys were loaded before, or it does not have to wait for them.
     pub(super) fn has_started(&self) -> bool {
-        self.refresher.state().succeeded_at.is_some()
+        self.refresher.set.config.is_optional || self.refresher.state().succeeded_at.is_some()
     }
 }
 
@@ -102,8 +102,8 @@ impl Drop for KeySetRefresh {
 /// The status of a key set.
 #[derive(Clone, Debug)]
 pub struct KeySetStatus {
-    /// The name of the authenticator that uses the keys.
-    pub authenticator: Arc<str>,
+    /// The name of the authenticator that uses the keys, followed by `/` and the tenant if the keys belong to one.
+    pub name: Arc<str>,
     /// The time since the last successful fetch, if there was any.
     pub age: Option<Duration>,
     /// How many keys can be used.
@@ -153,7 +153,7 @@ struct RefreshState {
 impl Refresher {
     /// Creates a refresher for this set. It has no keys before it runs.
     fn new(set: &Arc<KeySet>) -> Result<Refresher, ClientBuildError> {
-        let client = UpstreamClient::new(&set.endpoint)?;
+        let client = UpstreamClient::new(&set.config.endpoint)?;
         let state =
             RefreshState { is_fetching: true, last_error: "not fetched yet".to_owned(), ..RefreshState::default() };
         let (fetched, _) = watch::channel(());
@@ -210,13 +210,13 @@ impl Refresher {
 
     fn succeed(&self, state: &mut RefreshState, keys: VerificationKeys) {
         if state.succeeded_at.is_none() || state.failures > 0 {
-            tracing::info!("{}: {} keys came from {}", self.set.authenticator, keys.len(), self.set.endpoint);
+            tracing::info!("{}: {} keys came from {}", self.set.config.name, keys.len(), self.set.config.endpoint);
         }
         if keys.is_empty() {
-            tracing::warn!("{}: {} has no usable key left", self.set.authenticator, self.set.endpoint);
+            tracing::warn!("{}: {} has no usable key left", self.set.config.name, self.set.config.endpoint);
         }
         for unusable in keys.unusable().iter().filter(|key| !state.unusable.contains(key)) {
-            tracing::warn!("{}: a key from {} is not used: {unusable}", self.set.authenticator, self.set.endpoint);
+            tracing::warn!("{}: a key from {} is not used: {unusable}", self.set.config.name, self.set.config.endpoint);
         }
         state.unusable = keys.unusable().to_vec();
         self.set.replace(Some(keys));
@@ -228,7 +228,7 @@ impl Refresher {
     /// Records a failure. The last good keys remain in use for a limited time.
     fn fail(&self, state: &mut RefreshState, flaw: String) -> Duration {
         if state.failures == 0 || state.last_error != flaw {
-            tracing::warn!("{}: no keys came from {}: {flaw}", self.set.authenticator, self.set.endpoint);
+            tracing::warn!("{}: no keys came from {}: {flaw}", self.set.config.name, self.set.config.endpoint);
         }
         state.last_error = flaw;
         state.location = None;
@@ -236,9 +236,9 @@ impl Refresher {
         state.failures = state.failures.saturating_add(1);
         state.failed += 1;
         let Some(succeeded) = state.succeeded_at.filter(|_| self.set.is_loaded()) else { return retry };
-        let left = self.set.stale_if_error.saturating_sub(succeeded.elapsed());
+        let left = self.set.config.stale_if_error.saturating_sub(succeeded.elapsed());
         if left.is_zero() {
-            tracing::error!("{}: its keys are too old to be used any longer", self.set.authenticator);
+            tracing::error!("{}: its keys are too old to be used any longer", self.set.config.name);
             self.set.replace(None);
             return retry;
         }
@@ -249,7 +249,7 @@ impl Refresher {
     async fn keys(&self, is_due: bool) -> Result<(VerificationKeys, Option<Duration>), String> {
         let location = self.location(is_due).await?;
         let answer = self.get(location).await?;
-        let keys = VerificationKeys::from_fetched_set(answer.body(), &self.set.algorithms)?;
+        let keys = VerificationKeys::from_fetched_set(answer.body(), &self.set.config.algorithms)?;
         if keys.is_empty() && self.state().succeeded_at.is_none() {
             return Err("the key set has no key that can be used".to_owned());
         }
@@ -259,14 +259,14 @@ impl Refresher {
     /// Returns the address of the set. A discovered address is valid until the next regular fetch or until a fetch
     /// fails.
     async fn location(&self, is_due: bool) -> Result<Uri, String> {
-        let url = &self.set.endpoint.url;
-        let Some(issuer) = &self.set.discovery else { return Ok(url.clone()) };
+        let url = &self.set.config.endpoint.url;
+        let Some(issuer) = &self.set.config.discovery else { return Ok(url.clone()) };
         let known = self.state().location.clone().filter(|_| !is_due);
         if let Some(location) = known {
             return Ok(location);
         }
         let answer = self.get(url.clone()).await?;
-        let location = parse_jwks_uri(answer.body(), issuer, url)?;
+        let location = parse_jwks_uri(answer.body(), issuer, &self.set.config.endpoint)?;
         self.state().location = Some(location.clone());
         Ok(location)
     }
@@ -289,19 +289,18 @@ impl Refresher {
     }
 }
 
-/// Returns the address of the key set from an issuer's metadata at the address `from` (OpenID Connect Discovery 1.0,
-/// section 4.3). Only an issuer on this machine may name another program on this machine.
-fn parse_jwks_uri(metadata: &[u8], issuer: &str, from: &Uri) -> Result<Uri, String> {
+/// Returns the address of the key set from an issuer's metadata at the address of the endpoint (OpenID Connect Discovery
+/// 1.0, section 4.3).
+fn parse_jwks_uri(metadata: &[u8], issuer: &str, endpoint: &Endpoint) -> Result<Uri, String> {
     let metadata =
-        json::parse_object(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
+        json::parse_document(metadata).map_err(|error| format!("the metadata are not a JSON object: {error}"))?;
     if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
         return Err(
             "the metadata belong to another issuer: `issuer` must equal the configured issuer exactly".to_owned()
         );
     }
     let location = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|text| text.parse::<Uri>().ok());
-    let is_trusted = |to: &Uri| is_trustworthy(to) && [from.scheme(), Some(&Scheme::HTTPS)].contains(&to.scheme());
     location
-        .filter(is_trusted)
+        .filter(|to| endpoint.may_refer_to(to))
         .ok_or_else(|| "the metadata name no key set: `jwks_uri` must be an https URL".to_owned())
 }

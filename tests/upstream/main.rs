@@ -6,6 +6,7 @@ mod conversations;
 mod facts;
 mod keys;
 mod metrics;
+mod providers;
 mod server;
 mod sessions;
 mod signer;

@@ -18,6 +18,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 pub(crate) enum Reply {
     /// A status line's end, more header lines, and a body.
     Text(&'static str, String, String),
+    /// The same with a body that is no text.
+    Bytes(String, Vec<u8>),
     /// Nothing, ever.
     Silence,
     /// A body that doesn't end.
@@ -224,6 +226,11 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> std::io:
             let length = body.len();
             let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
             stream.write_all((head + &body).as_bytes()).await?;
+        }
+        Reply::Bytes(headers, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
+            stream.write_all(&[head.as_bytes(), &body].concat()).await?;
         }
         Reply::Silence | Reply::Held(..) => std::future::pending().await,
         Reply::Flood => {

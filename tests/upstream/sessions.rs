@@ -643,6 +643,6 @@ async fn listed_pages_may_send_the_headers_that_tell_who_their_users_are() {
     assert_eq!(
         allowed,
         "authorization,content-type,x-request-id,last-event-id,traceparent,tracestate,x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua,\
-         x-lc-session,x-tenant,x-session"
+         baggage,sentry-trace,x-requested-with,x-lc-session,x-tenant,x-session"
     );
 }

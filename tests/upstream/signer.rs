@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use chat_signer::config;
-use chat_signer::crypto::base64url;
+use chat_signer::crypto::{base64, base64url};
 use chat_signer::server::listener::{Application, LocalAddress};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -267,8 +268,17 @@ async fn exchange(address: SocketAddr, request: &str) -> Answer {
 fn freeze() -> mpsc::Sender<()> {
     let (sender, receiver) = mpsc::channel::<()>();
     tokio::task::spawn_blocking(move || receiver.recv());
-    tokio::time::pause();
+    if !is_frozen() {
+        tokio::time::pause();
+    }
     sender
+}
+
+/// Whether the clock of this runtime is stopped, because another program was started in it.
+fn is_frozen() -> bool {
+    let (before, began) = (tokio::time::Instant::now(), std::time::Instant::now());
+    while std::time::Instant::now() == began {}
+    tokio::time::Instant::now() == before
 }
 
 fn capture() -> (Arc<Mutex<Vec<u8>>>, DefaultGuard) {
@@ -320,6 +330,52 @@ impl Key {
         let key = EncodingKey::from_ed_der(self.pair.to_pkcs8().unwrap().as_ref());
         format!("authorization: Bearer {}\r\n", jsonwebtoken::encode(&header, &claims, &key).unwrap())
     }
+}
+
+impl Key {
+    /// A token with this header beside `alg`, and these claims beside the usual ones. A claim with the value `"(none)"` is left out.
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
+        let sign = |message: &[u8]| self.pair.sign(message).as_ref().to_vec();
+        compact(&with(json!({"alg": "EdDSA"}), header), claims, sign)
+    }
+
+    /// The public key in PEM.
+    pub(crate) fn pem(&self) -> String {
+        let der = [&b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"[..], self.pair.public_key().as_ref()].concat();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", base64(&der))
+    }
+
+    /// The bytes of the public key.
+    pub(crate) fn public(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+}
+
+/// A token that is signed with a shared secret.
+pub(crate) fn hs256(secret: &[u8], header: &Value, claims: &Value) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    compact(&with(json!({"alg": "HS256"}), header), claims, |message| hmac::sign(&key, message).as_ref().to_vec())
+}
+
+/// The header line with this token.
+pub(crate) fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
+}
+
+fn compact(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    let usual = json!({"iss": "https://id.example.com/", "aud": "chat", "sub": "tom", "exp": 4_000_000_000_u64});
+    let part = |value: &Value| base64url(value.to_string().as_bytes());
+    let message = format!("{}.{}", part(header), part(&with(usual, claims)));
+    format!("{message}.{}", base64url(&sign(message.as_bytes())))
+}
+
+fn with(mut base: Value, changes: &Value) -> Value {
+    let members = base.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        members.insert(name.clone(), value.clone());
+    }
+    members.retain(|_, value| value != "(none)");
+    base
 }
 
 /// A key set.

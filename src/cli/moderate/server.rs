@@ -186,7 +186,7 @@ impl ServerArguments {
 
     fn http_client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
         let authorities = self.ca.as_deref().map_or(Ok(Vec::new()), authorities)?;
-        let client = UpstreamClient::new(&Endpoint { url: url.clone(), authorities, bearer: None });
+        let client = UpstreamClient::new(&Endpoint { authorities, ..Endpoint::new(url.clone()) });
         Ok(client.map_err(|error| CommandError::Failed(error.to_string()))?.with_timeout(TIMEOUT))
     }
 
@@ -279,7 +279,7 @@ fn no_answer_error(address: &ServerAddress, trouble: &ClientError) -> CommandErr
         ClientError::Broken(_) => {
             CommandError::Failed(format!("{address} does not answer: {trouble}. Is `chat-signer serve` running there?"))
         }
-        ClientError::Token(_) | ClientError::Long(_) => {
+        ClientError::Token(_) | ClientError::Long(_) | ClientError::Encoding(_) => {
             CommandError::Failed(format!("{address} does not answer: {trouble}"))
         }
     }

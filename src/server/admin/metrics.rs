@@ -91,14 +91,14 @@ fn reloads(registry: &mut Registry, runtime: &ServerState) {
 
 fn key_sets(registry: &mut Registry, runtime: &ServerState) {
     let sets: Vec<_> = runtime.snapshot().upstreams.key_sets().collect();
-    let named = |set: &KeySetStatus| [("authenticator", set.authenticator.to_string())];
+    let named = |set: &KeySetStatus| [("authenticator", set.name.to_string())];
     let ages = sets.iter().filter_map(|set| Some((named(set), set.age.as_ref().map(Duration::as_secs_f64)?)));
     gauges(registry, "key_set_age_seconds", "Seconds since a key set was last fetched", ages);
     let keys = sets.iter().map(|set| (named(set), as_f64(set.keys)));
     gauges(registry, "key_set_keys", "Keys of a key set that are in use", keys);
     let fetches = sets.iter().flat_map(|set| {
         let outcomes = [("ok", set.fetched), ("failed", set.failed)];
-        let name = &set.authenticator;
+        let name = &set.name;
         outcomes.map(|(outcome, count)| (outcome_labels("authenticator", name, outcome), count))
     });
     counters(registry, "key_set_fetches", "Fetches of a key set", fetches);

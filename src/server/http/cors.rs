@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -30,6 +31,13 @@ const LEANCLOUD_SDK_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("x-lc-ua"),
 ];
 
+/// Headers that libraries in web pages often add to each request. They have no effect here.
+const COMMON_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("sentry-trace"),
+    HeaderName::from_static("x-requested-with"),
+];
+
 /// Answers a request to any path. If pages of other origins may call, adds the headers that browsers require.
 pub(super) async fn serve(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
     let Some(cors) = &exchange.settings.server.cors else {
@@ -44,20 +52,21 @@ pub(super) async fn serve(exchange: &RequestContext<'_>, request: Request<Incomi
 }
 
 /// Returns the layer that lets pages of the configured origins call from a browser, with their users' credentials.
-/// Origins must match exactly.
+/// A `*` in an origin stands for one label.
 fn layer(cors: &CorsConfig, authenticators: &Authenticators, methods: &'static [Method]) -> CorsLayer {
-    // `*` is not an origin, and the layer panics on it.
-    let origins =
-        cors.origins.iter().filter(|origin| *origin != "*").filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let allowed = cors.origins.clone();
+    let is_allowed = move |origin: &HeaderValue, _: &Parts| allowed.iter().any(|one| one.matches(origin));
     let own = [AUTHORIZATION, CONTENT_TYPE, X_REQUEST_ID, LAST_EVENT_ID, TRACEPARENT, TRACESTATE];
     let exposed = [X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(is_allowed))
         .allow_credentials(cors.credentials)
         .allow_methods(methods.to_vec())
         .allow_headers(
             own.into_iter()
                 .chain(LEANCLOUD_SDK_HEADERS)
+                .chain(COMMON_HEADERS)
+                .chain(cors.headers.iter().cloned())
                 .chain(authenticators.page_headers().cloned())
                 .collect::<Vec<_>>(),
         )

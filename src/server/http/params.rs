@@ -1,7 +1,7 @@
 //! Reads the parameters of a request from a JSON body, a form or a query.
 
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
@@ -24,8 +24,10 @@ pub(super) enum BodyEncoding {
 /// body.
 ///
 /// # Errors
-/// Returns an error unless the encoding is JSON in UTF-8, or a form if `forms` are accepted.
+/// Returns an error unless the encoding is JSON in UTF-8, or a form if `forms` are accepted, and if the body is
+/// compressed.
 pub(super) fn body_encoding(headers: &HeaderMap, forms: bool) -> Result<Option<BodyEncoding>, ApiError> {
+    check_not_compressed(headers)?;
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
@@ -41,6 +43,16 @@ pub(super) fn body_encoding(headers: &HeaderMap, forms: bool) -> Result<Option<B
         }
         _ => Err(unsupported(forms)),
     }
+}
+
+/// Refuses a compressed body. A small compressed body can have a size without limit.
+fn check_not_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let detail = "The body must not be compressed: send it without Content-Encoding.";
+    Err(ApiError::with_same_message(ErrorCode::UnsupportedMediaType, detail))
 }
 
 /// Returns the parameters in a body. An empty body is read as `{}`.

@@ -167,6 +167,7 @@ mod tests {
             max_in_flight: 1,
             max_connections: 1,
             refused_lines: NonZeroU32::new(100).unwrap(),
+            max_token_size: 8 << 10,
             trusted_proxies: crate::authn::TrustedProxies::default(),
         };
         let address = |limits: &Limits| limits.check_address([192, 0, 2, 1].into());

@@ -19,10 +19,8 @@ use super::activity::{ConnectionActivity, ListenerPhase, RequestGuard};
 use super::framing;
 use super::timeout_stream::TimeoutStream;
 use crate::authn::ConnectionPeer;
+use crate::config::MAX_HEADER_BYTES;
 use crate::server::http::ResponseBody;
-
-/// The maximum size of a header section, in bytes. A token may have 8 KiB, and browsers add cookies.
-const HEADER_LIMIT: u16 = 32 << 10;
 
 /// The maximum number of requests in progress on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
@@ -86,8 +84,8 @@ fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // A client that closes its sending side after the request still gets its answer. So hyper does not watch for a
     // closed connection.
-    builder.http1().max_buf_size(HEADER_LIMIT.into()).half_close(true);
-    builder.http2().max_header_list_size(HEADER_LIMIT.into()).max_concurrent_streams(MAX_STREAMS);
+    builder.http1().max_buf_size(MAX_HEADER_BYTES.into()).half_close(true);
+    builder.http2().max_header_list_size(MAX_HEADER_BYTES.into()).max_concurrent_streams(MAX_STREAMS);
     builder
 }
 

@@ -215,7 +215,7 @@ impl World {
 }
 
 pub(crate) fn endpoint(url: &str) -> Endpoint {
-    Endpoint { url: url.parse().unwrap(), authorities: Vec::new(), bearer: None }
+    Endpoint::new(url.parse().unwrap())
 }
 
 /// Waits until this holds.

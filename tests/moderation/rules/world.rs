@@ -318,7 +318,7 @@ impl World {
 fn source(engine: &Engine) -> FactsProvider {
     let url = "https://app.example.com/chat-facts".parse().unwrap();
     FactsProvider {
-        endpoint: Endpoint { url, authorities: Vec::new(), bearer: None },
+        endpoint: Endpoint::new(url),
         protocol: FactsProtocol::Http,
         apps: None,
         hierarchy: engine.policy.document().role_hierarchy.clone(),

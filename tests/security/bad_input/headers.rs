@@ -80,6 +80,7 @@ fn there_is_one_content_type() {
         problem(name, ask(headers), 415, "unsupported_media_type", "Content-Type must be application/json, in UTF-8")
     };
     let coded = format!("{}{JSON}content-encoding: gzip\r\n", bearer(&tom()));
+    let coded_body = |body: &[u8]| bytes("POST", LOGIN, &coded, body);
     let cases = [
         unsupported("none", ""),
         unsupported("an empty one", "content-type:\r\n"),
@@ -92,7 +93,14 @@ fn there_is_one_content_type() {
         unsupported("the same twice", &JSON.repeat(2)),
         unsupported("two", &format!("{JSON}content-type: text/plain\r\n")),
         unsupported("more than ASCII", "content-type: application/jsön\r\n"),
-        malformed("a coded body", bytes("POST", LOGIN, &coded, b"\x1f\x8b\x08"), "not JSON"),
+        problem("a coded body", coded_body(b"\x1f\x8b\x08"), 415, "unsupported_media_type", "must not be compressed"),
+        problem(
+            "a body that is coded in name",
+            coded_body(b"{}"),
+            415,
+            "unsupported_media_type",
+            "without Content-Encoding",
+        ),
     ];
     case::check(&cases);
 }

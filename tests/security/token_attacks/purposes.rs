@@ -34,10 +34,11 @@ fn types() -> Vec<Row> {
     ];
     let mut rows: Vec<_> =
         others.map(|typ| refused(format!("typ {typ:?}"), TYPES, PURPOSE, header("typ", json!(typ)))).into();
-    let odd = [json!(null), json!(1), json!(["JWT"])];
+    let odd = [json!(1), json!(["JWT"])];
     rows.extend(odd.map(|typ| refused(format!("typ {typ}"), TYPES, "(typ) must be a string", header("typ", typ))));
     let usual = ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"];
     rows.extend(usual.map(|typ| served(format!("typ {typ}"), TYPES, header("typ", json!(typ)))));
+    rows.push(served("typ null", TYPES, header("typ", json!(null))));
     rows.push(served("no typ", TYPES, no_header("typ")));
     rows
 }

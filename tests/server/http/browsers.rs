@@ -36,7 +36,7 @@ fn a_preflight_is_answered_to_everyone_and_allows_the_listed() {
             may_be_read(&answer, origin);
             assert_eq!(answer.header("access-control-allow-methods"), Some("GET,POST"));
             let headers = "authorization,content-type,x-request-id,last-event-id,traceparent,tracestate,\
-                           x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua";
+                           x-lc-id,x-lc-key,x-lc-prod,x-lc-sign,x-lc-ua,baggage,sentry-trace,x-requested-with";
             assert_eq!(answer.header("access-control-allow-headers"), Some(headers));
             assert_eq!(answer.header("access-control-max-age"), Some("600"));
             assert!(answer.header("x-request-id").is_some());
@@ -55,6 +55,38 @@ fn a_preflight_is_answered_to_everyone_and_allows_the_listed() {
             assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
             assert!(answer.header("vary").unwrap().contains("origin"));
         }
+    }
+}
+
+#[test]
+fn a_wildcard_allows_the_pages_of_hosts_with_one_label_more() {
+    let server =
+        Server::with(Setup::server("[server.cors]\norigins = [\"https://*.example.com\"]\nheaders = [\"x-tenant\"]"));
+    let ask = |origin: &str| {
+        let origin = format!("origin: {origin}\r\n{PREFLIGHT}");
+        server.ask(&request("OPTIONS", "/v1/talkjs/token", &origin, ""))
+    };
+    for origin in ["https://app.example.com", "https://a-1.example.com"] {
+        let answer = ask(origin);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        assert!(answer.header("access-control-allow-headers").unwrap().ends_with(",x-requested-with,x-tenant"));
+        assert!(answer.header("vary").unwrap().contains("origin"));
+    }
+    for origin in [
+        "https://example.com",
+        "http://app.example.com",
+        "https://a.b.example.com",
+        "https://app.example.com.evil.example",
+        "https://evil.example/.example.com",
+        "https://evilexample.com",
+        "https://app.example.com:8443",
+        "https://*.example.com",
+        "null",
+    ] {
+        let answer = ask(origin);
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
+        assert!(answer.header("vary").unwrap().contains("origin"));
     }
 }
 

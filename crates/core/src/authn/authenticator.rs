@@ -85,9 +85,10 @@ impl Authenticator {
         }
     }
 
-    /// Returns the prefix that the authenticator puts before the subjects of its callers.
-    pub(super) fn subject_prefix(&self) -> &str {
-        self.identity().map_or("", |identity| &identity.subject_prefix)
+    /// Returns the length of the prefix of this subject in bytes, if the subject starts with the prefix that the
+    /// authenticator puts before the subjects of its callers.
+    pub(super) fn prefix_length(&self, subject: &str) -> Option<usize> {
+        Some(subject.len() - self.identity()?.subject_prefix.strip(subject)?.len())
     }
 
     /// Returns the owner of this subject, if the configuration gives the subject to a caller of this authenticator.

@@ -13,9 +13,12 @@ use super::dates::Dates;
 use super::error::AuthnError;
 use super::forwarded::Forwarded;
 use super::introspection::Introspection;
-use super::jwt::{Jwt, KeySet, KeySource, TokenCache};
+use super::jwt::{Jwt, KeySet, TokenCache};
 use super::mtls::Mtls;
 use crate::model::{Caller, CallerKind, Millis};
+
+/// The longest accepted token if the configuration does not set another limit, in bytes.
+pub const DEFAULT_MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// All authenticators of a configuration, in the order of the configuration. If there are none, every request is
 /// refused.
@@ -26,6 +29,8 @@ pub struct Authenticators {
     pub(super) token_cache: Option<TokenCache>,
     /// The headers that hold API keys, without duplicates.
     pub(super) key_headers: Vec<HeaderName>,
+    /// The longest accepted token, in bytes.
+    pub(super) max_token_bytes: usize,
 }
 
 impl Authenticators {
@@ -39,7 +44,7 @@ impl Authenticators {
                 key_headers.push(header.clone());
             }
         }
-        Authenticators { all, token_cache: None, key_headers }
+        Authenticators { all, token_cache: None, key_headers, max_token_bytes: DEFAULT_MAX_TOKEN_BYTES }
     }
 
     /// Enables the cache of verified tokens. A cached token is not verified again while the result would be the same.
@@ -47,6 +52,12 @@ impl Authenticators {
     #[must_use]
     pub fn with_token_cache(self, key: &[u8; 32]) -> Authenticators {
         Authenticators { token_cache: Some(TokenCache::new(key)), ..self }
+    }
+
+    /// Sets the longest accepted token, in bytes.
+    #[must_use]
+    pub fn with_max_token_bytes(self, max_token_bytes: usize) -> Authenticators {
+        Authenticators { max_token_bytes, ..self }
     }
 
     /// Checks that the authenticator of the caller accepts callers for all of these apps.
@@ -65,7 +76,7 @@ impl Authenticators {
     /// Returns the time at which the token of the caller expires or becomes too old, if that time is known.
     pub fn token_end(&self, caller: &Caller) -> Option<Millis> {
         let max_age = self.vouching(caller).and_then(Authenticator::token_rules).and_then(|rules| rules.max_age);
-        let dates = Dates::read(|name| caller.claims.get(name).filter(|date| !date.is_null())).ok()?;
+        let dates = Dates::read_answer(&caller.claims).ok()?;
         dates.expires_at(max_age).map(Millis)
     }
 
@@ -90,25 +101,24 @@ impl Authenticators {
     pub fn reuse_state_from(&mut self, before: &Authenticators) {
         for authenticator in &mut self.all {
             match authenticator {
-                Authenticator::Jwt(Jwt { keys: KeySource::Fetched(set), .. }) => {
-                    let same = before.key_sets().find(|known| known.has_same_config(set));
-                    *set = Arc::clone(same.unwrap_or(set));
+                Authenticator::Jwt(jwt) => {
+                    jwt.keys.reuse_from(|set| before.key_sets().find(|known| known.has_same_config(set)));
                 }
                 Authenticator::Introspection(one) => {
                     let same = before.introspections().find(|known| known == &one);
                     *one = Arc::clone(same.unwrap_or(one));
                 }
-                _ => {}
+                Authenticator::ApiKey(_)
+                | Authenticator::Forwarded(_)
+                | Authenticator::Mtls(_)
+                | Authenticator::UnixPeer(_) => {}
             }
         }
     }
 
     /// Returns the key sets that are fetched.
     pub fn key_sets(&self) -> impl Iterator<Item = &Arc<KeySet>> {
-        self.all.iter().filter_map(|authenticator| match authenticator {
-            Authenticator::Jwt(Jwt { keys: KeySource::Fetched(set), .. }) => Some(set),
-            _ => None,
-        })
+        self.jwts().flat_map(|jwt| jwt.keys.key_sets())
     }
 
     /// Returns the authenticators that ask other servers.
@@ -127,17 +137,17 @@ impl Authenticators {
         match authenticator {
             Authenticator::Jwt(jwt) => {
                 jwt.check_subject(subject)?;
-                self.check_subject_owner(jwt.common.kind, &jwt.identity.subject_prefix, subject)
+                self.check_subject_owner(jwt.common.kind, Some(authenticator), subject)
             }
             Authenticator::ApiKey(api_key) if api_key.has_id(subject) => Ok(()),
             Authenticator::ApiKey(_) => Err(AuthnError::invalid("it has no API key with this id")),
             Authenticator::Forwarded(forwarded) => {
                 forwarded.check_subject(subject)?;
-                self.check_subject_owner(forwarded.common.kind, &forwarded.identity.subject_prefix, subject)
+                self.check_subject_owner(forwarded.common.kind, Some(authenticator), subject)
             }
             Authenticator::Introspection(introspection) => {
                 introspection.check_subject(subject)?;
-                self.check_subject_owner(introspection.common.kind, &introspection.identity.subject_prefix, subject)
+                self.check_subject_owner(introspection.common.kind, Some(authenticator), subject)
             }
             Authenticator::Mtls(mtls) if mtls.has_subject(subject) => Ok(()),
             Authenticator::Mtls(_) => Err(AuthnError::invalid("it lists no certificate for this subject")),
@@ -148,8 +158,8 @@ impl Authenticators {
 
     /// Returns the caller, if its subject does not belong to another caller.
     pub(super) fn check_caller_subject(&self, caller: Arc<Caller>) -> Result<Arc<Caller>, AuthnError> {
-        let prefix = self.vouching(&caller).map_or("", Authenticator::subject_prefix);
-        let checked = self.check_subject_owner(caller.kind, prefix, &caller.subject);
+        let by = self.vouching(&caller);
+        let checked = self.check_subject_owner(caller.kind, by, &caller.subject);
         checked.map_err(|refusal| refusal.with_authenticator(&caller.authenticator))?;
         Ok(caller)
     }
@@ -160,8 +170,13 @@ impl Authenticators {
     }
 
     /// Refuses a subject that belongs to another caller: two different credentials must not have the same subject.
-    fn check_subject_owner(&self, kind: CallerKind, prefix: &str, subject: &str) -> Result<(), AuthnError> {
-        if self.has_foreign_prefix(kind, prefix, subject) {
+    fn check_subject_owner(
+        &self,
+        kind: CallerKind,
+        by: Option<&Authenticator>,
+        subject: &str,
+    ) -> Result<(), AuthnError> {
+        if self.has_foreign_prefix(kind, by, subject) {
             return Err(AuthnError::invalid("the caller's subject starts with the prefix of another authenticator"));
         }
         let mut same_kind = self.all.iter().filter(|one| one.common().kind == kind);
@@ -174,9 +189,10 @@ impl Authenticators {
     /// Returns whether the subject belongs to another issuer, proxy or server: another authenticator has a longer
     /// prefix that matches, too. Without this check, a user who registers with the first issuer as `partner.alice`
     /// would get the subject of alice at the issuer with the prefix `partner.`.
-    fn has_foreign_prefix(&self, kind: CallerKind, prefix: &str, subject: &str) -> bool {
-        let mut others = self.all.iter().filter(|one| one.common().kind == kind).map(Authenticator::subject_prefix);
-        others.any(|other| other.len() > prefix.len() && subject.starts_with(other))
+    fn has_foreign_prefix(&self, kind: CallerKind, by: Option<&Authenticator>, subject: &str) -> bool {
+        let own = by.and_then(|by| by.prefix_length(subject)).unwrap_or(0);
+        let mut others = self.all.iter().filter(|one| one.common().kind == kind);
+        others.any(|other| other.prefix_length(subject).is_some_and(|length| length > own))
     }
 
     pub(super) fn jwts(&self) -> impl Iterator<Item = &Jwt> {

@@ -64,11 +64,6 @@ impl Common {
     }
 }
 
-/// Returns the subject without the prefix of its authenticator.
-pub(super) fn strip_prefix<'a>(subject: &'a str, prefix: &str) -> Result<&'a str, AuthnError> {
-    subject.strip_prefix(prefix).ok_or_else(|| AuthnError::invalid(format!("its subjects start with `{prefix}`")))
-}
-
 /// Checks a subject, without and with the prefix. `label` names it in the error.
 pub(super) fn check_subject(label: &str, bare: &str, whole: &str) -> Result<(), AuthnError> {
     for subject in [bare, whole] {

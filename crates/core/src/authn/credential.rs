@@ -14,7 +14,7 @@ use super::common::{Common, NOT_FOR_THIS_APP};
 use super::error::{AuthnError, quote};
 use super::forwarded;
 use super::introspection::{Introspection, IntrospectionQuery};
-use super::jwt::{Jwt, MAX_TOKEN_BYTES, UnverifiedToken, VerifiedToken};
+use super::jwt::{Jwt, UNKNOWN_ISSUER, UnverifiedToken, VerifiedToken};
 use super::lookup::{IdentifyError, LookupResult};
 use super::mtls::Mtls;
 use super::request_credentials::{ConnectionPeer, RequestCredentials, bearer_token};
@@ -123,7 +123,7 @@ impl Authenticators {
     ) -> Result<Option<&Arc<Introspection>>, AuthnError> {
         let mut asking = self.introspections().filter(|one| one.explicit(headers) == Some(header)).peekable();
         let Some(&first) = asking.peek() else { return Ok(None) };
-        if header == AUTHORIZATION && self.issuer_of(bearer_token(value)?).is_some() {
+        if header == AUTHORIZATION && self.has_known_issuer(bearer_token(value)?) {
             return Ok(None);
         }
         match asking.find(|one| one.common.accepts_optional_app(app)) {
@@ -214,7 +214,7 @@ impl Authenticators {
     /// Returns the caller that a valid token names.
     fn token_caller(&self, token: &str, now: Millis, was_tried: bool) -> Result<TokenCaller, IdentifyError> {
         // A token that is too long is not hashed.
-        let cache = self.token_cache.as_ref().filter(|_| token.len() <= MAX_TOKEN_BYTES);
+        let cache = self.token_cache.as_ref().filter(|_| token.len() <= self.max_token_bytes);
         let memory = cache.map(|verified| (verified, verified.digest(token)));
         if let Some(caller) = memory.and_then(|(verified, id)| verified.get(&id, now)) {
             return Ok(caller);
@@ -235,25 +235,42 @@ impl Authenticators {
         Ok(by.common().admit(caller, app).map_err(|refusal| refusal.with_authenticator(name))?)
     }
 
-    /// Verifies the token with the authenticator of the issuer that the token names.
+    /// Verifies the token with the authenticator for which it is meant.
     fn verify(&self, token: &str, now: Millis, was_tried: bool) -> Result<VerifiedToken, IdentifyError> {
         if self.jwts().next().is_none() {
             return Err(AuthnError::invalid("an `authorization` header is not accepted here").into());
         }
-        let token = UnverifiedToken::parse(token)?;
-        let issuer = token.issuer()?;
-        let Some(jwt) = self.jwts().find(|jwt| jwt.issuer == issuer) else {
-            return Err(AuthnError::invalid("the token's issuer (iss) is not known here")
-                .with_detail(quote(issuer))
-                .into());
-        };
+        let token = UnverifiedToken::parse(token, self.max_token_bytes)?;
+        let jwt = self.select_jwt(&token)?;
         jwt.identify(token, now, was_tried).map_err(|unidentified| unidentified.with_authenticator(&jwt.common.name))
     }
 
-    /// Returns the authenticator of the issuer that the token names.
-    fn issuer_of(&self, token: &str) -> Option<&Jwt> {
-        let token = UnverifiedToken::parse(token).ok()?;
-        self.jwts().find(|jwt| token.issuer().is_ok_and(|issuer| issuer == jwt.issuer))
+    /// Returns the authenticator of the issuer that the token names. If there are several, the audience and the
+    /// required claims of the token select one of them.
+    fn select_jwt(&self, token: &UnverifiedToken<'_>) -> Result<&Jwt, AuthnError> {
+        let issuer = token.issuer()?;
+        let mut candidates: Vec<_> = self.jwts().filter(|jwt| jwt.issuer.find(issuer).is_some()).collect();
+        if candidates.len() > 1 {
+            candidates.retain(|jwt| jwt.is_meant_by(token));
+            if candidates.is_empty() {
+                return Err(AuthnError::invalid(
+                    "no authenticator of the token's issuer accepts its audience and its claims",
+                ));
+            }
+        }
+        match candidates[..] {
+            [jwt] => Ok(jwt),
+            [] => Err(AuthnError::invalid(UNKNOWN_ISSUER).with_detail(quote(issuer))),
+            _ => Err(AuthnError::invalid("the token is meant for several authenticators: it must name one audience")),
+        }
+    }
+
+    /// Returns whether the token names an issuer of an authenticator.
+    fn has_known_issuer(&self, token: &str) -> bool {
+        let token = UnverifiedToken::parse(token, self.max_token_bytes);
+        token.is_ok_and(|token| {
+            self.jwts().any(|jwt| token.issuer().is_ok_and(|issuer| jwt.issuer.find(issuer).is_some()))
+        })
     }
 
     fn identify_api_key(

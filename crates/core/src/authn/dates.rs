@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error::AuthnError;
 use crate::model::Millis;
@@ -31,12 +31,25 @@ pub(super) struct TokenClock {
 }
 
 impl Dates {
-    /// Reads the dates from the claims that `claim` looks up.
+    /// Reads the dates. A date that is null counts as absent.
     ///
     /// # Errors
     /// Returns an error if a date is not a plausible number of seconds since 1970.
-    pub(super) fn read<'a>(claim: impl Fn(&str) -> Option<&'a Value>) -> Result<Dates, AuthnError> {
-        let date = |name| claim(name).map(|value| parse_date(name, value)).transpose();
+    pub(super) fn read(claims: &Map<String, Value>) -> Result<Dates, AuthnError> {
+        Dates::read_with(claims, Value::as_f64)
+    }
+
+    /// Reads the dates of an answer about a token. Some servers write them in quotes.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases as [`read`](Self::read).
+    pub(super) fn read_answer(claims: &Map<String, Value>) -> Result<Dates, AuthnError> {
+        Dates::read_with(claims, |value| value.as_f64().or_else(|| parse_decimal(value.as_str()?)))
+    }
+
+    fn read_with(claims: &Map<String, Value>, seconds: fn(&Value) -> Option<f64>) -> Result<Dates, AuthnError> {
+        let given = |name| claims.get(name).filter(|value| !value.is_null());
+        let date = |name| given(name).map(|value| parse_date(name, value, seconds)).transpose();
         Ok(Dates { expiry: date("exp")?, not_before: date("nbf")?, issued: date("iat")? })
     }
 
@@ -108,9 +121,9 @@ impl TokenClock {
 
 /// Converts a `NumericDate` (RFC 7519, section 2) to milliseconds. It is a JSON number of seconds, not negative,
 /// possibly with a fraction.
-fn parse_date(name: &str, value: &Value) -> Result<u64, AuthnError> {
+fn parse_date(name: &str, value: &Value, seconds: fn(&Value) -> Option<f64>) -> Result<u64, AuthnError> {
     let whole = value.as_u64().map(|seconds| seconds.saturating_mul(1000));
-    let date = whole.or_else(|| Duration::try_from_secs_f64(value.as_f64()?).ok().map(millis));
+    let date = whole.or_else(|| Duration::try_from_secs_f64(seconds(value)?).ok().map(millis));
     match date {
         Some(date) if date < MAX_SECONDS * 1000 => Ok(date),
         Some(_) => Err(AuthnError::invalid(format!(
@@ -118,6 +131,12 @@ fn parse_date(name: &str, value: &Value) -> Result<u64, AuthnError> {
         ))),
         None => Err(AuthnError::invalid(format!("the token's `{name}` must be a number of seconds since 1970"))),
     }
+}
+
+/// Parses digits with an optional fraction. Other forms of numbers are not accepted.
+fn parse_decimal(text: &str) -> Option<f64> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| is_decimal)
 }
 
 fn millis(duration: Duration) -> u64 {

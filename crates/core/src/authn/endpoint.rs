@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use http::Uri;
+use http::uri::Scheme;
 
 use crate::secret::Secret;
 
@@ -18,6 +19,31 @@ pub struct Endpoint {
     pub authorities: Vec<Vec<u8>>,
     /// The bearer token that the program sends to the server, if the server needs one.
     pub bearer: Option<BearerToken>,
+    /// The host to which the program may send requests without TLS, if the configuration names one.
+    pub plain_http_host: Option<String>,
+}
+
+impl Endpoint {
+    /// Returns the endpoint at this URL, with the public authorities and without credentials.
+    pub fn new(url: Uri) -> Endpoint {
+        Endpoint { url, authorities: Vec::new(), bearer: None, plain_http_host: None }
+    }
+
+    /// Returns whether the program may send requests to this URL.
+    pub fn may_ask(&self, url: &Uri) -> bool {
+        is_trustworthy(url) || self.is_plain_http_host(url)
+    }
+
+    /// Returns whether the program may send requests to this URL, which an answer of the endpoint names. Only a server
+    /// on this machine may name a program on this machine.
+    pub fn may_refer_to(&self, url: &Uri) -> bool {
+        let is_local = |url: &Uri| is_trustworthy(url) && url.scheme() == Some(&Scheme::HTTP);
+        is_trustworthy(url) && (!is_local(url) || is_local(&self.url)) || self.is_plain_http_host(url)
+    }
+
+    fn is_plain_http_host(&self, url: &Uri) -> bool {
+        url.scheme() == Some(&Scheme::HTTP) && url.host().is_some() && url.host() == self.plain_http_host.as_deref()
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::common::{Common, strip_prefix};
+use super::common::Common;
 use super::error::{AuthnError, quote};
 use super::identity_mapping::{IdentityMapping, MappingError};
 use super::request_credentials::{RequestCredentials, TrustedProxies};
@@ -52,13 +52,13 @@ impl Forwarded {
         {
             claims.insert(header.to_string(), header_text(header, value)?.replace(',', " ").into());
         }
-        let identity = self.identity.identify(&claims, &self.label()).map_err(|error| self.refusal(error))?;
+        let identity = self.identity.identify(&claims, None, &self.label()).map_err(|error| self.refusal(error))?;
         Ok(self.common.caller(identity.subject, Map::new(), identity.bindings))
     }
 
     /// Checks that the header can name this subject.
     pub(super) fn check_subject(&self, subject: &str) -> Result<(), AuthnError> {
-        self.check_single(strip_prefix(subject, &self.identity.subject_prefix)?)?;
+        self.check_single(self.identity.strip_prefix(subject)?)?;
         self.identity.check_subject(subject, &self.label())
     }
 

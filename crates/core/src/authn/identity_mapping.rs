@@ -3,9 +3,11 @@
 
 use serde_json::{Map, Value};
 
-use super::common::{check_subject, check_verified, strip_prefix};
+use super::common::{check_subject, check_verified};
 use super::error::AuthnError;
+use super::required_claim::RequiredClaim;
 use super::role_mapping::RoleMapping;
+use super::tenant::SubjectPrefix;
 use crate::model::{Pattern, Role, claim};
 
 /// How an authenticator reads the subject and the roles of a caller from claims.
@@ -16,7 +18,9 @@ pub struct IdentityMapping {
     /// Whether a subject can be a whole number, which stands for its digits.
     pub numeric_subject: bool,
     /// The prefix of the subject.
-    pub subject_prefix: String,
+    pub subject_prefix: SubjectPrefix,
+    /// Claims that must have certain values.
+    pub required: Vec<RequiredClaim>,
     /// The claims with roles.
     pub roles: RoleMapping,
 }
@@ -44,18 +48,30 @@ pub(super) enum MappingError {
 }
 
 impl IdentityMapping {
-    /// Reads the identity. `label` names the subject in errors.
-    pub(super) fn identify(&self, claims: &Map<String, Value>, label: &str) -> Result<Identity, MappingError> {
+    /// Reads the identity of a caller of this tenant, if there are tenants. `label` names the subject in errors.
+    pub(super) fn identify(
+        &self,
+        claims: &Map<String, Value>,
+        tenant: Option<&str>,
+        label: &str,
+    ) -> Result<Identity, MappingError> {
+        self.required.iter().try_for_each(|required| required.check(claims)).map_err(MappingError::Refused)?;
         let (name, bare) = self.bare_subject(claims)?;
         check_verified(claims, name).map_err(MappingError::Refused)?;
-        let subject = format!("{}{bare}", self.subject_prefix);
+        let subject = format!("{}{bare}", self.subject_prefix.resolve(tenant));
         check_subject(label, &bare, &subject).map_err(MappingError::Refused)?;
         Ok(Identity { subject, bindings: self.roles.read(claims)? })
     }
 
     /// Checks that claims can name this subject, which includes the prefix.
     pub(super) fn check_subject(&self, subject: &str, label: &str) -> Result<(), AuthnError> {
-        check_subject(label, strip_prefix(subject, &self.subject_prefix)?, subject)
+        check_subject(label, self.strip_prefix(subject)?, subject)
+    }
+
+    /// Returns the subject without the prefix.
+    pub(super) fn strip_prefix<'a>(&self, subject: &'a str) -> Result<&'a str, AuthnError> {
+        let bare = self.subject_prefix.strip(subject);
+        bare.ok_or_else(|| AuthnError::invalid(format!("its subjects start with `{}`", self.subject_prefix)))
     }
 
     /// Returns the claim that names the caller, and its value.

@@ -58,7 +58,7 @@ impl fmt::Display for PendingLookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PendingLookup::Keys(set) => {
-                write!(f, "the keys of {} are fetched from {}", set.authenticator, set.endpoint)
+                write!(f, "the keys of {} are fetched from {}", set.config.name, set.config.endpoint)
             }
             PendingLookup::Session(IntrospectionQuery { introspection: asker, .. }) => {
                 write!(f, "{} asks {} about this token", asker.common.name, asker.endpoint)

@@ -10,6 +10,7 @@
 //! An invalid credential is always refused. The program never ignores it and tries another credential.
 
 mod api_key;
+mod audience;
 mod authenticator;
 mod authenticators;
 mod binding;
@@ -28,14 +29,17 @@ mod mtls;
 mod origin;
 mod purpose;
 mod request_credentials;
+mod required_claim;
 mod role_mapping;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod unix_peer;
 
 pub use api_key::ApiKey;
+pub use audience::{Audience, AudienceClaim};
 pub use authenticator::Authenticator;
-pub use authenticators::Authenticators;
+pub use authenticators::{Authenticators, DEFAULT_MAX_TOKEN_BYTES};
 pub use binding::TokenCaller;
 pub use certificate::{CertificateNames, ClientCertificate, Thumbprint, VerifiedCertificate, validity};
 pub use common::{Common, is_address_claim};
@@ -45,14 +49,17 @@ pub use forwarded::Forwarded;
 pub use identity_mapping::IdentityMapping;
 pub use introspection::{Introspection, IntrospectionAnswer, IntrospectionProtocol, IntrospectionQuery};
 pub use jwt::{
-    ALGORITHMS, Algorithm, Jwt, KeySet, KeySource, UnusableKey, VerificationKeys, is_symmetric, parse_algorithm,
+    ALGORITHMS, Algorithm, Jwt, KeySet, KeySetConfig, KeySource, UnusableKey, VerificationKeys, is_symmetric,
+    parse_algorithm,
 };
 pub use lookup::{IdentifyError, LookupResult, PendingLookup};
 pub use mtls::{CertificateSubject, Mtls, SanType};
-pub use origin::{CrossSite, OwnHosts, RequestTarget, host_name};
+pub use origin::{AllowedOrigin, CrossSite, OwnHosts, RequestTarget, host_name};
 pub use purpose::{TokenRules, normalize_media_type};
 pub use request_credentials::{
     ConnectionPeer, PeerAddress, ProcessIds, RequestCredentials, TlsPeer, TrustedProxies, TrustedProxy,
 };
+pub use required_claim::RequiredClaim;
 pub use role_mapping::{RoleMapping, strongest_roles};
+pub use tenant::{Issuer, SubjectPrefix, TENANT_PLACEHOLDER, is_tenant};
 pub use unix_peer::UnixPeer;

@@ -10,6 +10,34 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 /// The header in which browsers say from which site a request comes (Fetch Metadata). Pages cannot change it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// An origin whose pages may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    /// This exact origin.
+    Exact(String),
+    /// Each `https` origin whose host has exactly one label before this text, which starts with a dot.
+    Subdomains(String),
+}
+
+impl AllowedOrigin {
+    /// Returns whether this is the value of `Origin` of an allowed page.
+    pub fn matches(&self, origin: &HeaderValue) -> bool {
+        match self {
+            AllowedOrigin::Exact(exact) => origin == exact.as_str(),
+            AllowedOrigin::Subdomains(domain) => {
+                let host = origin.as_bytes().strip_prefix(b"https://");
+                host.and_then(|host| host.strip_suffix(domain.as_bytes())).is_some_and(is_label)
+            }
+        }
+    }
+}
+
+/// Returns whether this is one label of a host name, as browsers write it.
+fn is_label(text: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    (1..=63).contains(&text.len()) && text.iter().all(legal)
+}
+
 /// The host names of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnHosts {
@@ -67,13 +95,13 @@ impl OwnHosts {
 impl<'a> RequestTarget<'a> {
     /// Returns the reason why the request is treated as a request of another site, if there is a reason. Pages of the
     /// `listed` origins are always accepted.
-    pub fn cross_site(&self, own: &OwnHosts, listed: &[String]) -> Option<CrossSite<'a>> {
+    pub fn cross_site(&self, own: &OwnHosts, listed: &[AllowedOrigin]) -> Option<CrossSite<'a>> {
         let mut origins = self.headers.get_all(ORIGIN).iter();
         let (origin, second) = (origins.next(), origins.next());
         if second.is_some() {
             return Some(CrossSite::Page);
         }
-        if origin.is_some_and(|origin| listed.iter().any(|listed| origin == listed)) {
+        if origin.is_some_and(|origin| listed.iter().any(|listed| listed.matches(origin))) {
             return None;
         }
         if own.are_configured()
@@ -132,7 +160,7 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         let target = RequestTarget { headers: &headers, uri: &Uri::from_static("/"), is_https };
-        match target.cross_site(own, &["https://app.example.com".to_owned()]) {
+        match target.cross_site(own, &[AllowedOrigin::Exact("https://app.example.com".to_owned())]) {
             None => "own",
             Some(CrossSite::Page) => "page",
             Some(CrossSite::Host(_)) => "host",
@@ -162,6 +190,34 @@ mod tests {
         }
         assert!(!is_cross(&[SIGNER, (ORIGIN, "https://app.example.com"), (SEC_FETCH_SITE, "cross-site")]));
         assert!(!is_cross(&[SIGNER, (SEC_FETCH_SITE, "none")]));
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_exactly_one_label_with_tls() {
+        let allowed = AllowedOrigin::Subdomains(".example.com".to_owned());
+        let matches = |origin: &str| allowed.matches(&HeaderValue::from_str(origin).unwrap());
+        for origin in ["https://app.example.com", "https://a-1.example.com", "https://xn--mnchen-3ya.example.com"] {
+            assert!(matches(origin), "{origin}");
+        }
+        for origin in [
+            "http://app.example.com",
+            "https://example.com",
+            "https://.example.com",
+            "https://a.b.example.com",
+            "https://app.example.com.evil.example",
+            "https://evil.example/.example.com",
+            "https://evil.example#.example.com",
+            "https://evil:443@.example.com",
+            "https://evilexample.com",
+            "https://app.example.com:8443",
+            "https://app.example.com/",
+            "https://APP.example.com",
+            "https://*.example.com",
+            "capacitor://app.example.com",
+            "null",
+        ] {
+            assert!(!matches(origin), "{origin}");
+        }
     }
 
     #[test]

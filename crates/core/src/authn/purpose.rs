@@ -22,6 +22,12 @@ const KIND_CLAIMS: [&str; 4] = ["token_use", "token_type", "typ", "type"];
 /// token.
 const REFUSED_KINDS: [&str; 6] = ["refresh", "refreshtoken", "offline", "offlinetoken", "logout", "logouttoken"];
 
+/// Claims that only ID tokens have: a value of the login request, and hashes of the values that were issued with it.
+const ID_TOKEN_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+
+/// The kinds of ID tokens, in the same form as [`REFUSED_KINDS`].
+const ID_TOKEN_KINDS: [&str; 2] = ["id", "idtoken"];
+
 /// The further rules for authentic tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenRules {
@@ -29,6 +35,8 @@ pub struct TokenRules {
     pub accept_bound: bool,
     /// The maximum age of a token since it was issued.
     pub max_age: Option<Duration>,
+    /// Whether ID tokens are refused.
+    pub refuse_id_tokens: bool,
 }
 
 impl TokenRules {
@@ -36,6 +44,9 @@ impl TokenRules {
     /// token is bound to a certificate.
     pub(super) fn check(&self, claims: &ClaimsMap) -> Result<Option<Thumbprint>, AuthnError> {
         check_kind(claims)?;
+        if self.refuse_id_tokens {
+            check_no_id_token(claims)?;
+        }
         if self.accept_bound { Ok(None) } else { bound_certificate(claims) }
     }
 }
@@ -61,18 +72,18 @@ pub fn normalize_media_type(typ: &str) -> String {
     }
 }
 
-/// Checks that `aud`, a string or a list of strings, contains one of these audiences.
-pub(super) fn check_audience(claims: &ClaimsMap, accepted: &[String]) -> Result<(), AuthnError> {
-    let malformed = || AuthnError::invalid("the token must name its audience (aud), as a string or a list of strings");
-    let named: Vec<&str> = match claims.get("aud") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(malformed)?,
-        _ => return Err(malformed()),
+/// Checks that the claims are not those of an ID token (OpenID Connect Core 1.0, section 2). An ID token tells a client
+/// who has logged in. It is not meant for servers, and other parties than the client often get to see it.
+fn check_no_id_token(claims: &ClaimsMap) -> Result<(), AuthnError> {
+    let given = |name: &&&str| claims.get(**name).is_some_and(|value| !value.is_null());
+    let is_id = |name: &&&str| {
+        let kind = claims.get(**name).and_then(Value::as_str).map(normalize_kind);
+        kind.is_some_and(|kind| ID_TOKEN_KINDS.contains(&kind.as_str()))
     };
-    if named.iter().any(|name| accepted.iter().any(|accepted| accepted == name)) {
-        return Ok(());
+    match ID_TOKEN_CLAIMS.iter().find(given).or_else(|| KIND_CLAIMS.iter().find(is_id)) {
+        Some(name) => Err(AuthnError::invalid(format!("the token is an ID token (`{name}`): send an access token"))),
+        None => Ok(()),
     }
-    Err(AuthnError::invalid("the token is for another audience (aud)").with_detail(quote(&named.join(" "))))
 }
 
 fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {

@@ -15,6 +15,11 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// Returns the SHA-1 hash. Use it only as a name, because it is broken.
+pub fn sha1(bytes: &[u8]) -> [u8; 20] {
+    sha1::Sha1::digest(bytes).into()
+}
+
 /// Returns the MD5 hash (RFC 1321) of the concatenated parts. MD5 is broken: use it only where a vendor's protocol
 /// requires it.
 pub fn md5(parts: &[&[u8]]) -> [u8; 16] {

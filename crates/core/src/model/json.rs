@@ -16,6 +16,20 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Erro
     }
 }
 
+/// Reads a JSON object that another server or an operator wrote. It can begin with a byte order mark, which is ignored
+/// (RFC 8259, section 8.1).
+///
+/// # Errors
+/// Returns an error in the same cases as [`parse_object`].
+pub fn parse_document(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    parse_object(strip_bom(bytes))
+}
+
+/// Returns the text without a byte order mark.
+pub fn strip_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 /// Returns the approximate memory use of an object, in bytes. It is more likely too high than too low.
 pub fn memory_size(members: &Map<String, Value>) -> usize {
     // A map allocates its entries in nodes of eleven.

@@ -41,7 +41,7 @@ fn schemes_of(authenticator: &Authenticator) -> Vec<(String, Value)> {
         Authenticator::Introspection(introspection) => match &introspection.protocol {
             IntrospectionProtocol::Token { .. } => vec![bearer_scheme()],
             IntrospectionProtocol::LeanCloud { .. } => vec![header_scheme(&HeaderName::from_static("x-lc-session"))],
-            IntrospectionProtocol::Session { cookies, headers } if cookies.is_empty() => {
+            IntrospectionProtocol::Session { cookies, headers, .. } if cookies.is_empty() => {
                 headers.iter().map(header_scheme).collect()
             }
             IntrospectionProtocol::Session { cookies, .. } => cookies.iter().map(|name| cookie_scheme(name)).collect(),

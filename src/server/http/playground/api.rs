@@ -49,7 +49,7 @@ fn callers(authenticator: &Authenticator, demo: &DemoCaller) -> Vec<Value> {
     let name = &*authenticator.common().name;
     let kind = authenticator.common().kind.as_str();
     match authenticator {
-        Authenticator::Jwt(Jwt { issuer, identity, .. }) if *issuer == demo.issuer => {
+        Authenticator::Jwt(Jwt { issuer, identity, .. }) if issuer.exact() == Some(&demo.issuer) => {
             let highest = identity.roles.max_role.map(|role| identity.roles.role_hierarchy.name(role));
             vec![json!({ "authenticator": name, "kind": kind, "tokens": true, "max_role": highest })]
         }

@@ -12,7 +12,7 @@ use crate::authn::certificate::Thumbprint;
 use crate::authn::dates::{Dates, TokenClock};
 use crate::authn::error::AuthnError;
 use crate::authn::identity_mapping::MappingError;
-use crate::authn::purpose::{TokenRules, check_audience};
+use crate::authn::purpose::TokenRules;
 use crate::model::{Caller, Millis, json};
 
 /// The name of the subject of an answer in errors.
@@ -67,17 +67,33 @@ impl Introspection {
     fn claims(&self, status: StatusCode, body: &[u8]) -> Result<Map<String, Value>, AuthnError> {
         let is_leancloud = matches!(self.protocol, IntrospectionProtocol::LeanCloud { .. });
         match status {
-            StatusCode::OK if body.trim_ascii() == b"null" => Err(unknown_credential("no user")),
+            StatusCode::OK if self.names_nobody(body) => Err(unknown_credential("no user")),
             StatusCode::OK => {
-                json::parse_object(body).map_err(|error| unusable_answer(format!("it is not a JSON object: {error}")))
+                json::parse_document(body).map_err(|error| unusable_answer(format!("it is not a JSON object: {error}")))
             }
             // LeanCloud answers 401 if the key of this program is wrong.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_leancloud => Err(self.unauthorized_error(status)),
             StatusCode::BAD_REQUEST if is_leancloud && has_code_211(body) => Err(unknown_credential("code 211")),
+            _ if self.means_signed_out(status) => Err(unknown_credential(status.as_str())),
             _ if status.is_redirection() => {
                 Err(unusable_answer(format!("it redirects ({status}), which is not followed")))
             }
             _ => Err(unusable_answer(format!("it answers {status}"))),
+        }
+    }
+
+    /// Returns whether the body is a JSON value that names no user: `null`, or `false` of a session endpoint.
+    fn names_nobody(&self, body: &[u8]) -> bool {
+        let is_session = matches!(self.protocol, IntrospectionProtocol::Session { .. });
+        let value = json::strip_bom(body).trim_ascii();
+        value == b"null" || is_session && value == b"false"
+    }
+
+    /// Returns whether the configuration gives this status the meaning that nobody is signed in.
+    fn means_signed_out(&self, status: StatusCode) -> bool {
+        match &self.protocol {
+            IntrospectionProtocol::Session { signed_out, .. } => signed_out.contains(&status),
+            IntrospectionProtocol::Token { .. } | IntrospectionProtocol::LeanCloud { .. } => false,
         }
     }
 
@@ -105,7 +121,7 @@ impl Introspection {
             _ => return Err(unusable_answer("it must say whether the token is active: true or false".to_owned())),
         }
         if let Some(audience) = audience {
-            check_audience(claims, audience)?;
+            audience.check(claims)?;
         }
         Ok((rules.check(claims)?, check_dates(claims, rules, now)?))
     }
@@ -114,7 +130,7 @@ impl Introspection {
         if self.identity.subject_claim(&claims).is_some_and(|(_, value)| value == "") {
             return Err(unknown_credential("no user"));
         }
-        let identity = self.identity.identify(&claims, LABEL).map_err(|error| self.refusal(error))?;
+        let identity = self.identity.identify(&claims, None, LABEL).map_err(|error| self.refusal(error))?;
         // LeanCloud users can change most of their data at LeanCloud, and the answer also contains their session.
         let claims = if matches!(self.protocol, IntrospectionProtocol::LeanCloud { .. }) { Map::new() } else { claims };
         Ok(self.common.caller(identity.subject, claims, identity.bindings))
@@ -140,9 +156,7 @@ impl Introspection {
 /// Checks the dates of the token, if the answer has them (RFC 7662, section 2.2). Returns the end of the validity, in
 /// milliseconds since 1970.
 fn check_dates(claims: &Map<String, Value>, rules: &TokenRules, now: Millis) -> Result<u64, AuthnError> {
-    // Servers write null if there is no value.
-    let given = |name: &str| claims.get(name).filter(|value| !value.is_null());
-    let dates = Dates::read(given).map_err(|refusal| unusable_answer(refusal.log_message()))?;
+    let dates = Dates::read_answer(claims).map_err(|refusal| unusable_answer(refusal.log_message()))?;
     // The expiry has no leeway, because the server decides with its own clock.
     let expiry = dates.expiry.unwrap_or(u64::MAX);
     if expiry <= now.0 {
@@ -154,7 +168,7 @@ fn check_dates(claims: &Map<String, Value>, rules: &TokenRules, now: Millis) -> 
 
 /// Returns whether LeanCloud answers "Could not find user.". This is its answer for an invalid session.
 fn has_code_211(body: &[u8]) -> bool {
-    json::parse_object(body).is_ok_and(|answer| answer.get("code").and_then(Value::as_u64) == Some(211))
+    json::parse_document(body).is_ok_and(|answer| answer.get("code").and_then(Value::as_u64) == Some(211))
 }
 
 fn unknown_credential(word: &str) -> AuthnError {

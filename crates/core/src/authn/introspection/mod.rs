@@ -9,11 +9,12 @@ mod query;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 pub use answer::IntrospectionAnswer;
 pub use query::IntrospectionQuery;
 
+use super::audience::Audience;
 use super::common::Common;
 use super::endpoint::Endpoint;
 use super::identity_mapping::IdentityMapping;
@@ -47,13 +48,15 @@ pub enum IntrospectionProtocol {
         cookies: Vec<String>,
         /// The headers that are passed on.
         headers: Vec<HeaderName>,
+        /// Further statuses that mean that nobody is signed in, beside 401 and 403.
+        signed_out: Vec<StatusCode>,
     },
     /// OAuth 2.0 token introspection (RFC 7662).
     Token {
         /// The client id and secret for HTTP Basic authentication, if the server needs them.
         client: Option<(String, Secret)>,
-        /// The accepted audiences: `aud` of the token must contain one of them. `None` means that `aud` is not checked.
-        audience: Option<Vec<String>>,
+        /// The accepted audiences. `None` means that the audience is not checked.
+        audience: Option<Audience>,
         /// The further rules for tokens.
         rules: TokenRules,
     },
@@ -75,7 +78,7 @@ impl Introspection {
     /// passed on with them and are not credentials themselves. The exception is `Authorization`.
     pub(super) fn explicit<'a>(&'a self, headers: &HeaderMap) -> Option<&'a HeaderName> {
         match &self.protocol {
-            IntrospectionProtocol::Session { cookies, headers: own } => {
+            IntrospectionProtocol::Session { cookies, headers: own, .. } => {
                 own.iter().find(|name| (cookies.is_empty() || **name == AUTHORIZATION) && headers.contains_key(*name))
             }
             IntrospectionProtocol::Token { .. } => Some(&AUTHORIZATION),

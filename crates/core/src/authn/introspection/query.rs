@@ -45,7 +45,9 @@ impl IntrospectionQuery {
         introspection: &Arc<Introspection>,
         headers: &HeaderMap,
     ) -> Option<IntrospectionQuery> {
-        let IntrospectionProtocol::Session { cookies, headers: names } = &introspection.protocol else { return None };
+        let IntrospectionProtocol::Session { cookies, headers: names, .. } = &introspection.protocol else {
+            return None;
+        };
         let cookies = select_cookies(headers, cookies)?;
         let forwarded_headers = std::iter::once(cookies).chain(select_headers(headers, names)).collect();
         Some(IntrospectionQuery { introspection: Arc::clone(introspection), forwarded_headers })

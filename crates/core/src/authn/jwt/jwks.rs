@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::key::{Algorithm, KeyType, VerificationKey, parse_algorithm};
+use super::key_name::KeyNames;
 use crate::authn::error::quote;
 use crate::crypto;
 use crate::model::json;
@@ -42,12 +43,12 @@ impl fmt::Display for UnusableKey {
 
 /// Returns the keys that fit one of these algorithms, without duplicates, and the unusable keys.
 pub(super) fn keys(set: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<VerificationKey>, Vec<UnusableKey>), String> {
-    let set: JwkSet<'_> = serde_json::from_slice(set)
+    let set: JwkSet<'_> = serde_json::from_slice(json::strip_bom(set))
         .map_err(|error| format!("it is not a JWK set, which is a JSON object with a list of `keys`: {error}"))?;
     let (mut keys, mut unusable, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (i, entry) in set.keys.into_iter().enumerate() {
         let (jwk, flaw) = match json::parse_object(entry.get().as_bytes()) {
-            Ok(jwk) => (jwk, None),
+            Ok(jwk) => (without_nulls(jwk), None),
             Err(error) => (Jwk::new(), Some(format!("it must be an object, each member once: {error}"))),
         };
         match flaw.map_or_else(|| parse_key(&jwk, algorithms), Err) {
@@ -86,7 +87,7 @@ fn parse_key(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<VerificationK
         return Ok(None);
     }
     let mut key = verification_key(jwk, shape)?;
-    (key.id, key.algorithm) = (id(jwk)?, only);
+    (key.names, key.algorithm) = (KeyNames::read(jwk)?, only);
     Ok(Some(key))
 }
 
@@ -102,9 +103,10 @@ fn key_type(jwk: &Jwk) -> Option<KeyType> {
     }
 }
 
-/// Returns whether the key may verify signatures. A key without such metadata may.
+/// Returns whether the key may verify the signatures of tokens. A key without such metadata may. Bundles of SPIFFE mark
+/// these keys as `jwt-svid` (SPIFFE trust domain and bundle, section 4.2.2).
 fn may_verify(jwk: &Jwk) -> bool {
-    let signs = jwk.get("use").is_none_or(|purpose| purpose == "sig");
+    let signs = jwk.get("use").is_none_or(|purpose| purpose == "sig" || purpose == "jwt-svid");
     let verifies = match jwk.get("key_ops") {
         None => true,
         Some(Value::Array(operations)) => operations.iter().any(|operation| operation == "verify"),
@@ -113,12 +115,10 @@ fn may_verify(jwk: &Jwk) -> bool {
     signs && verifies
 }
 
-fn id(jwk: &Jwk) -> Result<Option<String>, String> {
-    match jwk.get("kid") {
-        None => Ok(None),
-        Some(Value::String(id)) => Ok(Some(id.clone())),
-        Some(_) => Err("its `kid` must be a string".to_owned()),
-    }
+/// Removes members without a value. Some programs write null for each member that a key does not have.
+fn without_nulls(mut jwk: Jwk) -> Jwk {
+    jwk.retain(|_, value| !value.is_null());
+    jwk
 }
 
 fn verification_key(jwk: &Jwk, shape: KeyType) -> Result<VerificationKey, String> {

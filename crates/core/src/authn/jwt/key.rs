@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, Par
 pub use jsonwebtoken::Algorithm;
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
+use super::key_name::KeyNames;
 use super::token::UnverifiedToken;
 use super::{ed25519, rsa};
 use crate::crypto;
@@ -30,7 +31,7 @@ pub const ALGORITHMS: [(&str, Algorithm); 12] = [
 
 /// A verification key.
 pub(super) struct VerificationKey {
-    pub(super) id: Option<String>,
+    pub(super) names: KeyNames,
     pub(super) key_type: KeyType,
     /// The only algorithm of the key, if its JWK names an algorithm.
     pub(super) algorithm: Option<Algorithm>,
@@ -57,7 +58,12 @@ pub(super) enum KeyType {
 
 impl VerificationKey {
     fn new(shape: KeyType, key: DecodingKey) -> VerificationKey {
-        VerificationKey { id: None, key_type: shape, algorithm: None, material: KeyMaterial::Public(key) }
+        VerificationKey {
+            names: KeyNames::default(),
+            key_type: shape,
+            algorithm: None,
+            material: KeyMaterial::Public(key),
+        }
     }
 
     /// Creates a key from a shared secret, for a symmetric algorithm.
@@ -68,7 +74,7 @@ impl VerificationKey {
             _ => hmac::HMAC_SHA512,
         };
         let material = KeyMaterial::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
-        VerificationKey { id: None, key_type: KeyType::Secret, algorithm: Some(algorithm), material }
+        VerificationKey { names: KeyNames::default(), key_type: KeyType::Secret, algorithm: Some(algorithm), material }
     }
 
     /// Creates an RSA key from its modulus and exponent, both big-endian.

@@ -1,5 +1,6 @@
 //! A key set that is fetched from its issuer and changes while the program runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,14 +18,67 @@ use crate::authn::error::AuthnError;
 pub enum KeySource {
     /// The keys are fixed in the configuration.
     Fixed(VerificationKeys),
-    /// The keys are fetched.
+    /// The keys are fetched. All tenants have the same keys.
     Fetched(Arc<KeySet>),
+    /// Each tenant has its own keys, which are fetched.
+    PerTenant(BTreeMap<String, Arc<KeySet>>),
+}
+
+/// The keys for a token.
+#[derive(Debug)]
+pub(super) enum KeysInUse<'a> {
+    Fixed(&'a VerificationKeys),
+    Fetched(&'a Arc<KeySet>),
+}
+
+impl KeySource {
+    /// Returns the keys for this tenant.
+    pub(super) fn find(&self, tenant: Option<&str>) -> Option<KeysInUse<'_>> {
+        match self {
+            KeySource::Fixed(keys) => Some(KeysInUse::Fixed(keys)),
+            KeySource::Fetched(set) => Some(KeysInUse::Fetched(set)),
+            KeySource::PerTenant(sets) => Some(KeysInUse::Fetched(sets.get(tenant?)?)),
+        }
+    }
+
+    /// Returns the key sets that are fetched.
+    pub(in crate::authn) fn key_sets(&self) -> impl Iterator<Item = &Arc<KeySet>> {
+        let (shared, own) = match self {
+            KeySource::Fixed(_) => (None, None),
+            KeySource::Fetched(set) => (Some(set), None),
+            KeySource::PerTenant(sets) => (None, Some(sets.values())),
+        };
+        shared.into_iter().chain(own.into_iter().flatten())
+    }
+
+    /// Replaces each key set by the known one with the same configuration, if `find` returns one.
+    pub(in crate::authn) fn reuse_from<'k>(&mut self, find: impl Fn(&KeySet) -> Option<&'k Arc<KeySet>>) {
+        let replace = |set: &mut Arc<KeySet>| {
+            if let Some(known) = find(set) {
+                *set = Arc::clone(known);
+            }
+        };
+        match self {
+            KeySource::Fixed(_) => {}
+            KeySource::Fetched(set) => replace(set),
+            KeySource::PerTenant(sets) => sets.values_mut().for_each(replace),
+        }
+    }
 }
 
 /// A JWK set at a URL: how to fetch it, and the keys of the last fetch.
 pub struct KeySet {
-    /// The name of the authenticator that uses the keys.
-    pub authenticator: Arc<str>,
+    /// How to fetch the set.
+    pub config: KeySetConfig,
+    /// `None` before the first fetch, and after the keys have become too old.
+    current: ArcSwapOption<VerificationKeys>,
+}
+
+/// How to fetch a JWK set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySetConfig {
+    /// The name of the authenticator that uses the keys, followed by `/` and the tenant if the keys belong to one.
+    pub name: Arc<str>,
     /// The URL of the set, or of the metadata that contain the URL of the set.
     pub endpoint: Endpoint,
     /// The issuer, if the endpoint serves the metadata of the issuer. The metadata must name this issuer and contain
@@ -34,8 +88,8 @@ pub struct KeySet {
     pub algorithms: Vec<Algorithm>,
     /// The time for which the last good keys are used if newer keys cannot be fetched.
     pub stale_if_error: Duration,
-    /// `None` before the first fetch, and after the keys have become too old.
-    current: ArcSwapOption<VerificationKeys>,
+    /// Whether the process is ready without the keys.
+    pub is_optional: bool,
 }
 
 /// The keys that verified a signature.
@@ -49,22 +103,13 @@ pub(super) enum KeyGeneration {
 
 impl KeySet {
     /// Creates a key set that has not been fetched yet.
-    pub fn new(
-        authenticator: Arc<str>,
-        endpoint: Endpoint,
-        discovery: Option<String>,
-        algorithms: Vec<Algorithm>,
-        stale_if_error: Duration,
-    ) -> KeySet {
-        let current = ArcSwapOption::empty();
-        KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current }
+    pub fn new(config: KeySetConfig) -> KeySet {
+        KeySet { config, current: ArcSwapOption::empty() }
     }
 
     /// Returns whether everything except the keys is equal.
     pub(in crate::authn) fn has_same_config(&self, other: &KeySet) -> bool {
-        let KeySet { authenticator, endpoint, discovery, algorithms, stale_if_error, current: _ } = self;
-        (authenticator, endpoint) == (&other.authenticator, &other.endpoint)
-            && (discovery, algorithms, stale_if_error) == (&other.discovery, &other.algorithms, &other.stale_if_error)
+        self.config == other.config
     }
 
     /// Replaces the keys.
@@ -92,7 +137,7 @@ impl KeySet {
         was_tried: bool,
     ) -> Result<Option<KeyGeneration>, AuthnError> {
         match &*self.current.load() {
-            Some(keys) if was_tried || keys.has_id(token.key_id()?) => {
+            Some(keys) if was_tried || keys.has_key_for(token)? => {
                 keys.verify(token, algorithm)?;
                 Ok(Some(KeyGeneration::Fetched(Arc::clone(self), Arc::downgrade(keys))))
             }
@@ -118,6 +163,6 @@ impl KeyGeneration {
 
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeySet({})", self.endpoint.url)
+        write!(f, "KeySet({})", self.config.endpoint.url)
     }
 }

@@ -6,6 +6,7 @@
 mod ed25519;
 mod jwks;
 mod key;
+mod key_name;
 mod key_set;
 mod pem;
 mod rsa;
@@ -20,37 +21,46 @@ use serde_json::{Map, Value};
 
 pub use jwks::UnusableKey;
 pub use key::{ALGORITHMS, Algorithm, is_symmetric, parse_algorithm};
-pub use key_set::{KeySet, KeySource};
-pub(super) use token::{MAX_TOKEN_BYTES, UnverifiedToken};
+use key_set::KeysInUse;
+pub use key_set::{KeySet, KeySetConfig, KeySource};
+pub(super) use token::UnverifiedToken;
 pub(super) use token_cache::{TokenCache, VerifiedToken};
 pub use verification_keys::VerificationKeys;
 
+use super::audience::Audience;
 use super::binding::TokenCaller;
 use super::common::Common;
 use super::dates::{Dates, TokenClock};
 use super::error::{AuthnError, quote};
 use super::identity_mapping::{Identity, IdentityMapping, MappingError};
 use super::lookup::{IdentifyError, PendingLookup};
-use super::purpose::{TokenRules, check_audience, check_type};
+use super::purpose::{TokenRules, check_type};
+use super::required_claim::RequiredClaim;
+use super::tenant::{Issuer, NamedIssuer, add_tenant};
 use crate::model::Millis;
 use key_set::KeyGeneration;
 
 /// The name of the subject of a token in errors.
 const LABEL: &str = "the token's subject";
 
-/// Accepts the tokens of one issuer.
+pub(super) const UNKNOWN_ISSUER: &str = "the token's issuer (iss) is not known here";
+
+/// Accepts the tokens of one issuer, or of one issuer for each tenant.
 #[derive(Debug)]
 pub struct Jwt {
     /// The settings that all authenticators have.
     pub common: Common,
-    /// The exact value of `iss`.
-    pub issuer: String,
-    /// The accepted audiences: `aud` must contain one of them.
-    pub audience: Vec<String>,
+    /// The accepted values of `iss`.
+    pub issuer: Issuer,
+    /// The accepted audiences.
+    pub audience: Audience,
     /// The accepted algorithms. A token cannot select another algorithm.
     pub algorithms: Vec<Algorithm>,
     /// The keys that verify the signatures.
     pub keys: KeySource,
+    /// The shared secrets for the symmetric algorithms, if `keys` are public keys. During a migration, an issuer signs
+    /// with both. A key of one kind never verifies an algorithm of the other.
+    pub shared_secrets: Option<VerificationKeys>,
     /// How the claims give the identity of the caller.
     pub identity: IdentityMapping,
     /// The maximum difference between this clock and the clock of the issuer, in seconds.
@@ -71,29 +81,57 @@ impl Jwt {
         was_tried: bool,
     ) -> Result<VerifiedToken, IdentifyError> {
         let algorithm = self.algorithm(&token)?;
-        let under = match &self.keys {
-            KeySource::Fixed(keys) => keys.verify(&token, algorithm).map(|()| KeyGeneration::Fixed)?,
-            KeySource::Fetched(set) => set
+        let named = self.issuer.find(token.issuer()?).ok_or_else(|| AuthnError::invalid(UNKNOWN_ISSUER))?;
+        let under = match self.keys_for(algorithm, named)? {
+            KeysInUse::Fixed(keys) => keys.verify(&token, algorithm).map(|()| KeyGeneration::Fixed)?,
+            KeysInUse::Fetched(set) => set
                 .verify(&token, algorithm, was_tried)?
                 .ok_or_else(|| IdentifyError::Pending(PendingLookup::Keys(Arc::clone(set))))?,
         };
-        Ok(self.check_claims(token, now, under)?)
+        let tenant = named.tenant.map(str::to_owned);
+        Ok(self.check_claims(token, tenant.as_deref(), now, under)?)
+    }
+
+    /// Returns the keys for this algorithm, and for the tenant of this issuer.
+    fn keys_for(&self, algorithm: Algorithm, named: NamedIssuer<'_>) -> Result<KeysInUse<'_>, AuthnError> {
+        match &self.shared_secrets {
+            Some(secrets) if is_symmetric(algorithm) => Ok(KeysInUse::Fixed(secrets)),
+            _ => self.keys.find(named.tenant).ok_or_else(|| AuthnError::invalid(UNKNOWN_ISSUER)),
+        }
+    }
+
+    /// Returns whether the token, which names this issuer, has an accepted audience and the required claims. This is
+    /// only a selection: nothing in the token is trusted yet.
+    pub(super) fn is_meant_by(&self, token: &UnverifiedToken<'_>) -> bool {
+        let claims = token.unverified_claims();
+        self.audience.check(claims).is_ok() && self.identity.required.iter().all(|one| one.check(claims).is_ok())
+    }
+
+    /// Returns whether it is certain that no token is accepted by both authenticators. A token that names audiences of
+    /// both is refused.
+    pub fn is_distinct_from(&self, other: &Jwt) -> bool {
+        let excluded = |one: &RequiredClaim| other.identity.required.iter().any(|other| one.excludes(other));
+        self.issuer.is_disjoint(&other.issuer)
+            || self.audience.is_disjoint(&other.audience)
+            || self.identity.required.iter().any(excluded)
     }
 
     /// Checks the claims of a token with a valid signature, and returns the caller.
     fn check_claims(
         &self,
         token: UnverifiedToken<'_>,
+        tenant: Option<&str>,
         now: Millis,
         under: KeyGeneration,
     ) -> Result<VerifiedToken, AuthnError> {
         check_type(token.media_type()?, &self.accepted_types)?;
-        let claims = token.into_claims();
+        let mut claims = token.into_claims();
         let span = self.check_dates(&claims, now)?;
-        check_audience(&claims, &self.audience)?;
+        self.audience.check(&claims)?;
         let certificate = self.rules.check(&claims)?;
         let Identity { subject, bindings } =
-            self.identity.identify(&claims, LABEL).map_err(|error| self.refusal(error))?;
+            self.identity.identify(&claims, tenant, LABEL).map_err(|error| self.refusal(error))?;
+        add_tenant(&mut claims, tenant);
         let caller = TokenCaller::new(self.common.caller(subject, claims, bindings), certificate);
         Ok(VerifiedToken { caller, validity: span, key_generation: under })
     }
@@ -101,7 +139,7 @@ impl Jwt {
     /// Checks the dates of the token. The claim `exp` is required. Returns the period in which the result is the same,
     /// in milliseconds since 1970.
     fn check_dates(&self, claims: &Map<String, Value>, now: Millis) -> Result<Range<u64>, AuthnError> {
-        let dates = Dates::read(|name| claims.get(name))?;
+        let dates = Dates::read(claims)?;
         if dates.expiry.is_none() {
             return Err(AuthnError::invalid("the token must have an expiry (exp)"));
         }

@@ -2,12 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::key_name::{KEY_NAMES, KeyName};
 use crate::authn::error::AuthnError;
 use crate::crypto;
 use crate::model::json;
-
-/// The longest accepted token, in bytes.
-pub(in crate::authn) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// A compact JWS with a JSON object as payload. It is not verified.
 pub(in crate::authn) struct UnverifiedToken<'a> {
@@ -20,10 +18,10 @@ pub(in crate::authn) struct UnverifiedToken<'a> {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Parses a token.
-    pub(in crate::authn) fn parse(text: &'a str) -> Result<UnverifiedToken<'a>, AuthnError> {
-        if text.len() > MAX_TOKEN_BYTES {
-            return Err(AuthnError::invalid("the token is longer than 8 KiB"));
+    /// Parses a token of at most `longest` bytes.
+    pub(in crate::authn) fn parse(text: &'a str, longest: usize) -> Result<UnverifiedToken<'a>, AuthnError> {
+        if text.len() > longest {
+            return Err(AuthnError::invalid(format!("the token is longer than {}", describe_size(longest))));
         }
         let (message, header, payload, signature) =
             split_parts(text).ok_or_else(|| AuthnError::invalid("the token must have three parts, divided by dots"))?;
@@ -49,19 +47,25 @@ impl<'a> UnverifiedToken<'a> {
     /// Returns the media type of the token (`typ`), if there is one.
     pub(super) fn media_type(&self) -> Result<Option<&str>, AuthnError> {
         match self.header.get("typ") {
-            None => Ok(None),
+            None | Some(Value::Null) => Ok(None),
             Some(Value::String(typ)) => Ok(Some(typ)),
             Some(_) => Err(AuthnError::invalid("the type in the token's header (typ) must be a string")),
         }
     }
 
-    /// Returns the key id (`kid`) that the token names, if there is one.
-    pub(super) fn key_id(&self) -> Result<Option<&str>, AuthnError> {
-        match self.header.get("kid") {
-            None => Ok(None),
-            Some(Value::String(id)) => Ok(Some(id)),
-            Some(_) => Err(AuthnError::invalid("the token's key id (kid) must be a string")),
+    /// Returns the name of the key that signed the token, if there is one: the key id (`kid`), or a hash of the
+    /// certificate of the key (`x5t#S256`, `x5t`).
+    pub(super) fn key_name(&self) -> Result<Option<KeyName<'_>>, AuthnError> {
+        for (member, name) in KEY_NAMES {
+            match self.header.get(member) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(text)) => return Ok(Some(name(text))),
+                Some(_) => {
+                    return Err(AuthnError::invalid(format!("the token's {} must be a string", name("").noun())));
+                }
+            }
         }
+        Ok(None)
     }
 
     /// Returns the signed text.
@@ -74,10 +78,19 @@ impl<'a> UnverifiedToken<'a> {
         self.signature
     }
 
+    /// Returns the claims to select an authenticator. They are not verified.
+    pub(super) fn unverified_claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
     /// Returns the claims. They must be used only after the signature is verified.
     pub(super) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }
+}
+
+fn describe_size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1024) { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") }
 }
 
 /// Returns the signed part, its two halves, and the signature.

@@ -4,9 +4,10 @@ use std::fmt;
 
 use super::jwks::{self, UnusableKey};
 use super::key::{Algorithm, VerificationKey, is_symmetric, join_names};
+use super::key_name::KeyName;
 use super::pem;
 use super::token::UnverifiedToken;
-use crate::authn::error::{AuthnError, quote};
+use crate::authn::error::AuthnError;
 use crate::secret::Secret;
 
 /// The maximum number of keys of a set that are tried for a token: the keys with the key id in the token, or all keys
@@ -111,17 +112,18 @@ impl VerificationKeys {
         self.usable.len()
     }
 
-    /// Returns whether a key has this id. Returns true if `id` is `None`.
-    pub(super) fn has_id(&self, id: Option<&str>) -> bool {
-        id.is_none_or(|id| self.usable.iter().any(|key| key.id.as_deref() == Some(id)))
+    /// Returns whether there is a key with the name that the token gives. Returns true if the token names no key.
+    pub(super) fn has_key_for(&self, token: &UnverifiedToken<'_>) -> Result<bool, AuthnError> {
+        let name = self.selecting_name(token)?;
+        Ok(name.is_none_or(|name| self.usable.iter().any(|key| key.names.contains(name))))
     }
 
-    /// Verifies the signature of the token with the keys that have its `kid` and fit its algorithm. If the token has no
-    /// `kid`, all keys that fit the algorithm are tried, if there are only a few.
+    /// Verifies the signature of the token with the keys that have its name (`kid`, `x5t`) and fit its algorithm. If
+    /// the token names no key, all keys that fit the algorithm are tried, if there are only a few.
     pub(super) fn verify(&self, token: &UnverifiedToken<'_>, algorithm: Algorithm) -> Result<(), AuthnError> {
-        let fitting = match token.key_id()? {
-            Some(id) if self.has_key_ids => self.find_by_id(id, algorithm)?,
-            _ => self.keys_for(algorithm)?,
+        let fitting = match self.selecting_name(token)? {
+            Some(name) => self.find_by_name(name, algorithm)?,
+            None => self.keys_for(algorithm)?,
         };
         if fitting.iter().any(|key| key.verifies(token, algorithm)) {
             return Ok(());
@@ -129,28 +131,41 @@ impl VerificationKeys {
         Err(AuthnError::invalid("the token's signature does not hold"))
     }
 
-    /// Returns the keys with this id that fit the algorithm.
-    fn find_by_id(&self, id: &str, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
-        let named = || self.usable.iter().filter(|key| key.id.as_deref() == Some(id));
+    /// Returns the name that selects the key of the token. Hashes of certificates select a key only if the set has
+    /// hashes of this kind.
+    fn selecting_name<'t>(&self, token: &'t UnverifiedToken<'_>) -> Result<Option<KeyName<'t>>, AuthnError> {
+        let selects = |name: &KeyName<'_>| match name {
+            KeyName::Id(_) => self.has_key_ids,
+            KeyName::Sha256(_) | KeyName::Sha1(_) => self.usable.iter().any(|key| key.names.same_kind(*name).is_some()),
+        };
+        Ok(token.key_name()?.filter(selects))
+    }
+
+    /// Returns the keys with this name that fit the algorithm.
+    fn find_by_name(&self, name: KeyName<'_>, algorithm: Algorithm) -> Result<Vec<&VerificationKey>, AuthnError> {
+        let named = || self.usable.iter().filter(|key| key.names.contains(name));
         let fitting: Vec<_> = named().filter(|key| key.supports(algorithm)).collect();
         match (named().next(), fitting.len()) {
-            (None, _) => Err(self.unknown_key_error(id)),
+            (None, _) => Err(self.unknown_key_error(name)),
             (Some(other), 0) => {
-                let text = "the token's key (kid) is not for its algorithm (alg)";
+                let text = format!("the token's key ({}) is not for its algorithm (alg)", name.member());
                 Err(AuthnError::invalid(text).with_detail(format!("{algorithm:?} with {}", other.key_type)))
             }
             (Some(_), 1..=MAX_TRIED) => Ok(fitting),
-            (Some(_), _) => Err(AuthnError::invalid("too many keys of the issuer have the token's key id (kid)")),
+            (Some(_), _) => {
+                Err(AuthnError::invalid(format!("too many keys of the issuer have the token's {}", name.noun())))
+            }
         }
     }
 
     /// Returns the error for a token whose key is missing or unusable.
-    fn unknown_key_error(&self, id: &str) -> AuthnError {
-        match self.unusable.iter().find(|key| key.id.as_deref() == Some(id)) {
-            Some(unusable) => {
-                AuthnError::invalid("the token's key (kid) can't be used").with_detail(unusable.to_string())
-            }
-            None => AuthnError::invalid("the token's key (kid) is not known here").with_detail(quote(id)),
+    fn unknown_key_error(&self, name: KeyName<'_>) -> AuthnError {
+        let member = name.member();
+        match self.unusable.iter().find(|key| matches!(name, KeyName::Id(id) if key.id.as_deref() == Some(id))) {
+            Some(unusable) => AuthnError::invalid(format!("the token's key ({member}) can't be used"))
+                .with_detail(unusable.to_string()),
+            None => AuthnError::invalid(format!("the token's key ({member}) is not known here"))
+                .with_detail(name.to_string()),
         }
     }
 

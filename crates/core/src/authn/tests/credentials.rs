@@ -160,7 +160,7 @@ fn a_second_issuer_cannot_speak_for_the_first() {
     let partner_key = Secret::new(vec![9; 32]);
     let partner = Jwt {
         common: common("partner", None),
-        issuer: "https://partner.example/".to_owned(),
+        issuer: Issuer::Exact("https://partner.example/".to_owned()),
         keys: KeySource::Fixed(VerificationKeys::from_secrets(&[partner_key], &[Algorithm::HS256]).unwrap()),
         ..jwt_prefixed("partner:")
     };

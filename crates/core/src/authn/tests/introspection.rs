@@ -10,7 +10,7 @@ fn introspection() -> Arc<Introspection> {
     let url = "https://id.example.com/introspect".parse().unwrap();
     Arc::new(Introspection {
         common: Common { name: "opaque".into(), ..jwt().common },
-        endpoint: Endpoint { url, authorities: Vec::new(), bearer: None },
+        endpoint: Endpoint::new(url),
         protocol: IntrospectionProtocol::Token { client: None, audience: None, rules: TokenRules::default() },
         identity: IdentityMapping { roles: RoleMapping::none(&roles().role_hierarchy), ..identity() },
         cache_lifetime: Duration::from_secs(30),
@@ -52,7 +52,8 @@ fn an_answer_about_a_bound_token_counts_for_its_certificate_alone() {
 
 #[test]
 fn a_session_with_an_unverified_address_is_refused() {
-    let session = IntrospectionProtocol::Session { cookies: vec!["sid".to_owned()], headers: Vec::new() };
+    let session =
+        IntrospectionProtocol::Session { cookies: vec!["sid".to_owned()], headers: Vec::new(), signed_out: Vec::new() };
     let common = introspection().common.clone();
     let endpoint = introspection().endpoint.clone();
     let asker = Introspection {

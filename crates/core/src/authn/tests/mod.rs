@@ -184,10 +184,11 @@ fn jwt() -> Jwt {
 fn jwt_with(keys: VerificationKeys, algorithms: Vec<Algorithm>) -> Jwt {
     Jwt {
         common: Common { name: "app-users".into(), kind: CallerKind::User, apps: None },
-        issuer: ISSUER.to_owned(),
-        audience: vec!["chat".to_owned()],
+        issuer: Issuer::Exact(ISSUER.to_owned()),
+        audience: audience(&["chat"]),
         algorithms,
         keys: KeySource::Fixed(keys),
+        shared_secrets: None,
         identity: identity(),
         leeway_seconds: 30,
         accepted_types: Vec::new(),
@@ -195,11 +196,16 @@ fn jwt_with(keys: VerificationKeys, algorithms: Vec<Algorithm>) -> Jwt {
     }
 }
 
+fn audience(accepted: &[&str]) -> Audience {
+    Audience { claim: AudienceClaim::Aud, accepted: accepted.iter().map(ToString::to_string).collect() }
+}
+
 fn identity() -> IdentityMapping {
     IdentityMapping {
         subject: vec!["sub".to_owned()],
         numeric_subject: false,
-        subject_prefix: String::new(),
+        subject_prefix: SubjectPrefix::default(),
+        required: Vec::new(),
         roles: roles(),
     }
 }
@@ -220,7 +226,7 @@ fn jwt_by(subject: &str) -> Jwt {
 
 /// Returns an authenticator with this prefix.
 fn jwt_prefixed(prefix: &str) -> Jwt {
-    Jwt { identity: IdentityMapping { subject_prefix: prefix.to_owned(), ..identity() }, ..jwt() }
+    Jwt { identity: IdentityMapping { subject_prefix: SubjectPrefix::parse(prefix).unwrap(), ..identity() }, ..jwt() }
 }
 
 /// Returns an authenticator with these roles.

@@ -23,8 +23,15 @@ fn fetched(kids: &[&str]) -> VerificationKeys {
 
 fn key_set() -> Arc<KeySet> {
     let url = "https://id.example.com/jwks".parse().unwrap();
-    let endpoint = Endpoint { url, authorities: Vec::new(), bearer: None };
-    Arc::new(KeySet::new("app-users".into(), endpoint, None, vec![Algorithm::EdDSA], Duration::from_secs(60)))
+    let endpoint = Endpoint::new(url);
+    Arc::new(KeySet::new(KeySetConfig {
+        name: "app-users".into(),
+        endpoint,
+        discovery: None,
+        algorithms: vec![Algorithm::EdDSA],
+        stale_if_error: Duration::from_secs(60),
+        is_optional: false,
+    }))
 }
 
 /// Returns three authenticators: one with fetched keys, and two with a shared secret. One of these two accepts only
@@ -34,10 +41,11 @@ fn authenticators(set: &Arc<KeySet>) -> Authenticators {
     let keys = KeySource::Fetched(Arc::clone(set));
     let users = Jwt { common, keys, algorithms: vec![Algorithm::EdDSA], ..jwt() };
     let common = Common { name: "partners".into(), ..jwt().common };
-    let partners = Jwt { common, issuer: "https://partner.example/".to_owned(), leeway_seconds: 0, ..jwt() };
+    let partners =
+        Jwt { common, issuer: Issuer::Exact("https://partner.example/".to_owned()), leeway_seconds: 0, ..jwt() };
     let common = Common { name: "aged".into(), ..jwt().common };
     let rules = TokenRules { max_age: Some(Duration::from_secs(30)), ..TokenRules::default() };
-    let aged = Jwt { common, issuer: "https://aged.example/".to_owned(), rules, ..jwt() };
+    let aged = Jwt { common, issuer: Issuer::Exact("https://aged.example/".to_owned()), rules, ..jwt() };
     Authenticators::new([users, partners, aged].map(Authenticator::Jwt).into())
 }
 

@@ -1,0 +1,204 @@
+//! The algorithms and the keys of `type = "jwt"`: shared secrets, public keys in files, and keys that are fetched.
+
+use super::authenticator_context::AuthenticatorContext;
+use super::demo;
+use super::endpoint;
+use super::key_set::{KeySetOptions, KeySetOwner};
+use super::reader::{ConfigItem, Section, quoted};
+use super::secret::SecretResolver;
+use super::signing::SigningSecret;
+use crate::authn::{ALGORITHMS, Algorithm, Common, Issuer, KeySource, VerificationKeys, is_symmetric};
+use crate::model::json;
+use crate::secret::Secret;
+
+const NEW_SECRET: &str = "make a new one of random bytes: openssl rand -hex 32";
+
+/// The keys of an authenticator.
+pub(super) struct JwtKeys {
+    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) keys: KeySource,
+    /// The shared secrets, if `keys` are public keys.
+    pub(super) shared_secrets: Option<VerificationKeys>,
+    /// The values of the shared secrets.
+    pub(super) secrets: Vec<Secret>,
+}
+
+/// The settings of the authenticator that has the keys, as far as they are valid.
+#[derive(Clone, Copy)]
+pub(super) struct JwtOwner<'o> {
+    pub(super) common: Option<&'o Common>,
+    pub(super) issuer: Option<&'o Issuer>,
+}
+
+/// Reads `algorithms` and the sources of keys: shared secrets, public keys, or one source of each kind.
+pub(super) fn jwt_keys(
+    section: &mut Section<'_>,
+    owner: JwtOwner<'_>,
+    context: &mut AuthenticatorContext<'_>,
+) -> Option<JwtKeys> {
+    let list = section.require("algorithms", "list the algorithms of its tokens: algorithms = [\"RS256\"]");
+    let algorithms = list.as_ref().and_then(|item| item.read_unique_list(|item| item.keyword(&ALGORITHMS)));
+    let (sources, fetching) = sources(section, context.secrets);
+    let (shared, public): (Vec<_>, Vec<_>) = sources.iter().partition(|item| item.name == "secret");
+    report_sources(section, &shared, &public);
+    let has_both = !shared.is_empty() && !public.is_empty();
+    let (symmetric, asymmetric) = match (&algorithms, &list) {
+        (Some(all), Some(list)) => split_algorithms(list, all, has_both),
+        _ => (None, None),
+    };
+    let secrets = shared.first().and_then(|item| context.secrets.signing_secrets(item));
+    if let (Some(item), Some(secrets)) = (shared.first(), &secrets) {
+        check_and_record_secrets(item, secrets, owner.common, context.secrets);
+    }
+    let shared_keys = shared.first().map(|item| shared_secret_keys(item, symmetric.as_deref(), secrets.as_deref()));
+    let key_set_owner = KeySetOwner { jwt: owner, algorithms: asymmetric.as_deref() };
+    let public_keys: Vec<_> =
+        public.iter().map(|item| source(item, key_set_owner, &fetching, context.secrets)).collect();
+    let (keys, shared_secrets) = match (public_keys.into_iter().next(), shared_keys) {
+        (Some(public), None) => (public?, None),
+        (None, Some(shared)) => (KeySource::Fixed(shared?), None),
+        (Some(public), Some(shared)) => (public?, Some(shared?)),
+        (None, None) => return None,
+    };
+    Some(JwtKeys { algorithms: algorithms?, keys, shared_secrets, secrets: secrets.unwrap_or_default() })
+}
+
+/// Returns the symmetric and the other algorithms. An empty list has no meaning: without keys of both kinds, all
+/// algorithms are of one kind.
+fn split_algorithms(
+    list: &ConfigItem<'_>,
+    all: &[Algorithm],
+    has_both: bool,
+) -> (Option<Vec<Algorithm>>, Option<Vec<Algorithm>>) {
+    let (symmetric, asymmetric): (Vec<_>, Vec<_>) = all.iter().partition(|algorithm| is_symmetric(**algorithm));
+    match (has_both, symmetric.is_empty(), asymmetric.is_empty()) {
+        (true, false, false) => (Some(symmetric), Some(asymmetric)),
+        (true, ..) => {
+            let help = "list an algorithm for each: HS256, HS384 or HS512 for `secret`, and others for public keys";
+            list.mistake::<()>("has no algorithm for one of the two sources of keys", help);
+            (None, None)
+        }
+        (false, false, false) => {
+            let help = "list either HS256, HS384 and HS512, or only other algorithms, or write both `secret` and public keys: a public key must never be used as a shared secret";
+            list.mistake::<()>("mixes shared secrets with public keys", help);
+            (None, None)
+        }
+        (false, ..) => (Some(all.to_vec()), Some(all.to_vec())),
+    }
+}
+
+/// Returns all sources of keys, inside or outside `jwks = { … }`, and the settings of a fetch.
+fn sources<'a>(section: &mut Section<'a>, vault: &mut SecretResolver) -> (Vec<ConfigItem<'a>>, KeySetOptions<'a>) {
+    let mut sources: Vec<_> =
+        ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
+    let mut fetching = KeySetOptions::default();
+    if let Some(mut jwks) = section.section("jwks") {
+        let inside = ["file", "url", "secret", "public_key", "discovery"];
+        sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
+        fetching = KeySetOptions::read(&mut jwks, vault);
+        jwks.report_unknown_keys();
+    }
+    if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
+        fetching.refuse_all();
+    }
+    (sources, fetching)
+}
+
+/// Notes a mistake if there is no source of keys, or more than one of a kind.
+fn report_sources(section: &Section<'_>, shared: &[&ConfigItem<'_>], public: &[&ConfigItem<'_>]) {
+    if shared.is_empty() && public.is_empty() {
+        let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { url = \"https://…\" }";
+        section.file.missing(&section.span, format!("{} has no keys to verify tokens with", section.title), help);
+    }
+    for extra in shared.iter().skip(1).chain(public.iter().skip(1)) {
+        let message = format!("`{}` is a second source of keys", extra.name);
+        let help = "keep one: an authenticator has one source of public keys, and one list of shared secrets";
+        extra.file.mistake(&extra.key, message, help);
+    }
+}
+
+fn source<'a>(
+    item: &ConfigItem<'a>,
+    owner: KeySetOwner<'_>,
+    fetching: &KeySetOptions<'a>,
+    vault: &SecretResolver,
+) -> Option<KeySource> {
+    match item.name {
+        "public_key" => {
+            public_keys(item, owner.algorithms, vault, VerificationKeys::from_pem_file).map(KeySource::Fixed)
+        }
+        "file" => public_keys(item, owner.algorithms, vault, VerificationKeys::from_jwks_file).map(KeySource::Fixed),
+        "url" => fetching.by_url(item, owner),
+        _ => fetching.by_discovery(item, owner),
+    }
+}
+
+fn shared_secret_keys(
+    item: &ConfigItem<'_>,
+    algorithms: Option<&[Algorithm]>,
+    secrets: Option<&[Secret]>,
+) -> Option<VerificationKeys> {
+    let algorithms = algorithms?;
+    if !algorithms.iter().all(|algorithm| is_symmetric(*algorithm)) {
+        let message = "a shared secret can't verify these `algorithms`";
+        item.file.mistake(&item.key, message, "write `public_key` or `jwks` for them, or algorithms = [\"HS256\"]");
+        return None;
+    }
+    match VerificationKeys::from_secrets(secrets?, algorithms) {
+        Ok(keys) => Some(keys),
+        Err(flaw) => {
+            item.file.mistake(&item.key, format!("`secret` can't be used: {flaw}"), NEW_SECRET);
+            None
+        }
+    }
+}
+
+/// Checks that the secrets are not public keys, and that nothing else is signed with these secrets, or with secrets
+/// that make the same signatures. Otherwise, a party that knows one could sign for both. The public secret of the
+/// demonstration is not checked here.
+fn check_and_record_secrets(
+    item: &ConfigItem<'_>,
+    secrets: &[Secret],
+    common: Option<&Common>,
+    vault: &mut SecretResolver,
+) {
+    let place = &item.key;
+    if secrets.iter().any(|secret| is_public_key(secret.expose())) {
+        let message = "`secret` is a key or a certificate in a file format: such a file is often public";
+        item.file.mistake(place, message, NEW_SECRET);
+    }
+    let own = |secret: &&Secret| !demo::is_demo_caller_secret(secret);
+    if let Some(other) = secrets.iter().filter(own).find_map(|secret| vault.owner_signing_with(secret.expose())) {
+        let message = format!("`secret` is also the secret of {other}, so each can sign as the other");
+        item.file.mistake(place, message, NEW_SECRET);
+    }
+    let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
+    vault.signing.extend(secrets.iter().map(|secret| SigningSecret::new(secret.expose(), &name, place)));
+}
+
+/// Returns whether this is a PEM file, a JWK or a JWK set.
+fn is_public_key(secret: &[u8]) -> bool {
+    let is_jwk = || json::parse_document(secret).is_ok_and(|jwk| jwk.contains_key("kty") || jwk.contains_key("keys"));
+    secret.windows(11).any(|part| part == b"-----BEGIN ") || is_jwk()
+}
+
+fn public_keys(
+    item: &ConfigItem<'_>,
+    algorithms: Option<&[Algorithm]>,
+    vault: &SecretResolver,
+    read: fn(&[u8], &[Algorithm]) -> Result<VerificationKeys, String>,
+) -> Option<VerificationKeys> {
+    let name = item.non_empty_text()?;
+    let algorithms = algorithms?;
+    if algorithms.iter().any(|algorithm| is_symmetric(*algorithm)) {
+        return item.mistake(
+            "can't verify these `algorithms`, which need a shared secret",
+            "write secret = { env = \"NAME\" }",
+        );
+    }
+    let (_, bytes) = endpoint::read(item, vault)?;
+    match read(&bytes, algorithms) {
+        Ok(keys) => Some(keys),
+        Err(flaw) => item.mistake(format!("names {}, which can't be used: {flaw}", quoted(name)), "replace that file"),
+    }
+}
