@@ -20,14 +20,15 @@ pub(super) fn request(inquiry: &FactsQuery) -> Request<Vec<u8>> {
     request
 }
 
-/// Reads a successful answer.
+/// Reads a successful answer. Unknown members, and the roles of users that the query does not name, have no effect.
 pub(super) fn parse_answer(inquiry: &FactsQuery, object: &Map<String, Value>) -> Result<ConversationFacts, String> {
-    let mut details = parse_details(object, &inquiry.source.hierarchy)?;
-    details.roles.retain(|(user, _)| inquiry.users.contains(user));
+    let is_asked = |user: &str| inquiry.users.iter().any(|asked| asked == user);
+    let details = read_details(object, &inquiry.source.hierarchy, is_asked)?;
     Ok(ConversationFacts::existing(inquiry.conversation.clone(), details))
 }
 
-/// Reads the details of a conversation. `kind` and `owner` may be missing or null. Other fields are not allowed.
+/// Reads the details of a conversation that an operator wrote. `kind` and `owner` may be missing or null. Other members
+/// are not allowed.
 ///
 /// # Errors
 /// Returns what is wrong, in words that follow "it", for example if the policy does not know a kind or role.
@@ -39,13 +40,23 @@ pub fn parse_details(
         let start: String = other.chars().take(64).flat_map(char::escape_debug).collect();
         return Err(format!("its field `{start}` is unknown"));
     }
+    read_details(object, role_hierarchy, |_| true)
+}
+
+/// Reads the details for those users for which `is_read` returns true.
+fn read_details(
+    object: &Map<String, Value>,
+    role_hierarchy: &RoleHierarchy,
+    is_read: impl Fn(&str) -> bool,
+) -> Result<ConversationDetails, String> {
     let given = |name: &str| object.get(name).filter(|value| !value.is_null());
     let Some(Value::Object(roles)) = object.get("roles") else {
         return Err("its `roles` must be an object with users and their roles".to_owned());
     };
-    let mut roles =
-        roles.iter().map(|(user, word)| user_role(user, word, role_hierarchy)).collect::<Result<Vec<_>, _>>()?;
-    roles.extend(given("owner").map(|owner| owner_role(owner, role_hierarchy)).transpose()?);
+    let read = roles.iter().filter(|(user, _)| is_read(user));
+    let mut roles = read.map(|(user, word)| user_role(user, word, role_hierarchy)).collect::<Result<Vec<_>, _>>()?;
+    let owner = given("owner").map(owner_id).transpose()?.filter(|owner| is_read(owner));
+    roles.extend(owner.map(|owner| Ok::<_, String>((owner.to_owned(), role("owner", role_hierarchy)?))).transpose()?);
     let kind = given("kind").map(parse_kind).transpose()?;
     Ok(ConversationDetails { kind, roles, blocked: Vec::new() })
 }
@@ -55,9 +66,8 @@ fn user_role(user: &str, word: &Value, role_hierarchy: &RoleHierarchy) -> Result
     Ok((user.to_owned(), role(word, role_hierarchy)?))
 }
 
-fn owner_role(owner: &Value, role_hierarchy: &RoleHierarchy) -> Result<(String, Role), String> {
-    let owner = owner.as_str().filter(|owner| !owner.is_empty()).ok_or("its `owner` must be a user id")?;
-    Ok((owner.to_owned(), role("owner", role_hierarchy)?))
+fn owner_id(owner: &Value) -> Result<&str, String> {
+    owner.as_str().filter(|owner| !owner.is_empty()).ok_or_else(|| "its `owner` must be a user id".to_owned())
 }
 
 fn parse_kind(value: &Value) -> Result<ConversationKind, String> {

@@ -87,5 +87,5 @@ fn parse_object(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err("its content type is not application/json".to_owned());
     }
-    json::parse_object(body).map_err(|error| format!("it is not a JSON object: {error}"))
+    json::parse_document(body).map_err(|error| format!("it is not a JSON object: {error}"))
 }
