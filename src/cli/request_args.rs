@@ -125,6 +125,7 @@ impl RequestArguments {
             members: targets,
             required_actions: needs,
             requested_grants: Vec::new(),
+            left_out: Vec::new(),
         })
     }
 

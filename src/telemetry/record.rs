@@ -95,6 +95,13 @@ pub struct AuditRecord<'a> {
     /// The granted capability.
     #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
     pub granted: &'a [RequestedGrant],
+    /// The parts of the requested capability that were not granted as requested. If nothing was granted: those that are
+    /// not known.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub left_out: &'a [String],
+    /// The number of these parts, if `left_out` is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out_count: Option<usize>,
     /// The signed nonce.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<&'a str>,
@@ -162,6 +169,8 @@ impl<'a> AuditRecord<'a> {
             asked: &[],
             asked_count: None,
             granted: &[],
+            left_out: &[],
+            left_out_count: None,
             nonce: None,
             change: None,
             role: None,
@@ -186,6 +195,14 @@ impl<'a> AuditRecord<'a> {
         let (targets, targets_count) = cut_list(self.targets);
         let (asked, asked_count) = cut_list(self.asked);
         AuditRecord { targets, targets_count, asked, asked_count, ..*self }
+    }
+
+    /// Returns the record with the parts of a capability that were left out. A client can send very many, so the list is
+    /// cut.
+    #[must_use]
+    pub fn with_left_out(&self, parts: &'a [String]) -> AuditRecord<'a> {
+        let (left_out, left_out_count) = cut_list(parts);
+        AuditRecord { left_out, left_out_count, ..*self }
     }
 
     /// Formats the line, with its newline.

@@ -84,6 +84,7 @@ mod lean {
             members: serde_json::from_value(vector["members"].clone()).unwrap_or_default(),
             required_actions: Vec::new(),
             requested_grants: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 

@@ -34,10 +34,13 @@ pub(super) fn decision_line(
     let reason = refused.map(reason);
     let asked = request_record(exchange, Some(app), caller, signing_request, AuditDecision::Allow);
     let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
+    let left_out = verdict.left_out();
     let record = match refused {
-        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record },
+        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record }
+            .with_left_out(&left_out),
         Some(SigningRefusal::Denied(denial)) => {
             AuditRecord { asked: &signing_request.requested_grants, ..with_denial(denial, &record) }
+                .with_left_out(&signing_request.left_out)
         }
         Some(SigningRefusal::Invalid(_)) => {
             AuditRecord { decision: AuditDecision::Invalid, asked: &signing_request.requested_grants, ..record }

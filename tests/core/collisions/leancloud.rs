@@ -111,6 +111,7 @@ impl Request {
             members: self.members.clone().unwrap_or_default(),
             required_actions: Vec::new(),
             requested_grants: Vec::new(),
+            left_out: Vec::new(),
         })
     }
 

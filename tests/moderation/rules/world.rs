@@ -296,6 +296,7 @@ impl World {
             members: targets,
             required_actions: vec![need],
             requested_grants: Vec::new(),
+            left_out: Vec::new(),
         };
         let told = self.told(&signing_request, &actor.caller);
         let facts =

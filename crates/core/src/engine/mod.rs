@@ -10,8 +10,9 @@ mod reasons;
 use std::sync::Arc;
 
 use crate::authn::Authenticators;
-use crate::model::{Caller, Millis, RequestedGrant, SigningRequest};
+use crate::model::{ActionSet, Caller, Millis, RequestedGrant, SigningRequest};
 use crate::policy::{ConversationFacts, DecisionData, Denial, EntryIndex, Explanation, Policy};
+use crate::vendor::ably::Capability;
 use crate::vendor::{self, App, InvalidRequest, Nonce, SignedResult, VendorRequest};
 pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, parse_details};
 
@@ -52,6 +53,21 @@ pub struct SigningOutcome {
     pub nonce: Option<String>,
     /// The signed result, or the reason why nothing was signed.
     pub outcome: Result<SignedResult, SigningRefusal>,
+}
+
+impl SigningOutcome {
+    /// Returns the parts of the requested capability that are not granted as requested: the parts that are not known,
+    /// then the operations of each channel or pattern that are not granted in the whole of it.
+    pub fn left_out(&self) -> Vec<String> {
+        let missing = self.request.requested_grants.iter().filter_map(|RequestedGrant { resource, operations }| {
+            let granted = self.granted.iter().find(|grant| grant.resource == *resource);
+            let granted = granted.map_or(ActionSet::EMPTY, |grant| grant.operations);
+            let missing: ActionSet = operations.iter().filter(|operation| !granted.contains(*operation)).collect();
+            (!missing.is_empty())
+                .then(|| format!("{} in `{resource}`", Capability::operation_words(missing).join(", ")))
+        });
+        self.request.left_out.iter().cloned().chain(missing).collect()
+    }
 }
 
 /// The reason why nothing was signed.

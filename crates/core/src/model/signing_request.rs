@@ -54,6 +54,8 @@ pub struct SigningRequest {
     pub required_actions: Vec<RequiredAction>,
     /// An Ably capability, in canonical order. Each operation is decided separately, so a part of it may be granted.
     pub requested_grants: Vec<RequestedGrant>,
+    /// The parts of the requested capability that are not known, for the log. They are not granted.
+    pub left_out: Vec<String>,
 }
 
 /// An action that must be allowed.

@@ -126,6 +126,7 @@ impl ModerationCommand {
             members,
             required_actions: needs,
             requested_grants: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
@@ -159,5 +160,6 @@ pub fn read_request(app: &App, client: &str, place: &Pattern) -> SigningRequest 
         members: Vec::new(),
         required_actions: vec![RequiredAction { action, conversation, targets: Vec::new() }],
         requested_grants: Vec::new(),
+        left_out: Vec::new(),
     }
 }

@@ -210,6 +210,7 @@ mod tests {
                 members: Vec::new(),
                 required_actions: Vec::new(),
                 requested_grants: wants,
+                left_out: Vec::new(),
             };
             let facts = DecisionData { file: self.policy.entries(), runtime: Some(&self.moderation), facts: &[] };
             self.policy.decide(signing_request, &self.tom, facts, Millis(1)).unwrap().user_claims().to_vec()

@@ -1,6 +1,8 @@
 //! Decides requests in the documented order: bans, mutes, blocks, unknown conversations, deny rules, allow rules. If
 //! nothing matches, the request is denied.
 
+use std::collections::BTreeMap;
+
 use super::Policy;
 use super::access_query::{AccessQuery, ScopeContext};
 use super::claims::user_claims;
@@ -9,6 +11,7 @@ use super::decision::{Denial, DenyReason, NearestRule, OtherClient, Permit};
 use super::effective_role::DecisionData;
 use super::entry_index::UserEntry;
 use super::eval_context::EvalContext;
+use super::narrow::narrower_grants;
 use super::rule::{ClientCondition, Effect, Rule, Sanction};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
@@ -20,8 +23,9 @@ pub(super) const ADDING_ACTIONS: ActionSet = ActionSet::of(&[Action::Create, Act
 impl Policy {
     /// Returns a permit for the request, or the reason for the denial.
     ///
-    /// All required actions must be allowed. Each requested operation on each resource is decided separately. The
-    /// permit contains the allowed operations. If operations are requested and none is allowed, the request is denied.
+    /// All required actions must be allowed. Each requested operation on each resource is decided separately. If an
+    /// operation is not allowed in a whole pattern, it is granted in those narrower patterns that the policy names and
+    /// where it is allowed. If operations are requested and none is allowed, the request is denied.
     /// The same input always gives the same result, independent of the order of rules and entries in the file.
     ///
     /// # Errors
@@ -71,28 +75,61 @@ fn decide_all(context: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
     Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
 }
 
-/// Returns the allowed operations. If no operation is allowed, returns the most informative reason; among equally
+/// The decision on each operation in one channel or pattern.
+pub(super) struct GrantDecision<'a> {
+    pub(super) allowed: ActionSet,
+    pub(super) denied: Vec<(Action, DenyReasonRef<'a>)>,
+}
+
+/// Decides each operation in this channel or pattern as a whole. Adds the rules that allow operations to `rules`.
+pub(super) fn decide_grant<'a>(
+    context: EvalContext<'a>,
+    resource: &Pattern,
+    operations: ActionSet,
+    rules: &mut Vec<&'a Rule>,
+) -> GrantDecision<'a> {
+    let scope = ScopeContext::new(context, Some(resource));
+    let parts = scope.split();
+    let mut decision = GrantDecision { allowed: ActionSet::EMPTY, denied: Vec::new() };
+    for action in operations.iter() {
+        match decide_query(&AccessQuery { scope: &scope, parts: &parts, action, targets: &[] }, rules) {
+            Ok(()) => decision.allowed.insert(action),
+            Err(deny_reason) => decision.denied.push((action, deny_reason)),
+        }
+    }
+    decision
+}
+
+/// Adds a grant to the grants in canonical order: sorted by the text of the channel or pattern, each once.
+fn add_grant(granted: &mut BTreeMap<String, RequestedGrant>, RequestedGrant { resource, operations }: RequestedGrant) {
+    if operations.is_empty() {
+        return;
+    }
+    let known = granted
+        .entry(resource.to_string())
+        .or_insert_with(|| RequestedGrant { resource, operations: ActionSet::EMPTY });
+    known.operations = known.operations.iter().chain(operations.iter()).collect();
+}
+
+/// Returns the allowed operations. A pattern that is not allowed as a whole is narrowed. If no operation is allowed, returns the most informative reason; among equally
 /// informative reasons, the first.
 fn decide_requested_grants<'a>(
     context: EvalContext<'a>,
     rules: &mut Vec<&'a Rule>,
 ) -> Result<Vec<RequestedGrant>, Box<Denial>> {
-    let mut granted = Vec::new();
+    let mut granted = BTreeMap::new();
     let mut refused = Vec::new();
-    for RequestedGrant { resource, operations } in &context.request.requested_grants {
-        let scope = ScopeContext::new(context, Some(resource));
-        let parts = scope.split();
-        let mut allowed = ActionSet::EMPTY;
-        for action in operations.iter() {
-            match decide_query(&AccessQuery { scope: &scope, parts: &parts, action, targets: &[] }, rules) {
-                Ok(()) => allowed.insert(action),
-                Err(deny_reason) => refused.push((resource, action, deny_reason)),
-            }
+    for requested in &context.request.requested_grants {
+        let RequestedGrant { resource, operations } = requested;
+        let GrantDecision { allowed, denied } = decide_grant(context, resource, *operations, rules);
+        add_grant(&mut granted, RequestedGrant { resource: resource.clone(), operations: allowed });
+        let open = denied.iter().map(|(action, _)| *action).collect();
+        for narrower in narrower_grants(context, requested, open, rules) {
+            add_grant(&mut granted, narrower);
         }
-        if !allowed.is_empty() {
-            granted.push(RequestedGrant { resource: resource.clone(), operations: allowed });
-        }
+        refused.extend(denied.into_iter().map(|(action, deny_reason)| (resource, action, deny_reason)));
     }
+    let granted: Vec<RequestedGrant> = granted.into_values().collect();
     let telling = refused.into_iter().rev().max_by_key(|(.., deny_reason)| deny_reason.informativeness());
     match telling {
         Some((resource, action, deny_reason)) if granted.is_empty() => {

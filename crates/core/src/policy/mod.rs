@@ -14,6 +14,7 @@ mod eval_context;
 mod evaluate;
 mod explain;
 mod lint;
+mod narrow;
 mod partial;
 mod parts;
 mod rank;

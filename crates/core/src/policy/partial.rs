@@ -12,8 +12,9 @@ use super::condition::{FactsState, Ternary, evaluate_rule};
 use super::effective_role::DecisionData;
 use super::eval_context::EvalContext;
 use super::evaluate::{decide_query, find_denying_entry};
+use super::narrow::narrower_patterns;
 use super::rule::Effect;
-use crate::model::{Action, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
+use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequiredAction, SigningRequest};
 
 /// The uses of facts besides the evaluation of rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,16 +58,29 @@ impl Policy {
                 Some(PartialDecision::Open) => open.extend(conversation.as_ref().and_then(name)),
             }
         }
-        for RequestedGrant { resource, operations } in &request.requested_grants {
-            let scope = ScopeContext::new(context, Some(resource));
-            let parts = scope.split();
-            let query = |action| AccessQuery { scope: &scope, parts: &parts, action, targets: &[] };
-            if operations.iter().any(|action| evaluate_partially(&query(action), relevance) == PartialDecision::Open) {
-                open.extend(name(resource));
-            }
+        for requested in &request.requested_grants {
+            let operations = requested.operations;
+            open.extend(open_conversation(context, &requested.resource, operations, relevance));
+            // A pattern may be narrowed to single conversations, which the facts server knows.
+            let narrower = narrower_patterns(context, requested);
+            open.extend(narrower.iter().filter_map(|one| open_conversation(context, one, operations, relevance)));
         }
         open
     }
+}
+
+/// Returns the conversation of this channel if facts can change the decision on one of the operations.
+fn open_conversation(
+    context: EvalContext<'_>,
+    resource: &Pattern,
+    operations: ActionSet,
+    relevance: FactsRelevance,
+) -> Option<String> {
+    let scope = ScopeContext::new(context, Some(resource));
+    let parts = scope.split();
+    let query = |action| AccessQuery { scope: &scope, parts: &parts, action, targets: &[] };
+    let is_open = |action| evaluate_partially(&query(action), relevance) == PartialDecision::Open;
+    if operations.iter().any(is_open) { name(resource) } else { None }
 }
 
 /// Divides the targets into groups that are decided together: a moderation action decides each target separately, other

@@ -103,7 +103,7 @@ fn unnamed_segment(context: EvalContext<'_>, scopes: &[Pattern], templates: &[&T
 }
 
 /// Returns the scopes of the roles of the caller, the client and the targets.
-fn role_scopes(context: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
+pub(super) fn role_scopes(context: EvalContext<'_>, asked: &Pattern) -> Vec<Pattern> {
     let targets = context.request.required_actions.iter().flat_map(|need| &need.targets).map(String::as_str);
     let people: BTreeSet<&str> =
         targets.chain([context.caller.subject.as_str(), context.request.client.as_str()]).collect();

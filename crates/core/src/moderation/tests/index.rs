@@ -90,6 +90,7 @@ fn is_of_kind(index: &ModerationIndex, app: &str, place: &Pattern, kind: Convers
         members: Vec::new(),
         required_actions: vec![need],
         requested_grants: Vec::new(),
+        left_out: Vec::new(),
     };
     let decided = policy.decide(
         signing_request,

@@ -31,7 +31,7 @@ impl Capability {
             .collect();
         channels.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let add = |object: JsonObject, (name, operations): (String, ActionSet)| {
-            object.value(&name, &operation_names(operations))
+            object.value(&name, &Value::from(Capability::operation_words(operations)))
         };
         Capability(channels.into_iter().fold(JsonObject::new(), add).finish())
     }
@@ -41,7 +41,17 @@ impl Capability {
     /// # Errors
     /// Returns an error if the text is not a capability or must not be requested.
     pub fn parse(text: &str) -> Result<Capability, InvalidRequest> {
-        parse_grants(&Value::from(text)).map(|grants| Capability::from_grants(&grants))
+        parse_grants(&Value::from(text))?.complete().map(|grants| Capability::from_grants(&grants))
+    }
+
+    /// Returns the names of these operations, sorted, or `*` for all operations.
+    pub(crate) fn operation_words(operations: ActionSet) -> Vec<&'static str> {
+        if operations == ActionSet::ABLY {
+            return vec!["*"];
+        }
+        let mut words: Vec<&str> = operations.iter().map(Action::as_str).collect();
+        words.sort_unstable();
+        words
     }
 
     /// Returns whether the capability allows nothing.
@@ -61,18 +71,37 @@ impl fmt::Display for Capability {
     }
 }
 
-fn operation_names(operations: ActionSet) -> Value {
-    if operations == ActionSet::ABLY {
-        return Value::from(vec!["*"]);
-    }
-    let mut words: Vec<&str> = operations.iter().map(Action::as_str).collect();
-    words.sort_unstable();
-    Value::from(words)
+/// The grants of a capability, and the parts of it that cannot be requested.
+#[derive(Debug, Default)]
+pub(super) struct ParsedCapability {
+    /// The grants in canonical order. `*` is expanded to all operations.
+    pub(super) grants: Vec<RequestedGrant>,
+    /// The parts that are not names of channels or operations, for the log: a channel, or an operation with its channel.
+    pub(super) left_out: Vec<String>,
+    /// What is wrong with the first of these parts.
+    flaw: Option<InvalidRequest>,
 }
 
-/// Reads a capability: an object, or a string that contains the JSON of an object. The result is in canonical order,
-/// and `*` is expanded to all operations.
-pub(super) fn parse_grants(value: &Value) -> Result<Vec<RequestedGrant>, InvalidRequest> {
+impl ParsedCapability {
+    /// Returns the grants.
+    ///
+    /// # Errors
+    /// Returns an error if a part of the capability was left out.
+    pub(super) fn complete(self) -> Result<Vec<RequestedGrant>, InvalidRequest> {
+        self.flaw.map_or(Ok(self.grants), Err)
+    }
+
+    fn leave_out(&mut self, part: String, flaw: String) {
+        self.left_out.push(part);
+        self.flaw.get_or_insert_with(|| capability_error(flaw));
+    }
+}
+
+/// Reads a capability: an object, or a string that contains the JSON of an object.
+///
+/// # Errors
+/// Returns an error if the value has another form, or if no part of it can be requested.
+pub(super) fn parse_grants(value: &Value) -> Result<ParsedCapability, InvalidRequest> {
     match value {
         Value::Object(channels) => from_object(channels),
         Value::String(text) => match json::parse_object(text.as_bytes()) {
@@ -83,16 +112,34 @@ pub(super) fn parse_grants(value: &Value) -> Result<Vec<RequestedGrant>, Invalid
     }
 }
 
-fn from_object(channels: &Map<String, Value>) -> Result<Vec<RequestedGrant>, InvalidRequest> {
+fn from_object(channels: &Map<String, Value>) -> Result<ParsedCapability, InvalidRequest> {
+    let mut parsed = ParsedCapability::default();
     let mut grants = BTreeMap::new();
     for (name, operations) in channels {
-        let resource = parse_channel(name)
-            .map_err(|flaw| capability_error(format!("has the channel {}, which {flaw}", quote_for_error(name))))?;
-        let operations = parse_operations(operations)
-            .map_err(|flaw| capability_error(format!("has, for the channel {}, {flaw}", quote_for_error(name))))?;
-        grants.insert(name, RequestedGrant { resource, operations });
+        let channel = quote_for_error(name);
+        let in_channel = |flaw: String| format!("has, for the channel {channel}, {flaw}");
+        let operations = operation_list(operations).map_err(|flaw| capability_error(in_channel(flaw)))?;
+        let resource = match parse_channel(name) {
+            Ok(resource) => resource,
+            Err(flaw) => {
+                parsed.leave_out(channel.clone(), format!("has the channel {channel}, which {flaw}"));
+                continue;
+            }
+        };
+        let (operations, unknown): (Vec<_>, Vec<_>) =
+            operations.into_iter().map(parse_operations).partition(Result::is_ok);
+        for UnknownOperation { name, flaw } in unknown.into_iter().filter_map(Result::err) {
+            parsed.leave_out(format!("{name} in {channel}"), in_channel(flaw));
+        }
+        let operations: ActionSet = operations.into_iter().flatten().flat_map(ActionSet::iter).collect();
+        if !operations.is_empty() {
+            grants.insert(name, RequestedGrant { resource, operations });
+        }
     }
-    check_size(grants.into_values().collect())
+    match parsed.flaw {
+        Some(flaw) if grants.is_empty() => Err(flaw),
+        _ => Ok(ParsedCapability { grants: check_size(grants.into_values().collect())?, ..parsed }),
+    }
 }
 
 /// Checks that a capability has at least one pair of channel and operation and not too many.
@@ -123,7 +170,8 @@ pub fn parse_channel(name: &str) -> Result<Pattern, String> {
     Ok(pattern)
 }
 
-fn parse_operations(operations: &Value) -> Result<ActionSet, String> {
+/// Returns the names of the operations.
+fn operation_list(operations: &Value) -> Result<Vec<&str>, String> {
     let Value::Array(items) = operations else {
         return Err("a value that is not a list of operations".to_owned());
     };
@@ -131,21 +179,33 @@ fn parse_operations(operations: &Value) -> Result<ActionSet, String> {
     let words = words.ok_or("an operation that is not a string")?;
     match words.as_slice() {
         [] => Err("no operations: name some, or leave the channel out".to_owned()),
-        ["*"] => Ok(ActionSet::ABLY),
-        several if several.contains(&"*") => Err("`*` beside other operations: use `*` alone".to_owned()),
-        several => several.iter().map(|word| parse_operation(word)).collect(),
+        [_, _, ..] if words.contains(&"*") => Err("`*` beside other operations: use `*` alone".to_owned()),
+        _ => Ok(words),
     }
 }
 
-fn parse_operation(word: &str) -> Result<Action, String> {
+/// An operation that is not known, perhaps because it is new. `name` is the name for the log.
+struct UnknownOperation {
+    name: String,
+    flaw: String,
+}
+
+/// Returns the operation of this name, or all operations for `*`.
+fn parse_operations(word: &str) -> Result<ActionSet, UnknownOperation> {
+    if word == "*" {
+        return Ok(ActionSet::ABLY);
+    }
     if let Some(action) = Action::parse(word).filter(|action| action.is_ably_operation()) {
-        return Ok(action);
+        return Ok(ActionSet::of(&[action]));
     }
     if !is_wordlike(word) {
-        return Err("an operation that is not known".to_owned());
+        let name = "an operation that is not known".to_owned();
+        return Err(UnknownOperation { flaw: name.clone(), name });
     }
     let nearest = nearest(word, ActionSet::ABLY.iter().map(Action::as_str)).unwrap_or_default();
-    Err(format!("the unknown operation {}; the nearest known operation is `{nearest}`", quote_for_error(word)))
+    let name = quote_for_error(word);
+    let flaw = format!("the unknown operation {name}; the nearest known operation is `{nearest}`");
+    Err(UnknownOperation { name, flaw })
 }
 
 fn capability_error(message: impl Into<String>) -> InvalidRequest {
@@ -161,7 +221,7 @@ mod tests {
     use super::*;
 
     fn canonical(value: &Value) -> String {
-        Capability::from_grants(&parse_grants(value).unwrap()).to_string()
+        Capability::from_grants(&parse_grants(value).unwrap().complete().unwrap()).to_string()
     }
 
     fn error(value: &Value) -> String {
@@ -182,7 +242,8 @@ mod tests {
 
     #[test]
     fn grants_are_in_order_with_every_star_expanded() {
-        let grants = parse_grants(&json!({"b": ["*"], "a:*": ["publish"], "a": ["publish"], "*": ["stats"]})).unwrap();
+        let grants =
+            parse_grants(&json!({"b": ["*"], "a:*": ["publish"], "a": ["publish"], "*": ["stats"]})).unwrap().grants;
         let order: Vec<String> = grants.iter().map(|grant| grant.resource.to_string()).collect();
         assert_eq!(order, ["*", "a", "a:*", "b"]);
         assert_eq!(grants.last().unwrap().operations, ActionSet::ABLY);
@@ -225,6 +286,30 @@ mod tests {
             assert!(error.starts_with("capability ") && error.contains(says), "{error}");
         }
         assert!(parse_grants(&json!({"[meta]log": ["subscribe"], "x".repeat(255): ["publish"]})).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_requested_is_left_out_if_something_remains() {
+        let asked = json!({
+            "[chat]*": ["publish"], "foo*": ["*"], "chat:*:x": ["publish"],
+            "chat:*": ["publish", "future-operation", "Zephyr7Quokka3"], "a": ["future-operation"],
+        });
+        let parsed = parse_grants(&asked).unwrap();
+        assert_eq!(Capability::from_grants(&parsed.grants).as_str(), r#"{"chat:*":["publish"]}"#);
+        let expected = [
+            "`[chat]*`",
+            "`future-operation` in `a`",
+            "`future-operation` in `chat:*`",
+            "an operation that is not known in `chat:*`",
+            "`chat:*:x`",
+            "`foo*`",
+        ];
+        let mut left_out = parsed.left_out.clone();
+        left_out.sort_unstable();
+        let mut expected = expected.map(str::to_owned);
+        expected.sort_unstable();
+        assert_eq!(left_out, expected);
+        assert!(parsed.complete().is_err(), "a token of another program is read strictly");
     }
 
     #[test]

@@ -36,9 +36,13 @@ pub(in crate::vendor) fn parse(
     let params = &*params.without_empty();
     let client = parse_client(params, caller)?;
     let ttl_ms = ttl(app, params)?;
-    let wants = match params.value("capability") {
-        Some(asked) => capability::parse_grants(asked)?,
-        None => default_capability(app, client, caller)?,
+    let (wants, left_out) = match params.value("capability") {
+        Some(asked) => {
+            let parsed = capability::parse_grants(asked)?;
+            // An operator signs exactly what is requested.
+            if caller.is_some() { (parsed.grants, parsed.left_out) } else { (parsed.complete()?, Vec::new()) }
+        }
+        None => (default_capability(app, client, caller)?, Vec::new()),
     };
     let signing_job = match operation {
         Operation::Token => SigningJob::Token { ttl_ms, claims: forwarded_claims(app, client, caller) },
@@ -53,6 +57,7 @@ pub(in crate::vendor) fn parse(
         members: Vec::new(),
         required_actions: vec![RequiredAction { action: Action::Login, conversation: None, targets: Vec::new() }],
         requested_grants: wants,
+        left_out,
     };
     Ok((signing_request, signing_job))
 }

@@ -44,6 +44,7 @@ pub(in crate::vendor) fn parse(
         members,
         required_actions: needs,
         requested_grants: Vec::new(),
+        left_out: Vec::new(),
     })
 }
 

@@ -40,6 +40,7 @@ pub(in crate::vendor) fn parse(
         members: Vec::new(),
         required_actions: vec![RequiredAction { action, conversation: None, targets: Vec::new() }],
         requested_grants: Vec::new(),
+        left_out: Vec::new(),
     };
     Ok((signing_request, signing_job))
 }
