@@ -22,7 +22,8 @@ const GLOBAL_HEADING: &str = "Global options";
 #[derive(Debug, clap::Args)]
 pub(super) struct CommonArguments {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", help_heading = GLOBAL_HEADING)]
+    #[arg(long, global = true, value_name = "FILE", default_value = "signer.toml", env = "CHAT_SIGNER_CONFIG",
+        hide_env_values = true, help_heading = GLOBAL_HEADING)]
     pub(super) config: PathBuf,
     /// The format of the results: text for people, or JSON for programs.
     #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = GLOBAL_HEADING)]

@@ -9,6 +9,8 @@ mod caller;
 mod check;
 mod client;
 mod common;
+mod completions;
+mod examples;
 mod explain;
 mod facts;
 mod hash_key;
@@ -23,6 +25,7 @@ mod store;
 mod test;
 mod token;
 mod verify;
+mod version;
 
 use std::env;
 use std::ffi::OsString;
@@ -34,7 +37,7 @@ use common::{CommandError, CommonArguments};
 
 /// Signs requests to hosted chat services: LeanCloud, TalkJS and Ably.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = AFTER_HELP)]
+#[command(version = version::version(), propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(flatten)]
     common: CommonArguments,
@@ -67,33 +70,48 @@ failed case); 2 for wrong usage.";
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a configuration file and a policy file to start from.
+    #[command(after_help = examples::INIT)]
     Init(init::Arguments),
     /// Run the server.
+    #[command(after_help = examples::SERVE)]
     Serve(serve::Arguments),
     /// Check the configuration and the policy, and report every mistake with its place in the file.
+    #[command(after_help = examples::CHECK)]
     Check,
     /// Sign as an operator, without a server and without a check of the policy.
+    #[command(after_help = examples::SIGN)]
     Sign(sign::Arguments),
     /// Check a signature or token that another program made. If it does not match, report the likely mistake.
+    #[command(after_help = examples::VERIFY)]
     Verify(verify::Arguments),
     /// Show the decision of the policy about a request, and the result of each rule.
+    #[command(after_help = examples::EXPLAIN)]
     Explain(explain::Arguments),
     /// Test the policy with the cases in a file.
     Test(test::Arguments),
     /// Create a caller's token for the demonstration.
+    #[command(after_help = examples::TOKEN)]
     Token(token::Arguments),
     /// Create an API key and its hash.
+    #[command(after_help = examples::HASH_KEY)]
     HashKey(hash_key::Arguments),
     /// Check whether a running server is ready.
+    #[command(after_help = examples::PROBE)]
     Probe(probe::Arguments),
     /// Verify the audit log.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::AUDIT)]
     Audit(audit::AuditCommand),
     /// Accept, export or import the moderation store.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::STORE)]
     Store(store::StoreCommand),
     #[command(flatten)]
     Moderate(moderate::ModerateCommand),
+    /// Print the script that completes commands and options in your shell.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::CompletionsArguments),
+    /// Write the manual pages into a directory.
+    #[command(after_help = examples::MAN)]
+    Man(completions::ManArguments),
 }
 
 /// Runs the command in the arguments of the process.
@@ -114,6 +132,45 @@ pub fn run() -> ExitCode {
         Command::Audit(command) => audit::run(&common, &command),
         Command::Store(command) => store::run(&common, &command),
         Command::Moderate(command) => moderate::run(&common, &command),
+        Command::Completions(arguments) => completions::run_completions(&arguments),
+        Command::Man(arguments) => completions::run_man(&arguments),
     };
     done.unwrap_or_else(CommandError::report)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Splits a line into words like a shell, up to a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let words = line.split(' ').take_while(|word| *word != ">");
+        words.map(|word| word.trim_matches('\'').to_owned()).collect()
+    }
+
+    fn commands(command: &clap::Command) -> Vec<&clap::Command> {
+        command.get_subcommands().flat_map(|command| std::iter::once(command).chain(commands(command))).collect()
+    }
+
+    #[test]
+    fn the_help_of_each_command_has_examples_that_parse() {
+        let program = Arguments::command();
+        for command in program.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{}", command.get_name()));
+            for line in examples.lines() {
+                let words = words(line.trim());
+                assert_eq!(words[1], command.get_name(), "{line}");
+                Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+        assert!(commands(&Arguments::command()).len() > 25);
+    }
 }

@@ -44,7 +44,11 @@ A case:
   expect = \"deny\"                  # or \"allow\": the whole request is allowed
   rule = \"managers-kick\"           # optional: the rule that decides
 Also: client_id, capability (a table), authenticator, at (a date and time), and the facts
-that the server would ask for: facts = { CONVERSATION = { roles = { USER = \"ROLE\" } } }.";
+that the server would ask for: facts = { CONVERSATION = { roles = { USER = \"ROLE\" } } }.
+
+Examples:
+  chat-signer test cases.toml
+  chat-signer test cases.toml --coverage";
 
 /// The outcome of a case: the decision in a sentence, and the flaw if the case failed.
 struct CaseOutcome<'c> {

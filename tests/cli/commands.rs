@@ -413,3 +413,39 @@ fn nothing_is_signed_that_can_not_be_recorded() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn completions_and_manual_pages_have_every_command() {
+    let script = run(&["completions", "bash"]);
+    assert!(script.status.success(), "{script:?}");
+    let script = String::from_utf8(script.stdout).unwrap();
+    let directory = crate::common::directory();
+    let written = run(&["man", directory.to_str().unwrap()]);
+    assert!(written.status.success() && written.stdout.is_empty(), "{written:?}");
+    for command in ["serve", "ban", "manage-conversation", "completions"] {
+        assert!(script.contains(command), "{command}");
+        let page = std::fs::read_to_string(directory.join(format!("chat-signer-{command}.1"))).unwrap();
+        assert!(page.contains("Examples:"), "{page}");
+    }
+    assert!(directory.join("chat-signer-audit-verify.1").exists());
+    std::fs::remove_dir_all(&directory).unwrap();
+    let refused = run(&["man", directory.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().starts_with("error: cannot write the pages into "));
+}
+
+#[test]
+fn the_environment_names_the_configuration() {
+    let program = env!("CARGO_BIN_EXE_chat-signer");
+    let output = Command::new(program).arg("check").env("CHAT_SIGNER_CONFIG", "elsewhere.toml").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("elsewhere.toml"));
+    let root = env!("CARGO_MANIFEST_DIR");
+    let given = Command::new(program)
+        .args(["check", "--config", "signer.toml"])
+        .env("CHAT_SIGNER_CONFIG", "elsewhere.toml")
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(given.status.success(), "{given:?}");
+}

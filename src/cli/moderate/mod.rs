@@ -12,7 +12,7 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::common::{CommandError, CommonArguments};
-use super::explain;
+use super::{examples, explain};
 use crate::model::{Millis, room};
 use crate::{clock, config};
 use answer::{CommandTargets, EffectWords};
@@ -22,26 +22,37 @@ use server::{ServerArguments, ServerRequest, conversation_path, query_string};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ModerateCommand {
     /// Ban users from everything or from a conversation.
+    #[command(after_help = examples::BAN)]
     Ban(SanctionArguments),
     /// Lift bans.
+    #[command(after_help = examples::UNBAN)]
     Unban(UserArguments),
     /// Mute users: they can read, but not send.
+    #[command(after_help = examples::MUTE)]
     Mute(SanctionArguments),
     /// Lift mutes.
+    #[command(after_help = examples::UNMUTE)]
     Unmute(UserArguments),
     /// Give users a role in a conversation.
+    #[command(after_help = examples::SET_ROLE)]
     SetRole(RoleArguments),
     /// Remove a role from users.
+    #[command(after_help = examples::REMOVE_ROLE)]
     RemoveRole(RoleArguments),
     /// Block a conversation for a user: nobody can add the user to it.
+    #[command(after_help = examples::BLOCK_CONVERSATION)]
     BlockConversation(BlockArguments),
     /// Lift such a block.
+    #[command(after_help = examples::UNBLOCK_CONVERSATION)]
     UnblockConversation(BlockArguments),
     /// Register the kind and the owner of a conversation, or forget the conversation.
+    #[command(after_help = examples::MANAGE_CONVERSATION)]
     ManageConversation(ConversationArguments),
     /// List bans, mutes, roles, blocks, a conversation, or the enforcements at vendors and webhooks.
+    #[command(after_help = examples::LIST)]
     List(list::Arguments),
     /// Print moderation events as they happen.
+    #[command(after_help = examples::EVENTS)]
     Events(events::Arguments),
 }
 
