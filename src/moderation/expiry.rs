@@ -197,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn uncertain_deletions_are_audited_once_confirmed() {
-        let moderation = ModerationReplica::with_store(Store::memory(), Duration::from_secs(60));
+        let moderation = ModerationReplica::with_store(Store::memory().unwrap(), Duration::from_secs(60));
         moderation.sync().await;
         let mut untold = PendingAudit::default();
         untold.in_progress.extend([ban("gone"), ban("there")]);

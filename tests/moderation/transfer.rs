@@ -153,13 +153,13 @@ proptest! {
         run(async {
             // Before any of them ends.
             let then = Millis(0);
-            let store = Store::memory();
+            let store = Store::memory().unwrap();
             let done = take_at(&store, &read, false, then).await.unwrap();
             prop_assert_eq!(done, ImportSummary { set: records.len(), ..ImportSummary::default() });
             prop_assert_eq!(held(&store).await, kept(&records));
             prop_assert_eq!(take_at(&store, &read, false, then).await.unwrap(), ImportSummary::default());
 
-            let other = Store::memory();
+            let other = Store::memory().unwrap();
             take_at(&other, &before, false, then).await.unwrap();
             take_at(&other, &read, true, then).await.unwrap();
             prop_assert_eq!(held(&other).await, kept(&records));
@@ -251,7 +251,7 @@ async fn take_in_night(store: &Store, text: &str, replace: bool, night: u64) -> 
 #[test]
 fn what_says_no_time_is_the_same_however_often_it_comes() {
     run(async {
-        let store = Store::memory();
+        let store = Store::memory().unwrap();
         assert_eq!(take_in_night(&store, NIGHTLY, false, 0).await.set, 5);
         let first = held(&store).await;
         assert_eq!(take_in_night(&store, NIGHTLY, false, 1).await, ImportSummary::default());
@@ -273,7 +273,7 @@ fn what_says_no_time_is_the_same_however_often_it_comes() {
 fn what_has_ended_takes_nothings_place() {
     let ban = |more: &str| read("ended", &format!("[[bans]]\nuser = \"perm\"\n{more}")).unwrap().0;
     run(async {
-        let store = Store::memory();
+        let store = Store::memory().unwrap();
         take(&store, &ban(""), false).await.unwrap();
         let for_good = held(&store).await;
         let until_now = format!("until = {NOW}");
@@ -293,7 +293,7 @@ fn a_large_file_takes_several_changes() {
     let ban = |number: usize| format!("[[bans]]\nuser = \"u{number}\"\n");
     let (records, _) = read("large", &(0..=MAX_ENTRIES_PER_CHANGE).map(ban).collect::<String>()).unwrap();
     run(async {
-        let store = Store::memory();
+        let store = Store::memory().unwrap();
         take(&store, &records, false).await.unwrap();
         let head = store.head().await.unwrap();
         assert_eq!((head.version, head.epoch.is_empty()), (2, false));
@@ -305,7 +305,7 @@ fn a_large_file_takes_several_changes() {
 fn an_owner_stays_unless_all_is_replaced() {
     let owned = |more: &str| read("owner", &format!("[[conversations]]\nid = \"c\"\n{more}")).unwrap().0;
     run(async {
-        let store = Store::memory();
+        let store = Store::memory().unwrap();
         take(&store, &owned("owner = \"alice\""), false).await.unwrap();
         for other in ["owner = \"bob\"", "kind = \"group\""] {
             let refused = take(&store, &owned(other), false).await.unwrap_err();
@@ -325,7 +325,7 @@ fn an_entry_for_one_app_does_not_come_beside_one_for_all() {
     let (all, one) = (owned(""), owned("app = \"leancloud\""));
     run(async {
         for (first, second) in [(&all, &one), (&one, &all)] {
-            let store = Store::memory();
+            let store = Store::memory().unwrap();
             take(&store, first, false).await.unwrap();
             let refused = take(&store, second, false).await.unwrap_err();
             assert!(refused.to_string().contains("the conversation c has an entry for"), "{refused}");
@@ -346,7 +346,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
     };
     let jobs = |plan: &ChangeSubscribers| {
         run(async {
-            let store = Store::memory();
+            let store = Store::memory().unwrap();
             let caller = AuditCaller { kind: "operator", subject: "ada" };
             let import = Import { records: &records, replace: false, now: NOW, plan, caller };
             transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();

@@ -11,7 +11,6 @@ mod failure;
 mod head;
 mod job;
 mod lease;
-mod memory;
 mod record;
 mod redb;
 mod redis;
@@ -26,7 +25,6 @@ pub use self::change::{
 pub use self::failure::{FailureReason, StoreUnavailable};
 pub use self::head::{ROLLED_BACK_MESSAGE, RollbackMark, StoreContents, StoreHead};
 pub use self::job::{AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, NewJob, queue_name};
-use self::memory::MemoryStore;
 pub use self::record::{HighWaterMark, RecordFile, RecordUpdate};
 use self::redb::RedbStore;
 use self::redis::RedisStore;
@@ -36,18 +34,19 @@ use crate::model::Millis;
 
 /// A store of any kind.
 pub enum Store {
-    /// A store in memory. Its content is lost when the process ends. For tests.
-    Memory(MemoryStore),
-    /// A file that only this process uses.
+    /// A file that only this process uses, or the memory of this process.
     Redb(RedbStore),
     /// A Redis server that many processes share.
     Redis(RedisStore),
 }
 
 impl Store {
-    /// Creates a store in memory. Its content is lost when the process ends.
-    pub fn memory() -> Store {
-        Store::Memory(MemoryStore::default())
+    /// Creates a store in memory. Its content is lost when the store is dropped.
+    ///
+    /// # Errors
+    /// Returns an error if the system has no random numbers.
+    pub fn memory() -> Result<Store, StoreUnavailable> {
+        RedbStore::in_memory().map(Store::Redb)
     }
 
     /// Opens the store of the configuration. Creates a missing file. Connects to a server only when it is first needed.
@@ -58,7 +57,7 @@ impl Store {
         match &settings.kind {
             StoreKind::Redb { path } => RedbStore::open(path).await.map(Store::Redb),
             StoreKind::Redis(settings) => RedisStore::open(settings).map(Store::Redis),
-            StoreKind::Memory => Ok(Store::memory()),
+            StoreKind::Memory => Store::memory(),
         }
     }
 
@@ -66,7 +65,6 @@ impl Store {
     /// before.
     pub async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.head()),
             Store::Redb(redb) => redb.head().await,
             Store::Redis(redis) => redis.head().await,
         }
@@ -75,7 +73,7 @@ impl Store {
     /// Returns whether several processes can use the store at the same time.
     pub fn is_shared(&self) -> bool {
         match self {
-            Store::Memory(_) | Store::Redb(_) => false,
+            Store::Redb(_) => false,
             Store::Redis(_) => true,
         }
     }
@@ -84,7 +82,6 @@ impl Store {
     /// processes. The caller can then report them as done.
     pub async fn durable_head(&self) -> Result<StoreHead, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.head()),
             Store::Redb(redb) => redb.head().await,
             Store::Redis(redis) => redis.durable_head().await,
         }
@@ -93,7 +90,7 @@ impl Store {
     /// Returns the time of the clock that all processes with this store share.
     pub async fn now(&self) -> Result<Millis, StoreUnavailable> {
         match self {
-            Store::Memory(_) | Store::Redb(_) => Ok(clock::now()),
+            Store::Redb(_) => Ok(clock::now()),
             Store::Redis(redis) => redis.now().await,
         }
     }
@@ -101,7 +98,7 @@ impl Store {
     /// Returns whether the store must be opened again before it can be used.
     pub fn is_broken(&self) -> bool {
         match self {
-            Store::Memory(_) | Store::Redis(_) => false,
+            Store::Redis(_) => false,
             Store::Redb(redb) => redb.is_broken(),
         }
     }
@@ -113,7 +110,6 @@ impl Store {
     /// Returns an error if the store would not acknowledge a change.
     pub async fn probe(&self) -> Result<(), StoreUnavailable> {
         match self {
-            Store::Memory(_) => Ok(()),
             Store::Redb(redb) => redb.probe().await,
             Store::Redis(redis) => redis.probe().await,
         }
@@ -128,7 +124,6 @@ impl Store {
     /// Initializes a store that was never initialized: sets its epoch. Does nothing if the store is initialized.
     pub async fn initialize(&self) -> Result<(), StoreUnavailable> {
         match self {
-            Store::Memory(memory) => memory.begin(),
             Store::Redb(redb) => redb.begin().await,
             Store::Redis(redis) => redis.begin().await,
         }
@@ -138,7 +133,6 @@ impl Store {
     /// use the store.
     pub async fn accept(&self) -> Result<(), StoreUnavailable> {
         match self {
-            Store::Memory(memory) => memory.accept(),
             Store::Redb(redb) => redb.accept().await,
             Store::Redis(redis) => redis.accept().await,
         }
@@ -147,7 +141,6 @@ impl Store {
     /// Reads all entries.
     pub async fn read_all(&self) -> Result<StoreContents, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.contents()),
             Store::Redb(redb) => redb.contents().await,
             Store::Redis(redis) => redis.contents().await,
         }
@@ -156,7 +149,6 @@ impl Store {
     /// Reads the first changes after this version.
     pub async fn changes_since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.since(version)),
             Store::Redb(redb) => redb.since(version).await,
             Store::Redis(redis) => redis.since(version).await,
         }
@@ -166,7 +158,6 @@ impl Store {
     /// change records. Jobs of a shared store use the clock of the store instead.
     pub async fn commit(&self, on: &StoreHead, commit: NewChange, at: Millis) -> Result<StoredChange, CommitError> {
         match self {
-            Store::Memory(memory) => memory.commit(on, commit, at),
             Store::Redb(redb) => redb.commit(on, commit, at).await,
             Store::Redis(redis) => redis.commit(on, commit, at).await,
         }
@@ -175,7 +166,6 @@ impl Store {
     /// Returns whether this change is part of the store's history. `None`: the change is too old, so this is unknown.
     pub async fn has_change(&self, version: u64, change: &str) -> Result<Option<bool>, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(Some(memory.has(version, change))),
             Store::Redb(redb) => redb.has(version, change).await,
             Store::Redis(redis) => redis.has(version, change).await,
         }
@@ -186,7 +176,7 @@ impl Store {
         match self {
             Store::Redb(redb) => redb.note_record().await,
             // Each process has its own record file, or none.
-            Store::Memory(_) | Store::Redis(_) => Ok(()),
+            Store::Redis(_) => Ok(()),
         }
     }
 
@@ -195,7 +185,7 @@ impl Store {
     /// effect. A store of a single process needs no mark: its record file gives the same information at each start.
     pub async fn mark_rolled_back(&self, seen: &StoreHead, known: &StoreHead) -> Result<(), StoreUnavailable> {
         match self {
-            Store::Memory(_) | Store::Redb(_) => Ok(()),
+            Store::Redb(_) => Ok(()),
             Store::Redis(redis) => redis.mark_rolled_back(seen, known).await,
         }
     }
@@ -203,7 +193,6 @@ impl Store {
     /// Returns a receiver that is notified when the store has possibly changed. A notification can get lost.
     pub fn subscribe_hints(&self) -> watch::Receiver<u64> {
         match self {
-            Store::Memory(memory) => memory.hints(),
             Store::Redb(redb) => redb.hints(),
             Store::Redis(redis) => redis.hints(),
         }
@@ -220,7 +209,6 @@ impl Store {
         queues: &[(String, usize)],
     ) -> Result<Vec<Job>, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.claim(worker, now, lease, queues)),
             Store::Redb(redb) => redb.claim(worker, now, lease, queues).await,
             Store::Redis(redis) => redis.claim(worker, lease, queues).await,
         }
@@ -237,7 +225,6 @@ impl Store {
         now: Millis,
     ) -> Result<bool, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.settle(worker, job, attempt, now)),
             Store::Redb(redb) => redb.settle(worker, job, attempt, now).await,
             Store::Redis(redis) => redis.settle(worker, job, attempt, now).await,
         }
@@ -253,7 +240,6 @@ impl Store {
         most: usize,
     ) -> Result<Vec<Job>, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.jobs(state, prefix, after, most)),
             Store::Redb(redb) => redb.jobs(state, prefix, after, most).await,
             Store::Redis(redis) => redis.jobs(state, prefix, after, most).await,
         }
@@ -262,7 +248,6 @@ impl Store {
     /// Returns the checkpoint that a worker stored under this key.
     pub async fn checkpoint(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.note(key)),
             Store::Redb(redb) => redb.note(key).await,
             Store::Redis(redis) => redis.note(key).await,
         }
@@ -278,7 +263,6 @@ impl Store {
         value: Option<String>,
     ) -> Result<bool, StoreUnavailable> {
         match self {
-            Store::Memory(memory) => Ok(memory.set_note(worker, job, key, value)),
             Store::Redb(redb) => redb.set_note(worker, job, key, value).await,
             Store::Redis(redis) => redis.set_note(worker, job, key, value).await,
         }

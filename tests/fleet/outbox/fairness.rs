@@ -33,7 +33,7 @@ async fn stores() -> [Store; 2] {
     let path = common::directory().join("store.redb");
     let settings =
         StoreSettings { kind: StoreKind::Redb { path }, max_staleness: Duration::from_secs(60), record: None };
-    [Store::memory(), Store::open(&settings).await.unwrap()]
+    [Store::memory().unwrap(), Store::open(&settings).await.unwrap()]
 }
 
 /// Has a webhook told of so many changes.

@@ -54,7 +54,7 @@ pub(crate) fn brisk() -> OutboxConfig {
 
 impl World {
     pub(crate) async fn new(app: &'static str) -> World {
-        World::on(Store::memory(), app).await
+        World::on(Store::memory().unwrap(), app).await
     }
 
     pub(crate) async fn on(store: Store, app: &'static str) -> World {

@@ -186,7 +186,7 @@ fn names_of_every_shape_are_kept_apart() {
 #[tokio::test]
 async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     let world = World::new();
-    let store = Store::memory();
+    let store = Store::memory().unwrap();
     let moderation = ModerationReplica::with_store(store, Duration::from_secs(60));
     moderation.sync().await;
     let actor = service("orders");
@@ -231,7 +231,7 @@ async fn carried_out(
     deed: CommandKind,
     users: &[&str],
 ) -> Vec<String> {
-    let store = Store::memory();
+    let store = Store::memory().unwrap();
     let moderation = ModerationReplica::with_store(store, Duration::from_secs(60));
     moderation.sync().await;
     let puts = || records.iter().map(|record| (record.key().to_string(), Some(record.value()))).collect();

@@ -80,7 +80,7 @@ async fn who_is_far_behind_a_redis_catches_up() {
 /// On one thread, so that who does nothing but wait is never seen to.
 #[tokio::test(flavor = "current_thread")]
 async fn others_go_on_while_all_is_read() {
-    let moderation = ModerationReplica::with_store(Store::memory(), LONG);
+    let moderation = ModerationReplica::with_store(Store::memory().unwrap(), LONG);
     let store = moderation.store().unwrap();
     store.initialize().await.unwrap();
     commit(store, ban("tom", None, "")).await;

@@ -1,11 +1,11 @@
-//! Opens or creates the file of a store, and tests whether it can be written.
+//! Opens or creates the database of a store, and tests whether its file can be written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use redb::backends::FileBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database};
 
 use super::tables;
@@ -124,6 +124,13 @@ fn create(path: &Path, epoch: &str) -> Result<(Database, OpenedFile), redb::Erro
 fn create_database(path: &Path, epoch: &str) -> Result<Database, redb::Error> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     let database = builder().create_with_backend(FileBackend::new(file)?)?;
+    tables::create_tables(&database, epoch)?;
+    Ok(database)
+}
+
+/// Creates a database in memory with this epoch.
+pub(super) fn create_in_memory(epoch: &str) -> Result<Database, redb::Error> {
+    let database = Builder::new().set_cache_size(0).create_with_backend(InMemoryBackend::new())?;
     tables::create_tables(&database, epoch)?;
     Ok(database)
 }

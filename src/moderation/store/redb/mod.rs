@@ -1,4 +1,4 @@
-//! A store in one file that only one process uses.
+//! A store that only one process uses: in one file, or in memory.
 //!
 //! Every change is a transaction. It is on the disk when it is acknowledged. After a failed write, the state of the
 //! file is unknown until it is opened again. So the store is not used again until then.
@@ -23,7 +23,7 @@ use super::job::{AttemptResult, Job, JobState};
 use crate::clock;
 use crate::model::Millis;
 
-/// A store in a file.
+/// A store in a file or in memory.
 pub struct RedbStore {
     file: Arc<OpenDatabase>,
     hint: watch::Sender<u64>,
@@ -32,7 +32,8 @@ pub struct RedbStore {
 struct OpenDatabase {
     /// The path of the file, for error messages.
     name: String,
-    opened: OpenedFile,
+    /// The opened file. `None`: the store is in memory.
+    opened: Option<OpenedFile>,
     database: Database,
     /// The error after which the file must not be used, if there was one.
     broken: OnceLock<String>,
@@ -47,14 +48,20 @@ impl RedbStore {
         let (path, epoch) = (path.to_owned(), random_id()?);
         let opening = spawn_blocking(move || file::open(&path, &epoch));
         let (database, place) = opening.await.map_err(|_| damaged_error(&name))??;
-        let file = Arc::new(OpenDatabase {
-            name,
-            opened: place,
-            database,
-            broken: OnceLock::new(),
-            probe_lock: Mutex::new(()),
-        });
-        Ok(RedbStore { file, hint: watch::channel(0).0 })
+        Ok(RedbStore::new(name, Some(place), database))
+    }
+
+    /// Creates a store in memory.
+    pub(super) fn in_memory() -> Result<RedbStore, StoreUnavailable> {
+        let name = "the store in memory";
+        let database = file::create_in_memory(&random_id()?)
+            .map_err(|error| StoreUnavailable::new(FailureReason::Other, format!("{name}: {error}")))?;
+        Ok(RedbStore::new(name.to_owned(), None, database))
+    }
+
+    fn new(name: String, opened: Option<OpenedFile>, database: Database) -> RedbStore {
+        let file = OpenDatabase { name, opened, database, broken: OnceLock::new(), probe_lock: Mutex::new(()) };
+        RedbStore { file: Arc::new(file), hint: watch::channel(0).0 }
     }
 
     pub(super) async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
@@ -222,7 +229,7 @@ impl RedbStore {
             file.check()?;
             let done = work(&file)?;
             // If the file was moved or deleted meanwhile, a restart does not find this write.
-            file.opened.check()?;
+            file.check_place()?;
             Ok(done)
         });
         done.await.unwrap_or_else(|_| Err(damaged_error(&self.file.name)))
@@ -234,8 +241,13 @@ impl OpenDatabase {
     fn check(&self) -> Result<(), StoreUnavailable> {
         match self.broken.get() {
             Some(error) => Err(StoreUnavailable::new(FailureReason::RestartNeeded, self.restart_message(error))),
-            None => self.opened.check(),
+            None => self.check_place(),
         }
+    }
+
+    /// Checks that the file is still at its path.
+    fn check_place(&self) -> Result<(), StoreUnavailable> {
+        self.opened.as_ref().map_or(Ok(()), OpenedFile::check)
     }
 
     /// Marks the file as unusable because of this error.
@@ -263,7 +275,7 @@ impl OpenDatabase {
                 return Err(StoreUnavailable::new(FailureReason::Unreachable, message));
             }
         };
-        self.opened.probe()
+        self.opened.as_ref().map_or(Ok(()), OpenedFile::probe)
     }
 
     fn write<T>(
