@@ -15,7 +15,8 @@ use tokio::time::{sleep, timeout};
 use super::super::common::{CommandError, CommonArguments, OutputFormat, block_on, escape_line, print_error};
 use super::answer::{check_status, format_value};
 use super::list::describe;
-use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse, query_string};
+use super::server::{ServerArguments, ServerClient, ServerRequest, ServerResponse};
+use crate::moderation::api::{ModerationParameters, ModerationResource};
 
 /// The first pause before a new connection attempt. Each further pause is twice as long.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -94,9 +95,10 @@ impl EventFollower<'_> {
     }
 
     async fn connect(&self) -> Result<Result<Incoming, ServerResponse>, CommandError> {
-        let fields = [("last_event_id", self.last.as_deref()), ("client_id", self.client)];
-        let path = "/v1/moderation/events".to_owned() + &query_string(&fields);
-        self.server.open_stream(&ServerRequest { method: Method::GET, path, body: None }).await
+        let (last_event_id, client_id) = (self.last.clone(), self.client.map(str::to_owned));
+        let parameters = ModerationParameters { last_event_id, client_id, ..ModerationParameters::default() };
+        let (method, resource) = (Method::GET, ModerationResource::Events);
+        self.server.open_stream(&ServerRequest { method, resource, parameters }).await
     }
 
     /// Connects again after the last known event, as soon as the server is available.

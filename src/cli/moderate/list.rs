@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 
 use super::super::common::{CommandError, CommonArguments, escape_line};
 use super::answer::{check_status, format_value, list_page};
-use super::server::{ServerArguments, ServerRequest, conversation_path, query_string};
-use crate::moderation::api::ListPage;
+use super::conversation_resource;
+use super::server::{ServerArguments, ServerRequest};
+use crate::moderation::EntryKind;
+use crate::moderation::api::{ListPage, ModerationParameters, ModerationResource};
 
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -67,38 +69,39 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
 
 impl Arguments {
     fn request(&self) -> Result<ServerRequest, CommandError> {
-        let limit = self.limit.map(|limit| limit.to_string());
-        let fields = [
-            ("user", self.user.as_deref()),
-            ("conversation", self.conversation.as_deref()),
-            ("app", self.app.as_deref()),
-            ("state", self.state.as_deref()),
-            ("limit", limit.as_deref()),
-            ("after", self.after.as_deref()),
-            ("client_id", self.client.as_deref()),
-        ];
-        let path = match (self.what, &self.id) {
-            (ListKind::Conversation, id) => conversation_path(id.as_deref().unwrap_or_default())?,
-            (_, Some(id)) => {
+        let resource = match (self.what.resource(), &self.id) {
+            (None, id) => conversation_resource(id.as_deref().unwrap_or_default())?,
+            (Some(_), Some(id)) => {
                 return Err(CommandError::Usage(format!(
                     "unexpected argument `{id}`: to filter, use --user or --conversation"
                 )));
             }
-            (what, None) => format!("/v1/moderation/{}", what.as_str()),
+            (Some(resource), None) => resource,
         };
-        Ok(ServerRequest { method: Method::GET, path: path + &query_string(&fields), body: None })
+        let parameters = ModerationParameters {
+            user: self.user.clone(),
+            conversation: self.conversation.clone(),
+            app: self.app.clone(),
+            state: self.state.clone(),
+            limit: self.limit.map(|limit| limit.to_string()),
+            after: self.after.clone(),
+            client_id: self.client.clone(),
+            ..ModerationParameters::default()
+        };
+        Ok(ServerRequest { method: Method::GET, resource, parameters })
     }
 }
 
 impl ListKind {
-    fn as_str(self) -> &'static str {
+    /// Returns the resource of the list. `None`: it depends on the conversation.
+    fn resource(self) -> Option<ModerationResource> {
         match self {
-            ListKind::Bans => "bans",
-            ListKind::Mutes => "mutes",
-            ListKind::Roles => "roles",
-            ListKind::Blocks => "blocks",
-            ListKind::Enforcements => "enforcements",
-            ListKind::Conversation => "conversation",
+            ListKind::Bans => Some(ModerationResource::Entries(EntryKind::Bans)),
+            ListKind::Mutes => Some(ModerationResource::Entries(EntryKind::Mutes)),
+            ListKind::Roles => Some(ModerationResource::Entries(EntryKind::Roles)),
+            ListKind::Blocks => Some(ModerationResource::Entries(EntryKind::Blocks)),
+            ListKind::Enforcements => Some(ModerationResource::Enforcements),
+            ListKind::Conversation => None,
         }
     }
 }

@@ -9,14 +9,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hyper::Method;
-use serde_json::{Map, Value, json};
 
 use super::common::{CommandError, CommonArguments};
 use super::{examples, explain};
 use crate::model::{Millis, room};
+use crate::moderation::EntryKind;
+use crate::moderation::api::{ModerationParameters, ModerationResource};
+use crate::{clock, config};
+use crate::moderation::EntryKind;
+use crate::moderation::api::ModerationResource::{Entries, Removal};
+use crate::moderation::api::{ModerationParameters, ModerationResource};
 use crate::{clock, config};
 use answer::{CommandTargets, EffectWords};
-use server::{ServerArguments, ServerRequest, conversation_path, query_string};
+use server::{ServerArguments, ServerRequest};
 
 /// The commands of moderators.
 #[derive(Debug, clap::Subcommand)]
@@ -151,15 +156,19 @@ struct ChangeRequest<'c> {
 
 pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result<ExitCode, CommandError> {
     let ChangeRequest { actor, targets, request, effect } = match command {
-        ModerateCommand::Ban(sanction) => sanction.change_request("bans", "banned")?,
-        ModerateCommand::Unban(users) => users.lift_request("bans/lift", "ban"),
-        ModerateCommand::Mute(sanction) => sanction.change_request("mutes", "muted")?,
-        ModerateCommand::Unmute(users) => users.lift_request("mutes/lift", "mute"),
-        ModerateCommand::SetRole(role) => role.change_request("roles", ["", "was already "]),
-        ModerateCommand::RemoveRole(role) => role.change_request("roles/remove", ["no longer ", "was already not "]),
-        ModerateCommand::BlockConversation(block) => block.change_request("blocks", ["blocks", "already blocked"]),
+        ModerateCommand::Ban(sanction) => sanction.change_request(EntryKind::Bans, "banned")?,
+        ModerateCommand::Unban(users) => users.lift_request(EntryKind::Bans, "ban"),
+        ModerateCommand::Mute(sanction) => sanction.change_request(EntryKind::Mutes, "muted")?,
+        ModerateCommand::Unmute(users) => users.lift_request(EntryKind::Mutes, "mute"),
+        ModerateCommand::SetRole(role) => role.change_request(Entries(EntryKind::Roles), ["", "was already "]),
+        ModerateCommand::RemoveRole(role) => {
+            role.change_request(Removal(EntryKind::Roles), ["no longer ", "was already not "])
+        }
+        ModerateCommand::BlockConversation(block) => {
+            block.change_request(Entries(EntryKind::Blocks), ["blocks", "already blocked"])
+        }
         ModerateCommand::UnblockConversation(block) => {
-            block.change_request("blocks/lift", ["no longer blocks", "did not block"])
+            block.change_request(Removal(EntryKind::Blocks), ["no longer blocks", "did not block"])
         }
         ModerateCommand::ManageConversation(conversation) => conversation.change_request()?,
         ModerateCommand::List(arguments) => return list::run(common, arguments),
@@ -169,30 +178,26 @@ pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result
 }
 
 impl UserArguments {
-    fn lift_request(&self, route: &str, noun: &str) -> ChangeRequest<'_> {
+    fn lift_request(&self, table: EntryKind, noun: &str) -> ChangeRequest<'_> {
         let scope = self.actor.describe_scope("for", self.conversation.as_deref());
         let effect = EffectWords {
             changed: format!("the {noun} {scope} is lifted"),
             unchanged: format!("there was no {noun} {scope}"),
         };
-        self.change_request_with(route, [], effect)
+        self.change_request(Removal(table), effect)
     }
 
-    fn change_request_with<const N: usize>(
-        &self,
-        route: &str,
-        more: [(&str, Option<Value>); N],
-        effect: EffectWords,
-    ) -> ChangeRequest<'_> {
-        let fields =
-            [("users", Some(json!(self.users))), ("conversation", self.conversation.as_ref().map(|id| json!(id)))];
-        let request = self.actor.post(route, fields.into_iter().chain(more));
-        ChangeRequest { actor: &self.actor, targets: CommandTargets::named(&self.users), request, effect }
+    fn change_request(&self, resource: ModerationResource, effect: EffectWords) -> ChangeRequest<'_> {
+        let UserArguments { users, conversation, actor } = self;
+        let (users, conversation) = (users.clone(), conversation.clone());
+        let parameters = ModerationParameters { users, conversation, ..actor.parameters() };
+        let request = ServerRequest { method: Method::POST, resource, parameters };
+        ChangeRequest { actor, targets: CommandTargets::named(&self.users), request, effect }
     }
 }
 
 impl SanctionArguments {
-    fn change_request(&self, route: &str, word: &str) -> Result<ChangeRequest<'_>, CommandError> {
+    fn change_request(&self, table: EntryKind, word: &str) -> Result<ChangeRequest<'_>, CommandError> {
         let until = self.until.or_else(|| self.lasts.map(|lasts| clock::now().after(lasts)));
         if until.is_some_and(|until| until > Millis::LAST) {
             let last = Millis::LAST;
@@ -204,29 +209,32 @@ impl SanctionArguments {
         let end = until.map_or_else(|| "without an end".to_owned(), |until| format!("until {until}"));
         let changed = format!("{word} {scope}, {end}");
         let effect = EffectWords { unchanged: format!("was already {changed}"), changed };
-        let until = until.map(|until| json!(until.to_string()));
-        let reason = self.reason.as_ref().map(|reason| json!(reason));
-        Ok(self.users.change_request_with(route, [("until", until), ("reason", reason)], effect))
+        let mut change = self.users.change_request(Entries(table), effect);
+        change.request.parameters.until = until.map(|until| until.to_string());
+        change.request.parameters.reason.clone_from(&self.reason);
+        Ok(change)
     }
 }
 
 impl RoleArguments {
-    fn change_request(&self, route: &str, [changed, unchanged]: [&str; 2]) -> ChangeRequest<'_> {
+    fn change_request(&self, resource: ModerationResource, [changed, unchanged]: [&str; 2]) -> ChangeRequest<'_> {
         let RoleArguments { users, role, conversation, actor } = self;
         let what = format!("{role} {}", actor.describe_scope("in", Some(conversation)));
         let effect = EffectWords { changed: format!("{changed}{what}"), unchanged: format!("{unchanged}{what}") };
-        let fields = [("users", json!(users)), ("conversation", json!(conversation)), ("role", json!(role))];
-        let request = actor.post(route, fields.map(|(name, value)| (name, Some(value))));
+        let (role, conversation) = (Some(role.clone()), Some(conversation.clone()));
+        let parameters = ModerationParameters { users: users.clone(), conversation, role, ..actor.parameters() };
+        let request = ServerRequest { method: Method::POST, resource, parameters };
         ChangeRequest { actor, targets: CommandTargets::named(users), request, effect }
     }
 }
 
 impl BlockArguments {
-    fn change_request(&self, route: &str, verbs: [&str; 2]) -> ChangeRequest<'_> {
+    fn change_request(&self, resource: ModerationResource, verbs: [&str; 2]) -> ChangeRequest<'_> {
         let BlockArguments { conversation, actor } = self;
         let app = actor.describe_app();
         let [changed, unchanged] = verbs.map(|verb| format!("{verb} {conversation}{app}"));
-        let request = actor.post(route, [("conversation", Some(json!(conversation)))]);
+        let parameters = ModerationParameters { conversation: Some(conversation.clone()), ..actor.parameters() };
+        let request = ServerRequest { method: Method::POST, resource, parameters };
         let targets =
             actor.client.as_deref().map_or(CommandTargets::Caller, |client| CommandTargets::Named(vec![client]));
         ChangeRequest { actor, targets, request, effect: EffectWords { changed, unchanged } }
@@ -235,32 +243,27 @@ impl BlockArguments {
 
 impl ConversationArguments {
     fn change_request(&self) -> Result<ChangeRequest<'_>, CommandError> {
-        let path = conversation_path(&self.id)?;
-        let (actor, targets) = (&self.actor, CommandTargets::Named(vec![room_id(&self.id)]));
-        if self.forget {
-            let path = path + &query_string(&[("app", actor.app.as_deref()), ("client_id", actor.client.as_deref())]);
-            return Ok(ChangeRequest {
-                actor,
-                targets,
-                request: ServerRequest { method: Method::DELETE, path, body: None },
-                effect: EffectWords {
-                    changed: format!("forgotten{}", actor.describe_app()),
-                    unchanged: format!("was not registered{}", actor.describe_app()),
-                },
-            });
-        }
-        let changed = self.describe();
-        let effect = EffectWords { unchanged: format!("was already {changed}"), changed };
-        let [kind, owner] = [&self.kind, &self.owner].map(|text| text.as_ref().map(|text| json!(text)));
-        let body = Some(actor.body([("kind", kind), ("owner", owner)]));
-        Ok(ChangeRequest { actor, targets, request: ServerRequest { method: Method::PUT, path, body }, effect })
+        let ConversationArguments { id, kind, owner, forget, actor } = self;
+        let (kind, owner) = (kind.clone(), owner.clone());
+        let request = ServerRequest {
+            method: if *forget { Method::DELETE } else { Method::PUT },
+            resource: conversation_resource(id)?,
+            parameters: ModerationParameters { kind, owner, ..actor.parameters() },
+        };
+        let targets = CommandTargets::Named(vec![room_id(id)]);
+        Ok(ChangeRequest { actor, targets, request, effect: self.effect() })
     }
 
-    /// Describes the registration: `registered as group, owned by alice`.
-    fn describe(&self) -> String {
+    /// Describes the effect: `registered as group, owned by alice`.
+    fn effect(&self) -> EffectWords {
+        let app = self.actor.describe_app();
+        if self.forget {
+            return EffectWords { changed: format!("forgotten{app}"), unchanged: format!("was not registered{app}") };
+        }
         let kind = self.kind.as_ref().map(|kind| format!(" as {kind}")).unwrap_or_default();
         let owner = self.owner.as_ref().map(|owner| format!(", owned by {owner}")).unwrap_or_default();
-        format!("registered{kind}{owner}{}", self.actor.describe_app())
+        let changed = format!("registered{kind}{owner}{app}");
+        EffectWords { unchanged: format!("was already {changed}"), changed }
     }
 }
 
@@ -275,15 +278,18 @@ impl ActorArguments {
         self.app.as_ref().map(|app| format!(" at the app {app}")).unwrap_or_default()
     }
 
-    fn post<'f>(&self, route: &str, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> ServerRequest {
-        ServerRequest { method: Method::POST, path: format!("/v1/moderation/{route}"), body: Some(self.body(fields)) }
+    fn parameters(&self) -> ModerationParameters {
+        let (app, client_id) = (self.app.clone(), self.client.clone());
+        ModerationParameters { app, client_id, ..ModerationParameters::default() }
     }
+}
 
-    fn body<'f>(&self, fields: impl IntoIterator<Item = (&'f str, Option<Value>)>) -> Value {
-        let [app, client] = [&self.app, &self.client].map(|text| text.as_ref().map(|text| json!(text)));
-        let fields = fields.into_iter().chain([("app", app), ("client_id", client)]);
-        Value::Object(fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>())
+/// Returns the resource of a conversation.
+fn conversation_resource(id: &str) -> Result<ModerationResource, CommandError> {
+    if id.is_empty() {
+        return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
     }
+    Ok(ModerationResource::Conversation(id.to_owned()))
 }
 
 /// Returns the server's name of a conversation: for a channel of a room, this is the room.

@@ -22,8 +22,8 @@ use super::super::common::{CommandError, CommonArguments, block_on};
 use super::super::probe;
 use crate::authn::{ApiKey, Authenticator, Endpoint};
 use crate::config::{ListenAddress, Settings, demo_api_key};
-use crate::crypto::percent_encode;
 use crate::environment;
+use crate::moderation::api::{ModerationParameters, ModerationResource};
 use crate::upstream::{ClientError, UpstreamClient, read, unix};
 
 /// How long an answer may take. The server gives up a change earlier.
@@ -63,9 +63,8 @@ pub(super) struct ServerArguments {
 #[derive(Debug)]
 pub(super) struct ServerRequest {
     pub(super) method: Method,
-    /// The path with its query.
-    pub(super) path: String,
-    pub(super) body: Option<Value>,
+    pub(super) resource: ModerationResource,
+    pub(super) parameters: ModerationParameters,
 }
 
 /// The answer of the server.
@@ -257,12 +256,15 @@ fn url(address: SocketAddr, tls: bool) -> String {
 }
 
 fn build_request(address: &ServerAddress, command: &ServerRequest) -> Result<Request<Full<Bytes>>, CommandError> {
-    let path = &command.path;
+    let ServerRequest { method, resource, parameters } = command;
+    let has_body = matches!(*method, Method::POST | Method::PUT);
+    let path = resource.path() + &if has_body { String::new() } else { parameters.to_query() };
     let url = if let ServerAddress::Url(url) = address { format!("{url}{path}") } else { path.clone() };
-    let request = Request::builder().method(command.method.clone()).uri(url);
-    let request = match &command.body {
-        Some(body) => request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string())),
-        None => request.body(Full::default()),
+    let request = Request::builder().method(method).uri(url);
+    let request = if has_body {
+        request.header(CONTENT_TYPE, "application/json").body(Full::from(parameters.to_body().to_string()))
+    } else {
+        request.body(Full::default())
     };
     request.map_err(|error| CommandError::Usage(format!("{address}{path} is not a valid address: {error}")))
 }
@@ -322,19 +324,4 @@ fn first_api_key_authenticator(settings: &Settings) -> Option<&ApiKey> {
 
 fn demonstration_key(key: &ApiKey) -> Option<&'static str> {
     key.keys.iter().find_map(|(_, hash)| demo_api_key(hash))
-}
-
-/// Returns the URL path of a conversation.
-pub(super) fn conversation_path(id: &str) -> Result<String, CommandError> {
-    if id.is_empty() {
-        return Err(CommandError::Usage("the conversation's id must not be empty".to_owned()));
-    }
-    Ok(format!("/v1/moderation/conversations/{}", percent_encode(id.as_bytes())))
-}
-
-/// Formats the fields that have a value as the query of a URL.
-pub(super) fn query_string(fields: &[(&str, Option<&str>)]) -> String {
-    let fields = fields.iter().filter_map(|(name, value)| Some((name, (*value)?)));
-    let fields: Vec<_> = fields.map(|(name, value)| format!("{name}={}", percent_encode(value.as_bytes()))).collect();
-    if fields.is_empty() { String::new() } else { format!("?{}", fields.join("&")) }
 }

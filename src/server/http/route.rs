@@ -12,6 +12,7 @@ use super::response_body::{HttpResponse, ResponseBody};
 use super::signing_route::{self, COMPAT_FUNCTIONS, COMPAT_SIGN2, SigningRoute};
 use super::{accept, admission, body, moderation, openapi, sign};
 use crate::model::Vendor;
+use crate::moderation::api;
 use crate::server::state::ProbeKind;
 use crate::telemetry::metrics::RouteLabel;
 use crate::vendor::leancloud::DemoRoute;
@@ -46,7 +47,7 @@ async fn answer_route(
     if request.uri().path() == openapi::PATH {
         return openapi::answer(exchange, request);
     }
-    if request.uri().path().starts_with(moderation::PATH) {
+    if request.uri().path().starts_with(api::PATH) {
         return Box::pin(moderation::answer(exchange, request)).await;
     }
     answer_signing(exchange, route, request).await
@@ -80,8 +81,8 @@ pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLab
     if path == openapi::PATH {
         return RouteLabel::Fixed(openapi::PATH);
     }
-    if let Some(below) = path.strip_prefix(moderation::PATH) {
-        return moderation::ModerationResource::from_path(below)
+    if path.starts_with(api::PATH) {
+        return api::ModerationResource::from_path(path)
             .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.path_template()));
     }
     if let Some(below) = path.strip_prefix("/v1/") {

@@ -9,9 +9,8 @@ use super::audit::RequestedChange;
 use super::authenticated::{AuthenticatedRequest, FactsByApp};
 use super::fields::{self, RequestFields, invalid_field};
 use super::read;
-use super::resource::ModerationResource;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
-use crate::moderation::api::{CommandReply, FailedTarget};
+use crate::moderation::api::{CommandReply, FailedTarget, ModerationParameters, ModerationResource};
 use crate::moderation::{
     CommandAuthorizer, CommandKind, CommandOutcome, EntryKind, ModerationCommand, ModerationIndex, RejectReason,
     RejectedUser,
@@ -21,7 +20,7 @@ use crate::server::http::error::ApiError;
 use crate::server::http::response_body::HttpResponse;
 use crate::server::http::{render, sign};
 use crate::server::limits::AdmissionPermit;
-use crate::vendor::{InvalidRequest, Params};
+use crate::vendor::InvalidRequest;
 
 /// Answers a request for a change.
 pub(super) async fn answer(
@@ -31,7 +30,7 @@ pub(super) async fn answer(
     place: AdmissionPermit,
 ) -> Result<HttpResponse, ApiError> {
     let exchange = visit.exchange;
-    let (params, place) = read_parameters(visit, request, place).await?;
+    let (params, place) = read_parameters(visit, resource, request, place).await?;
     let fields = RequestFields { params: &params, settings: exchange.settings };
     let command = {
         let kept = exchange.runtime.moderation.read_any_age();
@@ -57,14 +56,17 @@ pub(super) async fn answer(
 /// Returns the parameters: from the query for `DELETE`, which has no body, otherwise from the body.
 async fn read_parameters(
     visit: &AuthenticatedRequest<'_>,
+    resource: &ModerationResource,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
-) -> Result<(Params, AdmissionPermit), ApiError> {
+) -> Result<(ModerationParameters, AdmissionPermit), ApiError> {
     if request.method() == Method::DELETE {
         return Ok((read::query(request, &["app", "client_id"])?, place));
     }
     read::check_no_query(request)?;
-    sign::read_body_params(visit.exchange, false, request, place).await
+    let (params, place) = sign::read_body_params(visit.exchange, false, request, place).await?;
+    params.reject_unknown(accepted_parameters(resource))?;
+    Ok((ModerationParameters::read(&params)?, place))
 }
 
 /// Reads the command: what to do, for which users or conversation, and where.
@@ -76,7 +78,6 @@ fn parse_command(
     kept: &ModerationIndex,
     now: Millis,
 ) -> Result<ModerationCommand, InvalidRequest> {
-    fields.params.reject_unknown(accepted_parameters(resource))?;
     let client = fields.client(caller)?;
     let deed = command_kind(resource, method, fields, now)?;
     let (users, scope) = match (&deed, resource) {

@@ -57,7 +57,7 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["state", "limit", "after", "client_id"])?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings };
-    let only = fields.params.text("state")?.map(parse_state).transpose()?;
+    let only = params.state.as_deref().map(parse_state).transpose()?;
     let (limit, after) = (fields.limit()?, fields.after(parse_cursor)?);
     ReadRequest::for_everything(visit, fields)?.authorize(visit).await?;
     let Some(store) = visit.exchange.runtime.moderation.store() else { return Err(ApiError::no_store()) };

@@ -54,7 +54,7 @@ pub(super) async fn answer(
     let fields = RequestFields { params: &params, settings: visit.exchange.settings };
     let last = match request.headers().get(LAST_EVENT_ID) {
         Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
-        None => params.text("last_event_id")?.map(str::to_owned),
+        None => params.last_event_id.clone(),
     };
     let leave = ReadRequest::for_everything(visit, fields)?.authorize(visit).await?;
     if visit.exchange.runtime.moderation.store().is_none() {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::config::Settings;
 use crate::model::{Caller, CallerKind, ConversationKind, Millis, Pattern, TimeError, check_identifier, check_text};
+use crate::moderation::api::ModerationParameters;
 use crate::moderation::{CommandKind, ModerationIndex, SanctionTerms};
-use crate::vendor::{InvalidRequest, Params};
+use crate::vendor::InvalidRequest;
 
 /// The maximum number of users in one request.
 const MAX_USERS: usize = 100;
@@ -23,14 +24,14 @@ const DEFAULT_PAGE_SIZE: usize = 100;
 /// The fields of one request.
 #[derive(Clone, Copy)]
 pub(super) struct RequestFields<'a> {
-    pub(super) params: &'a Params,
+    pub(super) params: &'a ModerationParameters,
     pub(super) settings: &'a Settings,
 }
 
 impl<'a> RequestFields<'a> {
     /// Returns the app that the request is about, or `None` for all apps.
     pub(super) fn app(self) -> Result<Option<Arc<str>>, InvalidRequest> {
-        let Some(name) = self.params.text("app")? else { return Ok(None) };
+        let Some(name) = self.params.app.as_deref() else { return Ok(None) };
         let app = self.settings.engine.app(name);
         let known = || self.settings.engine.apps.iter().map(|app| &**app.name()).collect::<Vec<_>>().join(", ");
         app.map(|app| Some(Arc::clone(app.name())))
@@ -44,14 +45,14 @@ impl<'a> RequestFields<'a> {
         deed: &CommandKind,
         kept: &ModerationIndex,
     ) -> Result<Option<Arc<str>>, InvalidRequest> {
-        let left_behind = self.params.text("app")?.filter(|_| deed.is_lifting()).and_then(|name| kept.app(name));
+        let left_behind = self.params.app.as_deref().filter(|_| deed.is_lifting()).and_then(|name| kept.app(name));
         left_behind.map_or_else(|| self.app(), |app| Ok(Some(Arc::clone(app))))
     }
 
     /// Returns the user that the caller acts as. Without `client_id`, a user acts as itself and a service acts as no
     /// user (empty).
     pub(super) fn client(self, caller: &Caller) -> Result<String, InvalidRequest> {
-        match (self.params.text("client_id")?, caller.kind) {
+        match (self.params.client_id.as_deref(), caller.kind) {
             (Some(client), _) => user("client_id", client).map(str::to_owned),
             (None, CallerKind::User) => Ok(caller.subject.clone()),
             (None, CallerKind::Service) => Ok(String::new()),
@@ -60,7 +61,7 @@ impl<'a> RequestFields<'a> {
 
     /// Returns the users that the request is about, each once.
     pub(super) fn users(self) -> Result<Vec<String>, InvalidRequest> {
-        let users = self.params.list("users")?.unwrap_or_default();
+        let users = &self.params.users;
         if users.is_empty() || users.len() > MAX_USERS {
             return Err(invalid_field("users", format!("must name at least one user, and at most {MAX_USERS}")));
         }
@@ -71,17 +72,17 @@ impl<'a> RequestFields<'a> {
                 return Err(invalid_field(field, "is a duplicate"));
             }
         }
-        Ok(users)
+        Ok(users.clone())
     }
 
     /// Returns the user that a list is limited to.
     pub(super) fn user(self) -> Result<Option<&'a str>, InvalidRequest> {
-        self.params.text("user")?.map(|name| user("user", name)).transpose()
+        self.params.user.as_deref().map(|name| user("user", name)).transpose()
     }
 
     /// Returns the place that the request is about, or `None` if it names none.
     pub(super) fn scope(self) -> Result<Option<Pattern>, InvalidRequest> {
-        let Some(text) = self.params.text("conversation")? else { return Ok(None) };
+        let Some(text) = self.params.conversation.as_deref() else { return Ok(None) };
         check_identifier(text, MAX_IDENTIFIER_LENGTH)
             .map_err(|flaw| invalid_field("conversation", flaw.to_string()))?;
         let pattern = Pattern::parse(text).map_err(|flaw| invalid_field("conversation", flaw.to_string()))?;
@@ -108,7 +109,7 @@ impl<'a> RequestFields<'a> {
     }
 
     fn until(self, now: Millis) -> Result<Option<Millis>, InvalidRequest> {
-        let Some(text) = self.params.text("until")? else { return Ok(None) };
+        let Some(text) = self.params.until.as_deref() else { return Ok(None) };
         let until = Millis::parse(text).map_err(|flaw| {
             let message = match flaw {
                 TimeError::TooLate => format!("must not be after {}: leave it out if there is no end", Millis::LAST),
@@ -126,7 +127,7 @@ impl<'a> RequestFields<'a> {
     }
 
     fn reason(self) -> Result<Option<String>, InvalidRequest> {
-        let Some(text) = self.params.text("reason")? else { return Ok(None) };
+        let Some(text) = self.params.reason.as_deref() else { return Ok(None) };
         check_text(text).map_err(|flaw| invalid_field("reason", flaw.to_string()))?;
         if text.trim().is_empty() || text.chars().count() > MAX_REASON_LENGTH {
             let message = format!("must be one line of at most {MAX_REASON_LENGTH} characters, and not empty");
@@ -138,7 +139,7 @@ impl<'a> RequestFields<'a> {
     /// Returns a role that the policy lists.
     pub(super) fn role(self) -> Result<String, InvalidRequest> {
         let role_hierarchy = &self.settings.engine.policy.document().role_hierarchy;
-        let word = self.params.text("role")?.filter(|word| role_hierarchy.find(word).is_some());
+        let word = self.params.role.as_deref().filter(|word| role_hierarchy.find(word).is_some());
         let unknown = || {
             invalid_field("role", format!("must be one of the policy's roles: {}", role_hierarchy.names().join(", ")))
         };
@@ -150,21 +151,21 @@ impl<'a> RequestFields<'a> {
         if let Ok(word) = self.role() {
             return Ok(word);
         }
-        let word = self.params.text("role")?.unwrap_or_default();
+        let word = self.params.role.as_deref().unwrap_or_default();
         check_identifier(word, MAX_IDENTIFIER_LENGTH).map_err(|flaw| invalid_field("role", flaw.to_string()))?;
         Ok(word.to_owned())
     }
 
     /// Returns the kind of a conversation, if the request names it.
     pub(super) fn kind(self) -> Result<Option<ConversationKind>, InvalidRequest> {
-        let Some(word) = self.params.text("kind")? else { return Ok(None) };
+        let Some(word) = self.params.kind.as_deref() else { return Ok(None) };
         let unknown = || invalid_field("kind", "must be group, chatroom, temporary or system");
         ConversationKind::parse(word).map(Some).ok_or_else(unknown)
     }
 
     /// Returns the maximum number of entries of a page.
     pub(super) fn limit(self) -> Result<usize, InvalidRequest> {
-        let Some(text) = self.params.text("limit")? else { return Ok(DEFAULT_PAGE_SIZE) };
+        let Some(text) = self.params.limit.as_deref() else { return Ok(DEFAULT_PAGE_SIZE) };
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let limit = text.parse().ok().filter(|limit| plain && (1..=MAX_PAGE_SIZE).contains(limit));
         limit.ok_or_else(|| invalid_field("limit", format!("must be a whole number from 1 to {MAX_PAGE_SIZE}")))
@@ -175,12 +176,12 @@ impl<'a> RequestFields<'a> {
         self,
         read: impl FnOnce(&str) -> Result<T, InvalidRequest>,
     ) -> Result<Option<T>, InvalidRequest> {
-        self.params.text("after")?.map(read).transpose()
+        self.params.after.as_deref().map(read).transpose()
     }
 
     /// Returns the owner of a conversation, if the request names it.
     pub(super) fn owner(self) -> Result<Option<String>, InvalidRequest> {
-        self.params.text("owner")?.map(|name| user("owner", name).map(str::to_owned)).transpose()
+        self.params.owner.as_deref().map(|name| user("owner", name).map(str::to_owned)).transpose()
     }
 }
 

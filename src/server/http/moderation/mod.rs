@@ -10,7 +10,6 @@ mod fields;
 mod file_entries;
 mod list;
 mod read;
-mod resource;
 
 use std::sync::Arc;
 
@@ -18,20 +17,17 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 
 use super::context::RequestContext;
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use super::response_body::HttpResponse;
 use super::{accept, admission, authenticate};
+use crate::moderation::api::{ModerationResource, PathError};
 use authenticated::AuthenticatedRequest;
 pub(super) use events::LAST_EVENT_ID;
-pub(super) use resource::ModerationResource;
-
-/// The path prefix of all moderation routes.
-pub(super) const PATH: &str = "/v1/moderation/";
 
 /// Returns the methods that pages of listed origins can use at this path.
 pub(super) fn cors_methods(path: &str) -> &'static [Method] {
-    match path.strip_prefix(PATH).map(ModerationResource::from_path) {
-        Some(Ok(ModerationResource::Conversation(_))) => &[Method::GET, Method::PUT, Method::DELETE],
+    match ModerationResource::from_path(path) {
+        Ok(ModerationResource::Conversation(_)) => &[Method::GET, Method::PUT, Method::DELETE],
         _ => &[Method::GET, Method::POST],
     }
 }
@@ -42,7 +38,7 @@ pub(super) async fn answer(
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let place = admission::enter(exchange)?;
-    let resource = ModerationResource::from_path(request.uri().path().strip_prefix(PATH).unwrap_or_default())?;
+    let resource = ModerationResource::from_path(request.uri().path()).map_err(path_error)?;
     admission::check_method(request, resource.methods())?;
     admission::check_host(exchange, request)?;
     let caller = authenticate::authenticate(exchange, None, request).await?;
@@ -69,4 +65,19 @@ pub(super) async fn answer(
 fn check_accept(request: &Request<Incoming>, media: &'static str) -> Result<(), ApiError> {
     let chosen = accept::choose(request.headers(), &[(media, ())]);
     chosen.ok_or_else(|| ApiError::not_acceptable(&[media]))
+}
+
+fn path_error(error: PathError) -> ApiError {
+    match error {
+        PathError::NotFound => ApiError::with_same_message(
+            ErrorCode::NotFound,
+            "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, \
+             blocks, blocks/lift, conversations/{id}, events, enforcements.",
+        ),
+        PathError::Malformed => ApiError::with_same_message(
+            ErrorCode::Malformed,
+            "The conversation's id in the path is not well encoded: two hex digits must follow each %, and the text \
+             must be UTF-8.",
+        ),
+    }
 }

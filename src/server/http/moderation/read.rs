@@ -9,6 +9,7 @@ use super::authenticated::{AuthenticatedRequest, FactsByApp};
 use super::fields::{RequestFields, invalid_field};
 use crate::config::ServerConfig;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
+use crate::moderation::api::ModerationParameters;
 use crate::moderation::{ReplicaStale, read_request};
 use crate::policy::{DecisionData, Denial};
 use crate::server::http::context::RequestContext;
@@ -39,7 +40,7 @@ type AllowingRules = Result<Vec<String>, Box<Denial>>;
 
 /// Returns the parameters in a query. An unknown parameter is refused: a caller that asks for a part must not receive
 /// everything because of a misspelled name.
-pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Params, ApiError> {
+pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<ModerationParameters, ApiError> {
     let strict = Params { lenient: false, ..params::from_query_filtered(request.uri().query(), |_| true)? };
     let known_names = known.join(", ");
     let unknown = |flaw: InvalidRequest| match flaw.field.as_str() {
@@ -48,7 +49,7 @@ pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Param
         name => invalid_field(name, format!("is unknown; known are: {known_names}")),
     };
     strict.reject_unknown(known).map_err(unknown)?;
-    Ok(Params { lenient: true, ..strict })
+    Ok(ModerationParameters::read(&strict)?)
 }
 
 /// Checks that the query is empty, for requests with parameters in the body.
