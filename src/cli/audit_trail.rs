@@ -3,15 +3,12 @@
 //! The lines go to the same file as the audit log of the server. If the server writes its audit log to its standard
 //! output, a command cannot write there, so its lines go to standard error.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-use serde::Serialize;
-
 use super::common::{CommandError, print_error, redact_json};
 use crate::config::{AuditChain, AuditOutput, Settings};
-use crate::telemetry::{self, AuditCaller, LineOutput, LineWriter, new_chain};
+use crate::telemetry::{AuditEvent, LineOutput, LineWriter, new_chain};
 
 /// The caller kind in the audit log for a person who runs a command. The other kinds are users and services.
 pub(super) const OPERATOR: &str = "operator";
@@ -21,48 +18,6 @@ pub(super) const OPERATOR: &str = "operator";
 pub(super) struct AuditTrail {
     lines: LineWriter,
     is_stderr: bool,
-}
-
-/// The audit line for an accepted store. It has a reason if the acceptance failed or its outcome is unknown.
-#[derive(Serialize)]
-pub(super) struct AcceptedStore<'a> {
-    pub(super) time: String,
-    pub(super) event: &'static str,
-    pub(super) caller: AuditCaller<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) epoch: Option<&'a str>,
-    /// The number of the last change in the store.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) change: Option<u64>,
-    /// The number of entries in each table.
-    pub(super) entries: &'a BTreeMap<&'static str, usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
-}
-
-/// The audit line for an imported file. It has a reason if the import was not completed.
-#[derive(Serialize)]
-pub(super) struct ImportedFile<'a> {
-    pub(super) time: String,
-    pub(super) event: &'static str,
-    pub(super) caller: AuditCaller<'a>,
-    pub(super) file: &'a str,
-    pub(super) sha256: &'a str,
-    pub(super) replace: bool,
-    pub(super) quiet: bool,
-    #[serde(flatten)]
-    pub(super) count: Option<ImportCounts>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
-}
-
-/// The numbers of entries that an import set, removed and found unchanged, and of expired entries that it skipped.
-#[derive(Clone, Copy, Serialize)]
-pub(super) struct ImportCounts {
-    pub(super) set: usize,
-    pub(super) gone: usize,
-    pub(super) same: usize,
-    pub(super) ended: usize,
 }
 
 impl AuditTrail {
@@ -93,9 +48,9 @@ impl AuditTrail {
         })
     }
 
-    /// Writes one line.
-    pub(super) fn write_line(&mut self, line: &impl Serialize) -> io::Result<()> {
-        self.write(&telemetry::line(line)?)
+    /// Writes the line of an event.
+    pub(super) fn write_event(&mut self, event: AuditEvent<'_>) -> io::Result<()> {
+        self.write(&event.line()?)
     }
 }
 

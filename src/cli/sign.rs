@@ -1,7 +1,6 @@
 //! `sign`: signs as an operator, without a server and without a check of the policy. An operator has the secrets
 //! anyway.
 
-use std::io;
 use std::process::ExitCode;
 
 use super::audit_trail::{AuditTrail, OPERATOR, operator_name};
@@ -10,7 +9,7 @@ use super::request_args::{RequestArguments, SigningTime, describe_invalid};
 use crate::config::Settings;
 use crate::model::Millis;
 use crate::policy::{Permit, for_operator};
-use crate::telemetry::{AuditCaller, AuditScope, OperatorSignature};
+use crate::telemetry::{AuditCaller, AuditEvent, AuditScope, OperatorSignature};
 use crate::vendor::{self, App, Nonce, SignedResult};
 use crate::{clock, random};
 
@@ -63,8 +62,7 @@ fn write_audit_line(
         nonce: signed.nonce(),
         signed_at,
     };
-    let written = line.line().map_err(io::Error::from).and_then(|line| trail.write(&line));
-    written.map_err(|error| {
+    trail.write_event(AuditEvent::Signature(&line)).map_err(|error| {
         CommandError::Failed(format!("cannot write the audit log, so the signature is not printed: {error}"))
     })
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::audit_trail::{AcceptedStore, AuditTrail, ImportCounts, ImportedFile, OPERATOR, operator_name};
+use super::audit_trail::{AuditTrail, OPERATOR, operator_name};
 use super::common::{CommandError, CommonArguments, block_on, escape_line, print_error, render_report};
 use crate::clock;
 use crate::config::{self, Settings, StoreKind};
@@ -18,7 +18,7 @@ use crate::model::Millis;
 use crate::moderation::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
 use crate::moderation::transfer::{self, Import, ImportError, ImportSummary, MAX_ENTRIES_PER_CHANGE};
 use crate::moderation::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
-use crate::telemetry::AuditCaller;
+use crate::telemetry::{AcceptedStore, AuditCaller, AuditEvent, ImportCounts, ImportedFile};
 
 /// The commands for the moderation store.
 #[derive(Debug, clap::Subcommand)]
@@ -91,7 +91,7 @@ async fn accept(
     let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
     let (accepted, count) = (accept_now(&store).await, count_by_kind(&entries));
     let line = AcceptedStore {
-        time: clock::now().to_string(),
+        time: clock::now(),
         event: "store.accepted",
         caller: AuditCaller { kind: OPERATOR, subject: &operator },
         epoch: accepted.as_ref().ok().map(|head| &*head.epoch),
@@ -99,7 +99,7 @@ async fn accept(
         entries: &count,
         reason: accepted.as_ref().err().map(ToString::to_string),
     };
-    let written = trail.write_line(&line);
+    let written = trail.write_event(AuditEvent::AcceptedStore(&line));
     let head = accepted?;
     written.map_err(|error| {
         CommandError::Failed(format!("the store was accepted, but the audit log cannot be written: {error}"))
@@ -219,7 +219,7 @@ async fn import_entries(
     let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
     let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
     let told = ImportedFile {
-        time: clock::now().to_string(),
+        time: clock::now(),
         event: "store.imported",
         caller,
         file: &arguments.file.to_string_lossy(),
@@ -229,7 +229,7 @@ async fn import_entries(
         count: imported.as_ref().ok().map(|imported| count_of(*imported, records)),
         reason: imported.as_ref().err().map(ToString::to_string),
     };
-    let told = trail.write_line(&told).map_err(ImportError::Untold);
+    let told = trail.write_event(AuditEvent::ImportedFile(&told)).map_err(ImportError::Untold);
     let imported =
         imported.and_then(|imported| told.map(|()| imported)).map_err(|error| import_error(&error, &import))?;
     if let Ok(head) = store.head().await {

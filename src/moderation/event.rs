@@ -12,7 +12,7 @@ use crate::crypto::{hex, percent_encode, sha256};
 use crate::model::{Millis, Pattern};
 use crate::moderation::store::{NewChange, NewJob, StoreHead, queue_name};
 use crate::policy::EntryAuthor;
-use crate::telemetry::{AuditCaller, ModerationRecord};
+use crate::telemetry::{AuditCaller, AuditEvent, ModerationRecord};
 use chat_signer_core::moderation::{CommandOutcome, EntryRecord, ModerationCommand, ModerationEntry};
 
 /// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
@@ -201,7 +201,7 @@ pub(super) fn audit_line(
         at,
     };
     // The record always serializes to JSON.
-    event.line().unwrap_or_default()
+    AuditEvent::Moderation(&event).line().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, oneshot};
 
+use super::audit_event::{AuditEvent, ResumedLog};
 use super::destination::LineOutput;
 use super::line_writer::{LineWriter, SPARE_CAPACITY};
 use crate::clock;
@@ -291,7 +292,7 @@ impl AuditQueue {
         let mut batch = std::mem::replace(&mut self.batch, empty);
         if self.lost > 0 {
             batch.lost = self.lost;
-            batch.lines.extend_from_slice(resumed_line(self.lost).as_bytes());
+            batch.lines.extend_from_slice(&resumed_line(self.lost));
         }
         self.writing = std::mem::take(&mut batch.waiting);
         self.writing_since = Some(batch.since.take().unwrap_or_else(Instant::now));
@@ -299,8 +300,10 @@ impl AuditQueue {
     }
 }
 
-fn resumed_line(lost: u64) -> String {
-    format!("{{\"time\":\"{}\",\"event\":\"audit_resumed\",\"lost\":{lost}}}\n", clock::now())
+fn resumed_line(lost: u64) -> Vec<u8> {
+    let resumed = ResumedLog { time: clock::now(), event: "audit_resumed", lost };
+    // A time and a number always serialize to JSON.
+    AuditEvent::Resumed(&resumed).line().unwrap_or_default()
 }
 
 struct WakeOnDrop<'a>(&'a AuditState);

@@ -13,7 +13,7 @@ use crate::model::{Action, RequestedGrant, escape_json, needs_escape};
 ///
 /// # Errors
 /// Returns an error if the value cannot be written as JSON.
-pub fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn line(of: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = Vec::with_capacity(512);
     to_json(&mut line, of)?;
     line.push(b'\n');

@@ -1,6 +1,7 @@
 //! Information for operators: the audit log (all decisions), the program's own log, and metrics.
 
 pub mod audit;
+mod audit_event;
 pub mod chain;
 mod destination;
 mod json_line;
@@ -10,12 +11,13 @@ mod log_limit;
 pub mod metrics;
 pub mod outbox;
 pub mod process;
-mod record;
 mod refusals;
 pub mod trace;
 
+pub use audit_event::{
+    AcceptedStore, AuditCaller, AuditDecision, AuditEvent, AuditRecord, AuditScope, ImportCounts, ImportedFile,
+    ModerationRecord, OperatorSignature,
+};
 pub use destination::LineOutput;
-pub use json_line::line;
 pub use line_writer::{LineWriter, new_chain};
-pub use record::{AuditCaller, AuditDecision, AuditRecord, AuditScope, ModerationRecord, OperatorSignature};
 pub use refusals::RefusalSummaries;

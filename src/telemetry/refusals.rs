@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::AuditRecord;
 use super::audit::AuditLog;
-use super::json_line::{line, serialize_display};
+use super::json_line::serialize_display;
 use super::log::UNLIMITED;
+use super::{AuditEvent, AuditRecord};
 use crate::clock;
 use crate::model::Millis;
 
@@ -43,14 +43,14 @@ pub struct RefusalSummaries {
 
 #[derive(Default)]
 struct Summaries {
-    by_address: HashMap<IpAddr, Summary>,
+    by_address: HashMap<IpAddr, RefusalSummary>,
     /// The summary of all addresses that have no separate line.
-    others: Option<Summary>,
+    others: Option<RefusalSummary>,
 }
 
 /// One line: the refused requests of one address, or of several.
-#[derive(Serialize)]
-struct Summary {
+#[derive(Debug, Serialize)]
+pub struct RefusalSummary {
     /// The time of the line.
     #[serde(serialize_with = "serialize_display")]
     time: Millis,
@@ -80,7 +80,7 @@ struct Summary {
     request_id: String,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct CountedCaller {
     kind: &'static str,
     subject: String,
@@ -151,9 +151,9 @@ impl Summaries {
         if let Some(summary) = self.by_address.get_mut(&address) {
             summary.add(refused);
         } else if self.by_address.len() < MAX_ADDRESSES {
-            self.by_address.entry(address).or_insert_with(|| Summary::new(Some(address), refused)).add(refused);
+            self.by_address.entry(address).or_insert_with(|| RefusalSummary::new(Some(address), refused)).add(refused);
         } else {
-            self.others.get_or_insert_with(|| Summary::new(None, refused)).add(refused);
+            self.others.get_or_insert_with(|| RefusalSummary::new(None, refused)).add(refused);
         }
         is_first
     }
@@ -161,15 +161,15 @@ impl Summaries {
     /// Returns the lines of all counts, and resets the counts.
     fn take(&mut self, now: Millis) -> Vec<u8> {
         let Summaries { by_address, others } = std::mem::take(self);
-        let summaries = by_address.into_values().chain(others).map(|summary| Summary { time: now, ..summary });
+        let summaries = by_address.into_values().chain(others).map(|summary| RefusalSummary { time: now, ..summary });
         // Every summary can be written as JSON.
-        summaries.flat_map(|summary| line(&summary).unwrap_or_default()).collect()
+        summaries.flat_map(|summary| AuditEvent::Refusals(&summary).line().unwrap_or_default()).collect()
     }
 }
 
-impl Summary {
-    fn new(address: Option<IpAddr>, first: &AuditRecord<'_>) -> Summary {
-        Summary {
+impl RefusalSummary {
+    fn new(address: Option<IpAddr>, first: &AuditRecord<'_>) -> RefusalSummary {
+        RefusalSummary {
             time: first.time,
             event: "requests_refused",
             address: address.map(format_address),

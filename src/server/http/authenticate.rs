@@ -30,19 +30,7 @@ pub(super) async fn authenticate(
         }
         Err(refusal) => refusal,
     };
-    Err(record_refusal(exchange, app, &refusal).await?)
-}
-
-/// Counts a refused caller and writes the refusal to the audit log. Returns the error to answer with.
-pub(super) async fn record_refusal(
-    exchange: &RequestContext<'_>,
-    app: Option<&App>,
-    refusal: &AuthnError,
-) -> Result<ApiError, ApiError> {
-    metrics::count_refused(exchange, refusal);
-    let line = record::refusal_line(exchange, app, refusal)?;
-    exchange.runtime.audit.write(&line).await?;
-    Ok(ApiError::from(refusal))
+    Err(record::record_refusal(exchange, app, &refusal).await?)
 }
 
 /// Authenticates the caller. If a credential must be looked up at another server, this is done at most once.

@@ -8,6 +8,7 @@ mod client_ip;
 mod context;
 mod cors;
 mod error;
+mod facts;
 mod metrics;
 mod moderation;
 mod openapi;

@@ -1,26 +1,59 @@
-//! Builds the audit lines of requests.
+//! Records the decisions about requests: the audit line first, then the metrics.
 
 use super::context::RequestContext;
 use super::error::ApiError;
+use super::facts::UndecidedRequest;
+use super::metrics::{self, CountedDecision};
 use crate::authn::AuthnError;
 use crate::engine::{SigningOutcome, SigningRefusal};
 use crate::model::{Caller, SigningRequest};
 use crate::policy::{Denial, DenyReason};
 use crate::server::limits::rate_limit_key;
-use crate::telemetry::{AuditDecision, AuditRecord, AuditScope};
+use crate::telemetry::{AuditDecision, AuditEvent, AuditRecord, AuditScope};
 use crate::vendor::App;
 
-/// Returns the audit line for a caller that failed authentication.
-pub(super) fn refusal_line(
+/// Counts a caller that failed authentication, and records it. Returns the error to answer with.
+pub(super) async fn record_refusal(
     exchange: &RequestContext<'_>,
     app: Option<&App>,
     refusal: &AuthnError,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<ApiError, ApiError> {
+    metrics::count_refused(exchange, refusal);
     let (authenticator, reason) = (refusal.authenticator().map(|name| &**name), refusal.log_message());
-    audit_line(
-        exchange,
-        &AuditRecord { authenticator, reason: Some(&reason), ..base_record(exchange, app, AuditDecision::Refused) },
-    )
+    let record = base_record(exchange, app, AuditDecision::Refused);
+    let line = audit_line(exchange, &AuditRecord { authenticator, reason: Some(&reason), ..record })?;
+    exchange.runtime.audit.write(&line).await?;
+    Ok(ApiError::from(refusal))
+}
+
+/// Records a decision, and then counts it.
+pub(super) async fn record_decision(
+    exchange: &RequestContext<'_>,
+    app: Option<&App>,
+    record: &AuditRecord<'_>,
+    decided: CountedDecision,
+) -> Result<(), ApiError> {
+    exchange.runtime.audit.write(&audit_line(exchange, record)?).await?;
+    decided.count(exchange, app);
+    Ok(())
+}
+
+/// Records that a request cannot be decided. `record` is its record, as if it was allowed. Returns the error to answer
+/// with: that of the audit log if it cannot be written.
+pub(super) async fn record_undecided(
+    exchange: &RequestContext<'_>,
+    app: Option<&App>,
+    signing_request: &SigningRequest,
+    record: &AuditRecord<'_>,
+    undecided: UndecidedRequest,
+) -> ApiError {
+    let (decision, asked) = (AuditDecision::Unavailable, &*signing_request.requested_grants);
+    let record = AuditRecord { decision, reason: Some(&undecided.reason), asked, ..*record };
+    let decided = CountedDecision::unavailable(signing_request.action);
+    match record_decision(exchange, app, &record, decided).await {
+        Ok(()) => undecided.failure,
+        Err(unwritten) => unwritten,
+    }
 }
 
 /// Returns the audit line for a decision.
@@ -32,7 +65,7 @@ pub(super) fn decision_line(
 ) -> Result<Vec<u8>, ApiError> {
     let (signing_request, refused) = (&verdict.request, verdict.outcome.as_ref().err());
     let reason = refused.map(reason);
-    let asked = request_record(exchange, Some(app), caller, signing_request, AuditDecision::Allow);
+    let asked = request_record(exchange, Some(app), caller, signing_request);
     let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let left_out = verdict.left_out();
     let record = match refused {
@@ -49,25 +82,12 @@ pub(super) fn decision_line(
     audit_line(exchange, &record)
 }
 
-/// Returns the record of a request that cannot be decided, with the reason.
-pub(super) fn undecided_record<'a>(
-    exchange: &RequestContext<'a>,
-    app: Option<&'a App>,
-    caller: &'a Caller,
-    signing_request: &'a SigningRequest,
-    reason: &'a str,
-) -> AuditRecord<'a> {
-    let record = request_record(exchange, app, caller, signing_request, AuditDecision::Unavailable);
-    AuditRecord { reason: Some(reason), asked: &signing_request.requested_grants, ..record }
-}
-
-/// Returns the record of a request, with its caller and the requested action.
+/// Returns the record of a request that is allowed, with its caller and the requested action.
 pub(super) fn request_record<'a>(
     exchange: &RequestContext<'a>,
     app: Option<&'a App>,
     caller: &'a Caller,
     signing_request: &'a SigningRequest,
-    decision: AuditDecision,
 ) -> AuditRecord<'a> {
     AuditRecord {
         authenticator: Some(&caller.authenticator),
@@ -76,7 +96,7 @@ pub(super) fn request_record<'a>(
         client: Some(&signing_request.client).filter(|client| !client.is_empty()).map(String::as_str),
         conversation: signing_request.conversation.as_ref().map(AuditScope),
         targets: &signing_request.members,
-        ..base_record(exchange, app, decision)
+        ..base_record(exchange, app, AuditDecision::Allow)
     }
 }
 
@@ -118,9 +138,9 @@ fn base_record<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision
 /// the line is always returned. The write then fails, and the request fails like all others.
 pub(super) fn audit_line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
     let (line, is_refused) = match record.decision {
-        AuditDecision::Allow => (record.line(), false),
+        AuditDecision::Allow => (AuditEvent::Decision(record).line(), false),
         AuditDecision::Deny | AuditDecision::Invalid | AuditDecision::Refused | AuditDecision::Unavailable => {
-            (record.with_short_lists().line(), true)
+            (AuditEvent::Decision(&record.with_short_lists()).line(), true)
         }
     };
     let line = line.map_err(|error| ApiError::internal(error.to_string()))?;

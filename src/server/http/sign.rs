@@ -7,10 +7,9 @@ use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode};
 use super::response_body::HttpResponse;
 use super::signing_route::{AnswerForm, SigningRoute};
-use super::{accept, admission, authenticate, body, metrics, params, record, render};
-use crate::engine::{FactsQuery, RuntimeData, SigningOutcome, SigningRefusal};
-use crate::model::{Caller, SigningRequest};
-use crate::moderation::ReplicaStale;
+use super::{accept, admission, authenticate, body, facts, metrics, params, record, render};
+use crate::engine::{RuntimeData, SigningOutcome, SigningRefusal};
+use crate::model::Caller;
 use crate::policy::ConversationFacts;
 use crate::random;
 use crate::server::limits::AdmissionPermit;
@@ -37,7 +36,14 @@ pub(super) async fn handle_signing(
         read_body_params(exchange, route.accepts_forms, request, place).await?
     };
     let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
-    let told = fetch_facts(exchange, route, &asked.signing_request, &caller).await?;
+    let told = match facts::fetch_facts(exchange, &asked.signing_request, &caller).await {
+        Ok(told) => told,
+        Err(undecided) => {
+            let (app, signing_request) = (Some(route.app), &asked.signing_request);
+            let record = record::request_record(exchange, app, &caller, signing_request);
+            return Err(record::record_undecided(exchange, app, signing_request, &record, undecided).await);
+        }
+    };
     let (line, decided, outcome) = decide(exchange, route, asked, &caller, &told)?;
     exchange.runtime.audit.write(&line).await?;
     decided.count(exchange, Some(route.app));
@@ -79,57 +85,6 @@ pub(super) async fn read_body_params(
     let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);
     let (bytes, place) = admission::wait_for_client(exchange, place, reading).await?;
     Ok((params::from_body(&bytes, encoding, takes_forms)?, place))
-}
-
-/// Asks other servers for the facts that the decision depends on. If that fails, this is recorded.
-async fn fetch_facts(
-    exchange: &RequestContext<'_>,
-    route: &SigningRoute<'_>,
-    signing_request: &SigningRequest,
-    caller: &Caller,
-) -> Result<Vec<ConversationFacts>, ApiError> {
-    let inquiries = match facts_queries(exchange, signing_request, caller) {
-        Ok(inquiries) if inquiries.is_empty() => return Ok(Vec::new()),
-        Ok(inquiries) => inquiries,
-        Err(stale) => {
-            record_undecided(exchange, route, signing_request, caller, &stale.to_string()).await?;
-            return Err(ApiError::from(stale));
-        }
-    };
-    match Box::pin(exchange.snapshot.upstreams.fetch_facts(inquiries, exchange.trace)).await {
-        Ok(told) => Ok(told),
-        Err(unavailable) => {
-            record_undecided(exchange, route, signing_request, caller, &unavailable.to_string()).await?;
-            Err(ApiError::from(unavailable))
-        }
-    }
-}
-
-/// Returns the facts queries that the decision needs, based on the current moderation entries.
-fn facts_queries(
-    exchange: &RequestContext<'_>,
-    signing_request: &SigningRequest,
-    caller: &Caller,
-) -> Result<Vec<FactsQuery>, ReplicaStale> {
-    let index = exchange.runtime.moderation.read()?;
-    Ok(exchange.settings.engine.facts_queries(signing_request, caller, index.entries(), exchange.now))
-}
-
-/// Records that the request cannot be decided.
-async fn record_undecided(
-    exchange: &RequestContext<'_>,
-    route: &SigningRoute<'_>,
-    signing_request: &SigningRequest,
-    caller: &Caller,
-    reason: &str,
-) -> Result<(), ApiError> {
-    let line = record::audit_line(
-        exchange,
-        &record::undecided_record(exchange, Some(route.app), caller, signing_request, reason),
-    )?;
-    exchange.runtime.audit.write(&line).await?;
-    metrics::CountedDecision::unavailable(signing_request.action).count(exchange, Some(route.app));
-    Ok(())
 }
 
 /// A decision: the audit line, and the count and the answer that follow after the line is written.

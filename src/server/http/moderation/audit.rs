@@ -62,20 +62,18 @@ impl RequestedChange<'_> {
     }
 
     fn user_record<'u>(&'u self, user: &'u String) -> AuditRecord<'u> {
-        let record =
-            record::request_record(self.exchange, self.app, self.caller, self.signing_request, AuditDecision::Allow);
+        let record = record::request_record(self.exchange, self.app, self.caller, self.signing_request);
         // A change of the client itself or of a conversation has no targets.
         let targets = if self.signing_request.members.is_empty() { &[] } else { std::slice::from_ref(user) };
         with_command_details(self.command_kind, &AuditRecord { targets, ..record })
     }
 }
 
-/// Returns the record with the details of the command, so that an operator can repeat a change that was lost. The
-/// reason of a rejection replaces the reason that the command gives.
+/// Returns the record with the details of the command, so that an operator can repeat a change that was lost.
 pub(super) fn with_command_details<'a>(deed: &'a CommandKind, record: &AuditRecord<'a>) -> AuditRecord<'a> {
     match deed {
         CommandKind::Ban(SanctionTerms { until, reason }) | CommandKind::Mute(SanctionTerms { until, reason }) => {
-            AuditRecord { until: *until, reason: record.reason.or(reason.as_deref()), ..*record }
+            AuditRecord { until: *until, reason: reason.as_deref(), ..*record }
         }
         CommandKind::SetRole(role) => AuditRecord { role: Some(role), ..*record },
         CommandKind::RemoveRole(role) => AuditRecord { role: Some(role), removed: true, ..*record },

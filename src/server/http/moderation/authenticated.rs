@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::audit::with_command_details;
-use crate::engine::FactsQuery;
 use crate::model::{Caller, SigningRequest};
-use crate::moderation::{CommandKind, ReplicaStale};
+use crate::moderation::CommandKind;
 use crate::policy::ConversationFacts;
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::ApiError;
-use crate::server::http::{authenticate, metrics, record};
+use crate::server::http::facts::{self, UndecidedRequest};
+use crate::server::http::record;
 use crate::vendor::App;
 
 /// A request whose caller is authenticated.
@@ -42,7 +42,7 @@ impl<'a> AuthenticatedRequest<'a> {
         let apps = self.apps(named).into_iter().map(|app| &**app.name());
         match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(authenticate::record_refusal(self.exchange, self.app(named), &refusal).await?),
+            Err(refusal) => Err(record::record_refusal(self.exchange, self.app(named), &refusal).await?),
         }
     }
 
@@ -56,52 +56,27 @@ impl<'a> AuthenticatedRequest<'a> {
     ) -> Result<FactsByApp, ApiError> {
         let mut told = FactsByApp::new();
         for signing_request in asks {
-            let inquiries = match self.facts_queries(signing_request) {
-                Ok(inquiries) => inquiries,
-                Err(stale) => {
-                    let reason = stale.to_string();
-                    return Err(self.record_undecided(named, asks, deed, &reason, stale.into()).await);
-                }
-            };
-            let (snapshot, trace) = (self.exchange.snapshot, self.exchange.trace);
-            match Box::pin(snapshot.upstreams.fetch_facts(inquiries, trace)).await {
+            match facts::fetch_facts(self.exchange, signing_request, &self.caller).await {
                 Ok(known) => drop(told.insert(Arc::clone(&signing_request.app), known)),
-                Err(unavailable) => {
-                    let reason = unavailable.to_string();
-                    return Err(self.record_undecided(named, asks, deed, &reason, unavailable.into()).await);
-                }
+                Err(undecided) => return Err(self.record_undecided(named, asks, deed, undecided).await),
             }
         }
         Ok(told)
     }
 
-    fn facts_queries(&self, signing_request: &SigningRequest) -> Result<Vec<FactsQuery>, ReplicaStale> {
-        let engine = &self.exchange.settings.engine;
-        let index = self.exchange.runtime.moderation.read()?;
-        Ok(engine.facts_queries(signing_request, &self.caller, index.entries(), self.exchange.now))
-    }
-
-    /// Records that the request cannot be decided. Returns the error to answer with: `failure`, or the error of the
-    /// audit log if the line cannot be written.
+    /// Records that the request cannot be decided. Returns the error to answer with: that of the audit log if it cannot
+    /// be written.
     pub(super) async fn record_undecided(
         &self,
         named: Option<&Arc<str>>,
         asks: &[SigningRequest],
         deed: Option<&CommandKind>,
-        reason: &str,
-        failure: ApiError,
+        undecided: UndecidedRequest,
     ) -> ApiError {
-        let (Some(signing_request), app) = (asks.first(), self.app(named)) else { return failure };
-        let record = record::undecided_record(self.exchange, app, &self.caller, signing_request, reason);
-        let line =
-            match record::audit_line(self.exchange, &deed.map_or(record, |deed| with_command_details(deed, &record))) {
-                Ok(line) => line,
-                Err(failure) => return failure,
-            };
-        if let Err(unwritten) = self.exchange.runtime.audit.write(&line).await {
-            return unwritten.into();
-        }
-        metrics::CountedDecision::unavailable(signing_request.action).count(self.exchange, app);
-        failure
+        let (Some(signing_request), app) = (asks.first(), self.app(named)) else { return undecided.failure };
+        let record = record::request_record(self.exchange, app, &self.caller, signing_request);
+        // The reason of the failure replaces the reason that the command gives.
+        let record = deed.map_or(record, |deed| with_command_details(deed, &record));
+        record::record_undecided(self.exchange, app, signing_request, &record, undecided).await
     }
 }

@@ -160,10 +160,8 @@ async fn carry_out_and_record(
         {
             Ok(ruling) => ruling,
             Err(not_changed) => {
-                let reason = not_changed.to_string();
-                return Err(visit
-                    .record_undecided(command.app.as_ref(), requests, Some(&command.kind), &reason, not_changed.into())
-                    .await);
+                let (app, kind) = (command.app.as_ref(), Some(&command.kind));
+                return Err(visit.record_undecided(app, requests, kind, not_changed.into()).await);
             }
         };
     let Some(signing_request) = requests.first() else { return Err(ApiError::internal("there is no app")) };

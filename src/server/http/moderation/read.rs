@@ -14,7 +14,8 @@ use crate::moderation::{ReplicaStale, read_request};
 use crate::policy::{DecisionData, Denial};
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::ApiError;
-use crate::server::http::{admission, body, metrics, params, record};
+use crate::server::http::metrics::CountedDecision;
+use crate::server::http::{admission, body, params, record};
 use crate::server::limits::AdmissionPermit;
 use crate::telemetry::{AuditDecision, AuditRecord};
 use crate::vendor::{App, InvalidRequest, Params};
@@ -103,8 +104,7 @@ impl ReadRequest {
         match leave.decide(exchange, &visit.caller, exchange.now) {
             Ok(decided) => record_decision(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
             Err(stale) => {
-                let reason = stale.to_string();
-                return Err(visit.record_undecided(app, &leave.requests, None, &reason, stale.into()).await);
+                return Err(visit.record_undecided(app, &leave.requests, None, stale.into()).await);
             }
         }
         Ok(leave)
@@ -156,23 +156,17 @@ async fn record_decision(
     decided: AllowingRules,
 ) -> Result<(), ApiError> {
     let Some(signing_request) = permission.requests.first() else { return Err(ApiError::internal("there is no app")) };
-    let record = record::request_record(exchange, app, caller, signing_request, AuditDecision::Allow);
+    let record = record::request_record(exchange, app, caller, signing_request);
     match decided {
         Ok(rules) => {
-            exchange
-                .runtime
-                .audit
-                .write(&record::audit_line(exchange, &AuditRecord { rules: &rules, ..record })?)
-                .await?;
-            metrics::CountedDecision::allowed(signing_request.action, AuditDecision::Allow, rules).count(exchange, app);
-            Ok(())
+            let counted = CountedDecision::allowed(signing_request.action, AuditDecision::Allow, rules.clone());
+            record::record_decision(exchange, app, &AuditRecord { rules: &rules, ..record }, counted).await
         }
         Err(denial) => {
             let (failure, reason) = (ApiError::from(&*denial), denial.log_message());
+            let counted = CountedDecision::denied(denial.action, denial.reason.clone());
             let denied = AuditRecord { reason: Some(&reason), ..record::with_denial(&denial, &record) };
-            let line = record::audit_line(exchange, &denied)?;
-            exchange.runtime.audit.write(&line).await?;
-            metrics::CountedDecision::denied(denial.action, denial.reason).count(exchange, app);
+            record::record_decision(exchange, app, &denied, counted).await?;
             Err(failure)
         }
     }

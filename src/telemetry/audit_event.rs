@@ -1,10 +1,43 @@
 //! The lines of the audit log.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 
 use super::json_line::{line, serialize_display, serialize_display_option, serialize_grants};
+use super::refusals::RefusalSummary;
 use crate::model::{Caller, ConversationKind, Millis, Pattern, RequestedGrant};
 use crate::policy::EntryAuthor;
+
+/// A line of the audit log. There are no lines of other kinds.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum AuditEvent<'a> {
+    /// A request was decided, or its caller was refused.
+    Decision(&'a AuditRecord<'a>),
+    /// Refused requests that have no separate line.
+    Refusals(&'a RefusalSummary),
+    /// A moderation entry changed without a request.
+    Moderation(&'a ModerationRecord<'a>),
+    /// An operator signed.
+    Signature(&'a OperatorSignature<'a>),
+    /// An operator accepted the store.
+    AcceptedStore(&'a AcceptedStore<'a>),
+    /// An operator imported a file into the store.
+    ImportedFile(&'a ImportedFile<'a>),
+    /// The audit log can be written again.
+    Resumed(&'a ResumedLog),
+}
+
+impl AuditEvent<'_> {
+    /// Formats the line, with its newline.
+    ///
+    /// # Errors
+    /// Returns an error if a value cannot be written as JSON.
+    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        line(self)
+    }
+}
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -204,11 +237,6 @@ impl<'a> AuditRecord<'a> {
         let (left_out, left_out_count) = cut_list(parts);
         AuditRecord { left_out, left_out_count, ..*self }
     }
-
-    /// Formats the line, with its newline.
-    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
-        line(self)
-    }
 }
 
 /// The audit line of a moderation entry that no request changed: it expired, or an operator imported it.
@@ -256,13 +284,6 @@ pub struct ModerationRecord<'a> {
     pub at: Option<Millis>,
 }
 
-impl ModerationRecord<'_> {
-    /// Formats the line, with its newline.
-    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
-        line(self)
-    }
-}
-
 /// A signature that an operator made without a server and without the policy. It has no field for the signature itself.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct OperatorSignature<'a> {
@@ -302,11 +323,80 @@ pub struct OperatorSignature<'a> {
 impl OperatorSignature<'_> {
     /// The value of `event`.
     pub const EVENT: &'static str = "request.signed";
+}
 
-    /// Formats the line, with its newline.
-    pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
-        line(self)
-    }
+/// The audit line for an accepted store. It has a reason if the acceptance failed or its outcome is unknown.
+#[derive(Clone, Debug, Serialize)]
+pub struct AcceptedStore<'a> {
+    /// The time of the line.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The event name.
+    pub event: &'static str,
+    /// The operator.
+    pub caller: AuditCaller<'a>,
+    /// The new epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<&'a str>,
+    /// The number of the last change in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// The number of entries in each table.
+    pub entries: &'a BTreeMap<&'static str, usize>,
+    /// The error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The audit line for an imported file. It has a reason if the import was not completed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportedFile<'a> {
+    /// The time of the line.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The event name.
+    pub event: &'static str,
+    /// The operator.
+    pub caller: AuditCaller<'a>,
+    /// The path of the file, as given.
+    pub file: &'a str,
+    /// The SHA-256 of the file, in hex.
+    pub sha256: &'a str,
+    /// Whether all other entries were removed.
+    pub replace: bool,
+    /// Whether the import was not announced to webhooks and vendors.
+    pub quiet: bool,
+    /// The numbers of entries, if the import was completed.
+    #[serde(flatten)]
+    pub count: Option<ImportCounts>,
+    /// The error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The numbers of entries that an import set, removed and found unchanged, and of expired entries that it skipped.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ImportCounts {
+    /// Set entries.
+    pub set: usize,
+    /// Removed entries.
+    pub gone: usize,
+    /// Entries that were in the store already.
+    pub same: usize,
+    /// Entries that had ended.
+    pub ended: usize,
+}
+
+/// The audit log can be written again.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ResumedLog {
+    /// The time of the line.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The event name.
+    pub event: &'static str,
+    /// The number of lines that are missing.
+    pub lost: u64,
 }
 
 /// Cuts a list that is too long. If the list was cut, also returns its original length.
