@@ -13,7 +13,7 @@ use crate::server::limits::AdmissionPermit;
 
 /// Counts the request for its address and takes a permit for a request in progress. The caller keeps the permit until
 /// the end of the request.
-pub(super) fn enter(exchange: &RequestContext<'_>) -> Result<AdmissionPermit, ApiError> {
+pub(super) fn enter(exchange: &RequestContext) -> Result<AdmissionPermit, ApiError> {
     let limits = &exchange.snapshot.limits;
     limits.check_address(exchange.address)?;
     limits.in_flight.try_acquire().ok_or_else(overloaded)
@@ -22,7 +22,7 @@ pub(super) fn enter(exchange: &RequestContext<'_>) -> Result<AdmissionPermit, Ap
 /// Waits for data from the client. If the data is not there yet, the request exchanges its permit for one of the
 /// permits for waiting requests meanwhile. So slow clients do not keep out other clients.
 pub(super) async fn wait_for_client<T>(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     place: AdmissionPermit,
     data: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<(T, AdmissionPermit), ApiError> {
@@ -55,15 +55,15 @@ pub(super) fn check_method<B>(request: &Request<B>, methods: &'static str) -> Re
 
 /// Refuses a request to a host that this server does not serve. The demonstration has public secrets, so it serves only
 /// loopback hosts.
-pub(super) fn check_host<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
+pub(super) fn check_host<B>(exchange: &RequestContext, request: &Request<B>) -> Result<(), ApiError> {
     check_demonstration_host(exchange, request)?;
     check_single_host(request)
 }
 
 /// Refuses requests to hosts other than loopback while the secrets of the demonstration are in use. The listener is
 /// then bound to loopback. This check stops DNS rebinding: web pages whose host name resolves to a loopback address.
-fn check_demonstration_host<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
-    if !exchange.settings.demonstration || is_to_loopback(request) {
+fn check_demonstration_host<B>(exchange: &RequestContext, request: &Request<B>) -> Result<(), ApiError> {
+    if !exchange.settings().demonstration || is_to_loopback(request) {
         return Ok(());
     }
     let detail = "The demonstration answers only requests to localhost, 127.0.0.1 or [::1]. To serve other hosts, \

@@ -20,65 +20,28 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// The maximum length of a request id from the caller, in characters.
 const MAX_ID_LENGTH: usize = 128;
 
-/// The context of one request: the values that every step of answering it reads.
-pub(super) struct RequestContext<'a> {
-    pub(super) runtime: &'a Arc<ServerState>,
+/// The context of one request: the values that every step of answering it reads. Work that continues after the client
+/// has left has a clone of it.
+#[derive(Clone)]
+pub(super) struct RequestContext {
+    pub(super) runtime: Arc<ServerState>,
     /// The snapshot that was current when the request arrived. The request uses it until its end.
-    pub(super) snapshot: &'a Arc<Snapshot>,
-    pub(super) settings: &'a Settings,
+    pub(super) snapshot: Arc<Snapshot>,
     /// The peer of the connection.
-    pub(super) peer: &'a Arc<ConnectionPeer>,
+    pub(super) peer: Arc<ConnectionPeer>,
     /// The IP address of the client, taken from forwarding headers as far as the proxies are trusted.
     pub(super) address: IpAddr,
-    pub(super) id: &'a RequestId,
-    /// The trace context of the request, if the request has one.
-    pub(super) trace: Option<&'a Arc<TraceContext>>,
-    pub(super) began: Instant,
-    pub(super) now: Millis,
-}
-
-/// An owned copy of [`RequestContext`], for work that continues after the client has left.
-pub(super) struct OwnedRequestContext {
-    pub(super) runtime: Arc<ServerState>,
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) peer: Arc<ConnectionPeer>,
-    pub(super) address: IpAddr,
     pub(super) id: RequestId,
+    /// The trace context of the request, if the request has one.
     pub(super) trace: Option<Arc<TraceContext>>,
     pub(super) began: Instant,
     pub(super) now: Millis,
 }
 
-impl RequestContext<'_> {
-    pub(super) fn to_owned_context(&self) -> OwnedRequestContext {
-        let (runtime, snapshot) = (Arc::clone(self.runtime), Arc::clone(self.snapshot));
-        let (peer, id, trace) = (Arc::clone(self.peer), self.id.clone(), self.trace.cloned());
-        OwnedRequestContext {
-            runtime,
-            snapshot,
-            peer,
-            address: self.address,
-            id,
-            trace,
-            began: self.began,
-            now: self.now,
-        }
-    }
-}
-
-impl OwnedRequestContext {
-    pub(super) fn as_context(&self) -> RequestContext<'_> {
-        RequestContext {
-            runtime: &self.runtime,
-            snapshot: &self.snapshot,
-            settings: &self.snapshot.settings,
-            peer: &self.peer,
-            address: self.address,
-            id: &self.id,
-            trace: self.trace.as_ref(),
-            began: self.began,
-            now: self.now,
-        }
+impl RequestContext {
+    /// Returns the settings of the snapshot.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.snapshot.settings
     }
 }
 

@@ -39,11 +39,11 @@ const COMMON_HEADERS: [HeaderName; 3] = [
 ];
 
 /// Answers a request to any path. If pages of other origins may call, adds the headers that browsers require.
-pub(super) async fn serve(exchange: &RequestContext<'_>, request: Request<Incoming>) -> HttpResponse {
-    let Some(cors) = &exchange.settings.server.cors else {
+pub(super) async fn serve(exchange: &RequestContext, request: Request<Incoming>) -> HttpResponse {
+    let Some(cors) = &exchange.settings().server.cors else {
         return route::dispatch(exchange, request).await;
     };
-    let authenticators = &exchange.settings.engine.authenticators;
+    let authenticators = &exchange.settings().engine.authenticators;
     let methods = moderation::cors_methods(request.uri().path());
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::dispatch(exchange, request).await));
     // The layer's future is boxed, so that the futures of all other requests stay small.

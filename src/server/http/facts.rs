@@ -23,7 +23,7 @@ impl<E: ToString + Into<ApiError>> From<E> for UndecidedRequest {
 
 /// Asks other servers for the facts that the decision depends on.
 pub(super) async fn fetch_facts(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     signing_request: &SigningRequest,
     caller: &Caller,
 ) -> Result<Vec<ConversationFacts>, UndecidedRequest> {
@@ -31,15 +31,15 @@ pub(super) async fn fetch_facts(
     if queries.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(Box::pin(exchange.snapshot.upstreams.fetch_facts(queries, exchange.trace)).await?)
+    Ok(Box::pin(exchange.snapshot.upstreams.fetch_facts(queries, exchange.trace.as_ref())).await?)
 }
 
 /// Returns the facts queries that the decision needs, based on the current moderation entries.
 fn facts_queries(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     signing_request: &SigningRequest,
     caller: &Caller,
 ) -> Result<Vec<FactsQuery>, ReplicaStale> {
     let index = exchange.runtime.moderation.read()?;
-    Ok(exchange.settings.engine.facts_queries(signing_request, caller, index.entries(), exchange.now))
+    Ok(exchange.settings().engine.facts_queries(signing_request, caller, index.entries(), exchange.now))
 }

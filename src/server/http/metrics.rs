@@ -12,12 +12,12 @@ use crate::telemetry::metrics::IdentityLabel;
 use crate::vendor::App;
 
 /// Counts a successful authentication.
-pub(super) fn count_accepted(exchange: &RequestContext<'_>, caller: &Caller) {
+pub(super) fn count_accepted(exchange: &RequestContext, caller: &Caller) {
     exchange.runtime.metrics.count_authentication(Some(&caller.authenticator), IdentityLabel::Accepted);
 }
 
 /// Counts a failed authentication.
-pub(super) fn count_refused(exchange: &RequestContext<'_>, refusal: &AuthnError) {
+pub(super) fn count_refused(exchange: &RequestContext, refusal: &AuthnError) {
     let identity = if refusal.is_unavailable() { IdentityLabel::Unavailable } else { IdentityLabel::Refused };
     exchange.runtime.metrics.count_authentication(refusal.authenticator(), identity);
 }
@@ -53,7 +53,7 @@ impl CountedDecision {
     }
 
     /// Counts the decision for one app, or for all apps together.
-    pub(super) fn count(self, exchange: &RequestContext<'_>, app: Option<&App>) {
+    pub(super) fn count(self, exchange: &RequestContext, app: Option<&App>) {
         let app = app.map_or_else(|| Arc::from("*"), |app| Arc::clone(app.name()));
         exchange.runtime.metrics.count_decision(app, self.action, self.decision, self.rule);
     }

@@ -41,7 +41,7 @@ use crate::server::state::ServerState;
 use crate::telemetry::metrics::ListenerLabel;
 use crate::telemetry::trace::TraceContext;
 pub use body::drain;
-use context::{OwnedRequestContext, RequestId, X_REQUEST_ID};
+use context::{RequestContext, RequestId, X_REQUEST_ID};
 use error::ApiError;
 use render::ErrorShape;
 pub use response_body::{HttpResponse, ResponseBody};
@@ -53,8 +53,7 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     let trace = TraceContext::from_headers(request.headers()).map(Arc::new);
     let (began, now) = (Instant::now(), clock::now());
     let address = client_ip::client_ip(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
-    let lasting = OwnedRequestContext { runtime, snapshot, peer, address, id, trace, began, now };
-    let exchange = lasting.as_context();
+    let exchange = RequestContext { runtime, snapshot, peer, address, id, trace, began, now };
     let route = route::route_label(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
@@ -66,7 +65,7 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
             &ApiError::internal("a panic; the log shows its location"),
         ),
     };
-    set_common_headers(answer.headers_mut(), exchange.id);
+    set_common_headers(answer.headers_mut(), &exchange.id);
     #[cfg(feature = "otlp")]
     span::record(&exchange, &method, &route, answer.status().as_u16());
     exchange.runtime.metrics.count_answer(ListenerLabel::Main, route, answer.status().as_u16(), began.elapsed());

@@ -14,7 +14,7 @@ use crate::vendor::App;
 
 /// Counts a caller that failed authentication, and records it. Returns the error to answer with.
 pub(super) async fn record_refusal(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     app: Option<&App>,
     refusal: &AuthnError,
 ) -> Result<ApiError, ApiError> {
@@ -28,7 +28,7 @@ pub(super) async fn record_refusal(
 
 /// Records a decision, and then counts it.
 pub(super) async fn record_decision(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     app: Option<&App>,
     record: &AuditRecord<'_>,
     decided: CountedDecision,
@@ -41,7 +41,7 @@ pub(super) async fn record_decision(
 /// Records that a request cannot be decided. `record` is its record, as if it was allowed. Returns the error to answer
 /// with: that of the audit log if it cannot be written.
 pub(super) async fn record_undecided(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     app: Option<&App>,
     signing_request: &SigningRequest,
     record: &AuditRecord<'_>,
@@ -58,7 +58,7 @@ pub(super) async fn record_undecided(
 
 /// Returns the audit line for a decision.
 pub(super) fn decision_line(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     app: &App,
     caller: &Caller,
     verdict: &SigningOutcome,
@@ -84,7 +84,7 @@ pub(super) fn decision_line(
 
 /// Returns the record of a request that is allowed, with its caller and the requested action.
 pub(super) fn request_record<'a>(
-    exchange: &RequestContext<'a>,
+    exchange: &'a RequestContext,
     app: Option<&'a App>,
     caller: &'a Caller,
     signing_request: &'a SigningRequest,
@@ -118,12 +118,12 @@ pub(super) fn with_denial<'a>(denial: &'a Denial, record: &AuditRecord<'a>) -> A
 }
 
 /// Returns the fields that every line has. Without an app, the line is about all apps.
-fn base_record<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
-    let policy = &exchange.settings.engine.policy.document().hash;
+fn base_record<'a>(exchange: &'a RequestContext, app: Option<&'a App>, decision: AuditDecision) -> AuditRecord<'a> {
+    let policy = &exchange.settings().engine.policy.document().hash;
     AuditRecord {
-        trace_id: exchange.trace.map(|trace| &*trace.trace_id),
-        span_id: exchange.trace.map(|trace| &*trace.span_id),
-        parent_span_id: exchange.trace.map(|trace| &*trace.parent_id),
+        trace_id: exchange.trace.as_ref().map(|trace| &*trace.trace_id),
+        span_id: exchange.trace.as_ref().map(|trace| &*trace.span_id),
+        parent_span_id: exchange.trace.as_ref().map(|trace| &*trace.parent_id),
         app: app.map(|app| &**app.name()),
         vendor: app.map(|app| app.vendor().as_str()),
         latency_us: u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -136,7 +136,7 @@ fn base_record<'a>(exchange: &RequestContext<'a>, app: Option<&'a App>, decision
 /// If the decision is not `allow` and the budget of audit lines for refused requests from this address is used up, the
 /// request is counted for the next summary of the address and the line is empty. While the audit log cannot be written,
 /// the line is always returned. The write then fails, and the request fails like all others.
-pub(super) fn audit_line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
+pub(super) fn audit_line(exchange: &RequestContext, record: &AuditRecord<'_>) -> Result<Vec<u8>, ApiError> {
     let (line, is_refused) = match record.decision {
         AuditDecision::Allow => (AuditEvent::Decision(record).line(), false),
         AuditDecision::Deny | AuditDecision::Invalid | AuditDecision::Refused | AuditDecision::Unavailable => {
@@ -144,7 +144,7 @@ pub(super) fn audit_line(exchange: &RequestContext<'_>, record: &AuditRecord<'_>
         }
     };
     let line = line.map_err(|error| ApiError::internal(error.to_string()))?;
-    let (runtime, limits) = (exchange.runtime, &exchange.snapshot.limits);
+    let (runtime, limits) = (&exchange.runtime, &exchange.snapshot.limits);
     if !is_refused || limits.take_audit_budget(exchange.address, line.len()) || runtime.audit.health().is_err() {
         return Ok(line);
     }

@@ -38,7 +38,7 @@ pub(super) fn json(body: &impl Serialize) -> HttpResponse {
 }
 
 /// Returns the answer to an error, and logs the error.
-pub(super) fn render_error(exchange: &RequestContext<'_>, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
+pub(super) fn render_error(exchange: &RequestContext, shape: ErrorShape, failure: &ApiError) -> HttpResponse {
     log_error(exchange, failure);
     let mut answer = match shape {
         ErrorShape::Problem => render_problem(exchange, failure),
@@ -60,9 +60,9 @@ pub(super) fn render_error(exchange: &RequestContext<'_>, shape: ErrorShape, fai
     answer
 }
 
-fn log_error(exchange: &RequestContext<'_>, failure: &ApiError) {
+fn log_error(exchange: &RequestContext, failure: &ApiError) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
-    let trace_id = exchange.trace.map(|trace| &*trace.trace_id);
+    let trace_id = exchange.trace.as_ref().map(|trace| &*trace.trace_id);
     // The limits log a count of overloaded requests.
     let is_quiet = failure.is_logged || failure.code == ErrorCode::Overloaded;
     match failure.status.as_u16() {
@@ -72,7 +72,7 @@ fn log_error(exchange: &RequestContext<'_>, failure: &ApiError) {
     }
 }
 
-fn render_problem(exchange: &RequestContext<'_>, failure: &ApiError) -> HttpResponse {
+fn render_problem(exchange: &RequestContext, failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
     struct ProblemJson<'a> {
         r#type: &'static str,

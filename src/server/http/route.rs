@@ -19,7 +19,7 @@ use crate::vendor::leancloud::DemoRoute;
 use crate::vendor::{self, App};
 
 /// Answers a request to any path.
-pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request<Incoming>) -> HttpResponse {
+pub(super) async fn dispatch(exchange: &RequestContext, mut request: Request<Incoming>) -> HttpResponse {
     if let Some(probe) = ProbeKind::from_path(request.uri().path()) {
         return answer_probe(exchange, probe, request.method());
     }
@@ -35,7 +35,7 @@ pub(super) async fn dispatch(exchange: &RequestContext<'_>, mut request: Request
 
 /// Answers a request to any path except a probe's.
 async fn answer_route(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     route: Result<SigningRoute<'_>, ApiError>,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
@@ -54,8 +54,8 @@ async fn answer_route(
 }
 
 /// Returns the route of a path, and the shape of the errors there.
-fn resolve<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
-    if let Some(route) = signing_route::find_compat_route(exchange.settings, path) {
+fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
+    if let Some(route) = signing_route::find_compat_route(exchange.settings(), path) {
         return (ErrorShape::LeanCloud, route);
     }
     match path.strip_prefix("/v1/").and_then(|below| signing_route::split(exchange, below)) {
@@ -68,7 +68,7 @@ fn resolve<'a>(exchange: &RequestContext<'a>, path: &str) -> (ErrorShape, Result
 
 /// Answers a request to a signing route, if the limits admit it.
 async fn answer_signing(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     route: Result<SigningRoute<'_>, ApiError>,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
@@ -77,7 +77,7 @@ async fn answer_signing(
 }
 
 /// Returns the label of the route at this path. The set of labels is fixed, whatever paths clients request.
-pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLabel {
+pub(super) fn route_label(exchange: &RequestContext, path: &str) -> RouteLabel {
     if path == openapi::PATH {
         return RouteLabel::Fixed(openapi::PATH);
     }
@@ -102,7 +102,7 @@ pub(super) fn route_label(exchange: &RequestContext<'_>, path: &str) -> RouteLab
     }
 }
 
-fn operation_label(exchange: &RequestContext<'_>, below: &str) -> Option<RouteLabel> {
+fn operation_label(exchange: &RequestContext, below: &str) -> Option<RouteLabel> {
     let (app, name) = signing_route::split(exchange, below)?;
     let operation = vendor::operation(app, name)?;
     Some(RouteLabel::Operation(app.name().clone(), operation.as_str()))
@@ -128,7 +128,7 @@ fn error_shape(app: &App) -> ErrorShape {
     }
 }
 
-fn answer_probe(exchange: &RequestContext<'_>, probe: ProbeKind, method: &Method) -> HttpResponse {
+fn answer_probe(exchange: &RequestContext, probe: ProbeKind, method: &Method) -> HttpResponse {
     if method == Method::GET || method == Method::HEAD {
         return exchange.runtime.probe(probe).map(ResponseBody::from);
     }

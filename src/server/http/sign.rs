@@ -20,7 +20,7 @@ use crate::vendor::{self, Params, SignedResult};
 ///
 /// The body is read only after the caller is authenticated. The answer is sent only after the audit line is written.
 pub(super) async fn handle_signing(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     route: &SigningRoute<'_>,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
@@ -75,13 +75,13 @@ fn not_acceptable(route: &SigningRoute<'_>) -> ApiError {
 
 /// Reads the parameters in the body. Returns them with the permit that the request holds afterwards.
 pub(super) async fn read_body_params(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     takes_forms: bool,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
 ) -> Result<(Params, AdmissionPermit), ApiError> {
     let encoding = params::body_encoding(request.headers(), takes_forms)?;
-    let server = &exchange.settings.server;
+    let server = &exchange.settings().server;
     let reading = body::read(request.body_mut(), server.body_limit, server.request_timeout);
     let (bytes, place) = admission::wait_for_client(exchange, place, reading).await?;
     Ok((params::from_body(&bytes, encoding, takes_forms)?, place))
@@ -92,7 +92,7 @@ type RecordedDecision = (Vec<u8>, metrics::CountedDecision, Result<SignedResult,
 
 /// Decides the request and signs it if it is allowed.
 fn decide(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     route: &SigningRoute<'_>,
     parsed: vendor::VendorRequest,
     caller: &Caller,
@@ -101,7 +101,7 @@ fn decide(
     let entropy = random::nonce().map_err(|error| ApiError::internal(error.to_string()))?;
     let index = exchange.runtime.moderation.read()?;
     let runtime_data = RuntimeData { moderation: index.entries(), facts };
-    let outcome = exchange.settings.engine.sign(route.app, parsed, caller, runtime_data, exchange.now, entropy);
+    let outcome = exchange.settings().engine.sign(route.app, parsed, caller, runtime_data, exchange.now, entropy);
     drop(index);
     let line = record::decision_line(exchange, route.app, caller, &outcome)?;
     let SigningOutcome { request: signing_request, rules, outcome, .. } = outcome;

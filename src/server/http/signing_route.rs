@@ -43,14 +43,14 @@ pub(super) enum AnswerForm {
 
 /// Returns the route at `{app}/{name}`, if there is one.
 #[cfg(feature = "playground")]
-pub(super) fn find_signing_route<'a>(exchange: &RequestContext<'a>, below: &str) -> Option<SigningRoute<'a>> {
+pub(super) fn find_signing_route<'a>(exchange: &'a RequestContext, below: &str) -> Option<SigningRoute<'a>> {
     let (app, name) = split(exchange, below)?;
     signing_route(app, name)
 }
 
-pub(super) fn split<'a, 'p>(exchange: &RequestContext<'a>, below: &'p str) -> Option<(&'a App, &'p str)> {
+pub(super) fn split<'a, 'p>(exchange: &'a RequestContext, below: &'p str) -> Option<(&'a App, &'p str)> {
     let (app, name) = below.split_once('/').unwrap_or((below, ""));
-    Some((exchange.settings.engine.app(app)?, name))
+    Some((exchange.settings().engine.app(app)?, name))
 }
 
 /// Returns the route at `/v1/{app}/{name}`, with its methods, encodings and answer forms.

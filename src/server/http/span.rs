@@ -7,8 +7,8 @@ use crate::telemetry::metrics::RouteLabel;
 use crate::upstream::Span;
 
 /// Exports the span of a request, if spans are exported and the request belongs to a trace.
-pub(super) fn record(exchange: &RequestContext<'_>, method: &Method, route: &RouteLabel, status: u16) {
-    let (Some(spans), Some(trace)) = (&exchange.snapshot.spans, exchange.trace) else { return };
+pub(super) fn record(exchange: &RequestContext, method: &Method, route: &RouteLabel, status: u16) {
+    let (Some(spans), Some(trace)) = (&exchange.snapshot.spans, exchange.trace.as_ref()) else { return };
     spans.record(Span {
         trace: trace.clone(),
         method: usual(method),

@@ -11,7 +11,7 @@ use crate::vendor::App;
 /// A requested change and its caller.
 #[derive(Clone, Copy)]
 pub(super) struct RequestedChange<'a> {
-    pub(super) exchange: &'a RequestContext<'a>,
+    pub(super) exchange: &'a RequestContext,
     /// The app that the change is about, or `None` for all apps.
     pub(super) app: Option<&'a App>,
     pub(super) caller: &'a Caller,

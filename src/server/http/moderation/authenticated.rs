@@ -15,7 +15,7 @@ use crate::vendor::App;
 
 /// A request whose caller is authenticated.
 pub(super) struct AuthenticatedRequest<'a> {
-    pub(super) exchange: &'a RequestContext<'a>,
+    pub(super) exchange: &'a RequestContext,
     pub(super) caller: Arc<Caller>,
 }
 
@@ -28,19 +28,19 @@ impl<'a> AuthenticatedRequest<'a> {
     pub(super) fn apps(&self, named: Option<&Arc<str>>) -> Vec<&'a App> {
         match self.app(named) {
             Some(app) => vec![app],
-            None => self.exchange.settings.engine.apps.iter().collect(),
+            None => self.exchange.settings().engine.apps.iter().collect(),
         }
     }
 
     /// Returns the app that a request names, if it names one that is configured.
     pub(super) fn app(&self, named: Option<&Arc<str>>) -> Option<&'a App> {
-        self.exchange.settings.engine.app(named?)
+        self.exchange.settings().engine.app(named?)
     }
 
     /// Checks that the caller's authenticator serves all apps that the request is about. A refusal is recorded.
     pub(super) async fn check_authenticator(&self, named: Option<&Arc<str>>) -> Result<(), ApiError> {
         let apps = self.apps(named).into_iter().map(|app| &**app.name());
-        match self.exchange.settings.engine.authenticators.admit(&self.caller, apps) {
+        match self.exchange.settings().engine.authenticators.admit(&self.caller, apps) {
             Ok(()) => Ok(()),
             Err(refusal) => Err(record::record_refusal(self.exchange, self.app(named), &refusal).await?),
         }

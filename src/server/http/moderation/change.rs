@@ -15,7 +15,7 @@ use crate::moderation::{
     CommandAuthorizer, CommandKind, CommandOutcome, EntryKind, ModerationCommand, ModerationIndex, RejectReason,
     RejectedUser,
 };
-use crate::server::http::context::OwnedRequestContext;
+use crate::server::http::context::RequestContext;
 use crate::server::http::error::ApiError;
 use crate::server::http::response_body::HttpResponse;
 use crate::server::http::{render, sign};
@@ -31,7 +31,7 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let exchange = visit.exchange;
     let (params, place) = read_parameters(visit, resource, request, place).await?;
-    let fields = RequestFields { params: &params, settings: exchange.settings };
+    let fields = RequestFields { params: &params, settings: exchange.settings() };
     let command = {
         let kept = exchange.runtime.moderation.read_any_age();
         parse_command(resource, request.method(), fields, &visit.caller, &kept, exchange.now)?
@@ -41,12 +41,12 @@ pub(super) async fn answer(
         return Err(ApiError::no_store());
     }
     let asks: Vec<SigningRequest> =
-        command.apps(&exchange.settings.engine).map(|app| command.policy_request(app)).collect();
+        command.apps(&exchange.settings().engine).map(|app| command.policy_request(app)).collect();
     let told = visit.fetch_facts(command.app.as_ref(), &asks, Some(&command.kind)).await?;
     // The change runs in a task, so that it is completed and recorded even if the caller disconnects.
-    let (lasting, caller) = (exchange.to_owned_context(), Arc::clone(&visit.caller));
+    let (context, caller) = (exchange.clone(), Arc::clone(&visit.caller));
     let making = tokio::spawn(async move {
-        let made = carry_out_and_record(&lasting, &caller, &command, &told, &asks).await;
+        let made = carry_out_and_record(&context, &caller, &command, &told, &asks).await;
         drop(place);
         made
     });
@@ -145,16 +145,15 @@ fn required_client(client: &str) -> Result<String, InvalidRequest> {
 
 /// Makes the change and records it. Nothing is changed if the audit log is known to be unwritable.
 async fn carry_out_and_record(
-    lasting: &OwnedRequestContext,
+    exchange: &RequestContext,
     caller: &Arc<Caller>,
     command: &ModerationCommand,
     told: &FactsByApp,
     requests: &[SigningRequest],
 ) -> Result<HttpResponse, ApiError> {
-    let exchange = &lasting.as_context();
     let visit = AuthenticatedRequest { exchange, caller: Arc::clone(caller) };
     exchange.runtime.audit.health()?;
-    let authorizer = CommandAuthorizer { engine: &exchange.settings.engine, caller, facts: told, now: exchange.now };
+    let authorizer = CommandAuthorizer { engine: &exchange.settings().engine, caller, facts: told, now: exchange.now };
     let outcome =
         match exchange.runtime.moderation.carry_out(&authorizer, command, &exchange.runtime.change_subscribers()).await
         {

@@ -56,7 +56,7 @@ pub(super) async fn answer(
     request: &Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["state", "limit", "after", "client_id"])?;
-    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
     let only = params.state.as_deref().map(parse_state).transpose()?;
     let (limit, after) = (fields.limit()?, fields.after(parse_cursor)?);
     ReadRequest::for_everything(visit, fields)?.authorize(visit).await?;

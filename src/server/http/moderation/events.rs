@@ -21,7 +21,7 @@ use super::read::{self, ReadPermission, ReadRequest};
 use crate::clock;
 use crate::model::Caller;
 use crate::moderation::store::{ChangesSince, StoreHead, StoredChange};
-use crate::server::http::context::OwnedRequestContext;
+use crate::server::http::context::RequestContext;
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::response_body::{HttpResponse, ResponseBody};
 use crate::server::limits::AdmissionPermit;
@@ -51,7 +51,7 @@ pub(super) async fn answer(
     request: &Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["last_event_id", "client_id"])?;
-    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
     let last = match request.headers().get(LAST_EVENT_ID) {
         Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
         None => params.last_event_id.clone(),
@@ -62,12 +62,12 @@ pub(super) async fn answer(
     }
     let slot = visit.exchange.snapshot.limits.streams.try_acquire().ok_or_else(too_many_streams)?;
     let (sender, pieces) = mpsc::channel(CHANNEL_CAPACITY);
-    let (lasting, caller) = (visit.exchange.to_owned_context(), Arc::clone(&visit.caller));
+    let (context, caller) = (visit.exchange.clone(), Arc::clone(&visit.caller));
     let position = match last {
         Some(last) => LogPosition::parse(&last),
         None => start_position(visit, &sender),
     };
-    tokio::spawn(EventStream { context: lasting, caller, permission: leave, sender }.run(position, slot));
+    tokio::spawn(EventStream { context, caller, permission: leave, sender }.run(position, slot));
     let mut answer = HttpResponse::new(ResponseBody::streamed(pieces));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -89,7 +89,7 @@ fn too_many_streams() -> ApiError {
 
 /// An open stream.
 struct EventStream {
-    context: OwnedRequestContext,
+    context: RequestContext,
     caller: Arc<Caller>,
     permission: ReadPermission,
     sender: mpsc::Sender<Bytes>,
@@ -178,7 +178,7 @@ impl EventStream {
     /// longer allows the reader to read.
     fn check_permission(&self) -> Result<(), StreamEnded> {
         let is_current = Arc::ptr_eq(&self.context.runtime.snapshot(), &self.context.snapshot);
-        let holds = || self.permission.holds(&self.context.as_context(), &self.caller, clock::now());
+        let holds = || self.permission.holds(&self.context, &self.caller, clock::now());
         if is_current && holds() { Ok(()) } else { Err(StreamEnded) }
     }
 

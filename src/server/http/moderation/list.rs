@@ -58,7 +58,7 @@ pub(super) async fn answer(
     request: &Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["user", "conversation", "app", "limit", "after", "client_id"])?;
-    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
     let place = fields.scope()?.map(|place| place.home_conversation().into_owned());
     let reader = ReadRequest::new(visit, fields, place.clone())?;
     let (user, app, now) = (fields.user()?, reader.app.as_ref(), visit.exchange.now);
@@ -77,11 +77,11 @@ pub(super) async fn answer_conversation(
     request: &Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &["app", "client_id"])?;
-    let fields = RequestFields { params: &params, settings: visit.exchange.settings };
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
     let reader = ReadRequest::new(visit, fields, Some(fields::parse_conversation(id)?))?;
     let id = reader.scope.prefix();
     reader.authorize(visit).await?;
-    let document = visit.exchange.settings.engine.policy.document();
+    let document = visit.exchange.settings().engine.policy.document();
     let filed = file_entries::file_entries(document, EntryKind::Conversations).filter(|record| record.name() == id);
     let known: Vec<ModerationEntry> = visit
         .exchange
@@ -149,7 +149,7 @@ impl EntryFilter<'_> {
 
     /// Adds the entries of the policy file, beginning with entry number `from`.
     fn add_file_entries(&self, visit: &AuthenticatedRequest<'_>, from: usize, page: &mut EntryPage) {
-        let document = visit.exchange.settings.engine.policy.document();
+        let document = visit.exchange.settings().engine.policy.document();
         for (number, record) in file_entries::file_entries(document, self.table).enumerate().skip(from) {
             if page.entries.len() == self.limit {
                 page.next = Some(EntryCursor::File(number).encode());

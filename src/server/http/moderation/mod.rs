@@ -34,7 +34,7 @@ pub(super) fn cors_methods(path: &str) -> &'static [Method] {
 
 /// Answers a request to a moderation route. The order of the checks is the same as for signing.
 pub(super) async fn answer(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let place = admission::enter(exchange)?;

@@ -63,11 +63,11 @@ pub(super) fn check_no_query(request: &Request<Incoming>) -> Result<(), ApiError
 /// Checks that the body is empty, for requests with parameters in the query. Returns the permit that the request holds
 /// afterwards.
 pub(super) async fn check_no_body(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     request: &mut Request<Incoming>,
     place: AdmissionPermit,
 ) -> Result<AdmissionPermit, ApiError> {
-    let ServerConfig { body_limit, request_timeout, .. } = exchange.settings.server;
+    let ServerConfig { body_limit, request_timeout, .. } = exchange.settings().server;
     let reading = body::read(request.body_mut(), body_limit, request_timeout);
     let (bytes, place) = admission::wait_for_client(exchange, place, reading).await?;
     let message = "must be empty: put the parameters into the query";
@@ -113,18 +113,13 @@ impl ReadRequest {
 
 impl ReadPermission {
     /// Returns true if the permission still holds with the current entries.
-    pub(super) fn holds(&self, exchange: &RequestContext<'_>, caller: &Caller, now: Millis) -> bool {
+    pub(super) fn holds(&self, exchange: &RequestContext, caller: &Caller, now: Millis) -> bool {
         matches!(self.decide(exchange, caller, now), Ok(Ok(_)))
     }
 
     /// Decides the request again, for each app.
-    fn decide(
-        &self,
-        exchange: &RequestContext<'_>,
-        caller: &Caller,
-        now: Millis,
-    ) -> Result<AllowingRules, ReplicaStale> {
-        let policy = &exchange.settings.engine.policy;
+    fn decide(&self, exchange: &RequestContext, caller: &Caller, now: Millis) -> Result<AllowingRules, ReplicaStale> {
+        let policy = &exchange.settings().engine.policy;
         let index = exchange.runtime.moderation.read()?;
         let mut rules = Vec::new();
         for signing_request in &self.requests {
@@ -149,7 +144,7 @@ impl ReadPermission {
 
 /// Records and counts a decision.
 async fn record_decision(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     app: Option<&App>,
     caller: &Caller,
     permission: &ReadPermission,

@@ -26,11 +26,11 @@ use parts::parse_part;
 pub(super) const PATH: &str = "/v1/openapi.json";
 
 /// Answers with the document, which is created on the first request.
-pub(super) fn answer(exchange: &RequestContext<'_>, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
+pub(super) fn answer(exchange: &RequestContext, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
     let _place = admission::enter(exchange)?;
     admission::check_method(request, "GET, HEAD")?;
     admission::check_host(exchange, request)?;
-    let make = || Bytes::from(document(exchange.settings).to_string());
+    let make = || Bytes::from(document(exchange.settings()).to_string());
     Ok(render::success("application/json", exchange.snapshot.openapi_document.get_or_init(make).clone()))
 }
 

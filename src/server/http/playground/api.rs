@@ -91,7 +91,7 @@ struct TokenBody {
 
 /// Returns the token and its expiry time in Unix seconds.
 pub(super) fn create_token(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     demo: &DemoCaller,
     asked: Map<String, Value>,
 ) -> Result<Value, ApiError> {
@@ -120,7 +120,7 @@ struct PlaygroundExchange {
 /// Returns the JSON output of the command `explain`, and the string that was signed. The credential of the real request
 /// determines the caller.
 pub(super) async fn explain(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     route: &SigningRoute<'_>,
     request: &mut Request<Incoming>,
 ) -> Result<Value, ApiError> {
@@ -130,10 +130,10 @@ pub(super) async fn explain(
     let params = Params { values: asked.request, lenient: false };
     let signing_request = vendor::parse(route.app, route.operation, &params, Some(&caller))?.signing_request;
     let signed = asked.answer.and_then(|answer| signed::signed_string(route.app, &signing_request, &answer));
-    let engine = &exchange.settings.engine;
+    let engine = &exchange.settings().engine;
     let inquiries =
         engine.facts_queries(&signing_request, &caller, exchange.runtime.moderation.read()?.entries(), exchange.now);
-    let told = exchange.snapshot.upstreams.fetch_facts(inquiries, exchange.trace).await?;
+    let told = exchange.snapshot.upstreams.fetch_facts(inquiries, exchange.trace.as_ref()).await?;
     let index = exchange.runtime.moderation.read()?;
     let world = RuntimeData { moderation: index.entries(), facts: &told };
     let steps = engine.explain(&signing_request, &caller, world, exchange.now);
@@ -143,11 +143,11 @@ pub(super) async fn explain(
 
 /// Reads the fields of the body.
 pub(super) async fn read_body(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     request: &mut Request<Incoming>,
 ) -> Result<Map<String, Value>, ApiError> {
     let encoding = params::body_encoding(request.headers(), false)?;
-    let server = &exchange.settings.server;
+    let server = &exchange.settings().server;
     let bytes = body::read(request.body_mut(), server.body_limit, server.request_timeout).await?;
     params::from_body(&bytes, encoding, false).map(|params| params.values)
 }

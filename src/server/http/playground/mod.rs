@@ -22,19 +22,19 @@ use crate::config::DemoCaller;
 pub(super) const PATH: &str = "/playground";
 
 /// Returns whether the playground is served and the path belongs to it.
-pub(super) fn is_served_at(exchange: &RequestContext<'_>, path: &str) -> bool {
+pub(super) fn is_served_at(exchange: &RequestContext, path: &str) -> bool {
     let below = path.strip_prefix(PATH).filter(|below| below.is_empty() || below.starts_with('/'));
     below.is_some() && demo_caller(exchange).is_some()
 }
 
 /// Returns the caller configuration of the demonstration if the playground is served.
-fn demo_caller<'a>(exchange: &RequestContext<'a>) -> Option<&'a DemoCaller> {
-    exchange.settings.demo_caller.as_ref().filter(|_| exchange.settings.server.playground)
+fn demo_caller<'a>(exchange: &'a RequestContext) -> Option<&'a DemoCaller> {
+    exchange.settings().demo_caller.as_ref().filter(|_| exchange.settings().server.playground)
 }
 
 /// Answers a request to the playground.
 pub(super) async fn answer(
-    exchange: &RequestContext<'_>,
+    exchange: &RequestContext,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let demo = demo_caller(exchange).ok_or_else(not_found)?;
@@ -47,7 +47,7 @@ pub(super) async fn answer(
     check_same_origin(exchange, request)?;
     match below.as_str() {
         "/world" => admission::check_method(request, "GET, HEAD")
-            .map(|()| json_response(&api::choices(exchange.settings, demo))),
+            .map(|()| json_response(&api::choices(exchange.settings(), demo))),
         "/token" => {
             admission::check_method(request, "POST")?;
             let asked = api::read_body(exchange, request).await?;
@@ -64,7 +64,7 @@ pub(super) async fn answer(
 }
 
 /// Refuses a request that a page of another origin made the browser send, even if that origin is listed.
-fn check_same_origin<B>(exchange: &RequestContext<'_>, request: &Request<B>) -> Result<(), ApiError> {
+fn check_same_origin<B>(exchange: &RequestContext, request: &Request<B>) -> Result<(), ApiError> {
     if !authenticate::is_foreign(exchange, request) {
         return Ok(());
     }
