@@ -102,7 +102,7 @@ impl ImportFileReader<'_> {
         let scope = entry.require("conversation", "write a conversation's id, \"ns:*\", or \"*\" for everywhere");
         let scope = scope.and_then(|item| entries::pattern(&item));
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
-        let role = if removed == Some(true) { removal(entry) } else { self.role(entry).map(Some) };
+        let role = if removed == Some(true) { check_no_role(entry).map(|()| None) } else { self.role(entry).map(Some) };
         let (user, scope, _) = (user?, scope?.home_conversation().into_owned(), removed?);
         let assignment = RoleAssignment { user, scope, app, role: role?, origin: origin? };
         let assignment = ModerationEntry::Role(assignment);
@@ -199,11 +199,11 @@ impl ImportFileReader<'_> {
     }
 }
 
-/// Reads the removal of a role.
-fn removal(entry: &mut Section<'_>) -> Option<Option<Arc<str>>> {
+/// Checks that the removal of a role names no role.
+fn check_no_role(entry: &mut Section<'_>) -> Option<()> {
     match entry.get("role") {
         Some(item) => item.mistake("can't be used together with `removed`", "leave one of the two out"),
-        None => Some(None),
+        None => Some(()),
     }
 }
 

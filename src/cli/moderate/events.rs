@@ -96,7 +96,7 @@ impl EventFollower<'_> {
 
     async fn connect(&self) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let (last_event_id, client_id) = (self.last.clone(), self.client.map(str::to_owned));
-        let parameters = ModerationParameters { last_event_id, client_id, ..ModerationParameters::default() };
+        let parameters = ModerationParameters { client_id, last_event_id, ..ModerationParameters::default() };
         let (method, resource) = (Method::GET, ModerationResource::Events);
         self.server.open_stream(&ServerRequest { method, resource, parameters }).await
     }

@@ -187,7 +187,7 @@ impl UserArguments {
     fn change_request(&self, resource: ModerationResource, effect: EffectWords) -> ChangeRequest<'_> {
         let UserArguments { users, conversation, actor } = self;
         let (users, conversation) = (users.clone(), conversation.clone());
-        let parameters = ModerationParameters { users, conversation, ..actor.parameters() };
+        let parameters = ModerationParameters { conversation, users, ..actor.parameters() };
         let request = ServerRequest { method: Method::POST, resource, parameters };
         ChangeRequest { actor, targets: CommandTargets::named(&self.users), request, effect }
     }

@@ -37,7 +37,7 @@ pub enum Store {
     /// A file that only this process uses, or the memory of this process.
     Redb(RedbStore),
     /// A Redis server that many processes share.
-    Redis(RedisStore),
+    Redis(Box<RedisStore>),
 }
 
 impl Store {
@@ -56,7 +56,7 @@ impl Store {
     pub async fn open(settings: &StoreSettings) -> Result<Store, StoreUnavailable> {
         match &settings.kind {
             StoreKind::Redb { path } => RedbStore::open(path).await.map(Store::Redb),
-            StoreKind::Redis(settings) => RedisStore::open(settings).map(Store::Redis),
+            StoreKind::Redis(settings) => RedisStore::open(settings).map(Box::new).map(Store::Redis),
             StoreKind::Memory => Store::memory(),
         }
     }

@@ -52,7 +52,7 @@ async fn identify(
 
 /// Returns the client certificate as valid if the current settings still trust its authority and it has not expired. A
 /// connection can outlive both.
-fn client_certificate<'a>(exchange: &'a RequestContext) -> ClientCertificate<'a> {
+fn client_certificate(exchange: &RequestContext) -> ClientCertificate<'_> {
     let Some(certificate) = exchange.peer.tls.as_ref().and_then(|tls| tls.certificate.as_ref()) else {
         return ClientCertificate::Absent;
     };

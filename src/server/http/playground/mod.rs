@@ -28,7 +28,7 @@ pub(super) fn is_served_at(exchange: &RequestContext, path: &str) -> bool {
 }
 
 /// Returns the caller configuration of the demonstration if the playground is served.
-fn demo_caller<'a>(exchange: &'a RequestContext) -> Option<&'a DemoCaller> {
+fn demo_caller(exchange: &RequestContext) -> Option<&DemoCaller> {
     exchange.settings().demo_caller.as_ref().filter(|_| exchange.settings().server.playground)
 }
 
