@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use chat_signer_core::moderation::{EntryKey, ModerationEntry, RegisteredConversation, RoleAssignment};
+use chat_signer_core::moderation::{EntryKey, EntryKind, ModerationEntry, RegisteredConversation, RoleAssignment};
 
 use super::entries::{self, KnownConversations};
 use super::file::{ByteRange, ConfigFile};
@@ -91,7 +91,7 @@ impl ImportFileReader<'_> {
         let sanction = entries::sanction(entry, &self.any_app_names());
         let sanction = Sanction { origin: origin?, ..sanction? };
         let sanction = make(Sanction { scope: sanction.scope.home_conversation().into_owned(), ..sanction });
-        self.check_unique(entry, &sanction, "for this user and conversation by this author");
+        self.check_unique(entry, sanction.key(), "for this user and conversation by this author");
         Some(sanction)
     }
 
@@ -104,10 +104,10 @@ impl ImportFileReader<'_> {
         let removed = entry.get("removed").map_or(Some(false), |item| item.boolean());
         let role = if removed == Some(true) { check_no_role(entry).map(|()| None) } else { self.role(entry).map(Some) };
         let (user, scope, _) = (user?, scope?.home_conversation().into_owned(), removed?);
-        let assignment = RoleAssignment { user, scope, app, role: role?, origin: origin? };
-        let assignment = ModerationEntry::Role(assignment);
-        self.check_unique(entry, &assignment, "for this user and conversation");
-        Some(assignment)
+        let (name, key_scope) = (user.clone(), Some(scope.clone()));
+        let key = EntryKey { table: EntryKind::Roles, name, scope: key_scope, app: app.clone(), author: None };
+        self.check_unique(entry, key, "for this user and conversation");
+        Some(ModerationEntry::Role(RoleAssignment { user, scope, app, role: role?, origin: origin? }))
     }
 
     fn role(&mut self, entry: &mut Section<'_>) -> Option<Arc<str>> {
@@ -131,7 +131,7 @@ impl ImportFileReader<'_> {
         let block = Block { origin: origin?, ..block? };
         let conversation = block.conversation.home_conversation().into_owned();
         let block = ModerationEntry::Block(Block { conversation, ..block });
-        self.check_unique(entry, &block, "for this user and conversation");
+        self.check_unique(entry, block.key(), "for this user and conversation");
         Some(block)
     }
 
@@ -191,8 +191,8 @@ impl ImportFileReader<'_> {
         PolicyNames { roles: self.role_hierarchy, apps: &[], authenticators: &[] }
     }
 
-    fn check_unique(&mut self, entry: &Section<'_>, read: &ModerationEntry, whose: &str) {
-        if !self.seen_entries.insert(read.key()) {
+    fn check_unique(&mut self, entry: &Section<'_>, key: EntryKey, whose: &str) {
+        if !self.seen_entries.insert(key) {
             let place: &ByteRange = &entry.span;
             entry.file.mistake(place, format!("there is already an entry {whose}"), "leave one of the two out");
         }
