@@ -100,46 +100,32 @@ impl ModerationResource {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ModerationParameters {
     /// The cursor at which a list continues.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// The app. `None`: all apps.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// The user that the caller acts as.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// The conversation or pattern.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
     /// The kind of a conversation.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The id of the last event that the caller received.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_event_id: Option<String>,
     /// The maximum number of entries of a page.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
     /// The owner of a conversation.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// The reason of a ban or mute.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The role to give or to remove.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// The state of jobs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// The end of a ban or mute.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// The user that a list is limited to.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The users that a change is about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
 }
 
@@ -176,9 +162,12 @@ impl ModerationParameters {
         if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
     }
 
-    /// Returns the parameters as the JSON body of a request.
+    /// Returns the parameters that have a value as the JSON body of a request.
     pub fn to_body(&self) -> Value {
-        json!(self)
+        let values = json!(self);
+        let is_set = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+        let values = values.as_object().into_iter().flatten().filter(|(_, value)| is_set(value));
+        values.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 
