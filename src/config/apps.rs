@@ -222,7 +222,7 @@ fn keys(
 /// own key.
 fn record_signing_secrets(item: &ConfigItem<'_>, secrets: &[Secret], owner: &str, vault: &mut SecretResolver) {
     let parts = || secrets.iter().map(Secret::expose).flat_map(|key| [Some(key), secret_part(key)]).flatten();
-    if let Some(other) = parts().find_map(|key| vault.owner_signing_with(key)) {
+    if let Some(other) = parts().find_map(|key| vault.owner_signing_with(key, None)) {
         let message = format!("`{}` is also the key of {other}: anyone who knows it can sign for both", item.name);
         item.file.warning(&item.key, message, "copy each app's own key from its vendor's console");
     }

@@ -139,5 +139,5 @@ pub(super) fn traces(root: &mut Section<'_>, vault: &mut SecretResolver) -> Opti
     let authorities = endpoint::authorities(&mut section, vault);
     let bearer = endpoint::bearer(&mut section, vault);
     section.report_unknown_keys();
-    Some(Endpoint { authorities, bearer, ..Endpoint::new(url?) })
+    Some(Endpoint { authorities, bearer, proxy: vault.proxy.clone(), ..Endpoint::new(url?) })
 }

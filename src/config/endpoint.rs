@@ -1,7 +1,10 @@
 //! Settings of servers that the program calls while it runs: their addresses, their certificate authorities, and the
 //! credentials that they get.
 
+use std::net::IpAddr;
+
 use http::Uri;
+use http::uri::Scheme;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -10,7 +13,8 @@ use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::source_files::describe_read_error;
 use super::text;
-use crate::authn::{BearerToken, is_trustworthy};
+use crate::authn::{BearerToken, HttpsProxy, ProxyException, is_trustworthy};
+use crate::model::IpNetwork;
 
 /// Reads the address of a server that may get credentials: HTTPS, or HTTP on this machine.
 pub(super) fn url(item: &ConfigItem<'_>) -> Option<Uri> {
@@ -28,6 +32,42 @@ pub(super) fn api(item: &ConfigItem<'_>, tail: &str) -> Option<Uri> {
     match text.parse() {
         Ok(url) if base.query().is_none() => Some(url),
         _ => item.mistake("must not have a query", "write the address alone, as in \"https://abc.api.example.com\""),
+    }
+}
+
+/// Reads `[proxy]`: the proxy for requests to other servers.
+pub(super) fn proxy(root: &mut Section<'_>) -> Option<HttpsProxy> {
+    let mut section = root.section("proxy")?;
+    let url = section.require("https", "write the address of the proxy: https = \"http://proxy.example.com:3128\"");
+    let url = url.and_then(|item| proxy_url(&item));
+    let exceptions = section.get("no_proxy").map_or(Some(Vec::new()), |item| item.read_unique_list(proxy_exception));
+    section.report_unknown_keys();
+    Some(HttpsProxy { url: url?, exceptions: exceptions? })
+}
+
+/// Reads the address of the proxy. The connection to the proxy has no TLS, but what is sent through it has.
+fn proxy_url(item: &ConfigItem<'_>) -> Option<Uri> {
+    let url = text::url(item)?;
+    if url.scheme() == Some(&Scheme::HTTP) && url.port().is_some() && url.path() == "/" && url.query().is_none() {
+        return Some(url);
+    }
+    item.mistake("is not the address of a proxy", "write http://, a host and a port: \"http://proxy.example.com:3128\"")
+}
+
+/// Reads a host name, which includes all names below it, an IP address or a network.
+fn proxy_exception(item: &ConfigItem<'_>) -> Option<ProxyException> {
+    let text = item.non_empty_text()?;
+    let network = IpNetwork::parse(text).or_else(|| match text.parse::<IpAddr>().ok()? {
+        IpAddr::V4(_) => IpNetwork::parse(&format!("{text}/32")),
+        IpAddr::V6(_) => IpNetwork::parse(&format!("{text}/128")),
+    });
+    match network {
+        Some(network) => Some(ProxyException::Network(network)),
+        None if text::is_dns_name(text) => Some(ProxyException::Host(text.to_owned())),
+        None => {
+            let help = "write a host name without `*`, an IP address or a network: \"example.com\" includes all names below it";
+            item.mistake(format!("has {}, which is not a host or a network", quoted(text)), help)
+        }
     }
 }
 

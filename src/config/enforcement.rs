@@ -63,7 +63,7 @@ pub(super) fn enforcement(
     };
     Some(Enforcement {
         app: Arc::clone(app.name()),
-        endpoint: Endpoint { authorities, ..Endpoint::new(url?) },
+        endpoint: Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url?) },
         moderation_api: moderator,
     })
 }

@@ -66,6 +66,7 @@ fn http(
         endpoint: Endpoint {
             authorities,
             bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))?,
+            proxy: vault.proxy.clone(),
             ..Endpoint::new(url?)
         },
         protocol: FactsProtocol::Http,
@@ -92,7 +93,7 @@ fn leancloud(
     let cache = cache(section);
     let (name, app_id, master_key) = app?;
     Some(FactsProvider {
-        endpoint: Endpoint { authorities, ..Endpoint::new(url?) },
+        endpoint: Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url?) },
         protocol: FactsProtocol::LeanCloud { app_id, master_key },
         apps: Some(vec![name.to_owned()]),
         hierarchy: role_hierarchy.clone(),

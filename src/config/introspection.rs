@@ -46,7 +46,7 @@ pub(super) fn introspection(
     preset?;
     Some(Arc::new(Introspection {
         common: common?,
-        endpoint: Endpoint { authorities, bearer, ..Endpoint::new(url?) },
+        endpoint: Endpoint { authorities, bearer, proxy: context.secrets.proxy.clone(), ..Endpoint::new(url?) },
         protocol: protocol?,
         identity: IdentityMapping { required: required?, ..identity(subject?, subject_prefix?, roles) },
         cache_lifetime: cache,
@@ -73,7 +73,7 @@ pub(super) fn leancloud_session(
     let app_id = app.and_then(|name| apps::leancloud_app_id(context.valid_apps, name))?;
     Some(Arc::new(Introspection {
         common: common?,
-        endpoint: Endpoint { authorities, ..Endpoint::new(url?) },
+        endpoint: Endpoint { authorities, proxy: context.secrets.proxy.clone(), ..Endpoint::new(url?) },
         protocol: IntrospectionProtocol::LeanCloud { app_id, app_key: app_key?, sign },
         identity: identity(vec!["objectId".to_owned()], subject_prefix?, RoleMapping::none(context.roles)),
         cache_lifetime: cache,

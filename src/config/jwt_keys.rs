@@ -48,7 +48,7 @@ pub(super) fn jwt_keys(
     };
     let secrets = shared.first().and_then(|item| context.secrets.signing_secrets(item));
     if let (Some(item), Some(secrets)) = (shared.first(), &secrets) {
-        check_and_record_secrets(item, secrets, owner.common, context.secrets);
+        check_and_record_secrets(item, secrets, owner, context.secrets);
     }
     let shared_keys = shared.first().map(|item| shared_secret_keys(item, symmetric.as_deref(), secrets.as_deref()));
     let key_set_owner = KeySetOwner { jwt: owner, algorithms: asymmetric.as_deref() };
@@ -91,7 +91,7 @@ fn split_algorithms(
 fn sources<'a>(section: &mut Section<'a>, vault: &mut SecretResolver) -> (Vec<ConfigItem<'a>>, KeySetOptions<'a>) {
     let mut sources: Vec<_> =
         ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
-    let mut fetching = KeySetOptions::default();
+    let mut fetching = KeySetOptions::with_proxy(vault.proxy.clone());
     if let Some(mut jwks) = section.section("jwks") {
         let inside = ["file", "url", "secret", "public_key", "discovery"];
         sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
@@ -159,7 +159,7 @@ fn shared_secret_keys(
 fn check_and_record_secrets(
     item: &ConfigItem<'_>,
     secrets: &[Secret],
-    common: Option<&Common>,
+    owner: JwtOwner<'_>,
     vault: &mut SecretResolver,
 ) {
     let place = &item.key;
@@ -168,12 +168,18 @@ fn check_and_record_secrets(
         item.file.mistake(place, message, NEW_SECRET);
     }
     let own = |secret: &&Secret| !demo::is_demo_caller_secret(secret);
-    if let Some(other) = secrets.iter().filter(own).find_map(|secret| vault.owner_signing_with(secret.expose())) {
+    if let Some(other) =
+        secrets.iter().filter(own).find_map(|secret| vault.owner_signing_with(secret.expose(), owner.issuer))
+    {
         let message = format!("`secret` is also the secret of {other}, so each can sign as the other");
         item.file.mistake(place, message, NEW_SECRET);
     }
-    let name = common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
-    vault.signing.extend(secrets.iter().map(|secret| SigningSecret::new(secret.expose(), &name, place)));
+    let name = owner.common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
+    let signing = |secret: &Secret| SigningSecret {
+        issuer: owner.issuer.cloned(),
+        ..SigningSecret::new(secret.expose(), &name, place)
+    };
+    vault.signing.extend(secrets.iter().map(signing));
 }
 
 /// Returns whether this is a PEM file, a JWK or a JWK set.

@@ -13,7 +13,8 @@ use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::text;
 use crate::authn::{
-    Algorithm, BearerToken, Endpoint, Issuer, KeySet, KeySetConfig, KeySource, TENANT_PLACEHOLDER, is_symmetric,
+    Algorithm, BearerToken, Endpoint, HttpsProxy, Issuer, KeySet, KeySetConfig, KeySource, TENANT_PLACEHOLDER,
+    is_symmetric,
 };
 
 /// The default time for which the last good keys stay in use after fetches fail.
@@ -27,6 +28,7 @@ pub(super) struct KeySetOptions<'a> {
     stale_if_error: Option<Duration>,
     is_optional: bool,
     plain_http_host: Option<String>,
+    proxy: Option<HttpsProxy>,
     /// Those of these keys that the file has.
     given: Vec<ConfigItem<'a>>,
 }
@@ -39,11 +41,17 @@ pub(super) struct KeySetOwner<'o> {
 }
 
 impl<'a> KeySetOptions<'a> {
+    /// Returns the options of a set without settings of its own.
+    pub(super) fn with_proxy(proxy: Option<HttpsProxy>) -> KeySetOptions<'a> {
+        KeySetOptions { proxy, ..KeySetOptions::default() }
+    }
+
     /// Reads the keys that belong to `url` or `discovery`.
     pub(super) fn read(jwks: &mut Section<'a>, vault: &mut SecretResolver) -> KeySetOptions<'a> {
         let keys = ["ca", "bearer", "stale_if_error", "optional", "plain_http"];
         let options = KeySetOptions {
             given: keys.into_iter().filter_map(|key| jwks.get(key)).collect(),
+            proxy: vault.proxy.clone(),
             authorities: endpoint::authorities(jwks, vault),
             bearer: endpoint::bearer(jwks, vault),
             stale_if_error: jwks.get("stale_if_error").and_then(|item| item.duration("0s", "30d")),
@@ -146,6 +154,7 @@ impl<'a> KeySetOptions<'a> {
             authorities: self.authorities.clone(),
             bearer: self.bearer.clone(),
             plain_http_host: self.plain_http_host.clone(),
+            proxy: self.proxy.clone(),
             ..Endpoint::new(url)
         }
     }

@@ -3,8 +3,10 @@
 use super::authenticator_context::AuthenticatorContext;
 use super::reader::{ConfigItem, Section, quoted};
 use super::text;
-use crate::authn::{CertificateSubject, Common, Mtls, SanType};
+use crate::authn::{CertificateSubject, Common, Mtls, SanType, SpiffePrefix};
 use crate::model::{Role, RoleHierarchy};
+
+const SUBJECTS_HELP: &str = "list them: subjects = [{ name = \"spiffe://example.com/orders\", subject = \"orders\" }]";
 
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn mtls(
@@ -19,11 +21,41 @@ pub(super) fn mtls(
     }
     let san = section.require("san", "write san = \"uri\", \"dns\" or \"cn\"");
     let san = san.and_then(|item| item.keyword(&[("uri", SanType::Uri), ("dns", SanType::Dns), ("cn", SanType::Cn)]));
-    let help = "list them: subjects = [{ name = \"spiffe://example.com/orders\", subject = \"orders\" }]";
-    let items = section.require("subjects", help).and_then(|item| item.list())?;
+    let prefixes = section.get("spiffe_prefixes").map(|item| spiffe_prefixes(&item, san, context.roles));
+    let items = if prefixes.is_some() { section.get("subjects") } else { section.require("subjects", SUBJECTS_HELP) };
+    let items = items.map_or(Some(Vec::new()), |item| item.list())?;
     let mut names = Vec::new();
     let subjects: Vec<_> = items.iter().map(|item| subject(item, san, context.roles, &mut names)).collect();
-    Some(Mtls { common: common?, name_kind: san?, subjects: subjects.into_iter().collect::<Option<_>>()? })
+    Some(Mtls {
+        common: common?,
+        name_kind: san?,
+        subjects: subjects.into_iter().collect::<Option<_>>()?,
+        spiffe_prefixes: prefixes.unwrap_or(Some(Vec::new()))?,
+    })
+}
+
+/// Reads `spiffe_prefixes`: the starts of SPIFFE IDs, each with the roles of its callers.
+fn spiffe_prefixes(
+    item: &ConfigItem<'_>,
+    san: Option<SanType>,
+    role_hierarchy: &RoleHierarchy,
+) -> Option<Vec<SpiffePrefix>> {
+    if san.is_some_and(|san| san != SanType::Uri) {
+        return item
+            .mistake("needs san = \"uri\", because SPIFFE IDs are URIs", "leave it out, or write san = \"uri\"");
+    }
+    item.read_unique_list(|item| spiffe_prefix(item, role_hierarchy))
+}
+
+fn spiffe_prefix(item: &ConfigItem<'_>, role_hierarchy: &RoleHierarchy) -> Option<SpiffePrefix> {
+    const HELP: &str = "write whole parts of the path, with a slash at the end: \"spiffe://example.com/ns/shop/\"";
+    let mut section = item.section("a SPIFFE prefix".to_owned())?;
+    let prefix = section.require("prefix", HELP);
+    let roles = section.get("roles").map(|item| role(&item, role_hierarchy));
+    section.report_unknown_keys();
+    let (prefix, role) = (prefix?, roles.map_or(Some(None), |role| role.map(Some))?);
+    let parsed = SpiffePrefix::parse(prefix.non_empty_text()?, role);
+    parsed.or_else(|| prefix.mistake("is not the start of a SPIFFE ID", HELP))
 }
 
 fn subject<'a>(

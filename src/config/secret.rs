@@ -15,7 +15,7 @@ use super::file::ByteRange;
 use super::reader::{ConfigItem, nearest, quoted};
 use super::signing::{SigningSecret, warn_if_weak};
 use super::source_files::{FileReader, describe_read_error};
-use crate::authn::BearerToken;
+use crate::authn::{BearerToken, HttpsProxy, Issuer};
 use crate::crypto::mac::KeyBlocks;
 use crate::environment;
 use crate::secret::Secret;
@@ -38,6 +38,8 @@ pub(super) struct SecretResolver {
     pub(super) secret_values: Vec<Secret>,
     /// Parts of secrets that are not secret, such as the host in a URL.
     pub(super) public_parts: Vec<String>,
+    /// The proxy for requests to other servers.
+    pub(super) proxy: Option<HttpsProxy>,
 }
 
 /// A secret that was read.
@@ -73,6 +75,7 @@ impl SecretResolver {
             signing,
             secret_values: known,
             public_parts: public,
+            proxy: None,
         }
     }
 
@@ -127,10 +130,13 @@ impl SecretResolver {
         self.resolve_one(item, SecretUse::Sending)
     }
 
-    /// Returns the first owner that signs with the same secret, or with a secret that makes the same HMACs.
-    pub(super) fn owner_signing_with(&self, secret: &[u8]) -> Option<&str> {
+    /// Returns the first owner that signs with the same secret, or with a secret that makes the same HMACs. An issuer
+    /// with several authenticators signs for all of them.
+    pub(super) fn owner_signing_with(&self, secret: &[u8], issuer: Option<&Issuer>) -> Option<&str> {
         let blocks = KeyBlocks::new(secret);
-        self.signing.iter().find(|known| known.blocks.overlaps(&blocks)).map(|known| known.owner.as_str())
+        let is_same_issuer = |known: &SigningSecret| issuer.is_some() && known.issuer.as_ref() == issuer;
+        let mut others = self.signing.iter().filter(|known| !is_same_issuer(known));
+        others.find(|known| known.blocks.overlaps(&blocks)).map(|known| known.owner.as_str())
     }
 
     fn resolve_one(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Secret> {

@@ -19,8 +19,8 @@ use super::source_files::{FileReader, SourceFiles, decode_text};
 use super::store::StoreSettings;
 use super::webhooks::Webhook;
 use super::{
-    apps, audit, authenticators, cross_checks, demo, facts, limits, log, policy, policy_names, server, store, tls,
-    webhooks,
+    apps, audit, authenticators, cross_checks, demo, endpoint, facts, limits, log, policy, policy_names, server, store,
+    tls, webhooks,
 };
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
@@ -174,6 +174,7 @@ fn settings(
     let file = root.file;
     // If a file has a syntax error, nothing is checked against its names, because some of them are unknown.
     let roles = policy_root.as_mut().map(|root| (root.file.has_syntax_error(), policy_names::read_roles(root)));
+    vault.proxy = endpoint::proxy(&mut root);
     let role_hierarchy = roles.filter(|(is_broken, _)| !is_broken).map(|(_, roles)| roles).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = apps.leancloud_names();

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::file::{ByteRange, ConfigFile};
+use crate::authn::Issuer;
 use crate::crypto::mac::KeyBlocks;
 use crate::crypto::sha256;
 
@@ -14,12 +15,15 @@ pub(super) struct SigningSecret {
     pub(super) owner: String,
     /// The place of the secret in the file.
     pub(super) place: ByteRange,
+    /// The issuer of tokens that are signed with the secret.
+    pub(super) issuer: Option<Issuer>,
 }
 
 impl SigningSecret {
+    /// Describes a secret of this owner.
     pub(super) fn new(secret: &[u8], owner: &str, place: &ByteRange) -> SigningSecret {
         let (blocks, sha256) = (KeyBlocks::new(secret), sha256(secret));
-        SigningSecret { blocks, sha256, owner: owner.to_owned(), place: place.clone() }
+        SigningSecret { blocks, sha256, owner: owner.to_owned(), place: place.clone(), issuer: None }
     }
 }
 

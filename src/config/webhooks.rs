@@ -44,9 +44,10 @@ pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Ve
         }
         section.report_unknown_keys();
         let webhook = url.zip(keys);
-        webhooks.extend(
-            webhook.map(|(url, keys)| Webhook { endpoint: Endpoint { authorities, ..Endpoint::new(url) }, keys }),
-        );
+        webhooks.extend(webhook.map(|(url, keys)| Webhook {
+            endpoint: Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url) },
+            keys,
+        }));
     }
     webhooks
 }
@@ -80,7 +81,7 @@ fn keys(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<HmacSha
 /// Checks that only webhooks are signed with this key, because the receivers know it.
 fn check_key_is_unshared(item: &ConfigItem<'_>, key: &[u8], vault: &SecretResolver) {
     warn_if_weak(item.file, &item.key, &format!("the secret `{}`", item.name), key);
-    if let Some(other) = vault.owner_signing_with(key).filter(|other| *other != OWNER) {
+    if let Some(other) = vault.owner_signing_with(key, None).filter(|other| *other != OWNER) {
         let message = format!(
             "`{}` is also the signing secret of {other}, so the receiver of the webhook can sign for both",
             item.name

@@ -15,7 +15,6 @@ use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -23,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::connector::Connector;
 use crate::authn::{BearerToken, Endpoint};
 use crate::config::ClientIdentity;
 use crate::files;
@@ -38,7 +38,7 @@ const LONGEST_TOKEN: u64 = 64 << 10;
 
 /// A client for a single server.
 pub struct UpstreamClient {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
     endpoint: Endpoint,
     /// Allows a single read of the token file at a time. If a read hangs, it blocks only one thread.
     reading: Arc<Semaphore>,
@@ -84,9 +84,7 @@ impl UpstreamClient {
     pub fn new(endpoint: &Endpoint) -> Result<UpstreamClient, ClientBuildError> {
         let tls = tls_config(&endpoint.authorities, None)
             .map_err(|reason| ClientBuildError { url: endpoint.to_string(), reason })?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
+        let tcp = Connector::new(endpoint.proxy.as_ref());
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let mut builder = legacy::Client::builder(TokioExecutor::new());

@@ -2,6 +2,7 @@
 //! and to facts servers for facts about conversations.
 
 mod client;
+mod connector;
 mod facts;
 mod freshness;
 mod keys;

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::server::{Reply, Server};
+use crate::server::{Authority, Reply, Server};
 use crate::signer::{Key, Signer, alone, bearer, directory, hs256, set, until};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -524,5 +528,59 @@ async fn plain_http_is_for_the_named_host_only() {
         let signer = Signer::start(&jwt("app-users", &keys)).await;
         assert_eq!(signer.subject(&key.bearer(&iss, "tom")).await, result, "{location}");
         assert_eq!(signer.log().contains("`jwks_uri` must be an https URL"), result.is_err());
+    }
+}
+
+/// A proxy that leads every tunnel to this server. Returns its address and the first lines of the requests.
+async fn proxy_to(server: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let lines = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            lines.lock().unwrap().push(String::from_utf8(head).unwrap().lines().next().unwrap().to_owned());
+            let mut server = TcpStream::connect(server).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+            tokio::spawn(async move { drop(copy_bidirectional(&mut client, &mut server).await) });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn requests_with_tls_go_through_the_configured_proxy() {
+    let (authority, key) = (Authority::new(), Key::new("one"));
+    // This address is not a loopback address, but leads to this machine.
+    for (host, no_proxy, is_used) in [
+        ("id.example.com", "", true),
+        ("id.example.com", "no_proxy = [\"other.example.com\", \"10.0.0.0/8\"]", true),
+        ("0.0.0.0", "no_proxy = [\"0.0.0.0/32\"]", false),
+        ("127.0.0.1", "", false),
+    ] {
+        let issuer = Server::with(Some(authority.acceptor_for(host))).await;
+        issuer.set(SET, Reply::json(set(&[&key])));
+        let (proxy, asked) = proxy_to(issuer.address).await;
+        let directory = directory();
+        fs::write(directory.join("ca.crt"), authority.pem()).unwrap();
+        let port = issuer.address.port();
+        let section = format!(
+            "[proxy]\nhttps = \"http://{proxy}\"\n{no_proxy}\n\n{}",
+            jwt(
+                "app-users",
+                &format!(
+                    "issuer = \"https://id.example.com/\"\njwks = {{ url = \"https://{host}:{port}{SET}\", ca = \"ca.crt\" }}"
+                )
+            )
+        );
+        let signer = Signer::start_in(directory, &section).await;
+        let bearer = key.bearer("https://id.example.com/", "tom");
+        assert_eq!(signer.subject(&bearer).await, Ok("tom".to_owned()), "{host}: {}", signer.log());
+        let expected = if is_used { vec![format!("CONNECT {host}:{port} HTTP/1.1")] } else { Vec::new() };
+        assert_eq!(*asked.lock().unwrap(), expected, "{no_proxy}");
     }
 }

@@ -168,9 +168,13 @@ impl Authority {
 
     /// With a certificate from it, for this machine.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor_for("127.0.0.1")
+    }
+
+    /// With a certificate from it, for this host.
+    pub(crate) fn acceptor_for(&self, host: &str) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();

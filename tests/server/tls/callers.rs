@@ -47,6 +47,32 @@ fn a_caller_is_the_subject_of_its_certificate_s_name() {
 }
 
 #[test]
+fn a_spiffe_id_below_a_listed_path_is_the_subject() {
+    let world = World::new();
+    let section =
+        mtls("uri", "").replace("subjects = []", "spiffe_prefixes = [{ prefix = \"spiffe://example.com/ns/shop/\" }]");
+    let server = world.serve(&section);
+    let billing = "spiffe://example.com/ns/shop/sa/billing";
+    let client = world.client_as(&world.clients.client(uri(billing)));
+    let token = |body: &str| {
+        client
+            .keep(&server)
+            .ask(&request("POST", "/v1/talkjs/token", "content-type: application/json\r\n", body))
+            .status
+    };
+    assert_eq!(token(&format!("{{\"user_id\": \"{billing}\"}}")), 200, "as itself");
+    assert_eq!(token("{\"user_id\": \"spiffe://example.com/ns/shop/sa/orders\"}"), 403, "and as nobody else");
+    for other in [
+        "spiffe://example.com/ns/shop2/sa/billing",
+        "spiffe://example.com/ns/shop/../admin",
+        "spiffe://example.com/ns/shop//x",
+    ] {
+        let answer = world.client_as(&world.clients.client(uri(other))).login(&server, "");
+        assert_eq!(answer.status, 401, "{other}");
+    }
+}
+
+#[test]
 fn a_service_is_known_by_its_subject() {
     let world = World::new();
     let service = mtls("uri", &subject(ORDERS, "orders")).replace("\"user\"", "\"service\"");

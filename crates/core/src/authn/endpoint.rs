@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use http::Uri;
 use http::uri::Scheme;
 
+use super::origin::host_name;
+use crate::model::IpNetwork;
 use crate::secret::Secret;
 
 /// The address and the credentials of another server.
@@ -21,12 +23,57 @@ pub struct Endpoint {
     pub bearer: Option<BearerToken>,
     /// The host to which the program may send requests without TLS, if the configuration names one.
     pub plain_http_host: Option<String>,
+    /// The proxy through which the program connects to the server, if the configuration has one.
+    pub proxy: Option<HttpsProxy>,
+}
+
+/// A proxy for connections with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpsProxy {
+    /// The `http` address of the proxy.
+    pub url: Uri,
+    /// The servers to which the program connects directly.
+    pub exceptions: Vec<ProxyException>,
+}
+
+/// Servers that are not behind a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyException {
+    /// This host name and all names below it.
+    Host(String),
+    /// The addresses of a network.
+    Network(IpNetwork),
+}
+
+impl HttpsProxy {
+    /// Returns whether the program connects to this URL through the proxy. It connects directly to servers on this
+    /// machine.
+    pub fn is_for(&self, url: &Uri) -> bool {
+        let host = url.host().unwrap_or_default();
+        url.scheme() == Some(&Scheme::HTTPS)
+            && !is_loopback(host)
+            && !self.exceptions.iter().any(|one| one.contains(host))
+    }
+}
+
+impl ProxyException {
+    fn contains(&self, host: &str) -> bool {
+        match self {
+            ProxyException::Host(name) => {
+                let above = host.strip_suffix(name.as_str());
+                above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+            }
+            ProxyException::Network(network) => {
+                host_name(host).parse().is_ok_and(|address: IpAddr| network.contains(address))
+            }
+        }
+    }
 }
 
 impl Endpoint {
-    /// Returns the endpoint at this URL, with the public authorities and without credentials.
+    /// Returns the endpoint at this URL, with the public authorities, without credentials, and without a proxy.
     pub fn new(url: Uri) -> Endpoint {
-        Endpoint { url, authorities: Vec::new(), bearer: None, plain_http_host: None }
+        Endpoint { url, authorities: Vec::new(), bearer: None, plain_http_host: None, proxy: None }
     }
 
     /// Returns whether the program may send requests to this URL.
@@ -90,6 +137,35 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn a_proxy_is_for_https_except_for_listed_hosts() {
+        let network = IpNetwork::parse("10.0.0.0/8").unwrap();
+        let exceptions = vec![ProxyException::Host("svc.cluster.local".to_owned()), ProxyException::Network(network)];
+        let proxy = HttpsProxy { url: Uri::from_static("http://proxy.example.com:3128"), exceptions };
+        let is_for = |url: &str| proxy.is_for(&url.parse().unwrap());
+        for url in [
+            "https://id.example.com/",
+            "https://id.example.com:8443/",
+            "https://notsvc.cluster.local/",
+            "https://svc.cluster.local.example.com/",
+            "https://192.0.2.1/",
+            "https://[2001:db8::1]/",
+        ] {
+            assert!(is_for(url), "{url}");
+        }
+        for url in [
+            "http://id.example.com/",
+            "https://svc.cluster.local/",
+            "https://id.auth.svc.cluster.local/",
+            "https://10.1.2.3/",
+            "https://localhost/",
+            "https://127.0.0.1:8443/",
+            "https://[::1]/",
+        ] {
+            assert!(!is_for(url), "{url}");
+        }
+    }
 
     #[test]
     fn only_https_and_this_machine_are_safe() {

@@ -43,7 +43,7 @@ pub use authenticators::{Authenticators, DEFAULT_MAX_TOKEN_BYTES};
 pub use binding::TokenCaller;
 pub use certificate::{CertificateNames, ClientCertificate, Thumbprint, VerifiedCertificate, validity};
 pub use common::{Common, is_address_claim};
-pub use endpoint::{BearerToken, Endpoint, is_trustworthy};
+pub use endpoint::{BearerToken, Endpoint, HttpsProxy, ProxyException, is_trustworthy};
 pub use error::AuthnError;
 pub use forwarded::Forwarded;
 pub use identity_mapping::IdentityMapping;
@@ -53,7 +53,7 @@ pub use jwt::{
     parse_algorithm,
 };
 pub use lookup::{IdentifyError, LookupResult, PendingLookup};
-pub use mtls::{CertificateSubject, Mtls, SanType};
+pub use mtls::{CertificateSubject, Mtls, SanType, SpiffePrefix};
 pub use origin::{AllowedOrigin, CrossSite, OwnHosts, RequestTarget, host_name};
 pub use purpose::{TokenRules, normalize_media_type};
 pub use request_credentials::{
