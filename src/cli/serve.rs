@@ -43,7 +43,8 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    exit_on_main_thread_panic(log);
+    // At its end, this function drops the log, which writes the queued lines.
+    exit_on_main_thread_panic(log.clone());
     start(common, arguments).unwrap_or_else(|error| {
         tracing::error!("cannot start the threads of the server: {error}");
         ExitCode::FAILURE
