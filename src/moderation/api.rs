@@ -1,5 +1,7 @@
 //! The routes of moderation, their parameters and their answers, as the server and the command line share them.
 
+use std::borrow::Cow;
+
 use chat_signer_core::moderation::EntryKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -203,6 +205,24 @@ pub struct FailedTarget {
     pub code: String,
     /// The message for people.
     pub reason: String,
+}
+
+/// An error in the form of problem details (RFC 9457). Each member can be missing in the answer of another program.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problem<'a> {
+    /// Always `about:blank`.
+    pub r#type: Option<Cow<'a, str>>,
+    /// The meaning of the status.
+    pub title: Option<Cow<'a, str>>,
+    /// The status of the answer.
+    pub status: Option<u16>,
+    /// The message for people.
+    pub detail: Option<Cow<'a, str>>,
+    /// The error code.
+    pub code: Option<Cow<'a, str>>,
+    /// The id of the request.
+    pub request_id: Option<Cow<'a, str>>,
 }
 
 #[cfg(test)]

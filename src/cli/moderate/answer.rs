@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::common::{CommandError, CommonArguments, OutputFormat, escape_line, exit_code, print};
 use super::server::ServerResponse;
-use crate::moderation::api::{CommandReply, FailedTarget, ListPage};
+use crate::moderation::api::{CommandReply, FailedTarget, ListPage, Problem};
 
 /// The message if the server needs a credential and the command had none.
 const NO_CREDENTIAL: &str = "the server needs a credential. Give an API key with --key-file FILE or in the variable \
@@ -69,17 +69,17 @@ pub(super) fn check_status(common: &CommonArguments, answer: &ServerResponse) ->
     if common.output == OutputFormat::Json {
         print(&answer.body.to_string())?;
     }
-    let member = |name: &str| answer.body.get(name).and_then(Value::as_str);
-    let Some(detail) = member("detail").or_else(|| member("title")) else {
+    let Problem { title, detail, code, request_id, .. } = Problem::deserialize(&answer.body).unwrap_or_default();
+    let Some(detail) = detail.or(title) else {
         return Err(CommandError::Failed(format!(
             "the server answers {}, but not in the form of chat-signer",
             answer.status
         )));
     };
     let detail =
-        if answer.status == StatusCode::UNAUTHORIZED && !answer.had_credential { NO_CREDENTIAL } else { detail };
-    let code = member("code").map_or_else(|| answer.status.as_u16().to_string(), str::to_owned);
-    let id = member("request_id").map_or_else(String::new, |id| format!(", request {id}"));
+        if answer.status == StatusCode::UNAUTHORIZED && !answer.had_credential { NO_CREDENTIAL } else { &*detail };
+    let code = code.unwrap_or_else(|| answer.status.as_u16().to_string().into());
+    let id = request_id.map_or_else(String::new, |id| format!(", request {id}"));
     Err(CommandError::Failed(format!("{detail} ({code}{id})")))
 }
 

@@ -1,5 +1,7 @@
 //! Renders answers: one renderer for each shape of error.
 
+use std::borrow::Cow;
+
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
@@ -8,6 +10,7 @@ use serde::Serialize;
 use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode, ProblemExtensions};
 use super::response_body::{HttpResponse, ResponseBody};
+use crate::moderation::api::Problem;
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
 
@@ -74,26 +77,21 @@ fn log_error(exchange: &RequestContext, failure: &ApiError) {
 
 fn render_problem(exchange: &RequestContext, failure: &ApiError) -> HttpResponse {
     #[derive(Serialize)]
-    struct ProblemJson<'a> {
-        r#type: &'static str,
-        title: &'static str,
-        status: u16,
-        detail: &'a str,
-        code: &'static str,
-        request_id: &'a str,
+    struct ProblemWithExtensions<'a> {
         #[serde(flatten)]
-        more: &'a ProblemExtensions,
+        problem: Problem<'a>,
+        #[serde(flatten)]
+        extensions: &'a ProblemExtensions,
     }
-    let body = ProblemJson {
-        r#type: "about:blank",
-        title: failure.status.canonical_reason().unwrap_or("Error"),
-        status: failure.status.as_u16(),
-        detail: &failure.detail,
-        code: failure.code.as_str(),
-        request_id: exchange.id.as_str(),
-        more: &failure.extensions,
+    let problem = Problem {
+        r#type: Some("about:blank".into()),
+        title: Some(failure.status.canonical_reason().unwrap_or("Error").into()),
+        status: Some(failure.status.as_u16()),
+        detail: Some(Cow::Borrowed(&failure.detail)),
+        code: Some(failure.code.as_str().into()),
+        request_id: Some(exchange.id.as_str().into()),
     };
-    json_response(failure.status, PROBLEM, &body)
+    json_response(failure.status, PROBLEM, &ProblemWithExtensions { problem, extensions: &failure.extensions })
 }
 
 /// Renders an error for ably-js. Only a 403 with all three members makes it stop. With any other answer it retries
