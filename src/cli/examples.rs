@@ -47,6 +47,18 @@ Examples:
 
 pub(super) const AUDIT: &str = "\
 Examples:
+  chat-signer audit show audit.log --decision deny --since 1h
+  chat-signer audit verify audit.log audit.log.1";
+
+pub(super) const AUDIT_SHOW: &str = "\
+Examples:
+  chat-signer audit show audit.log --user tom --decision deny,refused
+  chat-signer audit show audit.log.2.gz audit.log.1 audit.log --since 1d --summary
+  chat-signer audit show audit.log --follow --output json
+  journalctl -u chat-signer -o cat | chat-signer audit show -";
+
+pub(super) const AUDIT_VERIFY: &str = "\
+Examples:
   chat-signer audit verify audit.log audit.log.1
   chat-signer audit verify audit.log --heads";
 

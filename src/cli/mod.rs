@@ -98,7 +98,7 @@ enum Command {
     /// Check whether a running server is ready.
     #[command(after_help = examples::PROBE)]
     Probe(probe::Arguments),
-    /// Verify the audit log.
+    /// Show and verify the audit log.
     #[command(subcommand, after_help = examples::AUDIT)]
     Audit(audit::AuditCommand),
     /// Accept, export or import the moderation store.

@@ -1,6 +1,7 @@
 //! The command line, the configuration, and `init`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod commands;
 mod config;
 mod explain;

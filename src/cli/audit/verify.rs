@@ -7,23 +7,15 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::common::{
+use crate::cli::common::{
     CommandError, CommonArguments, OutputFormat, escape_lines, exit_code, print, print_error, render_report,
 };
 use crate::config;
 use crate::telemetry::chain::{ChainKey, ChainRecord, ChainReport, ChainVerifier};
 
-/// The commands for the audit log.
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum AuditCommand {
-    /// Check that no line of the audit log is missing, changed, duplicated or out of order. Requires `[audit] chain =
-    /// true`.
-    Verify(VerifyArguments),
-}
-
 /// `audit verify`'s own arguments.
 #[derive(Debug, clap::Args)]
-pub(super) struct VerifyArguments {
+pub(in crate::cli) struct Arguments {
     /// The files of the audit log, in any order. Include rotated files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -42,10 +34,7 @@ pub(super) struct VerifyArguments {
     record: Option<PathBuf>,
 }
 
-pub(super) fn run(
-    common: &CommonArguments,
-    AuditCommand::Verify(arguments): &AuditCommand,
-) -> Result<ExitCode, CommandError> {
+pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let record = arguments.record.as_deref().map_or_else(|| Ok(ChainRecord::default()), record)?;
     let mut verifier = ChainVerifier::new(arguments.keys(common)?, record);
     for path in &arguments.files {
@@ -58,7 +47,7 @@ pub(super) fn run(
     Ok(exit_code(report.is_clean()))
 }
 
-impl VerifyArguments {
+impl Arguments {
     fn keys(&self, common: &CommonArguments) -> Result<Vec<ChainKey>, CommandError> {
         if self.no_key {
             return Ok(Vec::new());
