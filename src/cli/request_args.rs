@@ -6,8 +6,7 @@ use super::common::CommandError;
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequiredAction, SigningRequest, Vendor, check_identifier,
 };
-use crate::vendor::leancloud::TimestampUnit;
-use crate::vendor::{self, App, InvalidRequest, Nonce, Operation, Params, VendorRequest};
+use crate::vendor::{self, App, InvalidRequest, Nonce, OperationSpec, Params, VendorRequest};
 
 /// An app, an action, and the action's fields.
 #[derive(Debug, Default, clap::Args)]
@@ -70,8 +69,8 @@ impl RequestArguments {
     }
 
     /// Finds the operation by the name of the action.
-    pub(super) fn operation(&self, app: &App) -> Result<Operation, CommandError> {
-        let names = Operation::names(app.vendor()).iter().copied();
+    pub(super) fn operation(&self, app: &App) -> Result<&'static OperationSpec, CommandError> {
+        let names = app.vendor().spec().operation_names().into_iter();
         vendor::operation(app, &self.action).ok_or_else(|| self.unknown_action(names))
     }
 
@@ -84,7 +83,7 @@ impl RequestArguments {
     pub(super) fn request(
         &self,
         app: &App,
-        operation: Operation,
+        operation: &OperationSpec,
         caller: Option<&Caller>,
     ) -> Result<VendorRequest, CommandError> {
         vendor::parse(app, operation, &self.params(app.vendor()), caller)
@@ -101,7 +100,7 @@ impl RequestArguments {
         if let Some(action) = Action::parse(&self.action).filter(|action| actions.contains(*action)) {
             return self.action_request(app, action, caller);
         }
-        let words = Operation::names(app.vendor()).iter().copied().chain(actions.iter().map(Action::as_str));
+        let words = app.vendor().spec().operation_names().into_iter().chain(actions.iter().map(Action::as_str));
         Err(self.unknown_action(words))
     }
 
@@ -159,11 +158,12 @@ impl RequestArguments {
         if self.client_id.is_none() && action.is_moderation() && caller.kind == CallerKind::Service {
             return Ok(String::new());
         }
+        let spec = app.vendor().spec();
         let login = RequestArguments {
-            action: if app.vendor() == Vendor::LeanCloud { "login" } else { "token" }.to_owned(),
+            action: spec.login.operation.to_owned(),
             app: self.app.clone(),
             client_id: self.client_id.clone(),
-            capability: (app.vendor() == Vendor::Ably).then(|| r#"{"*":["subscribe"]}"#.to_owned()),
+            capability: spec.login.capability.map(str::to_owned),
             ..RequestArguments::default()
         };
         Ok(login.request(app, login.operation(app)?, Some(caller))?.signing_request.client)
@@ -172,13 +172,9 @@ impl RequestArguments {
     fn scope(&self, app: &App, action: Action) -> Result<Option<Pattern>, CommandError> {
         let flaw = |flaw: String| CommandError::Usage(format!("--conv-id {flaw}"));
         match &self.conv_id {
-            Some(id) if app.vendor() == Vendor::Ably => vendor::ably::parse_channel(id).map(Some).map_err(flaw),
-            Some(id) => {
-                check_flag_identifier("--conv-id", id)?;
-                Pattern::parse(id).map(Some).map_err(|bad| flaw(bad.to_string()))
-            }
-            None if action.is_ably_operation() => Err(flaw(format!("must be given: {action} is about a channel"))),
-            None if BLOCKS.contains(&action) || action == Action::ManageConversation => {
+            Some(id) => (app.vendor().spec().parse_conversation)(id).map(Some).map_err(flaw),
+            None if action.is_channel_operation() => Err(flaw(format!("must be given: {action} is about a channel"))),
+            None if BLOCKS.contains(action) || action == Action::ManageConversation => {
                 Err(flaw(format!("must be given: {action} is about a conversation")))
             }
             None => Ok(action.is_moderation().then_some(Pattern::Everything)),
@@ -186,7 +182,7 @@ impl RequestArguments {
     }
 
     fn params(&self, vendor: Vendor) -> Params {
-        let client = if vendor == Vendor::TalkJs { "user_id" } else { "client_id" };
+        let client = vendor.spec().client_field;
         let ttl = self.ttl.as_ref().map(|ttl| ttl.parse::<u64>().map_or_else(|_| json!(ttl), |number| json!(number)));
         let fields = [
             (client, self.client_id.as_ref().map(|id| json!(id))),
@@ -202,16 +198,15 @@ impl RequestArguments {
 
 /// Returns the actions that the policy decides about and that are not operations of the vendor.
 fn policy_only_actions(vendor: Vendor) -> ActionSet {
-    let own = |action: &Action| match vendor {
-        Vendor::LeanCloud => false,
-        Vendor::TalkJs => *action == Action::Login || BLOCKS.contains(action),
-        Vendor::Ably => *action == Action::Login || BLOCKS.contains(action) || action.is_ably_operation(),
-    };
-    Action::ALL.iter().copied().filter(|action| action.is_moderation() || own(action)).collect()
+    let spec = vendor.spec();
+    let known =
+        |action: Action| action.is_moderation() || BLOCKS.contains(action) || spec.features.actions.contains(action);
+    let is_operation = |action: Action| spec.operation(action.as_str()).is_some();
+    Action::ALL.iter().copied().filter(|action| known(*action) && !is_operation(*action)).collect()
 }
 
 /// The actions of users on their own blocks, which are moderation entries. Only LeanCloud has signatures for them, too.
-const BLOCKS: [Action; 2] = [Action::BlockConversation, Action::UnblockConversation];
+const BLOCKS: ActionSet = ActionSet::of(&[Action::BlockConversation, Action::UnblockConversation]);
 
 /// Returns true if the action is moderation of users.
 fn acts_on_users(action: Action) -> bool {
@@ -248,24 +243,14 @@ pub(super) fn describe_invalid(InvalidRequest { field, message }: &InvalidReques
 
 impl SigningTime {
     /// Returns the time in the arguments, if there is one.
-    pub(super) fn time(&self, app: &App, operation: Operation) -> Option<Millis> {
-        let timestamp = self.timestamp?;
-        Some(if uses_seconds(app, operation) { Millis::from_seconds(timestamp) } else { Millis(timestamp) })
+    pub(super) fn time(&self, app: &App, operation: &OperationSpec) -> Option<Millis> {
+        Some(app.time_unit(operation.operation).time(self.timestamp?))
     }
 
     /// Returns the nonce in the arguments, if there is one.
     pub(super) fn nonce(&self) -> Result<Option<Nonce>, CommandError> {
         let nonce = self.nonce.as_deref().map(Nonce::parse).transpose();
         nonce.map_err(|flaw| CommandError::Usage(format!("--nonce {flaw}")))
-    }
-}
-
-/// Returns true if the signed times are in seconds. Otherwise they are in milliseconds.
-fn uses_seconds(app: &App, operation: Operation) -> bool {
-    match app {
-        App::LeanCloud(app) => app.unit() == TimestampUnit::Seconds,
-        App::TalkJs(_) => true,
-        App::Ably(_) => operation == Operation::Ably(vendor::ably::Operation::Token),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::engine::{DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis};
 use crate::moderation::ModerationIndex;
 use crate::policy::{DenyReason, Explanation, Permit};
-use crate::vendor::ably::Capability;
+use crate::vendor::Capability;
 
 /// `test`'s own arguments.
 #[derive(Debug, clap::Args)]

@@ -7,15 +7,12 @@ use http::Uri;
 use super::endpoint;
 use super::reader::Section;
 use super::secret::SecretResolver;
+use super::vendors::{self, EnforcementConfig};
 use crate::authn::Endpoint;
 use crate::model::Vendor;
 use crate::secret::Secret;
-use crate::vendor::ModerationApi;
-use crate::vendor::{App, ably, leancloud, talkjs};
-
-/// The default addresses of the vendor APIs. LeanCloud has none, because each LeanCloud app has its own address.
-const TALKJS: &str = "https://api.talkjs.com";
-const ABLY: &str = "https://main.realtime.ably.net";
+use crate::vendor::App;
+use crate::vendor::moderation::VendorModeration;
 
 /// An app whose bans and mutes the program carries out at its vendor.
 #[derive(Debug)]
@@ -25,7 +22,7 @@ pub struct Enforcement {
     /// The address of the vendor API.
     pub endpoint: Endpoint,
     /// The API client with its credentials.
-    pub moderation_api: ModerationApi,
+    pub moderation_api: Box<dyn VendorModeration>,
 }
 
 /// The other settings of the app.
@@ -46,38 +43,27 @@ pub(super) fn enforcement(
     vault: &SecretResolver,
 ) -> Option<Enforcement> {
     let mut section = section.section("enforcement")?;
+    let Some(config) = &vendors::config(of.vendor).enforcement else {
+        refuse(&section, "is not possible: the program knows no moderation API of this vendor", "leave it out");
+        section.hide_unread_values();
+        return None;
+    };
     let enabled = section.require("enabled", "write enabled = true").and_then(|item| item.boolean());
-    let url = url(&mut section, of.vendor);
+    let url = url(&mut section, config.default_url);
     let authorities = endpoint::authorities(&mut section, vault);
-    let fits = enabled != Some(true) || check_requirements(&section, of);
+    let fits = enabled != Some(true) || check_requirements(&section, config, of);
     section.report_unknown_keys();
     let app = of.app.filter(|_| enabled == Some(true) && fits)?;
-    let moderator = match app {
-        App::LeanCloud(app) => {
-            ModerationApi::LeanCloud(leancloud::ModerationApi::new(app.app_id().to_owned(), of.keys.first()?.clone()))
-        }
-        App::TalkJs(app) => {
-            ModerationApi::TalkJs(talkjs::ModerationApi::new(app.app_id().to_owned(), of.keys.first()?))
-        }
-        App::Ably(_) => ModerationApi::Ably(ably::ModerationApi::new(of.keys)),
-    };
-    Some(Enforcement {
-        app: Arc::clone(app.name()),
-        endpoint: Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url?) },
-        moderation_api: moderator,
-    })
+    let moderation_api = (config.moderation_api)(app, of.keys)?;
+    let endpoint = Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url?) };
+    Some(Enforcement { app: Arc::clone(app.name()), endpoint, moderation_api })
 }
 
-fn url(section: &mut Section<'_>, vendor: Vendor) -> Option<Uri> {
-    let preset = match vendor {
-        Vendor::LeanCloud => None,
-        Vendor::TalkJs => Some(TALKJS),
-        Vendor::Ably => Some(ABLY),
-    };
-    let item = match preset {
-        Some(preset) if !section.contains_key("url") => {
+fn url(section: &mut Section<'_>, default: Option<&str>) -> Option<Uri> {
+    let item = match default {
+        Some(default) if !section.contains_key("url") => {
             section.get("url");
-            return preset.parse().ok();
+            return default.parse().ok();
         }
         _ => section.require("url", "write the app's API address: url = \"https://…\""),
     };
@@ -85,27 +71,18 @@ fn url(section: &mut Section<'_>, vendor: Vendor) -> Option<Uri> {
 }
 
 /// Notes a mistake if the program cannot carry out bans for this app. Returns whether there is none.
-fn check_requirements(section: &Section<'_>, of: &EnforcementContext<'_>) -> bool {
-    let refuse = |flaw: &str, help: &str| {
-        section.file.mistake(&section.span, format!("{} {flaw}", section.title), help);
-        false
-    };
+fn check_requirements(section: &Section<'_>, config: &EnforcementConfig, of: &EnforcementContext<'_>) -> bool {
     if !of.has_store {
-        return refuse("needs [store]: changes that wait for the vendor are kept there", NO_STORE);
+        return refuse(section, "needs [store]: changes that wait for the vendor are kept there", NO_STORE);
     }
-    match of.app {
-        Some(App::Ably(app)) if !app.is_revocable() => refuse(
-            "has no effect with a key whose tokens can't be revoked",
-            "turn on revocable tokens for the key in Ably's dashboard, then write revocable = true for the app",
-        ),
-        Some(App::LeanCloud(_)) if !of.keys.iter().take(1).all(|key| key.expose().iter().all(u8::is_ascii_graphic)) => {
-            refuse(
-                "needs a `master_key` that can be sent in a header",
-                "copy the Master Key from the console: it has only ASCII characters and no white space",
-            )
-        }
-        _ => true,
-    }
+    let obstacle = of.app.and_then(|app| (config.obstacle)(app, of.keys));
+    obstacle.is_none_or(|(flaw, help)| refuse(section, flaw, help))
+}
+
+/// Notes a mistake of the section. Returns false.
+fn refuse(section: &Section<'_>, flaw: &str, help: &str) -> bool {
+    section.file.mistake(&section.span, format!("{} {flaw}", section.title), help);
+    false
 }
 
 /// The help text if there is no store.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::apps::{ConfiguredApps, leancloud_app_id};
+use super::apps::ConfiguredApps;
 use super::endpoint;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
+use super::vendors::leancloud;
 use crate::authn::Endpoint;
 use crate::engine::{FactsProtocol, FactsProvider};
 use crate::model::RoleHierarchy;
@@ -43,7 +44,7 @@ pub(super) fn facts(
     }
     let source = match kind {
         FactsType::Http => http(&mut section, apps, role_hierarchy, vault),
-        FactsType::LeanCloud => leancloud(&mut section, apps, role_hierarchy, vault),
+        FactsType::LeanCloud => leancloud_facts(&mut section, apps, role_hierarchy, vault),
     };
     section.report_unknown_keys();
     source.map(Arc::new)
@@ -76,7 +77,7 @@ fn http(
     })
 }
 
-fn leancloud(
+fn leancloud_facts(
     section: &mut Section<'_>,
     apps: &ConfiguredApps,
     role_hierarchy: &RoleHierarchy,
@@ -84,8 +85,8 @@ fn leancloud(
 ) -> Option<FactsProvider> {
     let app = section.require("app", "write which LeanCloud app's conversations these are");
     let app = app.and_then(|item| {
-        let name = item.known_word("a configured LeanCloud app", &apps.leancloud_names())?;
-        Some((name, leancloud_app_id(&apps.valid, name)?, master_key(&item, apps, name)?))
+        let name = item.known_word("a configured LeanCloud app", &leancloud::app_names(&apps.vendors))?;
+        Some((name, leancloud::app_id(&apps.valid, name)?, master_key(&item, apps, name)?))
     });
     let url = section.require("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, ""));
@@ -109,7 +110,7 @@ fn cache(section: &mut Section<'_>) -> Option<Duration> {
 fn master_key(item: &ConfigItem<'_>, apps: &ConfiguredApps, name: &str) -> Option<Secret> {
     let (_, keys) = apps.secrets.iter().find(|(app, _)| app == name)?;
     let key = keys.first()?;
-    if key.expose().iter().all(u8::is_ascii_graphic) {
+    if leancloud::fits_header(key) {
         return Some(key.clone());
     }
     let flaw = format!("names {}, whose `master_key` can't be sent in a header", quoted(name));

@@ -9,11 +9,12 @@ use http::{HeaderName, StatusCode};
 use super::authenticator_context::{
     AuthenticatorContext, ConfiguredAuthenticators, fixed_subject_prefix, role_mapping,
 };
+use super::endpoint;
 use super::headers::{self, HeaderRole};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::token_rules::{optional_audience, required_claims, subjects, token_rules};
-use super::{apps, endpoint};
+use super::vendors::leancloud;
 use crate::authn::{
     BearerToken, Common, Endpoint, IdentityMapping, Introspection, IntrospectionProtocol, RoleMapping, SubjectPrefix,
 };
@@ -61,7 +62,7 @@ pub(super) fn leancloud_session(
     context: &mut AuthenticatorContext<'_>,
 ) -> Option<Arc<Introspection>> {
     let app = section.require("app", "write which LeanCloud app's users these are");
-    let app = app.and_then(|item| apps::leancloud_app(&item, context.leancloud));
+    let app = app.and_then(|item| leancloud::app_name(&item, context.leancloud));
     let url = section.require("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, "/1.1/users/me"));
     let authorities = endpoint::authorities(section, context.secrets);
@@ -70,7 +71,7 @@ pub(super) fn leancloud_session(
     let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);
     let subject_prefix = fixed_subject_prefix(section, common.as_ref(), callers, "this server and");
     let cache = cache(section);
-    let app_id = app.and_then(|name| apps::leancloud_app_id(context.valid_apps, name))?;
+    let app_id = app.and_then(|name| leancloud::app_id(context.valid_apps, name))?;
     Some(Arc::new(Introspection {
         common: common?,
         endpoint: Endpoint { authorities, proxy: context.secrets.proxy.clone(), ..Endpoint::new(url?) },

@@ -4,7 +4,6 @@
 //! the types of the settings are separate: a `reader::Section` returns values with their places and notes mistakes.
 //! Only a configuration without a mistake becomes settings.
 
-mod ably_options;
 mod api_key;
 mod apps;
 mod audit;
@@ -46,6 +45,7 @@ mod tls;
 mod token_rules;
 mod unix_peer;
 mod value;
+mod vendors;
 mod webhooks;
 
 pub use audit::{AuditChain, AuditOutput, read_chain_key};

@@ -8,11 +8,14 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::file::{ByteRange, WHOLE_FILE};
+use super::headers;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
+use super::text;
 use super::tls::{self, TlsConfig};
-use super::{apps, headers, text};
+use super::vendors::leancloud;
 use crate::authn::{AllowedOrigin, OwnHosts, host_name};
+use crate::model::Vendor;
 
 /// The settings of the listener for callers.
 #[derive(Clone, Debug)]
@@ -30,10 +33,17 @@ pub struct ServerConfig {
     pub hosts: OwnHosts,
     /// The other origins whose pages may call the server, if any.
     pub cors: Option<CorsConfig>,
-    /// The LeanCloud app for the routes of LeanCloud's demo servers, if there is one.
-    pub leancloud_compat: Option<String>,
+    /// For each vendor with routes for clients of other servers, the app that serves them, if there is one.
+    pub compat_apps: Vec<(Vendor, String)>,
     /// Whether the playground of the demonstration is served.
     pub playground: bool,
+}
+
+impl ServerConfig {
+    /// Returns the app that serves the routes of the vendor for clients of other servers, if there is one.
+    pub fn compat_app(&self, vendor: Vendor) -> Option<&str> {
+        self.compat_apps.iter().find(|(own, _)| *own == vendor).map(|(_, app)| app.as_str())
+    }
 }
 
 /// The settings of the listener for probes.
@@ -154,7 +164,7 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
         request_timeout: Duration::from_secs(5),
         hosts: OwnHosts::from_names(None),
         cors: None,
-        leancloud_compat: single_app(leancloud),
+        compat_apps: leancloud::compat_app(None, leancloud).into_iter().collect(),
         playground: false,
     };
     let mut places = RestrictedSettings { server: root.span.clone(), listen: root.span.clone(), playground: None };
@@ -185,18 +195,10 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     server.playground = playground.is_some();
     places.playground = playground.map(|item| item.key);
     if let Some(item) = section.get("leancloud_compat") {
-        server.leancloud_compat = apps::leancloud_app(&item, leancloud).map(str::to_owned);
+        server.compat_apps = leancloud::compat_app(Some(&item), leancloud).into_iter().collect();
     }
     section.report_unknown_keys();
     (server, places)
-}
-
-/// Returns the app, if there is exactly one.
-fn single_app(apps: &[String]) -> Option<String> {
-    match apps {
-        [app] => Some(app.clone()),
-        _ => None,
-    }
 }
 
 fn cors(mut section: Section<'_>) -> Option<CorsConfig> {

@@ -20,10 +20,11 @@ use super::store::StoreSettings;
 use super::webhooks::Webhook;
 use super::{
     apps, audit, authenticators, cross_checks, demo, endpoint, facts, limits, log, policy, policy_names, server, store,
-    tls, webhooks,
+    tls, vendors, webhooks,
 };
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
+use crate::model::Vendor;
 use crate::policy::Policy;
 use crate::redaction::KnownSecrets;
 use crate::secret::Secret;
@@ -128,7 +129,7 @@ pub fn read_app_keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
     let entries = apps.as_ref().map(Section::entries).unwrap_or_default();
     let keys = entries.into_iter().filter_map(|item| {
         let mut app = item.section(String::new())?;
-        let key = ["master_key", "secret_key", "key"].into_iter().find_map(|name| app.get(name))?;
+        let key = Vendor::ALL.iter().find_map(|vendor| app.get(vendors::config(*vendor).secret_key))?;
         Some((item.name.to_owned(), vault.secrets(&key)?))
     });
     keys.collect()
@@ -177,7 +178,7 @@ fn settings(
     vault.proxy = endpoint::proxy(&mut root);
     let role_hierarchy = roles.filter(|(is_broken, _)| !is_broken).map(|(_, roles)| roles).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
-    let leancloud = apps.leancloud_names();
+    let leancloud = vendors::leancloud::app_names(&apps.vendors);
     let (server, admin, places) = server::listeners(&mut root, &vault, &leancloud);
     let enforcements = std::mem::take(&mut apps.enforcements);
     let context = AuthenticatorContext {
@@ -209,7 +210,7 @@ fn settings(
     let checked = |names: &[String]| if file.has_syntax_error() { Vec::new() } else { names.to_vec() };
     let (app_names, authenticator_names) = (checked(&apps.names), checked(&callers.names));
     let known = PolicyNames { roles: &role_hierarchy, apps: &app_names, authenticators: &authenticator_names };
-    let document = policy::document(policy_root?, &known, &apps.for_lint, policy_text);
+    let document = policy::document(policy_root?, &known, &apps.for_lint(), policy_text);
     let demonstration = callers.demo_credentials().is_some();
     let authenticators = Authenticators::new(callers.authenticators).with_max_token_bytes(limits.max_token_size);
     let engine = Engine { apps: apps.valid, authenticators, policy: Arc::new(Policy::new(document)), facts };

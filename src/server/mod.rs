@@ -5,4 +5,5 @@ pub mod http;
 pub mod limits;
 pub mod listener;
 pub mod reload;
+pub mod routes;
 pub mod state;

@@ -375,24 +375,3 @@ impl ReloadCounts {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-impl ProbeKind {
-    /// Returns the probe at this path.
-    pub fn from_path(path: &str) -> Option<ProbeKind> {
-        match path {
-            "/livez" => Some(ProbeKind::Live),
-            "/readyz" => Some(ProbeKind::Ready),
-            "/startupz" => Some(ProbeKind::Startup),
-            _ => None,
-        }
-    }
-
-    /// Returns the path of the probe.
-    pub fn path(self) -> &'static str {
-        match self {
-            ProbeKind::Live => "/livez",
-            ProbeKind::Ready => "/readyz",
-            ProbeKind::Startup => "/startupz",
-        }
-    }
-}

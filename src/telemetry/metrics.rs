@@ -48,8 +48,6 @@ pub enum ListenerLabel {
 pub enum RouteLabel {
     /// An operation of the app with this name.
     Operation(Arc<str>, &'static str),
-    /// A cloud function that the LeanCloud demo servers also have.
-    Function(&'static str),
     /// A path that is the same in every configuration.
     Fixed(&'static str),
     /// No route.
@@ -170,7 +168,6 @@ impl fmt::Display for RouteLabel {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RouteLabel::Operation(app, name) => write!(to, "/v1/{app}/{name}"),
-            RouteLabel::Function(name) => write!(to, "/1.1/functions/{name}"),
             RouteLabel::Fixed(path) => to.write_str(path),
             RouteLabel::Other => to.write_str("other"),
         }

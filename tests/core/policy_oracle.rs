@@ -1078,7 +1078,7 @@ proptest! {
         for (rule, template) in named {
             let is_for_app = rule.apps.as_ref().is_none_or(|apps| apps.contains(&world.signing_request.app.to_string()));
             for reading in oracle.readings(template, true).into_iter().filter(|_| is_for_app) {
-                for operation in rule.actions.iter().filter(|operation| operation.is_ably_operation()) {
+                for operation in rule.actions.iter().filter(|operation| operation.is_channel_operation()) {
                     let pair = (reading.to_string(), operation);
                     if lies_in_what_is_asked(&world, &pair) && rules_for_part(&world, &pair.0, operation).is_ok() {
                         prop_assert!(is_granted(&pair.0, operation), "{:?} is not granted: {:?}", pair, granted);

@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use chat_signer::config::load;
+use chat_signer::model::Vendor;
+use chat_signer::server::routes::ROUTES;
+use chat_signer::vendor::compat_routes;
 use serde_json::Value;
 use toml::de::DeTable;
 
@@ -155,6 +158,23 @@ fn the_chinese_readme_has_the_commands_of_the_readme() {
             .collect()
     };
     assert_eq!(code("README.zh-CN.md"), code("README.md"));
+}
+
+#[test]
+fn every_route_is_documented() {
+    let text: String = ["http.md", "playground.md", "operations.md"]
+        .map(|page| fs::read_to_string(Path::new(ROOT).join("docs").join(page)).unwrap())
+        .concat();
+    let tables: String = text.lines().filter(|line| line.starts_with('|')).collect();
+    // The pages have the placeholders `ID`, `APP` and `ACTION`, and `below` for the files of the playground.
+    let fixed = ROUTES.iter().map(|route| route.path).filter(|path| !path.ends_with("{file}"));
+    let fixed = fixed.map(|path| path.replace("{id}", "ID").replace("{app}", "APP").replace("{operation}", "ACTION"));
+    let missing: Vec<_> = fixed.filter(|path| !text.contains(path.as_str())).collect();
+    assert_eq!(missing, Vec::<String>::new());
+    let compat = compat_routes().flat_map(|(_, compat)| compat.routes).map(|route| route.operation.name);
+    let names = Vendor::ALL.iter().flat_map(|vendor| vendor.spec().operation_names()).chain(compat);
+    let missing: Vec<_> = names.filter(|name| !tables.contains(name)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }
 
 #[test]

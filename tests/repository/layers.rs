@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["server/listener"],
     &["server/http", "server/admin", "server/reload"],
+    &["server/routes"],
     &["server/state"],
     &["server/limits"],
     &["moderation/outbox"],

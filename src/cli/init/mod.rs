@@ -11,6 +11,7 @@ use serde_json::json;
 use super::common::{CommandError, CommonArguments};
 use crate::config::CHANGE_ME;
 use crate::model::Vendor;
+use crate::vendor::InitTemplate;
 
 /// `init`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     // Each vendor once, in a fixed order.
-    let vendors: Vec<_> = Vendor::ALL.into_iter().filter(|vendor| arguments.vendors.contains(vendor)).collect();
+    let vendors: Vec<_> = Vendor::ALL.iter().copied().filter(|vendor| arguments.vendors.contains(vendor)).collect();
     let dir = arguments.dir.clone().unwrap_or_default();
     let [signer, policy] = ["signer.toml", "policy.toml"].map(|name| dir.join(name));
     write_files(&dir, &[(&policy, policy_text(&vendors)), (&signer, signer_text(&vendors))])
@@ -34,7 +35,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let config = arguments.dir.as_ref().map_or(String::new(), |_| format!(" --config {}", shell_quote(&signer)));
     let commands = commands(&vendors, &config);
     let json = || {
-        let variables: Vec<_> = vendors.iter().map(|vendor| secret_variable(*vendor).0).collect();
+        let variables: Vec<_> = vendors.iter().map(|vendor| vendor.spec().init.variable).collect();
         json!({ "wrote": [signer, policy], "change": CHANGE_ME, "variables": variables, "next": commands }).to_string()
     };
     common.print(|| text(&signer, &policy, &vendors, &commands), json)?;
@@ -48,8 +49,8 @@ fn text(signer: &str, policy: &str, vendors: &[Vendor], commands: &[String; 3]) 
          In {signer}, replace each `{CHANGE_ME}` with your own value.\n\
          In the environment of the program, set\n"
     );
-    for (variable, holds) in vendors.iter().map(|vendor| secret_variable(*vendor)) {
-        let _ = writeln!(text, "  {variable:<22}{holds}");
+    for InitTemplate { variable, secret, .. } in vendors.iter().map(|vendor| &vendor.spec().init) {
+        let _ = writeln!(text, "  {variable:<22}{secret}");
     }
     let [check, explain, serve] = commands;
     let _ = write!(
@@ -73,7 +74,7 @@ fn shell_quote(path: &str) -> String {
 }
 
 fn parse_vendor(name: &str) -> Result<Vendor, String> {
-    Vendor::parse(name).ok_or_else(|| "must be leancloud, talkjs or ably".to_owned())
+    Vendor::parse(name).ok_or_else(|| format!("must be {}", Vendor::alternatives(str::to_owned)))
 }
 
 /// Writes files in this order. A file that refers to the others comes last, so it never refers to a missing file.
@@ -121,36 +122,18 @@ fn already_exists(paths: &[&&PathBuf]) -> String {
 
 /// Returns the configuration for apps of these vendors.
 fn signer_text(vendors: &[Vendor]) -> String {
-    let apps = vendors.iter().map(|vendor| match vendor {
-        Vendor::LeanCloud => include_str!("signer/leancloud.toml"),
-        Vendor::TalkJs => include_str!("signer/talkjs.toml"),
-        Vendor::Ably => include_str!("signer/ably.toml"),
-    });
+    let apps = vendors.iter().map(|vendor| vendor.spec().init.signer);
     include_str!("signer/head.toml").to_owned() + &apps.collect::<String>() + include_str!("signer/callers.toml")
 }
 
 /// Returns the policy for these vendors.
 fn policy_text(vendors: &[Vendor]) -> String {
-    let rules = vendors.iter().map(|vendor| match vendor {
-        Vendor::LeanCloud => include_str!("policy/leancloud.toml"),
-        // TalkJS has only logins.
-        Vendor::TalkJs => "",
-        Vendor::Ably => include_str!("policy/ably.toml"),
-    });
+    let rules = vendors.iter().map(|vendor| vendor.spec().init.policy);
     let moderators = include_str!("policy/moderators.toml");
     include_str!("policy/head.toml").to_owned()
         + &rules.collect::<String>()
         + moderators
         + include_str!("policy/people.toml")
-}
-
-/// Returns the environment variable for the secret of a vendor, and the vendor's name for the secret.
-fn secret_variable(vendor: Vendor) -> (&'static str, &'static str) {
-    match vendor {
-        Vendor::LeanCloud => ("LEANCLOUD_MASTER_KEY", "the Master Key of your app at LeanCloud"),
-        Vendor::TalkJs => ("TALKJS_SECRET_KEY", "the secret key of your app at TalkJS"),
-        Vendor::Ably => ("ABLY_KEY", "a complete API key of your app at Ably: appId.keyId:secret"),
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(super) struct VerifyResult {
     /// The text that was signed, if it is known and differs from the expected text.
     pub(super) signed: Option<String>,
     /// The mistakes that were tried without success.
-    pub(super) tried: Option<&'static str>,
+    pub(super) tried: Option<String>,
 }
 
 impl VerifyResult {
@@ -37,7 +37,7 @@ impl VerifyResult {
             None => VerifyResult {
                 differences: vec![unexplained_difference(signature, style)],
                 expected: Some(expected),
-                tried: Some(style.tried),
+                tried: Some(format!("{}; every key of this configuration, also if misread", style.tried)),
                 ..VerifyResult::default()
             },
         }
@@ -58,7 +58,11 @@ impl VerifyResult {
         for difference in &self.differences {
             let _ = writeln!(text, "  - {difference}");
         }
-        let lines = [("to sign", self.expected.as_deref()), ("signed", self.signed.as_deref()), ("tried", self.tried)];
+        let lines = [
+            ("to sign", self.expected.as_deref()),
+            ("signed", self.signed.as_deref()),
+            ("tried", self.tried.as_deref()),
+        ];
         for (title, line) in lines {
             if let Some(line) = line {
                 let _ = writeln!(text, "{title:<8} {}", line.replace('\n', "\\n"));
@@ -80,7 +84,7 @@ impl VerifyResult {
 }
 
 fn unexplained_difference(signature: &str, style: SignatureStyle) -> String {
-    let (algorithm, form) = (style.algorithm.name(), style.encoding.name());
+    let (algorithm, form) = (style.algorithm.as_str(), style.encoding.as_str());
     if is_mac(signature, style) {
         "no usual mistake explains it".to_owned()
     } else {

@@ -1,15 +1,11 @@
 //! `verify`: checks a signature or token that another program made. If it does not match, the command names the usual
-//! mistakes that explain it.
+//! mistake that explains it.
 //!
-//! An operator has the secrets, so the command shows the signed text. It never shows a key or the correct signature.
+//! The folder of each vendor lists the mistakes. The command only tries them. An operator has the secrets, so the
+//! command shows the signed text. It never shows a key or the correct signature.
 
-mod ably;
 mod finding;
-mod keys;
-mod leancloud;
 mod search;
-mod talkjs;
-mod token;
 
 use std::process::ExitCode;
 
@@ -17,13 +13,10 @@ use super::common::{CommandError, CommonArguments, exit_code};
 use super::request_args::{RequestArguments, SigningTime};
 use crate::clock;
 use crate::config;
-use crate::model::Millis;
-use crate::vendor::ably::{Capability, SigningJob as AblyProduct, TokenParams};
-use crate::vendor::talkjs::SigningJob as TalkJsProduct;
-use crate::vendor::{App, Nonce, Operation, SigningJob, VendorRequest};
+use crate::crypto::mac::MacAlgorithm;
+use crate::vendor::{App, ForeignRequest, ForeignToken, MacEncoding, SignatureFormat, SigningJob};
 use finding::VerifyResult;
-use keys::CandidateKeys;
-use token::ExpectedToken;
+use search::{CandidateKeys, SignatureStyle, search};
 
 /// `verify`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -38,62 +31,94 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let Arguments { asked, moment, signature } = arguments;
     let settings = common.settings()?;
     let apps = &settings.engine.apps;
-    let app = arguments.asked.app(apps)?;
-    let operation = arguments.asked.operation(app)?;
-    let request = arguments.asked.request(app, operation, None)?;
+    let app = asked.app(apps)?;
+    let operation = asked.operation(app)?;
+    let request = asked.request(app, operation, None)?;
+    let (at, nonce) = (moment.time(app, operation), moment.nonce()?);
+    let foreign = ForeignRequest {
+        request: &request.signing_request,
+        capability: asked.capability.as_deref(),
+        at,
+        nonce: nonce.as_ref(),
+        now: at.unwrap_or_else(clock::now),
+        apps,
+    };
+    let checked = Checked { app, job: &request.signing_job, foreign, signature };
     let keys = CandidateKeys::new(app, config::read_app_keys(&common.config));
-    let finding = find(arguments, apps, app, operation, request, &keys)?;
+    let finding = match app.signature_format(&request.signing_job) {
+        Some(format) => checked.find_mac(format, &keys)?,
+        None => checked.find_token(&keys),
+    };
     common.print(|| finding.text(), || finding.json().to_string())?;
     Ok(exit_code(finding.matches()))
 }
 
-fn find(
-    Arguments { asked, moment, signature }: &Arguments,
-    apps: &[App],
-    app: &App,
-    operation: Operation,
-    VendorRequest { signing_request, signing_job }: VendorRequest,
-    keys: &CandidateKeys,
-) -> Result<VerifyResult, CommandError> {
-    let at = moment.time(app, operation);
-    let now = at.unwrap_or_else(clock::now);
-    match (app, &signing_job) {
-        (App::LeanCloud(app), SigningJob::LeanCloud) => {
-            let (at, nonce) = signing_time_and_nonce(at, moment)?;
-            Ok(leancloud::find((app, apps), &signing_request, app.timestamp(at), &nonce, signature, keys))
-        }
-        (_, SigningJob::TalkJs(TalkJsProduct::Signature)) => Ok(talkjs::find(&signing_request.client, signature, keys)),
-        (_, SigningJob::Ably(AblyProduct::TokenRequest { ttl_ms })) => {
-            let (at, nonce) = signing_time_and_nonce(at, moment)?;
-            let params = TokenParams {
-                key_name: String::new(),
-                ttl: Some(*ttl_ms),
-                capability: Some(Capability::from_grants(&signing_request.requested_grants).to_string()),
-                client_id: Some(signing_request.client),
-                timestamp: at.0,
-                nonce: nonce.as_str().to_owned(),
-            };
-            Ok(ably::find(&params, asked.capability.as_deref(), signature, keys))
-        }
-        _ => Ok(token::find(
-            signature,
-            &ExpectedToken { app, signing_request: &signing_request, signing_job: &signing_job, signed_at: at, now },
-            keys,
-        )),
-    }
+/// What is checked.
+struct Checked<'a> {
+    app: &'a App,
+    job: &'a SigningJob,
+    foreign: ForeignRequest<'a>,
+    signature: &'a str,
 }
 
-/// Returns the time and the nonce in the arguments.
-///
-/// # Errors
-/// Returns an error if one of them is missing. Both are a part of the signed text.
-fn signing_time_and_nonce(at: Option<Millis>, moment: &SigningTime) -> Result<(Millis, Nonce), CommandError> {
-    match (at, moment.nonce()?) {
-        (Some(at), Some(nonce)) => Ok((at, nonce)),
-        _ => Err(CommandError::Usage(
-            "--timestamp and --nonce must be given: they are a part of the signed text".to_owned(),
-        )),
+impl Checked<'_> {
+    /// Finds out how a MAC was made.
+    fn find_mac(&self, format: SignatureFormat, keys: &CandidateKeys) -> Result<VerifyResult, CommandError> {
+        if format.has_time && (self.foreign.at.is_none() || self.foreign.nonce.is_none()) {
+            let message = "--timestamp and --nonce must be given: they are a part of the signed text";
+            return Err(CommandError::Usage(message.to_owned()));
+        }
+        let style = SignatureStyle {
+            algorithm: self.app.vendor().spec().algorithm,
+            encoding: format.encoding,
+            tried: format.tried,
+        };
+        let messages = |key: &_| self.app.message_variants(self.job, &self.foreign, key);
+        let right = keys.own.first().and_then(|key| messages(key).into_iter().next());
+        let found = search(self.signature, style, &messages, self.app, keys);
+        Ok(VerifyResult::new(self.signature, style, right.map(|message| message.text).unwrap_or_default(), found))
+    }
+
+    /// Compares a token with the expected token. If the time of the signature was given, the expiry must match it
+    /// exactly.
+    fn find_token(&self, keys: &CandidateKeys) -> VerifyResult {
+        let mut finding = VerifyResult::default();
+        let text = self.signature.trim();
+        if text != self.signature {
+            let padded = "there is white space around it, and clients keep it as a part of the token";
+            finding.differences.push(padded.to_owned());
+        }
+        let Some(token) = ForeignToken::parse(text) else {
+            let other = "it is not a JSON Web Token: three parts in base64url, the first two with JSON objects";
+            finding.differences.push(other.to_owned());
+            return finding;
+        };
+        finding.key = self.find_signing_key(&token, keys, &mut finding.differences);
+        finding.differences.extend(token.header.difference("alg", "HS256"));
+        if let Some(key) = keys.own.get(finding.key.unwrap_or_default()) {
+            finding.differences.extend(self.app.token_differences(self.job, &self.foreign, &token, key));
+        }
+        finding
+    }
+
+    /// Returns the index of the app's key that signed the token. Adds mistakes to `differences`.
+    fn find_signing_key(
+        &self,
+        token: &ForeignToken<'_>,
+        keys: &CandidateKeys,
+        differences: &mut Vec<String>,
+    ) -> Option<usize> {
+        let style =
+            SignatureStyle { algorithm: MacAlgorithm::HmacSha256, encoding: MacEncoding::OtherBase64, tried: "" };
+        let messages = |_: &_| vec![search::unchanged(token.message)];
+        let Some(found) = search(token.signature, style, &messages, self.app, keys) else {
+            differences.push("no key of this configuration made its signature with HMAC-SHA256".to_owned());
+            return None;
+        };
+        differences.extend(found.changes);
+        found.key
     }
 }

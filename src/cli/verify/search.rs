@@ -1,46 +1,18 @@
-//! Searches for the way in which a signature was made: correctly, or with one or two of the usual mistakes.
+//! Searches for the way in which a signature was made: correctly, or with one usual mistake in its text or key. The
+//! encoding and the hash can be seen in the signature itself, so a mistake in them is named in addition.
 
-use std::collections::HashSet;
-
-use super::keys::CandidateKey;
-use crate::crypto::mac::{HmacSha1, HmacSha256};
+use crate::crypto::mac::MacAlgorithm;
 use crate::crypto::{base64, base64url_decode, constant_time_eq};
-
-/// The maximum number of mistakes that are combined. Mistakes in the encoding and hash of the signature are not
-/// counted.
-const MAX_CHANGES: usize = 2;
+use crate::secret::Secret;
+use crate::vendor::{App, KeyVariant, MacEncoding, MessageVariant};
 
 /// The form of a vendor's signatures.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SignatureStyle {
     pub(super) algorithm: MacAlgorithm,
     pub(super) encoding: MacEncoding,
-    /// A description of the mistakes that are tried.
+    /// The mistakes in the text that are tried.
     pub(super) tried: &'static str,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MacAlgorithm {
-    HmacSha1,
-    HmacSha256,
-}
-
-/// The encoding of the bytes of a MAC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MacEncoding {
-    Hex,
-    UpperHex,
-    Base64,
-    OtherBase64,
-    Base64OfHex,
-}
-
-/// A text that may have been signed.
-#[derive(Clone, Debug)]
-pub(super) struct CandidateMessage {
-    /// The differences from the correct text, each as a clause of a sentence.
-    pub(super) changes: Vec<String>,
-    pub(super) text: String,
 }
 
 /// The way in which a signature was made.
@@ -53,6 +25,39 @@ pub(super) struct FoundSignature {
     pub(super) key: Option<usize>,
 }
 
+/// All secrets of a configuration, from the view of one app.
+pub(super) struct CandidateKeys {
+    /// The keys of the app, as in the configuration.
+    pub(super) own: Vec<Secret>,
+    others: Vec<KeyVariant>,
+}
+
+impl CandidateKeys {
+    /// Builds the keys for an app. `all` has the name and the secrets of each app.
+    pub(super) fn new(app: &App, all: Vec<(String, Vec<Secret>)>) -> CandidateKeys {
+        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| *name == **app.name());
+        let own = own.into_iter().flat_map(|(_, secrets)| secrets).collect();
+        let others = others.iter().flat_map(|(name, secrets)| {
+            let forms = secrets.iter().flat_map(|secret| [secret.clone(), secret_part(secret)]);
+            let change = format!("it is made with the key of [apps.{name}]");
+            forms.map(move |secret| KeyVariant { change: Some(change.clone()), secret })
+        });
+        CandidateKeys { own, others: others.collect() }
+    }
+}
+
+/// Returns the part after the first `:`, or the whole key.
+fn secret_part(secret: &Secret) -> Secret {
+    let bytes = secret.expose();
+    let start = bytes.iter().position(|byte| *byte == b':').map_or(0, |colon| colon + 1);
+    Secret::new(bytes.get(start..).unwrap_or_default().to_vec())
+}
+
+/// Returns a text without a mistake.
+pub(super) fn unchanged(text: &str) -> MessageVariant {
+    MessageVariant { change: None, text: text.to_owned() }
+}
+
 /// A signature, decoded to the bytes of a MAC.
 struct DecodedSignature {
     changes: Vec<String>,
@@ -60,59 +65,42 @@ struct DecodedSignature {
     mac: Vec<u8>,
 }
 
-/// Finds the way in which the signature was made, with as few changes as possible.
+/// Finds the way in which the signature was made, with as few mistakes as possible. `messages` returns the texts for a
+/// key of the app, the correct text first.
 pub(super) fn search(
     signature: &str,
     style: SignatureStyle,
-    messages: &[CandidateMessage],
-    keys: &[CandidateKey],
+    messages: &dyn Fn(&Secret) -> Vec<MessageVariant>,
+    app: &App,
+    keys: &CandidateKeys,
 ) -> Option<FoundSignature> {
     let readings = decode_signature(signature, style);
-    (0..=MAX_CHANGES).find_map(|changes| {
-        readings.iter().find_map(|reading| {
-            keys.iter().find_map(|key| find_message(reading, key, messages, changes.checked_sub(key.change_count())?))
-        })
-    })
+    let found = keys.own.iter().enumerate().filter_map(|(index, key)| {
+        let (texts, variants) = (messages(key), app.key_variants(key));
+        readings.iter().find_map(|reading| reading.explain(&texts, &variants, &keys.others, index))
+    });
+    found.min_by_key(|found| found.changes.len())
 }
 
-/// Finds the message with `left` changes whose MAC with this key is the signature.
-fn find_message(
-    reading: &DecodedSignature,
-    key: &CandidateKey,
-    messages: &[CandidateMessage],
-    left: usize,
-) -> Option<FoundSignature> {
-    let mac = reading.algorithm.keyed(key.secret.expose());
-    let mut candidates = messages.iter().filter(|message| message.changes.len() == left);
-    let message = candidates.find(|message| constant_time_eq(&mac.mac(&message.text), &reading.mac))?;
-    let changes = [reading.changes.as_slice(), key.change.as_slice(), &message.changes].concat();
-    Some(FoundSignature { changes, message: message.text.clone(), key: key.index })
-}
-
-/// Returns the correct text, the texts with each single change, and the texts with each pair of changes. If several
-/// combinations have the same text, it keeps the one with the fewest changes.
-pub(super) fn messages<F>(
-    right: &F,
-    text: impl Fn(&F) -> String,
-    changes: impl Fn(&F) -> Vec<(String, F)>,
-) -> Vec<CandidateMessage> {
-    let mut seen = HashSet::from([text(right)]);
-    let mut messages = vec![CandidateMessage { changes: Vec::new(), text: text(right) }];
-    let mut last = changes(right).into_iter().map(|(change, fields)| (vec![change], fields)).collect::<Vec<_>>();
-    for depth in 1..=MAX_CHANGES {
-        last.retain(|(_, fields)| seen.insert(text(fields)));
-        messages.extend(
-            last.iter().map(|(changes, fields)| CandidateMessage { changes: changes.clone(), text: text(fields) }),
-        );
-        if depth < MAX_CHANGES {
-            let further = |(made, fields): &(Vec<String>, F)| -> Vec<(Vec<String>, F)> {
-                let all = changes(fields).into_iter();
-                all.map(|(change, fields)| ([made.as_slice(), &[change]].concat(), fields)).collect()
-            };
-            last = last.iter().flat_map(further).collect();
-        }
+impl DecodedSignature {
+    /// Returns how the MAC was made: with the correct text and key, a wrong text, a wrong key, or a key of another app.
+    fn explain(
+        &self,
+        texts: &[MessageVariant],
+        own: &[KeyVariant],
+        others: &[KeyVariant],
+        index: usize,
+    ) -> Option<FoundSignature> {
+        let (text, key) = (texts.first()?, own.first()?);
+        let wrong_texts = texts.iter().map(|text| (text, key, Some(index)));
+        let wrong_keys = own.iter().map(|key| (text, key, Some(index)));
+        let other_keys = others.iter().map(|key| (text, key, None));
+        let (text, key, index) = wrong_texts.chain(wrong_keys).chain(other_keys).find(|(text, key, _)| {
+            constant_time_eq(&self.algorithm.mac(key.secret.expose(), text.text.as_bytes()), &self.mac)
+        })?;
+        let changes = [self.changes.as_slice(), key.change.as_slice(), text.change.as_slice()].concat();
+        Some(FoundSignature { changes, message: text.text.clone(), key: index })
     }
-    messages
 }
 
 fn decode_signature(signature: &str, style: SignatureStyle) -> Vec<DecodedSignature> {
@@ -125,9 +113,9 @@ fn decode_signature(signature: &str, style: SignatureStyle) -> Vec<DecodedSignat
             _ => return None,
         };
         let written =
-            (form != style.encoding).then(|| format!("it is in {}, not in {}", form.name(), style.encoding.name()));
+            (form != style.encoding).then(|| format!("it is in {}, not in {}", form.as_str(), style.encoding.as_str()));
         let made = (algorithm != style.algorithm)
-            .then(|| format!("it was made with {}, not {}", algorithm.name(), style.algorithm.name()));
+            .then(|| format!("it was made with {}, not {}", algorithm.as_str(), style.algorithm.as_str()));
         let changes = [padded.clone(), written, made].into_iter().flatten().collect();
         Some(DecodedSignature { changes, algorithm, mac })
     };
@@ -152,60 +140,4 @@ fn decode_text(text: &str) -> Vec<(MacEncoding, Vec<u8>)> {
 /// Returns true if the text can be decoded to a MAC.
 pub(super) fn is_mac(signature: &str, style: SignatureStyle) -> bool {
     !decode_signature(signature, style).is_empty()
-}
-
-/// A key, prepared for one algorithm.
-enum PreparedKey {
-    Sha1(HmacSha1),
-    Sha256(HmacSha256),
-}
-
-impl PreparedKey {
-    fn mac(&self, message: &str) -> Vec<u8> {
-        match self {
-            PreparedKey::Sha1(key) => key.mac(message.as_bytes()).into(),
-            PreparedKey::Sha256(key) => key.mac(message.as_bytes()).into(),
-        }
-    }
-}
-
-impl MacAlgorithm {
-    fn keyed(self, key: &[u8]) -> PreparedKey {
-        match self {
-            MacAlgorithm::HmacSha1 => PreparedKey::Sha1(HmacSha1::new(key)),
-            MacAlgorithm::HmacSha256 => PreparedKey::Sha256(HmacSha256::new(key)),
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            MacAlgorithm::HmacSha1 => "HMAC-SHA1",
-            MacAlgorithm::HmacSha256 => "HMAC-SHA256",
-        }
-    }
-}
-
-impl MacEncoding {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            MacEncoding::Hex => "lower-case hex",
-            MacEncoding::UpperHex => "upper-case hex",
-            MacEncoding::Base64 => "Base64",
-            MacEncoding::OtherBase64 => "Base64 with the URL-safe alphabet or without padding",
-            MacEncoding::Base64OfHex => "Base64 of the hex digits",
-        }
-    }
-}
-
-/// The limit between timestamps in seconds and in milliseconds. It is a day in 1973 in milliseconds, and a day in the
-/// year 5138 in seconds.
-pub(super) const SECONDS_LIMIT: u64 = 100_000_000_000;
-
-/// Returns the timestamp in the other unit.
-pub(super) fn other_units(timestamp: u64) -> impl Iterator<Item = (String, u64)> {
-    let other = match timestamp {
-        SECONDS_LIMIT.. => ("the timestamp is in seconds, not milliseconds", timestamp / 1000),
-        _ => ("the timestamp is in milliseconds, not seconds", timestamp.saturating_mul(1000)),
-    };
-    std::iter::once((other.0.to_owned(), other.1))
 }

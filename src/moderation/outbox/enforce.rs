@@ -12,9 +12,7 @@ use crate::clock;
 use crate::crypto::percent_encode;
 use crate::model::Millis;
 use crate::moderation::store::JobState;
-use crate::vendor::ModerationApi;
-use crate::vendor::leancloud;
-use crate::vendor::moderation::{DesiredState, ModerationPlan};
+use crate::vendor::moderation::{DesiredState, ModerationPlan, ModerationReach};
 
 /// The number of jobs in a read from the store.
 const JOBS_PER_READ: usize = 200;
@@ -111,15 +109,15 @@ impl RunningJob<'_> {
         Ok(true)
     }
 
-    /// Returns the desired state in a place. Ably tokens are valid in many places at once, so the strictest state
-    /// applies to them.
+    /// Returns the desired state in a place. If the vendor's requests take effect in all conversations, the strictest
+    /// state applies everywhere.
     pub(super) fn desired_in_place(
         &self,
         subject: &VendorUser<'_>,
         place: Option<&str>,
     ) -> Result<DesiredState, JobError> {
-        match (&subject.target.settings.moderation_api, place) {
-            (ModerationApi::Ably(_), None) => self.strictest_state(subject.app, subject.user),
+        match (subject.moderation_api().reach(), place) {
+            (ModerationReach::User, None) => self.strictest_state(subject.app, subject.user),
             _ => self.desired_state(subject.app, subject.user, place),
         }
     }
@@ -150,27 +148,25 @@ impl RunningJob<'_> {
         let want = self.desired_in_place(subject, None)?;
         delivered.enforced_states.insert(None, want.clone());
         delivered.result.requeue_at = self.policy_file_sanction_end(subject.app, subject.user, None)?;
-        match &subject.target.settings.moderation_api {
-            ModerationApi::Ably(moderator) => {
-                let plan = moderator.plan(subject.user, &want)?;
-                self.execute_plan(subject, EVERYWHERE, ScopeCheckpoint::default(), plan, own, &mut delivered).await?;
-            }
-            ModerationApi::LeanCloud(_) => {
-                self.kick(subject, &want, own, &mut delivered).await?;
+        self.enforce_at_once(subject, &want, own, &mut delivered).await?;
+        match subject.moderation_api().reach() {
+            ModerationReach::User => {}
+            ModerationReach::Conversation => {
                 let known = self.known_conversations(subject, own).await?;
                 for conversation in self.with_checkpoints(subject, known, own).await? {
                     self.reconcile(subject, &conversation, own, &mut delivered).await?;
                 }
                 self.remove_restored_from_list(subject, |_| true, own).await?;
             }
-            ModerationApi::TalkJs(moderator) => {
-                self.enforce_in_all_conversations(moderator, subject, own, &mut delivered).await?;
+            ModerationReach::ListedConversations(list) => {
+                self.enforce_in_all_conversations(list, subject, own, &mut delivered).await?;
             }
         }
         Ok(delivered)
     }
 
-    async fn kick(
+    /// Makes the requests that concern all conversations at once.
+    async fn enforce_at_once(
         &self,
         subject: &VendorUser<'_>,
         want: &DesiredState,
@@ -178,17 +174,8 @@ impl RunningJob<'_> {
         delivered: &mut EnforcementResult,
     ) -> Result<(), JobError> {
         let stored = self.read_checkpoint(&checkpoint_key(subject, EVERYWHERE)).await?;
-        let (user, revision, noted) = (subject.user, self.job.revision, stored.note.as_deref());
-        let is_last = self.repeat_at.is_none();
-        let place = leancloud::ModerationTarget {
-            user,
-            conversation: EVERYWHERE,
-            revision,
-            is_final: is_last,
-            desired: want,
-            checkpoint: noted,
-        };
-        let plan = place.plan_everywhere()?;
+        let target = self.moderation_target(subject.user, EVERYWHERE, want, stored.note.as_deref());
+        let plan = subject.moderation_api().plan_everywhere(&target)?;
         self.execute_plan(subject, EVERYWHERE, stored, plan, own, delivered).await
     }
 
@@ -205,15 +192,14 @@ impl RunningJob<'_> {
     }
 
     /// Records the conversations in which something is about to be changed for the user. This comes first, because the
-    /// vendor no longer lists a conversation after the user was removed from it. Calls to Ably do not name
-    /// conversations.
+    /// vendor no longer lists a conversation after the user was removed from it.
     pub(super) async fn add_to_conversation_list<'c>(
         &self,
         subject: &VendorUser<'_>,
         conversations: impl IntoIterator<Item = &'c str>,
         own: &mut OwnCheckpoints,
     ) -> Result<(), JobError> {
-        if let ModerationApi::Ably(_) = &subject.target.settings.moderation_api {
+        if let ModerationReach::User = subject.moderation_api().reach() {
             return Ok(());
         }
         let key = checkpoint_key(subject, CONVERSATION_LIST);

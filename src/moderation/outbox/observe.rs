@@ -4,16 +4,20 @@ use super::job::{JobError, RunningJob};
 use super::targets::DeliveryTarget;
 use crate::clock;
 use crate::config::Enforcement;
-use crate::vendor::ModerationApi;
-use crate::vendor::leancloud;
-use crate::vendor::moderation::{DesiredState, ModerationPlan};
-use crate::vendor::talkjs;
+use crate::vendor::moderation::{DesiredState, ModerationPlan, ModerationTarget, VendorModeration};
 
 /// A user of an app at its vendor.
 pub(super) struct VendorUser<'a> {
     pub(super) target: &'a DeliveryTarget<Enforcement>,
     pub(super) app: &'a str,
     pub(super) user: &'a str,
+}
+
+impl<'a> VendorUser<'a> {
+    /// Returns the moderation API of the vendor.
+    pub(super) fn moderation_api(&self) -> &'a dyn VendorModeration {
+        &*self.target.settings.moderation_api
+    }
 }
 
 impl RunningJob<'_> {
@@ -25,57 +29,25 @@ impl RunningJob<'_> {
         want: &DesiredState,
         noted: Option<&str>,
     ) -> Result<ModerationPlan, JobError> {
-        match &subject.target.settings.moderation_api {
-            ModerationApi::TalkJs(moderator) => self.plan_talkjs(moderator, subject, conversation, want, noted).await,
-            ModerationApi::LeanCloud(_) => self.plan_leancloud(subject, conversation, want, noted).await,
-            ModerationApi::Ably(moderator) => Ok(moderator.plan(subject.user, want)?),
+        let target = self.moderation_target(subject.user, conversation, want, noted);
+        let mut planner = subject.moderation_api().conversation_planner(target);
+        while let Some(call) = planner.next_query()? {
+            let answer = self.send(subject.target, &call).await?;
+            planner.read(answer.as_deref()).map_err(malformed_answer)?;
         }
+        Ok(planner.plan(clock::now())?)
     }
 
-    async fn plan_talkjs(
+    /// Returns the subject of this job in a conversation, or everywhere.
+    pub(super) fn moderation_target<'a>(
         &self,
-        moderator: &talkjs::ModerationApi,
-        subject: &VendorUser<'_>,
-        conversation: &str,
-        want: &DesiredState,
-        noted: Option<&str>,
-    ) -> Result<ModerationPlan, JobError> {
-        let VendorUser { target, user, .. } = *subject;
-        let participant = (user, conversation);
-        if *want == DesiredState::default() && noted.is_none() {
-            return Ok(ModerationPlan::default());
-        }
-        let found = match self.send(target, &moderator.get_conversation(conversation)?).await? {
-            Some(body) => talkjs::parse_participant(&body, user).map_err(malformed_answer)?,
-            None => None,
-        };
-        Ok(moderator.plan(participant, want, noted, found.as_ref())?)
-    }
-
-    async fn plan_leancloud(
-        &self,
-        subject: &VendorUser<'_>,
-        conversation: &str,
-        want: &DesiredState,
-        noted: Option<&str>,
-    ) -> Result<ModerationPlan, JobError> {
-        let (user, revision, is_last) = (subject.user, self.job.revision, self.repeat_at.is_none());
-        let place = leancloud::ModerationTarget {
-            user,
-            conversation,
-            revision,
-            is_final: is_last,
-            desired: want,
-            checkpoint: noted,
-        };
-        let mut found = leancloud::ObservedState::default();
-        while let Some((look, call)) = place.next_query(&found)? {
-            match self.send(subject.target, &call).await? {
-                Some(body) => found.read(look, &place, &body).map_err(malformed_answer)?,
-                None => found.set_absent(),
-            }
-        }
-        Ok(place.plan(&found, clock::now())?)
+        user: &'a str,
+        conversation: &'a str,
+        desired: &'a DesiredState,
+        checkpoint: Option<&'a str>,
+    ) -> ModerationTarget<'a> {
+        let (revision, is_final) = (self.job.revision, self.repeat_at.is_none());
+        ModerationTarget { user, conversation, revision, is_final, desired, checkpoint }
     }
 }
 

@@ -1,4 +1,4 @@
-//! All conversations that a user is in at TalkJS. They may be too many for one attempt.
+//! All conversations that a user is in, at a vendor that lists them. They may be too many for one attempt.
 //!
 //! The conversations are processed page by page, as the vendor lists them, and the progress is recorded. A conversation
 //! is no longer on the list after the user was removed from it. So the next page begins after the last conversation in
@@ -7,17 +7,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::checkpoint::{ListProgress, OwnCheckpoints, ScopeCheckpoint, parse_user_checkpoint};
+use super::checkpoint::{ListProgress, OwnCheckpoints, parse_user_checkpoint};
 use super::enforce::{CONVERSATION_LIST, EnforcementResult, checkpoint_key};
 use super::job::{JobError, RunningJob};
 use super::observe::{VendorUser, malformed_answer};
-use crate::vendor::moderation::DesiredState;
-use crate::vendor::talkjs::{Access, ModerationApi, PAGE, Participant, parse_conversation_page};
+use crate::vendor::moderation::{ConversationList, DesiredState, ListedConversation};
 
 /// A pass over the conversations of a user, and its results.
 struct ParticipationPass<'a> {
     running: &'a RunningJob<'a>,
-    moderator: &'a ModerationApi,
+    list: &'a dyn ConversationList,
     subject: &'a VendorUser<'a>,
     own: &'a mut OwnCheckpoints,
     delivered: &'a mut EnforcementResult,
@@ -28,24 +27,22 @@ struct ParticipationPass<'a> {
 }
 
 /// A conversation, and the user's participation in it as the vendor lists it.
-type FoundParticipation = (String, Option<Participant>);
+type FoundParticipation = (String, Option<ListedConversation>);
 
 impl RunningJob<'_> {
     /// Enforces the desired state in each conversation that the vendor lists, and in each conversation that is known
     /// from before.
     pub(super) async fn enforce_in_all_conversations(
         &self,
-        moderator: &ModerationApi,
+        list: &dyn ConversationList,
         subject: &VendorUser<'_>,
         own: &mut OwnCheckpoints,
         delivered: &mut EnforcementResult,
     ) -> Result<(), JobError> {
-        delivered.result.uncertain_until =
-            self.last_unanswered_request(&ScopeCheckpoint::default()).map(|sent| self.arrival_deadline(sent));
         let (seen, flawed) = (BTreeSet::new(), BTreeSet::new());
         let mut round = ParticipationPass {
             running: self,
-            moderator,
+            list,
             subject,
             own,
             delivered,
@@ -83,7 +80,7 @@ impl ParticipationPass<'_> {
             self.process_page(&page).await?;
             if let Some(last) = self.last_remaining_conversation(&page)? {
                 after = Some(last);
-                if page.len() >= PAGE {
+                if page.len() >= self.list.page_size() {
                     self.write_progress(after.clone()).await?;
                 }
             }
@@ -100,11 +97,11 @@ impl ParticipationPass<'_> {
 
     async fn read_page(&self, after: Option<&str>) -> Result<Option<Vec<FoundParticipation>>, JobError> {
         let VendorUser { target, user, .. } = *self.subject;
-        let Some(body) = self.running.send(target, &self.moderator.list_conversations(user, after)?).await? else {
+        let Some(body) = self.running.send(target, &self.list.page_query(user, after)?).await? else {
             return Ok(None);
         };
-        let found = parse_conversation_page(&body, user).map_err(malformed_answer)?.into_iter();
-        Ok(Some(found.map(|(conversation, participant)| (conversation, Some(participant))).collect()))
+        let found = self.list.read_page(user, &body).map_err(malformed_answer)?.into_iter();
+        Ok(Some(found.map(|listed| (listed.id.clone(), Some(listed))).collect()))
     }
 
     async fn process_page(&mut self, all: &[FoundParticipation]) -> Result<(), JobError> {
@@ -132,14 +129,18 @@ impl ParticipationPass<'_> {
 
     /// Returns whether a conversation needs a request. If the list shows that nothing must be changed, no request is
     /// made. With many conversations some are left for the next attempt, which must get further than this attempt.
-    async fn needs_request(&mut self, conversation: &str, found: Option<&Participant>) -> Result<bool, JobError> {
-        let ParticipationPass { running, moderator, subject, .. } = *self;
+    async fn needs_request(
+        &mut self,
+        conversation: &str,
+        found: Option<&ListedConversation>,
+    ) -> Result<bool, JobError> {
+        let ParticipationPass { running, list, subject, .. } = *self;
         let want = running.desired_in_place(subject, Some(conversation))?;
         let key = checkpoint_key(subject, conversation);
         let memo = running.read_checkpoint(&key).await?;
         let note = memo.note.as_ref().or(self.own.get(&key)).map(String::as_str);
         if want != DesiredState::default() || note.is_some() || memo.sent.is_some() {
-            let plan = moderator.plan((subject.user, conversation), &want, note, found)?;
+            let plan = list.plan(&running.moderation_target(subject.user, conversation, &want, note), found)?;
             if !plan.calls.is_empty() || plan.checkpoint_after != memo.note || memo.sent.is_some() {
                 return Ok(true);
             }
@@ -152,7 +153,7 @@ impl ParticipationPass<'_> {
     fn last_remaining_conversation(&self, page: &[FoundParticipation]) -> Result<Option<String>, JobError> {
         for (conversation, found) in page.iter().rev() {
             let is_banned = self.running.desired_in_place(self.subject, Some(conversation))?.banned.is_some();
-            let has_access = found.as_ref().is_some_and(|found| found.access != Access::None);
+            let has_access = found.as_ref().is_some_and(|found| found.has_access);
             if !is_banned || !has_access || self.failed_conversations.contains(conversation) {
                 return Ok(Some(conversation.clone()));
             }

@@ -17,7 +17,7 @@ use crate::moderation::{enforcement_queues, webhook_queues};
 use crate::policy::Policy;
 use crate::telemetry::outbox::{DeliveryKind, OutboxMetrics};
 use crate::upstream::{ClientBuildError, UpstreamClient};
-use crate::vendor::ModerationApi;
+use crate::vendor::moderation::ModerationReach;
 
 /// The rate limit of a webhook: the requests per second, and the largest burst.
 const WEBHOOK_RATE_LIMIT: (u32, u32) = (20, 100);
@@ -65,9 +65,11 @@ impl DeliveryTargets {
         let mut targets = DeliveryTargets::empty(policy);
         for what in enforcements {
             let [in_one, everywhere] = enforcement_queues(&what.app);
-            let most = match &what.moderation_api {
-                ModerationApi::Ably(_) => terms.at_once,
-                ModerationApi::TalkJs(_) | ModerationApi::LeanCloud(_) => terms.at_once.min(MAX_USER_WIDE_JOBS),
+            let most = match what.moderation_api.reach() {
+                ModerationReach::User => terms.at_once,
+                ModerationReach::Conversation | ModerationReach::ListedConversations(_) => {
+                    terms.at_once.min(MAX_USER_WIDE_JOBS)
+                }
             };
             targets.queues.extend([(in_one, terms.at_once), (everywhere, most)]);
             let client = UpstreamClient::new(&what.endpoint)?.with_timeout(terms.patience);

@@ -14,11 +14,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::authn::{CrossSite, RequestTarget};
 use crate::config::AdminConfig;
 use crate::redaction::KnownSecrets;
+use crate::server::routes::{self, RouteTarget};
 use crate::server::state::{CheckResult, ProbeKind, ReadinessCheck, ServerState};
 use crate::telemetry::metrics::{ListenerLabel, RouteLabel};
-
-/// The path of the metrics.
-const METRICS: &str = "/metrics";
 
 const OPENMETRICS: &str = "application/openmetrics-text";
 
@@ -26,19 +24,22 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 pub fn serve<B>(runtime: &ServerState, request: &Request<B>) -> Response<Full<Bytes>> {
     let began = Instant::now();
     runtime.was_probed.store(true, Ordering::Relaxed);
-    let (route, mut answer) = match (ProbeKind::from_path(request.uri().path()), request.uri().path()) {
-        (Some(probe), _) => (
-            RouteLabel::Fixed(probe.path()),
-            answer_read_request(runtime, request, || answer_probe(runtime, probe, request)),
-        ),
-        (None, METRICS) => {
-            (RouteLabel::Fixed(METRICS), answer_read_request(runtime, request, || answer_metrics(runtime, request)))
-        }
-        (None, _) => (RouteLabel::Other, text_response(StatusCode::NOT_FOUND, "There is nothing at this path.\n")),
-    };
+    let (label, mut answer) = answer(runtime, request);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    runtime.metrics.count_answer(ListenerLabel::Admin, route, answer.status().as_u16(), began.elapsed());
+    runtime.metrics.count_answer(ListenerLabel::Admin, label, answer.status().as_u16(), began.elapsed());
     answer
+}
+
+/// Returns the label of the route, and the answer.
+fn answer<B>(runtime: &ServerState, request: &Request<B>) -> (RouteLabel, Response<Full<Bytes>>) {
+    let nothing = || (RouteLabel::Other, text_response(StatusCode::NOT_FOUND, "There is nothing at this path.\n"));
+    let Some(route) = routes::find(request.uri().path()) else { return nothing() };
+    let answer = match route.target {
+        RouteTarget::Probe(probe) => answer_read_request(runtime, request, || answer_probe(runtime, probe, request)),
+        RouteTarget::Metrics => answer_read_request(runtime, request, || answer_metrics(runtime, request)),
+        RouteTarget::OpenApi | RouteTarget::Moderation | RouteTarget::Playground(_) => return nothing(),
+    };
+    (RouteLabel::Fixed(route.path), answer)
 }
 
 /// Returns the answer to a request that only reads and that no page of another site made the browser send.

@@ -13,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::context::{RequestContext, X_REQUEST_ID};
 use super::moderation::{self, LAST_EVENT_ID};
 use super::response_body::HttpResponse;
-use super::route;
+use super::route::ResolvedRoute;
 use crate::authn::Authenticators;
 use crate::config::CorsConfig;
 use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
@@ -39,13 +39,17 @@ const COMMON_HEADERS: [HeaderName; 3] = [
 ];
 
 /// Answers a request to any path. If pages of other origins may call, adds the headers that browsers require.
-pub(super) async fn serve(exchange: &RequestContext, request: Request<Incoming>) -> HttpResponse {
+pub(super) async fn serve(
+    exchange: &RequestContext,
+    route: &ResolvedRoute<'_>,
+    request: Request<Incoming>,
+) -> HttpResponse {
     let Some(cors) = &exchange.settings().server.cors else {
-        return route::dispatch(exchange, request).await;
+        return route.dispatch(exchange, request).await;
     };
     let authenticators = &exchange.settings().engine.authenticators;
     let methods = moderation::cors_methods(request.uri().path());
-    let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route::dispatch(exchange, request).await));
+    let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route.dispatch(exchange, request).await));
     // The layer's future is boxed, so that the futures of all other requests stay small.
     let Ok(answer) = Box::pin(layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;
     answer

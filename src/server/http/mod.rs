@@ -40,10 +40,10 @@ use crate::clock;
 use crate::server::state::ServerState;
 use crate::telemetry::metrics::ListenerLabel;
 use crate::telemetry::trace::TraceContext;
+use crate::vendor::ErrorShape;
 pub use body::drain;
 use context::{RequestContext, RequestId, X_REQUEST_ID};
 use error::ApiError;
-use render::ErrorShape;
 pub use response_body::{HttpResponse, ResponseBody};
 
 /// Answers a request to the main listener. A panic becomes an answer with status 500.
@@ -54,10 +54,10 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     let (began, now) = (Instant::now(), clock::now());
     let address = client_ip::client_ip(&peer, request.headers(), &snapshot.settings.limits.trusted_proxies);
     let exchange = RequestContext { runtime, snapshot, peer, address, id, trace, began, now };
-    let route = route::route_label(&exchange, request.uri().path());
+    let resolved = route::resolve(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
-    let mut answer = match catch_panic(pin!(cors::serve(&exchange, request))).await {
+    let mut answer = match catch_panic(pin!(cors::serve(&exchange, &resolved, request))).await {
         Ok(answer) => answer,
         Err(_) => render::render_error(
             &exchange,
@@ -67,8 +67,9 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     };
     set_common_headers(answer.headers_mut(), &exchange.id);
     #[cfg(feature = "otlp")]
-    span::record(&exchange, &method, &route, answer.status().as_u16());
-    exchange.runtime.metrics.count_answer(ListenerLabel::Main, route, answer.status().as_u16(), began.elapsed());
+    span::record(&exchange, &method, &resolved.label, answer.status().as_u16());
+    let label = resolved.label;
+    exchange.runtime.metrics.count_answer(ListenerLabel::Main, label, answer.status().as_u16(), began.elapsed());
     answer
 }
 

@@ -11,19 +11,9 @@ use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode, ProblemExtensions};
 use super::response_body::{HttpResponse, ResponseBody};
 use crate::moderation::api::Problem;
+use crate::vendor::ErrorShape;
 
 const X_ABLY_ERRORCODE: HeaderName = HeaderName::from_static("x-ably-errorcode");
-
-/// The format of the errors of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ErrorShape {
-    /// Problem details (RFC 9457).
-    Problem,
-    /// The format of Ably. Without it, Ably's SDKs retry without end.
-    Ably,
-    /// The format of LeanCloud, for clients of its demo servers.
-    LeanCloud,
-}
 
 /// The media type of problem details.
 pub(super) const PROBLEM: &str = "application/problem+json";

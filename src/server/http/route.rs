@@ -1,4 +1,4 @@
-//! Maps paths to routes, and to the route names that the metrics use as a label.
+//! Finds the route of a request, and lets it answer.
 
 use hyper::body::Incoming;
 use hyper::{Method, Request};
@@ -7,105 +7,137 @@ use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode};
 #[cfg(feature = "playground")]
 use super::playground;
-use super::render::{self, ErrorShape};
+use super::render;
 use super::response_body::{HttpResponse, ResponseBody};
-use super::signing_route::{self, COMPAT_FUNCTIONS, COMPAT_SIGN2, SigningRoute};
+use super::signing_route::{self, CompatPath, SigningRoute};
 use super::{accept, admission, body, moderation, openapi, sign};
-use crate::model::Vendor;
 use crate::moderation::api;
+use crate::server::routes::{self, PLAYGROUND, Route, RouteTarget};
 use crate::server::state::ProbeKind;
 use crate::telemetry::metrics::RouteLabel;
-use crate::vendor::leancloud::DemoRoute;
-use crate::vendor::{self, App};
+use crate::vendor::{App, ErrorShape};
 
-/// Answers a request to any path.
-pub(super) async fn dispatch(exchange: &RequestContext, mut request: Request<Incoming>) -> HttpResponse {
-    if let Some(probe) = ProbeKind::from_path(request.uri().path()) {
-        return answer_probe(exchange, probe, request.method());
-    }
-    let (vendor_shape, route) = resolve(exchange, request.uri().path());
-    let accepts_problems = accept::names(request.headers(), render::PROBLEM);
-    let shape = if accepts_problems { ErrorShape::Problem } else { vendor_shape };
-    let result = answer_route(exchange, route, &mut request).await;
-    if result.is_err() {
-        body::drain(request.into_body());
-    }
-    result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure))
+/// The route of a request.
+pub(super) struct ResolvedRoute<'a> {
+    /// The label in metrics. The set of labels is fixed, whatever paths clients request.
+    pub(super) label: RouteLabel,
+    shape: ErrorShape,
+    target: ResolvedTarget<'a>,
 }
 
-/// Answers a request to any path except a probe's.
-async fn answer_route(
-    exchange: &RequestContext,
-    route: Result<SigningRoute<'_>, ApiError>,
-    request: &mut Request<Incoming>,
-) -> Result<HttpResponse, ApiError> {
-    // The futures of the two large interfaces are boxed, so that the futures of all other requests stay small.
-    #[cfg(feature = "playground")]
-    if playground::is_served_at(exchange, request.uri().path()) {
-        return Box::pin(playground::answer(exchange, request)).await;
-    }
-    if request.uri().path() == openapi::PATH {
-        return openapi::answer(exchange, request);
-    }
-    if request.uri().path().starts_with(api::PATH) {
-        return Box::pin(moderation::answer(exchange, request)).await;
-    }
-    answer_signing(exchange, route, request).await
+#[derive(Clone, Copy)]
+enum ResolvedTarget<'a> {
+    /// An operation of an app.
+    Signing(SigningRoute<'a>),
+    /// A path that clients of another server use.
+    Compat(CompatPath),
+    /// A route of the table.
+    Listed(&'static Route),
+    /// A path of an app without a route.
+    UnknownOperation(&'a App),
+    /// A path of moderation without a route.
+    UnknownModeration,
+    /// Another path without a route.
+    Unknown,
 }
 
-/// Returns the route of a path, and the shape of the errors there.
-fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> (ErrorShape, Result<SigningRoute<'a>, ApiError>) {
-    if let Some(route) = signing_route::find_compat_route(exchange.settings(), path) {
-        return (ErrorShape::LeanCloud, route);
+/// Finds the route of a path.
+pub(super) fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> ResolvedRoute<'a> {
+    let below = path.strip_prefix(signing_route::APPS);
+    if let Some((app, name)) = below.and_then(|below| signing_route::split(exchange.settings(), below)) {
+        return resolve_operation(app, name);
     }
-    match path.strip_prefix("/v1/").and_then(|below| signing_route::split(exchange, below)) {
-        Some((app, name)) => {
-            (error_shape(app), signing_route::signing_route(app, name).ok_or_else(|| unknown_operation(app)))
+    if let Some(compat) = CompatPath::find(path) {
+        let label = compat.route.map_or(RouteLabel::Other, |route| RouteLabel::Fixed(route.path));
+        return ResolvedRoute { label, shape: compat.routes.error_shape, target: ResolvedTarget::Compat(compat) };
+    }
+    let shape = ErrorShape::Problem;
+    match routes::find(path).filter(|route| is_served(exchange, route.target)) {
+        Some(route) => {
+            let is_playground = matches!(route.target, RouteTarget::Playground(_));
+            let label = RouteLabel::Fixed(if is_playground { PLAYGROUND } else { route.path });
+            ResolvedRoute { label, shape, target: ResolvedTarget::Listed(route) }
         }
-        None => (ErrorShape::Problem, Err(not_found())),
+        None if path.starts_with(api::PATH) => {
+            ResolvedRoute { label: RouteLabel::Other, shape, target: ResolvedTarget::UnknownModeration }
+        }
+        None => ResolvedRoute { label: RouteLabel::Other, shape, target: ResolvedTarget::Unknown },
     }
 }
 
-/// Answers a request to a signing route, if the limits admit it.
-async fn answer_signing(
-    exchange: &RequestContext,
-    route: Result<SigningRoute<'_>, ApiError>,
-    request: &mut Request<Incoming>,
-) -> Result<HttpResponse, ApiError> {
-    let place = admission::enter(exchange)?;
-    sign::handle_signing(exchange, &route?, request, place).await
-}
-
-/// Returns the label of the route at this path. The set of labels is fixed, whatever paths clients request.
-pub(super) fn route_label(exchange: &RequestContext, path: &str) -> RouteLabel {
-    if path == openapi::PATH {
-        return RouteLabel::Fixed(openapi::PATH);
-    }
-    if path.starts_with(api::PATH) {
-        return api::ModerationResource::from_path(path)
-            .map_or(RouteLabel::Other, |resource| RouteLabel::Fixed(resource.path_template()));
-    }
-    if let Some(below) = path.strip_prefix("/v1/") {
-        return operation_label(exchange, below).unwrap_or(RouteLabel::Other);
-    }
-    if let Some(name) = path.strip_prefix(COMPAT_FUNCTIONS) {
-        return DemoRoute::parse(name).map_or(RouteLabel::Other, |function| RouteLabel::Function(function.as_str()));
-    }
-    #[cfg(feature = "playground")]
-    if playground::is_served_at(exchange, path) {
-        return RouteLabel::Fixed(playground::PATH);
-    }
-    match ProbeKind::from_path(path) {
-        Some(probe) => RouteLabel::Fixed(probe.path()),
-        None if path == COMPAT_SIGN2 => RouteLabel::Fixed(COMPAT_SIGN2),
-        None => RouteLabel::Other,
+fn resolve_operation<'a>(app: &'a App, name: &str) -> ResolvedRoute<'a> {
+    let shape = app.vendor().spec().error_shape;
+    match signing_route::find(app, name) {
+        Some(route) => ResolvedRoute {
+            label: RouteLabel::Operation(app.name().clone(), route.operation.name),
+            shape,
+            target: ResolvedTarget::Signing(route),
+        },
+        None => ResolvedRoute { label: RouteLabel::Other, shape, target: ResolvedTarget::UnknownOperation(app) },
     }
 }
 
-fn operation_label(exchange: &RequestContext, below: &str) -> Option<RouteLabel> {
-    let (app, name) = signing_route::split(exchange, below)?;
-    let operation = vendor::operation(app, name)?;
-    Some(RouteLabel::Operation(app.name().clone(), operation.as_str()))
+/// Returns whether this listener and this configuration serve the route.
+fn is_served(exchange: &RequestContext, target: RouteTarget) -> bool {
+    match target {
+        RouteTarget::Metrics => false,
+        #[cfg(feature = "playground")]
+        RouteTarget::Playground(_) => playground::is_served(exchange),
+        #[cfg(not(feature = "playground"))]
+        RouteTarget::Playground(_) => false,
+        RouteTarget::Probe(_) | RouteTarget::OpenApi | RouteTarget::Moderation => true,
+    }
+}
+
+impl ResolvedRoute<'_> {
+    /// Answers a request.
+    pub(super) async fn dispatch(&self, exchange: &RequestContext, mut request: Request<Incoming>) -> HttpResponse {
+        if let ResolvedTarget::Listed(Route { target: RouteTarget::Probe(probe), methods, .. }) = self.target {
+            return answer_probe(exchange, *probe, methods, request.method());
+        }
+        let accepts_problems = accept::names(request.headers(), render::PROBLEM);
+        let shape = if accepts_problems { ErrorShape::Problem } else { self.shape };
+        let result = self.target.answer(exchange, &mut request).await;
+        if result.is_err() {
+            body::drain(request.into_body());
+        }
+        result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure))
+    }
+}
+
+impl ResolvedTarget<'_> {
+    /// Answers a request to any path except a probe's.
+    async fn answer(
+        self,
+        exchange: &RequestContext,
+        request: &mut Request<Incoming>,
+    ) -> Result<HttpResponse, ApiError> {
+        // The futures of the two large interfaces are boxed, so that the futures of all other requests stay small.
+        match self {
+            ResolvedTarget::Signing(route) => {
+                let place = admission::enter(exchange)?;
+                sign::handle_signing(exchange, &route, request, place).await
+            }
+            ResolvedTarget::Compat(path) => {
+                let place = admission::enter(exchange)?;
+                sign::handle_signing(exchange, &path.signing_route(exchange.settings())?, request, place).await
+            }
+            ResolvedTarget::UnknownModeration => Box::pin(moderation::answer(exchange, request)).await,
+            ResolvedTarget::UnknownOperation(app) => {
+                admission::enter(exchange).and_then(|_| Err(unknown_operation(app)))
+            }
+            ResolvedTarget::Unknown => admission::enter(exchange).and_then(|_| Err(not_found())),
+            ResolvedTarget::Listed(route) => match route.target {
+                RouteTarget::OpenApi => openapi::answer(exchange, route, request),
+                RouteTarget::Moderation => Box::pin(moderation::answer(exchange, request)).await,
+                #[cfg(feature = "playground")]
+                RouteTarget::Playground(part) => Box::pin(playground::answer(exchange, route, part, request)).await,
+                #[cfg(not(feature = "playground"))]
+                RouteTarget::Playground(_) => Err(not_found()),
+                RouteTarget::Probe(_) | RouteTarget::Metrics => Err(not_found()),
+            },
+        }
+    }
 }
 
 fn not_found() -> ApiError {
@@ -114,26 +146,19 @@ fn not_found() -> ApiError {
 }
 
 fn unknown_operation(app: &App) -> ApiError {
-    let known = vendor::Operation::names(app.vendor()).join(", ");
+    let known = app.vendor().spec().operation_names().join(", ");
     ApiError::with_same_message(
         ErrorCode::NotFound,
         format!("The app {} has no such operation. It has: {known}.", app.name()),
     )
 }
 
-fn error_shape(app: &App) -> ErrorShape {
-    match app.vendor() {
-        Vendor::Ably => ErrorShape::Ably,
-        Vendor::LeanCloud | Vendor::TalkJs => ErrorShape::Problem,
-    }
-}
-
-fn answer_probe(exchange: &RequestContext, probe: ProbeKind, method: &Method) -> HttpResponse {
+fn answer_probe(exchange: &RequestContext, probe: ProbeKind, methods: &'static str, method: &Method) -> HttpResponse {
     if method == Method::GET || method == Method::HEAD {
         return exchange.runtime.probe(probe).map(ResponseBody::from);
     }
     let failure = ApiError {
-        allowed_methods: Some("GET, HEAD"),
+        allowed_methods: Some(methods),
         ..ApiError::with_same_message(ErrorCode::MethodNotAllowed, "Use GET or HEAD for probes.")
     };
     render::render_error(exchange, ErrorShape::Problem, &failure)

@@ -6,7 +6,7 @@ use hyper::{Method, Request};
 use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode};
 use super::response_body::HttpResponse;
-use super::signing_route::{AnswerForm, SigningRoute};
+use super::signing_route::SigningRoute;
 use super::{accept, admission, authenticate, body, facts, metrics, params, record, render};
 use crate::engine::{RuntimeData, SigningOutcome, SigningRefusal};
 use crate::model::Caller;
@@ -14,7 +14,7 @@ use crate::policy::ConversationFacts;
 use crate::random;
 use crate::server::limits::AdmissionPermit;
 use crate::telemetry::AuditDecision;
-use crate::vendor::{self, Params, SignedResult};
+use crate::vendor::{self, AnswerForm, Params, SignedResult};
 
 /// Answers a request for a signature or token.
 ///
@@ -29,11 +29,11 @@ pub(super) async fn handle_signing(
     admission::check_host(exchange, request)?;
     let caller = authenticate::authenticate(exchange, Some(route.app), request).await?;
     exchange.snapshot.limits.caller(&caller)?;
-    let form = accept::choose(request.headers(), route.forms).ok_or_else(|| not_acceptable(route))?;
+    let form = accept::choose(request.headers(), route.operation.answers).ok_or_else(|| not_acceptable(route))?;
     let (params, _place) = if is_query {
         (params::from_query(request.uri().query())?, place)
     } else {
-        read_body_params(exchange, route.accepts_forms, request, place).await?
+        read_body_params(exchange, route.operation.accepts_forms, request, place).await?
     };
     let asked = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
     let told = match facts::fetch_facts(exchange, &asked.signing_request, &caller).await {
@@ -57,9 +57,9 @@ pub(super) async fn handle_signing(
 fn parameters_in_query(route: &SigningRoute<'_>, method: &Method) -> Result<bool, ApiError> {
     match *method {
         Method::POST => Ok(false),
-        Method::GET if route.supports_get => Ok(true),
+        Method::GET if route.operation.supports_get => Ok(true),
         _ => {
-            let allow = if route.supports_get { "GET, POST" } else { "POST" };
+            let allow = route.operation.methods();
             let detail = format!("This path supports only {allow}.");
             Err(ApiError {
                 allowed_methods: Some(allow),
@@ -70,7 +70,7 @@ fn parameters_in_query(route: &SigningRoute<'_>, method: &Method) -> Result<bool
 }
 
 fn not_acceptable(route: &SigningRoute<'_>) -> ApiError {
-    ApiError::not_acceptable(&route.forms.iter().map(|(media, _)| *media).collect::<Vec<_>>())
+    ApiError::not_acceptable(&route.operation.answers.iter().map(|(media, _)| *media).collect::<Vec<_>>())
 }
 
 /// Reads the parameters in the body. Returns them with the permit that the request holds afterwards.
@@ -118,13 +118,9 @@ fn decide(
 }
 
 fn render(signed: &SignedResult, form: AnswerForm) -> HttpResponse {
-    match (form, signed.token()) {
-        (AnswerForm::Text, Some(token)) => render::success("text/plain; charset=utf-8", token.to_owned()),
-        (AnswerForm::Jwt, Some(token)) => render::success("application/jwt", token.to_owned()),
-        (AnswerForm::Compat, _) => render::success("application/json", signed.to_compat_json()),
-        (AnswerForm::CloudFunction, _) => {
-            render::success("application/json", format!("{{\"result\":{}}}", signed.to_compat_json()))
-        }
-        _ => render::success("application/json", signed.to_json()),
-    }
+    let media_type = match form {
+        AnswerForm::Text => "text/plain; charset=utf-8",
+        form => form.media_type(),
+    };
+    render::success(media_type, signed.body(form))
 }

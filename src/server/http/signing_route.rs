@@ -1,123 +1,68 @@
-//! The routes that sign: `/v1/{app}/{operation}`, and the routes of LeanCloud's own demo servers, for clients that were
-//! written for those servers.
+//! The routes that sign: `/v1/{app}/{operation}`, and the fixed paths for clients that were written for other servers.
 
-use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode};
 use crate::config::Settings;
 use crate::model::Vendor;
-use crate::vendor::leancloud::DemoRoute;
-use crate::vendor::{self, App, Operation};
+use crate::vendor::{self, App, CompatRoute, CompatRoutes, OperationSpec};
 
-/// The path prefix at which LeanCloud's SDKs call cloud functions.
-pub(super) const COMPAT_FUNCTIONS: &str = "/1.1/functions/";
+/// The path prefix of the routes of apps.
+pub(super) const APPS: &str = "/v1/";
 
-/// The path of the only route of the first demo server.
-pub(super) const COMPAT_SIGN2: &str = "/sign2";
-
-/// A route that signs: its app and operation, and the accepted methods and encodings.
+/// A route that signs.
+#[derive(Clone, Copy)]
 pub(super) struct SigningRoute<'a> {
     pub(super) app: &'a App,
-    pub(super) operation: Operation,
-    /// Whether the route supports GET in addition to POST.
-    pub(super) supports_get: bool,
-    /// Whether the body can be a form.
-    pub(super) accepts_forms: bool,
-    /// The forms of the answer, each with the media type that selects it.
-    pub(super) forms: &'static [(&'static str, AnswerForm)],
+    pub(super) operation: &'static OperationSpec,
 }
 
-/// The form of the body of a successful answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnswerForm {
-    /// The complete result as JSON.
-    Json,
-    /// The token alone, as text.
-    Text,
-    /// The token alone, with the media type of a JWT.
-    Jwt,
-    /// The answer of LeanCloud's demo servers.
-    Compat,
-    /// The answer of LeanCloud's demo servers, as the result of a cloud function.
-    CloudFunction,
-}
-
-/// Returns the route at `{app}/{name}`, if there is one.
-#[cfg(feature = "playground")]
-pub(super) fn find_signing_route<'a>(exchange: &'a RequestContext, below: &str) -> Option<SigningRoute<'a>> {
-    let (app, name) = split(exchange, below)?;
-    signing_route(app, name)
-}
-
-pub(super) fn split<'a, 'p>(exchange: &'a RequestContext, below: &'p str) -> Option<(&'a App, &'p str)> {
+/// Returns the app of a path below [`APPS`], and the rest of the path.
+pub(super) fn split<'a, 'p>(settings: &'a Settings, below: &'p str) -> Option<(&'a App, &'p str)> {
     let (app, name) = below.split_once('/').unwrap_or((below, ""));
-    Some((exchange.settings().engine.app(app)?, name))
+    Some((settings.engine.app(app)?, name))
 }
 
-/// Returns the route at `/v1/{app}/{name}`, with its methods, encodings and answer forms.
-pub(super) fn signing_route<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
-    let (gettable, takes_forms, forms): (bool, bool, &[_]) = match (app.vendor(), name) {
-        (Vendor::TalkJs, "token") => {
-            (true, false, &[("application/json", AnswerForm::Json), ("text/plain", AnswerForm::Text)])
-        }
-        // All SDKs accept a token as text, also those that ask for JSON or MessagePack. Only newer SDKs know the media type
-        // of a JWT.
-        (Vendor::Ably, "token") => (
-            true,
-            true,
-            &[
-                ("application/jwt", AnswerForm::Jwt),
-                ("text/plain", AnswerForm::Text),
-                ("application/json", AnswerForm::Text),
-                ("application/x-msgpack", AnswerForm::Text),
-            ],
-        ),
-        // SDKs that ask for MessagePack also read JSON, by the media type of the answer.
-        (Vendor::Ably, _) => {
-            (true, true, &[("application/json", AnswerForm::Json), ("application/x-msgpack", AnswerForm::Json)])
-        }
-        _ => (false, false, &[("application/json", AnswerForm::Json)]),
-    };
-    Some(SigningRoute {
-        app,
-        operation: vendor::operation(app, name)?,
-        supports_get: gettable,
-        accepts_forms: takes_forms,
-        forms,
+/// Returns the route at `/v1/{app}/{name}`.
+pub(super) fn find<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
+    Some(SigningRoute { app, operation: vendor::operation(app, name)? })
+}
+
+/// Returns the routes of all apps, with their paths.
+pub(super) fn all(settings: &Settings) -> impl Iterator<Item = (String, SigningRoute<'_>)> {
+    settings.engine.apps.iter().flat_map(|app| {
+        let operations = app.vendor().spec().operations.iter();
+        operations
+            .map(move |operation| (format!("{APPS}{}/{}", app.name(), operation.name), SigningRoute { app, operation }))
     })
 }
 
-/// Returns the signing route of this path, or `None` if the path is not a path of the demo servers. The route is an
-/// error if the cloud function is unknown or if no app serves these paths.
-pub(super) fn find_compat_route<'a>(settings: &'a Settings, path: &str) -> Option<Result<SigningRoute<'a>, ApiError>> {
-    let (compat, forms): (_, &[_]) = match path.strip_prefix(COMPAT_FUNCTIONS) {
-        Some(name) => (DemoRoute::parse(name), &[("application/json", AnswerForm::CloudFunction)]),
-        None if path == COMPAT_SIGN2 => (Some(DemoRoute::Sign2), &[("application/json", AnswerForm::Compat)]),
-        None => return None,
-    };
-    let Some(compat) = compat else { return Some(Err(unknown_function())) };
-    Some(configured_app(settings).map(|app| SigningRoute {
-        app,
-        operation: Operation::LeanCloudCompat(compat),
-        supports_get: false,
-        accepts_forms: false,
-        forms,
-    }))
+/// A path that clients of another server use.
+#[derive(Clone, Copy)]
+pub(super) struct CompatPath {
+    vendor: Vendor,
+    pub(super) routes: &'static CompatRoutes,
+    /// The route, if the path has one.
+    pub(super) route: Option<&'static CompatRoute>,
 }
 
-fn configured_app(settings: &Settings) -> Result<&App, ApiError> {
-    let app = settings.server.leancloud_compat.as_deref().and_then(|name| settings.engine.app(name));
-    app.ok_or_else(|| {
-        let detail = "No app serves this path: the configuration has no LeanCloud app, or it has several and \
-                      `leancloud_compat` in [server] is not set.";
-        ApiError::with_same_message(ErrorCode::NotFound, detail)
-    })
-}
+impl CompatPath {
+    /// Finds the path among those of all vendors.
+    pub(super) fn find(path: &str) -> Option<CompatPath> {
+        vendor::compat_routes().find_map(|(vendor, routes)| {
+            let route = routes.routes.iter().find(|route| route.path == path || route.older_path == Some(path));
+            let is_own = route.is_some() || path.starts_with(routes.prefix);
+            is_own.then_some(CompatPath { vendor, routes, route })
+        })
+    }
 
-fn unknown_function() -> ApiError {
-    let known = DemoRoute::ALL.map(DemoRoute::as_str).join(", ");
-    let older = DemoRoute::ALL.into_iter().filter_map(DemoRoute::older_name).collect::<Vec<_>>().join(", ");
-    ApiError::with_same_message(
-        ErrorCode::NotFound,
-        format!("There is no cloud function of this name. Accepted older names: {older}. Known functions: {known}."),
-    )
+    /// Returns the signing route.
+    ///
+    /// # Errors
+    /// Returns an error if the path has no route or if no app serves it.
+    pub(super) fn signing_route<'a>(&self, settings: &'a Settings) -> Result<SigningRoute<'a>, ApiError> {
+        let not_found = |detail| ApiError::with_same_message(ErrorCode::NotFound, detail);
+        let route = self.route.ok_or_else(|| not_found(self.routes.unknown))?;
+        let app = settings.server.compat_app(self.vendor).and_then(|name| settings.engine.app(name));
+        let app = app.ok_or_else(|| not_found(self.routes.no_app))?;
+        Ok(SigningRoute { app, operation: &route.operation })
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use chat_signer::model::{Action, SigningRequest};
 use chat_signer::policy::for_operator;
 use chat_signer::vendor::leancloud::{DemoRoute, HistoryOrder};
-use chat_signer::vendor::{App, Operation, Params, parse};
+use chat_signer::vendor::{App, Params, compat_routes, parse};
 use serde_json::{Value, json};
 
 use super::leancloud::{Meaning, Request, app, message, needs, sharing, tied};
@@ -86,7 +86,9 @@ fn one(compat: DemoRoute, client: &str, place: Option<&str>, members: Option<&[&
 fn accepted(app: &App, sent: &Sent) -> Option<SigningRequest> {
     let Value::Object(values) = sent.fields.clone() else { unreachable!("fields are an object") };
     let params = Params { values, lenient: false };
-    let request = parse(app, Operation::LeanCloudCompat(sent.compat), &params, None).ok()?;
+    let routes = compat_routes().flat_map(|(_, compat)| compat.routes);
+    let route = routes.into_iter().find(|route| route.operation.name == sent.compat.as_str()).unwrap();
+    let request = parse(app, &route.operation, &params, None).ok()?;
     Some(for_operator(request.signing_request).request().clone())
 }
 

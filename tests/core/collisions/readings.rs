@@ -5,7 +5,7 @@
 
 use chat_signer::model::{Action, Millis, SigningRequest};
 use chat_signer::policy::for_operator;
-use chat_signer::vendor::leancloud::HistoryOrder;
+use chat_signer::vendor::leancloud::{HistoryOrder, SigningJob as Signature};
 use chat_signer::vendor::{App, Nonce, SignedResult, SigningJob, sign};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -153,7 +153,7 @@ proptest! {
         let app = app(HistoryOrder::default());
         let Some(signing_request) = request.accepted(&app) else { return Ok(()) };
         let text = message(&app, &signing_request, time, nonce.as_str());
-        let signed = sign(&app, &for_operator(signing_request), &SigningJob::LeanCloud, Millis(time), &nonce).unwrap();
+        let signed = sign(&app, &for_operator(signing_request), &SigningJob::LeanCloud(Signature), Millis(time), &nonce).unwrap();
         let SignedResult::Signature { signature, .. } = signed else { panic!("LeanCloud's answers are signatures") };
         prop_assert_eq!(app.verify(&text, &hex::decode(signature).unwrap()), Some(0));
     }

@@ -13,7 +13,7 @@ use chat_signer::moderation::{ModerationEntry, ModerationReplica};
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanction};
 use chat_signer::secret::Secret;
 use chat_signer::telemetry::outbox::OutboxMetrics;
-use chat_signer::vendor::ModerationApi;
+use chat_signer::vendor::moderation::VendorModeration;
 use chat_signer::vendor::{ably, leancloud, talkjs};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -85,12 +85,10 @@ impl World {
 
     fn enforcement_at(&self, url: &str) -> Arc<Enforcement> {
         let key = Secret::new(KEY.as_bytes().to_vec());
-        let moderator = match self.app {
-            "talkjs" => ModerationApi::TalkJs(talkjs::ModerationApi::new(APP_ID.to_owned(), &key)),
-            "leancloud" => ModerationApi::LeanCloud(leancloud::ModerationApi::new(APP_ID.to_owned(), key)),
-            _ => ModerationApi::Ably(ably::ModerationApi::new(
-                &ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())),
-            )),
+        let moderator: Box<dyn VendorModeration> = match self.app {
+            "talkjs" => Box::new(talkjs::ModerationApi::new(APP_ID.to_owned(), &key)),
+            "leancloud" => Box::new(leancloud::ModerationApi::new(APP_ID.to_owned(), key)),
+            _ => Box::new(ably::ModerationApi::new(&ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())))),
         };
         Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(url), moderation_api: moderator })
     }

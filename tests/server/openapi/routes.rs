@@ -2,20 +2,34 @@
 
 use std::collections::BTreeSet;
 
+use chat_signer::model::Vendor;
+use chat_signer::server::routes::{ROUTES, Route, RouteTarget};
+use chat_signer::vendor::compat_routes;
 use serde_json::Value;
 
 use crate::common::{Server, request};
 use crate::openapi::document::{Document, demonstration};
-
-/// Those that every server has.
-const OWN: [&str; 5] = ["/livez", "/readyz", "/startupz", "/sign2", "/v1/openapi.json"];
 
 #[test]
 fn it_has_every_route_and_no_other() {
     let server = demonstration();
     let document = Document::of(&server);
     let described: BTreeSet<_> = document.0["paths"].as_object().unwrap().keys().cloned().collect();
-    let mut known: BTreeSet<_> = OWN.iter().map(|path| (*path).to_owned()).collect();
+    let mut known: BTreeSet<_> = fixed_routes().map(|route| route.path.to_owned()).collect();
+    known.extend(compat_routes().flat_map(|(_, compat)| compat.routes).map(|route| route.path.to_owned()));
+    for (app, vendor) in [("leancloud", Vendor::LeanCloud), ("talkjs", Vendor::TalkJs), ("ably", Vendor::Ably)] {
+        known.extend(vendor.spec().operations.iter().map(|operation| format!("/v1/{app}/{}", operation.name)));
+    }
+    assert_eq!(described, known);
+}
+
+#[test]
+fn the_answer_to_an_unknown_path_names_the_known_ones() {
+    let server = demonstration();
+    let document = Document::of(&server);
+    let own = ["/livez", "/readyz", "/startupz", "/sign2", "/v1/openapi.json"];
+    let described: BTreeSet<_> = document.0["paths"].as_object().unwrap().keys().cloned().collect();
+    let mut known: BTreeSet<_> = own.iter().map(|path| (*path).to_owned()).collect();
     known.extend(named(&server, "/v1/leancloud/nothing", "It has: ").map(|name| format!("/v1/leancloud/{name}")));
     known.extend(named(&server, "/v1/talkjs/nothing", "It has: ").map(|name| format!("/v1/talkjs/{name}")));
     known.extend(named(&server, "/v1/ably/nothing", "It has: ").map(|name| format!("/v1/ably/{name}")));
@@ -65,6 +79,23 @@ fn every_reference_leads_somewhere() {
             Value::Array(items) => left.extend(items),
             _ => {}
         }
+    }
+}
+
+/// Those rows of the table that every server has for callers.
+fn fixed_routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().filter(|route| !matches!(route.target, RouteTarget::Metrics | RouteTarget::Playground(_)))
+}
+
+#[test]
+fn it_has_the_methods_of_the_table() {
+    let server = demonstration();
+    let document = Document::of(&server);
+    for route in fixed_routes() {
+        let described = document.0["paths"][route.path].as_object().unwrap().keys().map(|method| method.to_uppercase());
+        // HEAD is the same as GET, and is not described.
+        let listed = route.methods.split(", ").filter(|method| *method != "HEAD").map(str::to_owned);
+        assert_eq!(described.collect::<BTreeSet<_>>(), listed.collect(), "{}", route.path);
     }
 }
 

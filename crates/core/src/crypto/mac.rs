@@ -54,6 +54,33 @@ impl fmt::Debug for HmacSha256 {
     }
 }
 
+/// An algorithm of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacAlgorithm {
+    /// HMAC with SHA-1, which makes 20 bytes.
+    HmacSha1,
+    /// HMAC with SHA-256, which makes 32 bytes.
+    HmacSha256,
+}
+
+impl MacAlgorithm {
+    /// Returns the name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MacAlgorithm::HmacSha1 => "HMAC-SHA1",
+            MacAlgorithm::HmacSha256 => "HMAC-SHA256",
+        }
+    }
+
+    /// Returns the MAC of a message.
+    pub fn mac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
+        match self {
+            MacAlgorithm::HmacSha1 => HmacSha1::new(key).mac(message).to_vec(),
+            MacAlgorithm::HmacSha256 => HmacSha256::new(key).mac(message).to_vec(),
+        }
+    }
+}
+
 /// Digests of the block that HMAC makes of a key, for each hash that is used for signatures: SHA-1, SHA-256, SHA-384
 /// and SHA-512.
 ///

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest};
 use crate::policy::{Denial, DenyReason, Explanation, Permit, RuleExplanation, describe_scope};
-use crate::vendor::ably::Capability;
+use crate::vendor::Capability;
 
 /// A decision with its request, its caller and its time.
 #[derive(Debug)]

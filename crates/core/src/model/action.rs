@@ -13,7 +13,7 @@ macro_rules! actions {
             pub const ALL: &'static [Action] = &[$(Action::$name,)*];
 
             /// Returns the action's name in rules, routes, the command line and the audit log.
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Action::$name => $word,)* }
             }
         }
@@ -99,9 +99,9 @@ impl Action {
         Action::ALL.iter().copied().find(|action| action.as_str() == word)
     }
 
-    /// Returns whether an Ably capability can name this action as an operation.
-    pub fn is_ably_operation(self) -> bool {
-        ActionSet::ABLY.contains(self)
+    /// Returns whether a capability can name this action as an operation on a channel.
+    pub fn is_channel_operation(self) -> bool {
+        ActionSet::CHANNEL_OPERATIONS.contains(self)
     }
 
     /// Returns whether this is an action of the moderation at run time, not of signing.
@@ -124,8 +124,8 @@ impl ActionSet {
     /// The empty set.
     pub const EMPTY: ActionSet = ActionSet(0);
 
-    /// Ably's seventeen operations.
-    pub const ABLY: ActionSet = ActionSet::of(&[
+    /// The operations on channels that a capability can name. They are Ably's seventeen operations.
+    pub const CHANNEL_OPERATIONS: ActionSet = ActionSet::of(&[
         Action::Publish,
         Action::Subscribe,
         Action::Presence,
@@ -177,6 +177,12 @@ impl ActionSet {
             i += 1;
         }
         ActionSet(bits)
+    }
+
+    /// Returns the set with this action.
+    #[must_use]
+    pub const fn with(self, action: Action) -> ActionSet {
+        ActionSet(self.0 | 1 << action as u64)
     }
 
     /// Adds an action.
@@ -238,8 +244,8 @@ mod tests {
 
     #[test]
     fn ably_has_seventeen_operations() {
-        assert_eq!(ActionSet::ABLY.len(), 17);
-        assert!(ActionSet::ABLY.contains_all(ActionSet::SENDING));
+        assert_eq!(ActionSet::CHANNEL_OPERATIONS.len(), 17);
+        assert!(ActionSet::CHANNEL_OPERATIONS.contains_all(ActionSet::SENDING));
     }
 
     #[test]

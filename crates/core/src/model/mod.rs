@@ -10,6 +10,7 @@ mod role;
 mod signing_request;
 mod text;
 mod time;
+mod vendor;
 
 pub use action::{Action, ActionSet};
 pub use caller::{Caller, CallerKind, claim};
@@ -17,6 +18,8 @@ pub use identifier::{IdentifierError, check_identifier};
 pub use network::IpNetwork;
 pub use pattern::{Pattern, PatternError, Template, room, unqualified};
 pub use role::{ConversationKind, Role, RoleHierarchy};
-pub use signing_request::{RequestedGrant, RequiredAction, SigningRequest, Vendor};
+pub use signing_request::{RequestedGrant, RequiredAction, SigningRequest};
 pub use text::{ForbiddenCharacter, check_text, escape_json, is_disruptive, needs_escape};
 pub use time::{Millis, TimeError};
+pub use vendor::Vendor;
+pub(crate) use vendor::for_each_vendor;

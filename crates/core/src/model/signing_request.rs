@@ -2,37 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, ActionSet, Pattern};
-
-/// A chat vendor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Vendor {
-    /// LeanCloud's LeanMessage, and TapTap's service with the same protocol.
-    LeanCloud,
-    /// TalkJS.
-    TalkJs,
-    /// Ably Pub/Sub and Ably Chat.
-    Ably,
-}
-
-impl Vendor {
-    /// Every vendor.
-    pub const ALL: [Vendor; 3] = [Vendor::LeanCloud, Vendor::TalkJs, Vendor::Ably];
-
-    /// Returns the name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Vendor::LeanCloud => "leancloud",
-            Vendor::TalkJs => "talkjs",
-            Vendor::Ably => "ably",
-        }
-    }
-
-    /// Returns the vendor with this name in the configuration.
-    pub fn parse(word: &str) -> Option<Vendor> {
-        Vendor::ALL.into_iter().find(|vendor| vendor.as_str() == word)
-    }
-}
+use super::{Action, ActionSet, Pattern, Vendor};
 
 /// A request that was parsed and checked, but not decided.
 #[derive(Clone, Debug, PartialEq, Eq)]

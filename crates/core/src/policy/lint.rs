@@ -5,15 +5,42 @@ mod rules;
 use std::collections::HashMap;
 
 use super::rule::{BindingEntry, ClientCondition, Effect, PolicyDocument, Rule, Sanction, TargetCondition};
-use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, Pattern, Template, Vendor};
+use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Millis, Pattern, Template};
 
 /// An app that the policy is for, with the data that the warnings need.
 #[derive(Clone, Debug)]
 pub struct LintApp {
     /// The app's name.
     pub name: String,
-    /// The app's vendor.
-    pub vendor: Vendor,
+    /// The requests of the app's vendor.
+    pub vendor: &'static VendorFeatures,
+}
+
+/// What the requests of a vendor's apps can be about.
+#[derive(Debug)]
+pub struct VendorFeatures {
+    /// The vendor's name for people.
+    pub title: &'static str,
+    /// The actions that requests can need.
+    pub actions: ActionSet,
+    /// The names of conversations in requests.
+    pub conversations: ConversationNames,
+    /// Whether the signatures for `login` and for `create` without members are the same, so that both must be allowed.
+    pub login_is_create: bool,
+}
+
+/// The names of conversations in the requests of a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConversationNames {
+    /// Requests have no conversation.
+    None,
+    /// A name has no `:`, except in this prefix.
+    WithoutColon {
+        /// The prefix, which ends with `:`.
+        except: &'static str,
+    },
+    /// Any name.
+    Any,
 }
 
 /// The part of the policy that a warning is about, as an index into a list of the [`PolicyDocument`].
@@ -61,7 +88,7 @@ pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<Lin
             warn(LintLocation::Rule(index), message);
         }
     }
-    for app in apps.iter().filter(|app| app.vendor == Vendor::LeanCloud) {
+    for app in apps.iter().filter(|app| app.vendor.login_is_create) {
         if let Some(message) = login_without_create(document, app) {
             warn(LintLocation::Policy, message);
         }
@@ -70,16 +97,14 @@ pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<Lin
     warnings
 }
 
-/// Returns the vendors that the rule can apply to.
-fn possible_vendors(named: Option<&[String]>, apps: &[LintApp]) -> Vec<Vendor> {
+/// Returns the actions that the apps have to which the rule can apply.
+fn possible_actions(named: Option<&[String]>, apps: &[LintApp]) -> ActionSet {
     let meant = apps.iter().filter(|app| named.is_none_or(|names| names.contains(&app.name)));
-    meant.map(|app| app.vendor).collect()
+    meant.flat_map(|app| Action::ALL.iter().copied().filter(|action| app.vendor.has_action(*action))).collect()
 }
 
 fn never_matches(rule: &Rule, apps: &[LintApp]) -> Option<String> {
-    let vendors = possible_vendors(rule.apps.as_deref(), apps);
-    let possible: ActionSet =
-        rule.actions.iter().filter(|action| vendors.iter().any(|vendor| vendor_has_action(*vendor, *action))).collect();
+    let possible = rule.actions.intersection(possible_actions(rule.apps.as_deref(), apps));
     let never = |why: String| Some(format!("this rule can never match: {why}"));
     if possible.is_empty() {
         let words: Vec<_> = rule.actions.iter().map(Action::as_str).collect();
@@ -187,8 +212,8 @@ fn is_subset<T: PartialEq>(inner: Option<&[T]>, outer: Option<&[T]>) -> bool {
     }
 }
 
-/// Warns if rules allow only one of `login` and `create`. LeanCloud's signatures for `login` and for `create` without
-/// members are the same, so a request needs both.
+/// Warns if rules allow only one of `login` and `create` at a vendor whose signatures for `login` and for `create`
+/// without members are the same, so that a request needs both.
 fn login_without_create(document: &PolicyDocument, app: &LintApp) -> Option<String> {
     let allows = |action, kind| {
         let mut rules =
@@ -208,9 +233,9 @@ fn login_without_create(document: &PolicyDocument, app: &LintApp) -> Option<Stri
             (false, true) => ("create", "login"),
             _ => return None,
         };
-        let (kind, name) = (kind.as_str(), &app.name);
+        let (kind, name, vendor) = (kind.as_str(), &app.name, app.vendor.title);
         Some(format!(
-            "no {kind} gets {given} at `{name}`: LeanCloud's signatures for login and for create without members are the \
+            "no {kind} gets {given} at `{name}`: {vendor}'s signatures for login and for create without members are the \
              same, so both must be allowed, and no rule allows a {kind} to {missing}"
         ))
     })
@@ -243,16 +268,16 @@ fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: 
     lint_sanctions(&entries.bans, apps, now, &mut |index, message| warn(LintLocation::Ban(index), message));
     lint_sanctions(&entries.mutes, apps, now, &mut |index, message| warn(LintLocation::Mute(index), message));
     for (index, mute) in entries.mutes.iter().enumerate() {
-        if !is_for_vendor(Vendor::Ably, mute.app.as_deref(), apps) {
-            let message =
-                "this mute has no effect: mutes only deny Ably's sending operations, but it is for no Ably app";
+        let sends = |vendor: &VendorFeatures| !vendor.actions.intersection(ActionSet::SENDING).is_empty();
+        if !any_vendor(mute.app.as_deref(), apps, sends) {
+            let message = "this mute has no effect: mutes only deny the sending operations of capabilities, but it is \
+                           for no app that has them";
             warn(LintLocation::Mute(index), message.to_owned());
         }
     }
     for (index, block) in entries.blocks.iter().enumerate() {
-        if !is_for_vendor(Vendor::LeanCloud, block.app.as_deref(), apps) {
-            let message =
-                "this block has no effect: blocks only deny LeanCloud invites, but it is for no LeanCloud app";
+        if !any_vendor(block.app.as_deref(), apps, |vendor| vendor.actions.contains(Action::Invite)) {
+            let message = "this block has no effect: blocks only deny invites, but it is for no app that has them";
             warn(LintLocation::Block(index), message.to_owned());
         } else if let Some(why) = unreachable_scope(&block.conversation, block.app.as_deref(), apps) {
             warn(LintLocation::Block(index), why);
@@ -312,40 +337,56 @@ fn included_sanctions(sanctions: &[Sanction]) -> Vec<usize> {
     repeated
 }
 
-/// Returns whether an entry is for an app of this vendor.
-fn is_for_vendor(vendor: Vendor, named: Option<&str>, apps: &[LintApp]) -> bool {
-    apps.iter().any(|app| app.vendor == vendor && named.is_none_or(|name| *name == *app.name))
+/// Returns whether an entry is for an app whose vendor fulfils the condition.
+fn any_vendor(named: Option<&str>, apps: &[LintApp], condition: impl Fn(&VendorFeatures) -> bool) -> bool {
+    meant_vendors(named, apps).any(condition)
+}
+
+fn meant_vendors<'a>(named: Option<&'a str>, apps: &'a [LintApp]) -> impl Iterator<Item = &'static VendorFeatures> {
+    apps.iter().filter(move |app| named.is_none_or(|name| *name == *app.name)).map(|app| app.vendor)
 }
 
 /// Returns the reason why no request of the entry's apps can be about this scope.
 fn unreachable_scope(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> Option<String> {
-    let leancloud = match scope {
-        Pattern::Namespace(prefix) => prefix == "_tmp:",
-        Pattern::Exact(name) => !name.strip_prefix("_tmp:").unwrap_or(name).contains(':'),
-        Pattern::Everything => true,
-    };
-    let reached = *scope == Pattern::Everything
-        || is_for_vendor(Vendor::Ably, named, apps)
-        || leancloud && is_for_vendor(Vendor::LeanCloud, named, apps);
-    (!reached).then(|| {
-        let which = if is_for_vendor(Vendor::LeanCloud, named, apps) {
-            "a LeanCloud conversation's id has no `:`, except in `_tmp:`"
-        } else {
-            "TalkJS requests have no conversation"
-        };
-        format!("this entry has no effect on {scope}: {which}")
-    })
+    if *scope == Pattern::Everything || any_vendor(named, apps, |vendor| vendor.conversations.reach(scope)) {
+        return None;
+    }
+    let mut reasons: Vec<String> = meant_vendors(named, apps).map(VendorFeatures::describe_conversations).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    Some(format!("this entry has no effect on {scope}: {}", reasons.join(", and ")))
 }
 
-fn vendor_has_action(vendor: Vendor, action: Action) -> bool {
-    match action {
-        // Moderation keeps blocks by users for every vendor, even if the vendor does not use them.
-        Action::Login | Action::BlockConversation | Action::UnblockConversation => true,
-        Action::AppToken => vendor == Vendor::TalkJs,
-        Action::History => vendor != Vendor::TalkJs,
-        _ if action.is_moderation() => true,
-        _ if action.is_ably_operation() => vendor == Vendor::Ably,
-        _ => vendor == Vendor::LeanCloud,
+impl VendorFeatures {
+    /// Returns whether requests can need the action. Moderation keeps its entries, and blocks by users, for every
+    /// vendor, even if the vendor does not use them.
+    fn has_action(&self, action: Action) -> bool {
+        action.is_moderation()
+            || matches!(action, Action::BlockConversation | Action::UnblockConversation)
+            || self.actions.contains(action)
+    }
+
+    fn describe_conversations(&self) -> String {
+        match self.conversations {
+            ConversationNames::None | ConversationNames::Any => format!("{} requests have no conversation", self.title),
+            ConversationNames::WithoutColon { except } => {
+                format!("a {} conversation's id has no `:`, except in `{except}`", self.title)
+            }
+        }
+    }
+}
+
+impl ConversationNames {
+    /// Returns whether a request can be about a conversation in this scope.
+    fn reach(self, scope: &Pattern) -> bool {
+        match (self, scope) {
+            (ConversationNames::None, _) => false,
+            (ConversationNames::Any, _) | (_, Pattern::Everything) => true,
+            (ConversationNames::WithoutColon { except }, Pattern::Namespace(prefix)) => prefix == except,
+            (ConversationNames::WithoutColon { except }, Pattern::Exact(name)) => {
+                !name.strip_prefix(except).unwrap_or(name).contains(':')
+            }
+        }
     }
 }
 

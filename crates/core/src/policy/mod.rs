@@ -30,7 +30,7 @@ pub use effective_role::DecisionData;
 pub use entry_index::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
 pub use evaluate::Denied;
 pub use explain::{ConsideredEntry, Explanation, RuleExplanation};
-pub use lint::{LintApp, LintLocation, LintWarning, lint};
+pub use lint::{ConversationNames, LintApp, LintLocation, LintWarning, VendorFeatures, lint};
 pub use partial::FactsRelevance;
 pub use rank::{Rank, RankUncertainty};
 pub use rule::{

@@ -148,7 +148,7 @@ fn facts_matter(query: &AccessQuery<'_, '_>, relevance: FactsRelevance) -> bool 
         return false;
     }
     let enters = matches!(query.action, Action::Join | Action::Invite);
-    let is_told = query.action.is_ably_operation() && is_client_open(query);
+    let is_told = query.action.is_channel_operation() && is_client_open(query);
     relevance.shuts_out && enters || relevance.user_claims && is_told || facts_change_ranks(query)
 }
 

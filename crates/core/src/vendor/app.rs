@@ -2,119 +2,141 @@
 
 use std::sync::Arc;
 
+use super::foreign_token::ForeignToken;
 use super::invalid_request::{InvalidRequest, wrong_permit_error};
 use super::params::Params;
-use super::signed::SignedResult;
+use super::signed::{SignedResult, SignedText};
 use super::signing_input::Nonce;
-use super::{ably, leancloud, talkjs};
-use crate::model::{Action, Caller, Millis, SigningRequest, Vendor};
+use super::spec::{Operation, OperationSpec};
+use super::variants::{ForeignRequest, KeyVariant, MessageVariant, SignatureFormat};
+use super::vendor_app::{TimestampUnit, VendorApp};
+use crate::model::{Caller, Millis, SigningRequest, Vendor, for_each_vendor};
 use crate::policy::Permit;
+use crate::secret::Secret;
 
-/// A configured app of a vendor, with its keys.
-#[derive(Debug)]
-pub enum App {
-    /// A LeanCloud app, or an app of TapTap's service, which has the same protocol.
-    LeanCloud(leancloud::App),
-    /// A TalkJS app.
-    TalkJs(talkjs::App),
-    /// An Ably app.
-    Ably(ably::App),
+macro_rules! define_dispatch {
+    ($($(#[$doc:meta])* $vendor:ident => $folder:ident,)*) => {
+        /// A configured app of a vendor, with its keys.
+        #[derive(Debug)]
+        pub enum App { $($(#[$doc])* $vendor(super::$folder::App),)* }
+
+        /// What to make from a permit, with everything that the policy does not decide.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum SigningJob { $($(#[$doc])* $vendor(super::$folder::SigningJob),)* }
+
+        impl App {
+            /// Returns the app's name in the configuration.
+            pub fn name(&self) -> &Arc<str> {
+                match self { $(App::$vendor(app) => app.name(),)* }
+            }
+
+            /// Returns the app's vendor.
+            pub fn vendor(&self) -> Vendor {
+                match self { $(App::$vendor(_) => Vendor::$vendor,)* }
+            }
+
+            /// Returns whether the signed text contains the client's roles, where other clients can read them.
+            pub fn contains_roles(&self) -> bool {
+                match self { $(App::$vendor(app) => app.contains_roles(),)* }
+            }
+
+            /// Returns the unit of the times that the operation signs. Another vendor's operation has milliseconds.
+            pub fn time_unit(&self, operation: Operation) -> TimestampUnit {
+                match (self, operation) {
+                    $((App::$vendor(app), Operation::$vendor(operation)) => app.time_unit(operation),)*
+                    _ => TimestampUnit::Milliseconds,
+                }
+            }
+
+            /// Returns the index (from 0) of the app's key that made this MAC of this message, or `None` if no key did.
+            /// Compares in constant time.
+            pub fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
+                match self { $(App::$vendor(app) => app.verify(message, mac),)* }
+            }
+
+            /// Rebuilds the signed text of an answer to this request, with the code that signs. Returns `None` if the
+            /// answer cannot come from this app.
+            pub fn signed_text(&self, signing_request: &SigningRequest, answer: &str) -> Option<SignedText> {
+                match self { $(App::$vendor(app) => app.signed_text(signing_request, answer),)* }
+            }
+
+            /// Returns the form of the signature. `None` means that the answer is a JSON Web Token, or that the job is for
+            /// another vendor.
+            pub fn signature_format(&self, signing_job: &SigningJob) -> Option<SignatureFormat> {
+                match (self, signing_job) {
+                    $((App::$vendor(app), SigningJob::$vendor(job)) => app.signature_format(job),)*
+                    _ => None,
+                }
+            }
+
+            /// Returns the text under the signature, and the texts that other programs sign by mistake.
+            pub fn message_variants(
+                &self,
+                signing_job: &SigningJob,
+                foreign: &ForeignRequest<'_>,
+                key: &Secret,
+            ) -> Vec<MessageVariant> {
+                match (self, signing_job) {
+                    $((App::$vendor(app), SigningJob::$vendor(job)) => app.message_variants(job, foreign, key),)*
+                    _ => Vec::new(),
+                }
+            }
+
+            /// Returns the key that signs, from a configured key, and the keys that other programs use by mistake.
+            pub fn key_variants(&self, key: &Secret) -> Vec<KeyVariant> {
+                match self { $(App::$vendor(app) => app.key_variants(key),)* }
+            }
+
+            /// Describes how a token differs from the expected token, apart from its signature and algorithm. `key` is
+            /// the configured key that signed it, or the first one.
+            pub fn token_differences(
+                &self,
+                signing_job: &SigningJob,
+                foreign: &ForeignRequest<'_>,
+                token: &ForeignToken<'_>,
+                key: &Secret,
+            ) -> Vec<String> {
+                match (self, signing_job) {
+                    $((App::$vendor(app), SigningJob::$vendor(job)) => app.token_differences(job, foreign, token, key),)*
+                    _ => Vec::new(),
+                }
+            }
+
+            fn parse(
+                &self,
+                operation: &OperationSpec,
+                params: &Params,
+                caller: Option<&Caller>,
+            ) -> Result<VendorRequest, InvalidRequest> {
+                match (self, operation.operation) {
+                    $((App::$vendor(app), Operation::$vendor(operation)) => {
+                        let (signing_request, job) = app.parse(operation, params, caller)?;
+                        Ok(VendorRequest { signing_request, signing_job: SigningJob::$vendor(job) })
+                    })*
+                    _ => {
+                        let message = format!("must be an operation of this app, not {}", operation.name);
+                        Err(InvalidRequest::new("action", message))
+                    }
+                }
+            }
+
+            fn sign(
+                &self,
+                permit: &Permit,
+                signing_job: &SigningJob,
+                now: Millis,
+                nonce: &Nonce,
+            ) -> Result<SignedResult, InvalidRequest> {
+                match (self, signing_job) {
+                    $((App::$vendor(app), SigningJob::$vendor(job)) => app.sign(permit, job, now, nonce),)*
+                    _ => Err(wrong_permit_error("this kind of answer")),
+                }
+            }
+        }
+    };
 }
 
-impl App {
-    /// Returns the app's name in the configuration.
-    pub fn name(&self) -> &Arc<str> {
-        match self {
-            App::LeanCloud(app) => app.name(),
-            App::TalkJs(app) => app.name(),
-            App::Ably(app) => app.name(),
-        }
-    }
-
-    /// Returns the app's vendor.
-    pub fn vendor(&self) -> Vendor {
-        match self {
-            App::LeanCloud(_) => Vendor::LeanCloud,
-            App::TalkJs(_) => Vendor::TalkJs,
-            App::Ably(_) => Vendor::Ably,
-        }
-    }
-
-    /// Returns whether the signed text contains the client's roles, where other clients can read them.
-    pub fn contains_roles(&self) -> bool {
-        matches!(self, App::Ably(app) if app.tells_roles())
-    }
-
-    /// Returns the index (from 0) of the app's key that made this MAC of this message, or `None` if no key did.
-    /// Compares in constant time.
-    pub fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
-        match self {
-            App::LeanCloud(app) => app.verify(message, mac),
-            App::TalkJs(app) => app.verify(message, mac),
-            App::Ably(app) => app.verify(message, mac),
-        }
-    }
-}
-
-/// An operation of an app: the last segment of the app's routes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// An action of a LeanCloud app. The operation has the same name as the action.
-    LeanCloud(Action),
-    /// A route of LeanCloud's demo servers. The parameters of the request select the action.
-    LeanCloudCompat(leancloud::DemoRoute),
-    /// A TalkJS token or signature.
-    TalkJs(talkjs::Operation),
-    /// An Ably token or token request.
-    Ably(ably::Operation),
-}
-
-impl Operation {
-    /// Returns the names of the operations of this vendor's apps.
-    pub fn names(vendor: Vendor) -> &'static [&'static str] {
-        match vendor {
-            Vendor::LeanCloud => &[
-                "login",
-                "create",
-                "join",
-                "leave",
-                "invite",
-                "kick",
-                "history",
-                "block-clients",
-                "unblock-clients",
-                "block-conversation",
-                "unblock-conversation",
-            ],
-            Vendor::TalkJs => &["token", "signature", "app-token"],
-            Vendor::Ably => &["token", "token-request"],
-        }
-    }
-
-    /// Returns the name of the operation in routes and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Operation::LeanCloud(action) => action.as_str(),
-            Operation::LeanCloudCompat(compat) => compat.as_str(),
-            Operation::TalkJs(talkjs::Operation::Token) | Operation::Ably(ably::Operation::Token) => "token",
-            Operation::TalkJs(talkjs::Operation::Signature) => "signature",
-            Operation::TalkJs(talkjs::Operation::AppToken) => "app-token",
-            Operation::Ably(ably::Operation::TokenRequest) => "token-request",
-        }
-    }
-}
-
-/// Returns the operation of this name, if the app's vendor has it.
-pub fn operation(app: &App, name: &str) -> Option<Operation> {
-    if !Operation::names(app.vendor()).contains(&name) {
-        return None;
-    }
-    match app {
-        App::LeanCloud(_) => Action::parse(name).map(Operation::LeanCloud),
-        App::TalkJs(_) => talkjs::Operation::parse(name).map(Operation::TalkJs),
-        App::Ably(_) => ably::Operation::parse(name).map(Operation::Ably),
-    }
-}
+for_each_vendor!(define_dispatch);
 
 /// A parsed request: what the policy must decide, and what to make if the policy allows it.
 #[derive(Clone, Debug)]
@@ -125,15 +147,9 @@ pub struct VendorRequest {
     pub signing_job: SigningJob,
 }
 
-/// What to make from a permit, with everything that the policy does not decide.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SigningJob {
-    /// A LeanCloud signature. The permit contains everything it needs.
-    LeanCloud,
-    /// A TalkJS token or signature.
-    TalkJs(talkjs::SigningJob),
-    /// An Ably token or token request.
-    Ably(ably::SigningJob),
+/// Returns the operation of this name, if the app's vendor has it.
+pub fn operation(app: &App, name: &str) -> Option<&'static OperationSpec> {
+    app.vendor().spec().operation(name)
 }
 
 /// Reads a request for `app`. `caller` is `None` for an operator at the command line.
@@ -142,31 +158,11 @@ pub enum SigningJob {
 /// Returns the first error found if a parameter is invalid.
 pub fn parse(
     app: &App,
-    operation: Operation,
+    operation: &OperationSpec,
     params: &Params,
     caller: Option<&Caller>,
 ) -> Result<VendorRequest, InvalidRequest> {
-    match (app, operation) {
-        (App::LeanCloud(app), Operation::LeanCloud(action)) => {
-            let signing_request = leancloud::parse(app, action, params, caller)?;
-            Ok(VendorRequest { signing_request, signing_job: SigningJob::LeanCloud })
-        }
-        (App::LeanCloud(app), Operation::LeanCloudCompat(route)) => {
-            let signing_request = leancloud::parse_compat(app, route, params, caller)?;
-            Ok(VendorRequest { signing_request, signing_job: SigningJob::LeanCloud })
-        }
-        (App::TalkJs(app), Operation::TalkJs(operation)) => {
-            let (signing_request, job) = talkjs::parse(app, operation, params, caller)?;
-            Ok(VendorRequest { signing_request, signing_job: SigningJob::TalkJs(job) })
-        }
-        (App::Ably(app), Operation::Ably(operation)) => {
-            let (signing_request, job) = ably::parse(app, operation, params, caller)?;
-            Ok(VendorRequest { signing_request, signing_job: SigningJob::Ably(job) })
-        }
-        _ => {
-            Err(InvalidRequest::new("action", format!("must be an operation of this app, not {}", operation.as_str())))
-        }
-    }
+    app.parse(operation, params, caller)
 }
 
 /// Signs what the permit allows, at the time `at`. `nonce` is used only if the vendor's message contains a nonce.
@@ -184,10 +180,5 @@ pub fn sign(
     if permit.request().vendor != app.vendor() || permit.request().app != *app.name() {
         return Err(wrong_permit_error("this app"));
     }
-    match (app, signing_job) {
-        (App::LeanCloud(app), SigningJob::LeanCloud) => app.sign(permit, now, nonce),
-        (App::TalkJs(app), SigningJob::TalkJs(signing_job)) => app.sign(permit, signing_job, now),
-        (App::Ably(app), SigningJob::Ably(signing_job)) => app.sign(permit, signing_job, now, nonce),
-        _ => Err(wrong_permit_error("this kind of answer")),
-    }
+    app.sign(permit, signing_job, now, nonce)
 }

@@ -6,22 +6,32 @@
 
 pub mod ably;
 mod app;
+mod foreign_token;
 mod invalid_request;
 pub mod leancloud;
 pub mod moderation;
-mod moderation_api;
 mod params;
 mod path_segment;
 mod signed;
 mod signing_input;
+mod spec;
 pub mod talkjs;
 #[cfg(test)]
 mod tests;
+mod variants;
+mod vendor_app;
 
-pub use app::{App, Operation, SigningJob, VendorRequest, operation, parse, sign};
+pub use ably::Capability;
+pub use app::{App, SigningJob, VendorRequest, operation, parse, sign};
+pub use foreign_token::{ForeignToken, TokenPart};
 pub use invalid_request::InvalidRequest;
-pub use moderation_api::ModerationApi;
 pub use params::{Params, Ttl};
 pub use path_segment::has_dot_segment;
-pub use signed::SignedResult;
+pub use signed::{SignedResult, SignedText};
 pub use signing_input::{Nonce, SigningInput};
+pub use spec::{
+    AnswerForm, CompatRoute, CompatRoutes, ErrorShape, InitTemplate, LoginRequest, Operation, OperationSpec,
+    VendorSpec, compat_routes,
+};
+pub use variants::{ForeignRequest, KeyVariant, MacEncoding, MessageVariant, SignatureFormat};
+pub use vendor_app::{TimestampUnit, VendorApp};

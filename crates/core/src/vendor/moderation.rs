@@ -1,13 +1,161 @@
 //! The requests that tell a vendor about bans and mutes. They bring the vendor's state into line with the moderation
 //! entries, and they undo it.
 //!
-//! The `moderation` module of each vendor's folder says what must be asked first. From the answers and the last
-//! checkpoint it makes a [`ModerationPlan`]. This code sends nothing.
+//! A vendor with a moderation API implements [`VendorModeration`]. It says what must be asked first. From the answers and
+//! the last checkpoint it makes a [`ModerationPlan`]. This code sends nothing.
 
-use http::header::{AUTHORIZATION, RETRY_AFTER};
+use std::fmt;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::Value;
 
-use crate::model::Millis;
+use crate::model::{Millis, Vendor};
+
+/// The moderation API of a vendor, with the credentials of an app.
+pub trait VendorModeration: fmt::Debug + Send + Sync {
+    /// Returns the vendor.
+    fn vendor(&self) -> Vendor;
+
+    /// Returns how many requests a second the vendor accepts from an app, and how many at once after a quiet time.
+    fn rate(&self) -> (u32, u32);
+
+    /// Returns the headers that authenticate a request which is sent at the time `now`.
+    ///
+    /// # Errors
+    /// Returns an error if a header cannot contain a configured id or key.
+    fn authentication(&self, call: &VendorCall, now: Millis) -> Result<HeaderMap, PermanentFailure>;
+
+    /// Returns the meaning of an answer, from the meaning of its status and from its body.
+    fn classify(&self, by_status: ResponseClass, _body: &[u8]) -> ResponseClass {
+        by_status
+    }
+
+    /// Returns where requests take effect.
+    fn reach(&self) -> ModerationReach<'_>;
+
+    /// Returns the plan of the requests that concern all conversations of a user at once.
+    ///
+    /// # Errors
+    /// Returns an error if a request is impossible, or if the checkpoint cannot be read.
+    fn plan_everywhere(&self, _target: &ModerationTarget<'_>) -> Result<ModerationPlan, PermanentFailure> {
+        Ok(ModerationPlan::default())
+    }
+
+    /// Begins the plan of the changes for a user in one conversation.
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a>;
+
+    /// Returns the headers of a request that is sent at the time `now`.
+    ///
+    /// # Errors
+    /// Returns an error if a header cannot contain a configured id or key.
+    fn headers(&self, call: &VendorCall, now: Millis) -> Result<HeaderMap, PermanentFailure> {
+        let mut headers = self.authentication(call, now)?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(headers)
+    }
+
+    /// Classifies an answer.
+    fn classify_response(
+        &self,
+        call: &VendorCall,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> ResponseClass {
+        let class = self.classify(classify_status(status, headers, body), body);
+        if call.is_optional && matches!(class, ResponseClass::Permanent(_)) { ResponseClass::NotFound } else { class }
+    }
+}
+
+/// Where the requests to a vendor take effect.
+#[derive(Clone, Copy)]
+pub enum ModerationReach<'a> {
+    /// In all conversations of the user. So the strictest sanction of the user decides.
+    User,
+    /// In the conversation that the request names. The vendor does not list the conversations of a user.
+    Conversation,
+    /// In the conversation that the request names. The vendor lists the conversations of a user.
+    ListedConversations(&'a dyn ConversationList),
+}
+
+/// Plans the changes for a user in one conversation. First it asks the vendor for the present state.
+pub trait ConversationPlanner: Send {
+    /// Returns the next request for the present state, if more must be known.
+    ///
+    /// # Errors
+    /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
+    fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure>;
+
+    /// Reads the answer to the last query. `None` means that the vendor has nothing of that name.
+    ///
+    /// # Errors
+    /// Returns an error if the answer cannot be understood.
+    fn read(&mut self, body: Option<&[u8]>) -> Result<(), &'static str>;
+
+    /// Returns the plan, after [`next_query`](Self::next_query) has no more queries.
+    ///
+    /// # Errors
+    /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
+    fn plan(&self, now: Millis) -> Result<ModerationPlan, PermanentFailure>;
+}
+
+/// The vendor's list of the conversations of a user, in pages.
+pub trait ConversationList: Sync {
+    /// Returns the number of conversations in a full page.
+    fn page_size(&self) -> usize;
+
+    /// Requests the page after the conversation `after`, or the first page.
+    ///
+    /// # Errors
+    /// Returns an error if the user's id cannot be a segment of a path.
+    fn page_query(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure>;
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// Returns an error if the answer cannot be understood.
+    fn read_page(&self, user: &str, body: &[u8]) -> Result<Vec<ListedConversation>, &'static str>;
+
+    /// Returns the plan that follows from the list alone. `None` means that the list lacks the conversation.
+    ///
+    /// # Errors
+    /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
+    fn plan(
+        &self,
+        target: &ModerationTarget<'_>,
+        listed: Option<&ListedConversation>,
+    ) -> Result<ModerationPlan, PermanentFailure>;
+}
+
+/// A conversation in the vendor's list of the conversations of a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedConversation {
+    /// The id.
+    pub id: String,
+    /// Whether the user can still read or write there.
+    pub has_access: bool,
+    /// The user's participation, in the vendor's format.
+    pub participation: Value,
+}
+
+/// The subject of a moderation job: a user in a conversation, and the desired state.
+#[derive(Clone, Copy, Debug)]
+pub struct ModerationTarget<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// The conversation.
+    pub conversation: &'a str,
+    /// The revision of the change that caused the job.
+    pub revision: u64,
+    /// Whether every server knows of the change. If so, no more signatures are made without it, and a kick need not be
+    /// repeated.
+    pub is_final: bool,
+    /// The desired state.
+    pub desired: &'a DesiredState,
+    /// The last saved checkpoint.
+    pub checkpoint: Option<&'a str>,
+}
 
 /// The desired state of a user in one conversation or everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

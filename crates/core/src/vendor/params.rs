@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::invalid_request::{InvalidRequest, is_wordlike, nearest, quote_for_error};
-use crate::model::{Caller, CallerKind, check_identifier};
+use crate::model::{Caller, CallerKind, Pattern, check_identifier};
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,15 @@ pub struct Ttl {
     pub default_seconds: u64,
     /// The longest lifetime. A longer requested lifetime is cut to it.
     pub max_seconds: u64,
+}
+
+/// Reads the name of a conversation, or a pattern.
+///
+/// # Errors
+/// Returns what is wrong, in words that complete "the name …".
+pub(super) fn parse_conversation(name: &str) -> Result<Pattern, String> {
+    check_identifier(name, 255).map_err(|flaw| flaw.to_string())?;
+    Pattern::parse(name).map_err(|flaw| flaw.to_string())
 }
 
 /// A minute, in milliseconds.

@@ -5,6 +5,8 @@ use std::fmt;
 use super::ably::TokenRequest;
 use super::leancloud::StringToSign;
 use super::signing_input::JsonObject;
+use super::spec::AnswerForm;
+use crate::crypto::base64url_decode;
 
 /// A signed result, ready to send. `Debug` shows only its kind.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,6 +59,16 @@ impl SignedResult {
         }
     }
 
+    /// Returns the body of the answer in this form. An answer without a token is always JSON.
+    pub fn body(&self, form: AnswerForm) -> String {
+        match (form, self.token()) {
+            (AnswerForm::Text | AnswerForm::Jwt, Some(token)) => token.to_owned(),
+            (AnswerForm::Compat, _) => self.to_compat_json(),
+            (AnswerForm::CloudFunction, _) => format!("{{\"result\":{}}}", self.to_compat_json()),
+            (AnswerForm::Json | AnswerForm::Text | AnswerForm::Jwt, _) => self.to_json(),
+        }
+    }
+
     /// Returns the answer in the form of LeanCloud's demo servers, with the signed text.
     pub fn to_compat_json(&self) -> String {
         match self {
@@ -96,5 +108,27 @@ impl fmt::Debug for SignedResult {
             SignedResult::Token { .. } => "Token(…)",
             SignedResult::TokenRequest(_) => "TokenRequest(…)",
         })
+    }
+}
+
+/// The text under the signature of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedText {
+    /// The text.
+    pub text: String,
+    /// The MAC that the answer contains for it.
+    pub mac: Vec<u8>,
+    /// The header and the claims, if the answer is a token.
+    pub token: Option<[String; 2]>,
+}
+
+impl SignedText {
+    /// Returns the signing input of a JSON Web Token (RFC 7515, section 5.1).
+    pub fn of_token(token: &str) -> Option<SignedText> {
+        let (text, mac) = token.rsplit_once('.')?;
+        let (header, claims) = text.split_once('.')?;
+        let read = |part: &str| String::from_utf8(base64url_decode(part)?).ok();
+        let token = Some([read(header)?, read(claims)?]);
+        Some(SignedText { text: text.to_owned(), mac: base64url_decode(mac)?, token })
     }
 }

@@ -78,27 +78,52 @@ fn one_channel() -> Value {
 #[test]
 fn every_name_is_an_operation_of_its_vendor_alone() {
     for app in [leancloud(), talkjs(true), ably()] {
-        for name in Vendor::ALL.into_iter().flat_map(Operation::names) {
-            let own = Operation::names(app.vendor()).contains(name);
+        for name in Vendor::ALL.iter().flat_map(|vendor| vendor.spec().operation_names()) {
+            let own = app.vendor().spec().operation_names().contains(&name);
             let found = operation(&app, name);
-            assert_eq!(found.map(Operation::as_str), own.then_some(*name), "{name}");
+            assert_eq!(found.map(|found| found.name), own.then_some(name), "{name}");
         }
-        assert_eq!(operation(&app, "publish"), None);
-        assert_eq!(operation(&app, ""), None);
+        assert!(operation(&app, "publish").is_none());
+        assert!(operation(&app, "").is_none());
     }
     let action: Vec<Action> = leancloud::ACTIONS.iter().collect();
-    let named: Vec<Action> =
-        Operation::names(Vendor::LeanCloud).iter().filter_map(|name| Action::parse(name)).collect();
+    let named: Vec<Action> = leancloud::SPEC.operation_names().into_iter().filter_map(Action::parse).collect();
     assert_eq!(action, named);
-    let mismatch = parse(&talkjs(true), Operation::LeanCloud(Action::Login), &params(json!({})), None);
+    let mismatch = parse(&talkjs(true), operation(&leancloud(), "login").unwrap(), &params(json!({})), None);
     assert_eq!(mismatch.unwrap_err().field, "action");
+}
+
+#[test]
+fn every_description_is_complete() {
+    for vendor in Vendor::ALL {
+        let spec = vendor.spec();
+        assert!(spec.operation(spec.login.operation).is_some());
+        let described: Map<String, Value> = serde_json::from_str(spec.openapi).unwrap();
+        let mut names = spec.operation_names();
+        names.sort_unstable();
+        assert_eq!(described.keys().collect::<Vec<_>>(), names, "{vendor:?}");
+        assert!(spec.init.signer.contains(&format!("[apps.{0}]\nvendor = \"{0}\"\n", vendor.as_str())));
+        assert!(spec.init.signer.contains(spec.init.variable));
+    }
+    for (vendor, compat) in compat_routes() {
+        let described: Map<String, Value> = serde_json::from_str(compat.openapi).unwrap();
+        let mut paths: Vec<_> = compat.routes.iter().map(|route| route.path).collect();
+        paths.sort_unstable();
+        assert_eq!(described.keys().collect::<Vec<_>>(), paths, "{vendor:?}");
+        let prefixed = compat.routes.iter().filter(|route| route.path.starts_with(compat.prefix));
+        let mut names = prefixed.flat_map(|route| [Some(route.path), route.older_path]).flatten();
+        assert!(names.all(|path| compat.unknown.contains(path.rsplit('/').next().unwrap())));
+    }
 }
 
 #[test]
 fn a_permit_signs_for_its_own_app_alone() {
     let VendorRequest { signing_request, signing_job } = parse_request(&talkjs(true), "token", json!({}));
     assert!(sign_request(&talkjs(true), signing_request.clone(), &signing_job).is_ok());
-    assert!(error(&leancloud(), signing_request.clone(), &SigningJob::LeanCloud).contains("not for this app"));
+    assert!(
+        error(&leancloud(), signing_request.clone(), &SigningJob::LeanCloud(leancloud::SigningJob))
+            .contains("not for this app")
+    );
     let renamed = SigningRequest { app: "other".into(), ..signing_request };
     assert!(error(&talkjs(true), renamed, &signing_job).contains("not for this app"));
 }
@@ -117,7 +142,10 @@ fn a_permit_signs_what_was_decided_alone() {
         error(&app, signing_request.clone(), &SigningJob::TalkJs(talkjs::SigningJob::Signature))
             .contains("not for login")
     );
-    assert!(error(&app, signing_request, &SigningJob::LeanCloud).contains("not for this kind of answer"));
+    assert!(
+        error(&app, signing_request, &SigningJob::LeanCloud(leancloud::SigningJob))
+            .contains("not for this kind of answer")
+    );
 }
 
 #[test]
@@ -135,11 +163,11 @@ fn leancloud_signs_its_own_actions_in_a_place_of_their_own() {
     let app = leancloud();
     let join = parse_request(&app, "join", json!({"conv_id": "room"})).signing_request;
     let undecided = SigningRequest { action: Action::Kick, ..join.clone() };
-    assert!(error(&app, undecided, &SigningJob::LeanCloud).contains("not for kick"));
+    assert!(error(&app, undecided, &SigningJob::LeanCloud(leancloud::SigningJob)).contains("not for kick"));
     let nowhere = SigningRequest { conversation: None, ..join.clone() };
-    assert!(error(&app, nowhere, &SigningJob::LeanCloud).starts_with("conv_id "));
+    assert!(error(&app, nowhere, &SigningJob::LeanCloud(leancloud::SigningJob)).starts_with("conv_id "));
     let everywhere = SigningRequest { conversation: Some(Pattern::Everything), ..join };
-    assert!(error(&app, everywhere, &SigningJob::LeanCloud).starts_with("conv_id "));
+    assert!(error(&app, everywhere, &SigningJob::LeanCloud(leancloud::SigningJob)).starts_with("conv_id "));
 }
 
 #[test]

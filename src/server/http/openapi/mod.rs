@@ -15,20 +15,22 @@ use serde_json::{Map, Value};
 use super::context::RequestContext;
 use super::error::ApiError;
 use super::response_body::HttpResponse;
-use super::signing_route::{self, COMPAT_SIGN2, SigningRoute};
+use super::signing_route::{self, CompatPath, SigningRoute};
 use super::{admission, render};
 use crate::config::Settings;
-use crate::model::Vendor;
-use crate::vendor::{App, Operation};
+use crate::server::routes::Route;
+use crate::vendor::{self, ErrorShape};
 use operation::{DescribedPath, OperationText};
 use parts::parse_part;
 
-pub(super) const PATH: &str = "/v1/openapi.json";
-
 /// Answers with the document, which is created on the first request.
-pub(super) fn answer(exchange: &RequestContext, request: &Request<Incoming>) -> Result<HttpResponse, ApiError> {
+pub(super) fn answer(
+    exchange: &RequestContext,
+    route: &Route,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
     let _place = admission::enter(exchange)?;
-    admission::check_method(request, "GET, HEAD")?;
+    admission::check_method(request, route.methods)?;
     admission::check_host(exchange, request)?;
     let make = || Bytes::from(document(exchange.settings()).to_string());
     Ok(render::success("application/json", exchange.snapshot.openapi_document.get_or_init(make).clone()))
@@ -49,39 +51,25 @@ fn document(settings: &Settings) -> Value {
 fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     let mut paths: Map<String, Value> = parse_part(include_str!("text/own.json"));
     paths.extend(moderation::paths(&security::requirements_for_any_app(&settings.engine.authenticators), responses));
-    let mut describe = |path: String, route: &SigningRoute<'_>, about: &OperationText, tag: &str, shape: &str| {
+    let mut describe = |path: String, route: &SigningRoute<'_>, about: &OperationText, tag: &str, shape: ErrorShape| {
         let security = security::requirements_for_app(&settings.engine.authenticators, route.app.name());
-        let described = DescribedPath { text: about, route, tag, shape, security, responses };
+        let described = DescribedPath { text: about, route, tag, shape: shape.as_str(), security, responses };
         paths.insert(path, described.path_item());
     };
-    for app in &settings.engine.apps {
-        for (name, about) in &operations(app) {
-            if let Some(route) = signing_route::signing_route(app, name) {
-                describe(format!("/v1/{}/{name}", app.name()), &route, about, app.name(), error_prefix(app));
+    for (path, route) in signing_route::all(settings) {
+        let spec = route.app.vendor().spec();
+        let all: Map<String, Value> = parse_part(spec.openapi);
+        let about = all.get(route.operation.name).map(OperationText::of).unwrap_or_default();
+        describe(path, &route, &about, route.app.name(), spec.error_shape);
+    }
+    for (_, compat) in vendor::compat_routes() {
+        let all: Map<String, Value> = parse_part(compat.openapi);
+        for one in compat.routes {
+            let route = CompatPath::find(one.path).and_then(|path| path.signing_route(settings).ok());
+            if let (Some(route), Some(about)) = (route, all.get(one.path)) {
+                describe(one.path.to_owned(), &route, &OperationText::of(about), one.tag, compat.error_shape);
             }
         }
     }
-    for (path, about) in &parse_part::<Map<String, Value>>(include_str!("text/compat.json")) {
-        if let Some(Ok(route)) = signing_route::find_compat_route(settings, path) {
-            let tag = if path == COMPAT_SIGN2 { "demo-server" } else { "cloud-functions" };
-            describe(path.clone(), &route, &OperationText::of(about), tag, "leancloud");
-        }
-    }
     paths
-}
-
-/// Returns the operations of an app, by the last segment of their path.
-fn operations(app: &App) -> Vec<(&'static str, OperationText)> {
-    let all: Map<String, Value> = parse_part(match app.vendor() {
-        Vendor::LeanCloud => include_str!("text/leancloud.json"),
-        Vendor::TalkJs => include_str!("text/talkjs.json"),
-        Vendor::Ably => include_str!("text/ably.json"),
-    });
-    let names = Operation::names(app.vendor()).iter();
-    names.filter_map(|name| Some((*name, OperationText::of(all.get(*name)?)))).collect()
-}
-
-/// Returns the prefix of the error responses of this app in `text/components.json`.
-fn error_prefix(app: &App) -> &'static str {
-    if app.vendor() == Vendor::Ably { "ably" } else { "problem" }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::parts::{
     JSON, OperationExample, ParameterLocation, answers, content, error_response, headers, parameter, reference,
 };
-use crate::server::http::signing_route::{AnswerForm, SigningRoute};
+use crate::server::http::signing_route::SigningRoute;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -50,7 +50,7 @@ impl DescribedPath<'_> {
     /// Returns the path item.
     pub(super) fn path_item(&self) -> Value {
         let mut item = Map::from_iter([("post".to_owned(), self.post())]);
-        if self.route.supports_get {
+        if self.route.operation.supports_get {
             item.insert("get".to_owned(), self.get());
         }
         Value::Object(item)
@@ -59,7 +59,7 @@ impl DescribedPath<'_> {
     fn post(&self) -> Value {
         let json = content(&self.text.body, self.requests(ParameterLocation::Body));
         let mut bodies = Map::from_iter([(JSON.to_owned(), Value::Object(json))]);
-        if self.route.accepts_forms {
+        if self.route.operation.accepts_forms {
             let schema = json!({ "type": "object", "properties": self.text.query });
             bodies.insert(FORM.to_owned(), Value::Object(content(&schema, self.requests(ParameterLocation::Form))));
         }
@@ -82,7 +82,7 @@ impl DescribedPath<'_> {
 
     /// Returns the members that all methods have.
     fn operation(&self, ending: &str, places: &[ParameterLocation]) -> Map<String, Value> {
-        let name = self.route.operation.as_str();
+        let name = self.route.operation.name;
         let mut operation = Map::from_iter([
             ("operationId".to_owned(), json!(format!("{}.{name}{ending}", self.tag))),
             ("tags".to_owned(), json!([self.tag])),
@@ -113,14 +113,10 @@ impl DescribedPath<'_> {
     /// Returns the response of a successful request.
     fn success(&self, places: &[ParameterLocation]) -> Value {
         let answers = answers(self.examples(places), "200");
-        let media = |form: &AnswerForm| match form {
-            AnswerForm::Json | AnswerForm::Compat | AnswerForm::CloudFunction => JSON,
-            AnswerForm::Text => "text/plain",
-            AnswerForm::Jwt => "application/jwt",
-        };
-        let first_text = self.route.forms.iter().map(|(_, form)| media(form)).find(|media| *media != JSON);
-        let contents = self.route.forms.iter().map(|(_, form)| {
-            let (media, token) = (media(form), reference("schemas", "Token"));
+        let forms = self.route.operation.answers;
+        let first_text = forms.iter().map(|(_, form)| form.media_type()).find(|media| *media != JSON);
+        let contents = forms.iter().map(|(_, form)| {
+            let (media, token) = (form.media_type(), reference("schemas", "Token"));
             let schema = if media == JSON { &self.text.answer } else { &token };
             let is_here =
                 |example: &Value| if example["value"].is_string() { Some(media) == first_text } else { media == JSON };

@@ -10,17 +10,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::signed;
 use crate::authn::{ApiKey, Authenticator, Jwt};
 use crate::config::{DemoCaller, Settings, demo_api_key};
 use crate::engine::RuntimeData;
-use crate::model;
+use crate::model::{self, SigningRequest};
 use crate::policy::PolicyEntries;
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::signing_route::SigningRoute;
 use crate::server::http::{authenticate, body, params};
-use crate::vendor::{self, App, Operation, Params};
+use crate::vendor::{self, App, Params, SignedText};
 
 /// The maximum number of people and of conversations that are offered.
 const MAX_NAMES: usize = 200;
@@ -39,8 +38,15 @@ pub(super) fn choices(settings: &Settings, demo: &DemoCaller) -> Value {
 }
 
 fn app(app: &App) -> Value {
-    let vendor = app.vendor();
-    json!({ "name": &**app.name(), "vendor": vendor.as_str(), "operations": Operation::names(vendor) })
+    let spec = app.vendor().spec();
+    let fields: Map<String, Value> =
+        spec.operations.iter().map(|operation| (operation.name.to_owned(), json!(operation.fields))).collect();
+    json!({
+        "name": &**app.name(),
+        "operations": spec.operation_names(),
+        "fields": fields,
+        "client_field": spec.client_field,
+    })
 }
 
 /// Returns the callers that the page can take by this authenticator: any user with a token of the demonstration, or the
@@ -129,7 +135,7 @@ pub(super) async fn explain(
     let asked: PlaygroundExchange = deserialize_fields(read_body(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
     let signing_request = vendor::parse(route.app, route.operation, &params, Some(&caller))?.signing_request;
-    let signed = asked.answer.and_then(|answer| signed::signed_string(route.app, &signing_request, &answer));
+    let signed = asked.answer.and_then(|answer| signed_text(route.app, &signing_request, &answer));
     let engine = &exchange.settings().engine;
     let inquiries =
         engine.facts_queries(&signing_request, &caller, exchange.runtime.moderation.read()?.entries(), exchange.now);
@@ -139,6 +145,15 @@ pub(super) async fn explain(
     let steps = engine.explain(&signing_request, &caller, world, exchange.now);
     let decided = engine.decide(signing_request, Arc::unwrap_or_clone(caller), world, exchange.now);
     Ok(json!({ "decided": decided.json(&steps), "signed": signed }))
+}
+
+/// Returns the text that was signed for an answer, and whether the answer has the MAC of this text with one of the
+/// app's keys. Returns `None` if the answer cannot come from this app.
+fn signed_text(app: &App, signing_request: &SigningRequest, answer: &str) -> Option<Value> {
+    let SignedText { text, mac, token } = app.signed_text(signing_request, answer)?;
+    let spec = app.vendor().spec();
+    let (matches, algorithm) = (app.verify(&text, &mac).is_some(), spec.algorithm.as_str());
+    Some(json!({ "text": text, "algorithm": algorithm, "key": spec.key_title, "matches": matches, "token": token }))
 }
 
 /// Reads the fields of the body.

@@ -7,7 +7,6 @@
 
 mod api;
 mod assets;
-mod signed;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -18,13 +17,11 @@ use super::error::{ApiError, ErrorCode};
 use super::response_body::HttpResponse;
 use super::{admission, authenticate, render, signing_route};
 use crate::config::DemoCaller;
+use crate::server::routes::{PLAYGROUND, PlaygroundRoute, Route};
 
-pub(super) const PATH: &str = "/playground";
-
-/// Returns whether the playground is served and the path belongs to it.
-pub(super) fn is_served_at(exchange: &RequestContext, path: &str) -> bool {
-    let below = path.strip_prefix(PATH).filter(|below| below.is_empty() || below.starts_with('/'));
-    below.is_some() && demo_caller(exchange).is_some()
+/// Returns whether the playground is served.
+pub(super) fn is_served(exchange: &RequestContext) -> bool {
+    demo_caller(exchange).is_some()
 }
 
 /// Returns the caller configuration of the demonstration if the playground is served.
@@ -35,30 +32,34 @@ fn demo_caller(exchange: &RequestContext) -> Option<&DemoCaller> {
 /// Answers a request to the playground.
 pub(super) async fn answer(
     exchange: &RequestContext,
+    route: &Route,
+    part: PlaygroundRoute,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
     let demo = demo_caller(exchange).ok_or_else(not_found)?;
     let _slot = admission::enter(exchange)?;
     admission::check_host(exchange, request)?;
-    let below = request.uri().path().strip_prefix(PATH).unwrap_or_default().to_owned();
-    if let Some(asset) = assets::find_asset(&below) {
-        return admission::check_method(request, "GET, HEAD").map(|()| asset);
+    let below = request.uri().path().strip_prefix(PLAYGROUND).unwrap_or_default().to_owned();
+    if part == PlaygroundRoute::Asset {
+        let asset = assets::find_asset(&below).ok_or_else(not_found)?;
+        return admission::check_method(request, route.methods).map(|()| asset);
     }
     check_same_origin(exchange, request)?;
-    match below.as_str() {
-        "/world" => admission::check_method(request, "GET, HEAD")
+    match part {
+        PlaygroundRoute::Asset => Err(not_found()),
+        PlaygroundRoute::Names => admission::check_method(request, route.methods)
             .map(|()| json_response(&api::choices(exchange.settings(), demo))),
-        "/token" => {
-            admission::check_method(request, "POST")?;
+        PlaygroundRoute::Token => {
+            admission::check_method(request, route.methods)?;
             let asked = api::read_body(exchange, request).await?;
             api::create_token(exchange, demo, asked).map(|made| json_response(&made))
         }
-        _ => {
-            let route =
-                below.strip_prefix("/explain/").and_then(|place| signing_route::find_signing_route(exchange, place));
-            let route = route.ok_or_else(not_found)?;
-            admission::check_method(request, "POST")?;
-            api::explain(exchange, &route, request).await.map(|explained| json_response(&explained))
+        PlaygroundRoute::Explanation => {
+            let place = below.strip_prefix("/explain/").unwrap_or_default();
+            let found = signing_route::split(exchange.settings(), place);
+            let found = found.and_then(|(app, name)| signing_route::find(app, name)).ok_or_else(not_found)?;
+            admission::check_method(request, route.methods)?;
+            api::explain(exchange, &found, request).await.map(|explained| json_response(&explained))
         }
     }
 }

@@ -2,9 +2,29 @@
 
 use super::*;
 
+/// Features as those of LeanCloud, TalkJS and Ably.
+static NAMED_IDS: VendorFeatures = VendorFeatures {
+    title: "LeanCloud",
+    actions: ActionSet::of(&[Action::Login, Action::Create, Action::Join, Action::Invite, Action::History]),
+    conversations: ConversationNames::WithoutColon { except: "_tmp:" },
+    login_is_create: true,
+};
+static LOGINS: VendorFeatures = VendorFeatures {
+    title: "TalkJS",
+    actions: ActionSet::of(&[Action::Login, Action::AppToken]),
+    conversations: ConversationNames::None,
+    login_is_create: false,
+};
+static CHANNELS: VendorFeatures = VendorFeatures {
+    title: "Ably",
+    actions: ActionSet::CHANNEL_OPERATIONS.with(Action::Login),
+    conversations: ConversationNames::Any,
+    login_is_create: false,
+};
+
 fn warnings(document: &PolicyDocument) -> Vec<(LintLocation, String)> {
     let app = |name: &str, vendor| LintApp { name: name.to_owned(), vendor };
-    let apps = [app("lean", Vendor::LeanCloud), app("talk", Vendor::TalkJs), app("able", Vendor::Ably)];
+    let apps = [app("lean", &NAMED_IDS), app("talk", &LOGINS), app("able", &CHANNELS)];
     lint(document, &apps, NOW).into_iter().map(|warning| (warning.location, warning.message)).collect()
 }
 

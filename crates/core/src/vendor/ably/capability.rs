@@ -26,7 +26,7 @@ impl Capability {
     pub fn from_grants(grants: &[RequestedGrant]) -> Capability {
         let mut channels: Vec<(String, ActionSet)> = grants
             .iter()
-            .map(|grant| (grant.resource.to_string(), grant.operations.intersection(ActionSet::ABLY)))
+            .map(|grant| (grant.resource.to_string(), grant.operations.intersection(ActionSet::CHANNEL_OPERATIONS)))
             .filter(|(_, operations)| !operations.is_empty())
             .collect();
         channels.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -46,7 +46,7 @@ impl Capability {
 
     /// Returns the names of these operations, sorted, or `*` for all operations.
     pub(crate) fn operation_words(operations: ActionSet) -> Vec<&'static str> {
-        if operations == ActionSet::ABLY {
+        if operations == ActionSet::CHANNEL_OPERATIONS {
             return vec!["*"];
         }
         let mut words: Vec<&str> = operations.iter().map(Action::as_str).collect();
@@ -193,16 +193,16 @@ struct UnknownOperation {
 /// Returns the operation of this name, or all operations for `*`.
 fn parse_operations(word: &str) -> Result<ActionSet, UnknownOperation> {
     if word == "*" {
-        return Ok(ActionSet::ABLY);
+        return Ok(ActionSet::CHANNEL_OPERATIONS);
     }
-    if let Some(action) = Action::parse(word).filter(|action| action.is_ably_operation()) {
+    if let Some(action) = Action::parse(word).filter(|action| action.is_channel_operation()) {
         return Ok(ActionSet::of(&[action]));
     }
     if !is_wordlike(word) {
         let name = "an operation that is not known".to_owned();
         return Err(UnknownOperation { flaw: name.clone(), name });
     }
-    let nearest = nearest(word, ActionSet::ABLY.iter().map(Action::as_str)).unwrap_or_default();
+    let nearest = nearest(word, ActionSet::CHANNEL_OPERATIONS.iter().map(Action::as_str)).unwrap_or_default();
     let name = quote_for_error(word);
     let flaw = format!("the unknown operation {name}; the nearest known operation is `{nearest}`");
     Err(UnknownOperation { name, flaw })
@@ -236,7 +236,7 @@ mod tests {
         );
         let text = Value::from(r#" { "é\u0022" : [ "stats" ] } "#);
         assert_eq!(canonical(&text), r#"{"é\"":["stats"]}"#);
-        let all: Vec<&str> = ActionSet::ABLY.iter().map(Action::as_str).collect();
+        let all: Vec<&str> = ActionSet::CHANNEL_OPERATIONS.iter().map(Action::as_str).collect();
         assert_eq!(canonical(&json!({"a": all})), r#"{"a":["*"]}"#);
     }
 
@@ -246,7 +246,7 @@ mod tests {
             parse_grants(&json!({"b": ["*"], "a:*": ["publish"], "a": ["publish"], "*": ["stats"]})).unwrap().grants;
         let order: Vec<String> = grants.iter().map(|grant| grant.resource.to_string()).collect();
         assert_eq!(order, ["*", "a", "a:*", "b"]);
-        assert_eq!(grants.last().unwrap().operations, ActionSet::ABLY);
+        assert_eq!(grants.last().unwrap().operations, ActionSet::CHANNEL_OPERATIONS);
     }
 
     #[test]
@@ -318,8 +318,10 @@ mod tests {
         assert!(parse_grants(&Value::from(stars(5))).is_ok());
         assert!(error(&Value::from(stars(6))).contains("has 102 pairs"));
         let mut hundred = stars(5);
-        hundred
-            .insert("more".to_owned(), json!(ActionSet::ABLY.iter().map(Action::as_str).take(15).collect::<Vec<_>>()));
+        hundred.insert(
+            "more".to_owned(),
+            json!(ActionSet::CHANNEL_OPERATIONS.iter().map(Action::as_str).take(15).collect::<Vec<_>>()),
+        );
         assert!(parse_grants(&Value::from(hundred)).is_ok());
     }
 

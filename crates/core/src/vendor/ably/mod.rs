@@ -4,26 +4,31 @@ mod capability;
 mod message;
 mod moderation;
 mod request;
+mod spec;
+mod variants;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::Value;
 
+use super::foreign_token::ForeignToken;
 use super::invalid_request::{InvalidRequest, check_permit, missing_key_error};
-use super::{Nonce, SignedResult, Ttl};
+use super::variants::{ForeignRequest, KeyVariant, MessageVariant, SignatureFormat};
+use super::vendor_app::{TimestampUnit, VendorApp};
+use super::{Nonce, Params, SignedResult, SignedText, Ttl};
 use crate::crypto::mac::HmacSha256;
-use crate::crypto::{base64, constant_time_eq};
-use crate::model::{Action, ActionSet, Millis, Template};
+use crate::crypto::{base64, base64_decode, constant_time_eq};
+use crate::model::{Action, ActionSet, Caller, Millis, SigningRequest, Template};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use capability::{Capability, parse_channel};
 pub use message::{AblyClaims, TokenParams, TokenRequest, TokenRequestText, UserClaims};
 pub use moderation::ModerationApi;
-pub(super) use moderation::classify_revocation;
-pub(super) use request::parse;
+pub use spec::SPEC;
 
 /// An operation of an Ably app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,16 +37,6 @@ pub enum Operation {
     Token,
     /// A request that Ably exchanges for a token.
     TokenRequest,
-}
-
-impl Operation {
-    pub(super) fn parse(name: &str) -> Option<Operation> {
-        match name {
-            "token" => Some(Operation::Token),
-            "token-request" => Some(Operation::TokenRequest),
-            _ => None,
-        }
-    }
 }
 
 /// What to make from a permit.
@@ -148,38 +143,9 @@ impl App {
         self.revocable
     }
 
-    /// Returns the app's name in the configuration.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     /// Returns the name of the key that signs: `appId.keyId`.
     pub fn key_name(&self) -> Option<&str> {
         self.keys.first().map(AblyKey::name)
-    }
-
-    pub(super) fn tells_roles(&self) -> bool {
-        self.user_claims.channel || self.user_claims.room
-    }
-
-    pub(super) fn sign(
-        &self,
-        permit: &Permit,
-        signing_job: &SigningJob,
-        at: Millis,
-        nonce: &Nonce,
-    ) -> Result<SignedResult, InvalidRequest> {
-        check_permit(permit, Action::Login)?;
-        let key = self.keys.first().ok_or_else(missing_key_error)?;
-        let capability = Capability::from_grants(permit.granted());
-        if capability.is_empty() {
-            // Without a capability, Ably would grant everything that the key can do.
-            return Err(InvalidRequest::new("capability", "must be granted at least in part"));
-        }
-        match signing_job {
-            SigningJob::Token { ttl_ms, claims } => self.token(key, permit, &capability, at, *ttl_ms, claims),
-            SigningJob::TokenRequest { ttl_ms } => token_request(key, permit, &capability, at, *ttl_ms, nonce),
-        }
     }
 
     fn token(
@@ -212,9 +178,107 @@ impl App {
         }
         Ok(SignedResult::Token { token, expires_at })
     }
+}
 
-    pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
+impl VendorApp for App {
+    type Operation = Operation;
+    type SigningJob = SigningJob;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn contains_roles(&self) -> bool {
+        self.user_claims.channel || self.user_claims.room
+    }
+
+    fn time_unit(&self, operation: Operation) -> TimestampUnit {
+        match operation {
+            Operation::Token => TimestampUnit::Seconds,
+            Operation::TokenRequest => TimestampUnit::Milliseconds,
+        }
+    }
+
+    fn parse(
+        &self,
+        operation: Operation,
+        params: &Params,
+        caller: Option<&Caller>,
+    ) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
+        request::parse(self, operation, params, caller)
+    }
+
+    fn sign(
+        &self,
+        permit: &Permit,
+        signing_job: &SigningJob,
+        at: Millis,
+        nonce: &Nonce,
+    ) -> Result<SignedResult, InvalidRequest> {
+        check_permit(permit, Action::Login)?;
+        let key = self.keys.first().ok_or_else(missing_key_error)?;
+        let capability = Capability::from_grants(permit.granted());
+        if capability.is_empty() {
+            // Without a capability, Ably would grant everything that the key can do.
+            return Err(InvalidRequest::new("capability", "must be granted at least in part"));
+        }
+        match signing_job {
+            SigningJob::Token { ttl_ms, claims } => self.token(key, permit, &capability, at, *ttl_ms, claims),
+            SigningJob::TokenRequest { ttl_ms } => token_request(key, permit, &capability, at, *ttl_ms, nonce),
+        }
+    }
+
+    fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
         self.keys.iter().position(|key| constant_time_eq(&key.mac(message), mac))
+    }
+
+    fn signed_text(&self, _: &SigningRequest, answer: &str) -> Option<SignedText> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answer {
+            key_name: String,
+            ttl: Option<u64>,
+            capability: Option<String>,
+            client_id: Option<String>,
+            timestamp: u64,
+            nonce: String,
+            mac: String,
+        }
+        let Ok(answer) = serde_json::from_str(answer) else { return SignedText::of_token(answer) };
+        let Answer { key_name, ttl, capability, client_id, timestamp, nonce, mac } = answer;
+        let params = TokenParams { key_name, ttl, capability, client_id, timestamp, nonce };
+        let text = TokenRequestText::new(&params).ok()?.to_string();
+        Some(SignedText { text, mac: base64_decode(&mac)?, token: None })
+    }
+
+    fn signature_format(&self, signing_job: &SigningJob) -> Option<SignatureFormat> {
+        matches!(signing_job, SigningJob::TokenRequest { .. }).then_some(variants::TOKEN_REQUEST)
+    }
+
+    fn message_variants(
+        &self,
+        signing_job: &SigningJob,
+        foreign: &ForeignRequest<'_>,
+        key: &Secret,
+    ) -> Vec<MessageVariant> {
+        match signing_job {
+            SigningJob::Token { .. } => Vec::new(),
+            SigningJob::TokenRequest { ttl_ms } => variants::token_request_variants(*ttl_ms, foreign, key),
+        }
+    }
+
+    fn key_variants(&self, key: &Secret) -> Vec<KeyVariant> {
+        variants::secret_variants(key)
+    }
+
+    fn token_differences(
+        &self,
+        signing_job: &SigningJob,
+        foreign: &ForeignRequest<'_>,
+        token: &ForeignToken<'_>,
+        key: &Secret,
+    ) -> Vec<String> {
+        variants::token_differences(signing_job, foreign, token, key)
     }
 }
 

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use super::AblyKey;
 use crate::crypto::base64;
+use crate::model::{Millis, Vendor};
 use crate::secret::Secret;
 use crate::vendor::moderation::{
-    DesiredState, ModerationPlan, PermanentFailure, ResponseClass, VendorCall, authorization,
+    ConversationPlanner, DesiredState, ModerationPlan, ModerationReach, ModerationTarget, PermanentFailure,
+    ResponseClass, VendorCall, VendorModeration, authorization,
 };
 use crate::vendor::path_segment::encode_segment;
 
@@ -24,10 +26,64 @@ pub struct ModerationApi {
     keys: Vec<(String, Secret)>,
 }
 
+impl VendorModeration for ModerationApi {
+    fn vendor(&self) -> Vendor {
+        Vendor::Ably
+    }
+
+    fn rate(&self) -> (u32, u32) {
+        ModerationApi::RATE
+    }
+
+    fn authentication(&self, call: &VendorCall, _: Millis) -> Result<HeaderMap, PermanentFailure> {
+        self.credentials(call.key)
+    }
+
+    fn classify(&self, by_status: ResponseClass, body: &[u8]) -> ResponseClass {
+        match by_status {
+            ResponseClass::Done => classify_revocation(body),
+            ResponseClass::NotFound => ResponseClass::Permanent("it does not know the API key".to_owned()),
+            ResponseClass::Retry(..) | ResponseClass::Permanent(_) => by_status,
+        }
+    }
+
+    fn reach(&self) -> ModerationReach<'_> {
+        ModerationReach::User
+    }
+
+    fn plan_everywhere(&self, target: &ModerationTarget<'_>) -> Result<ModerationPlan, PermanentFailure> {
+        self.plan(target.user, target.desired)
+    }
+
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a> {
+        Box::new(AblyPlanner { api: self, target })
+    }
+}
+
+/// The plan for a user. Nothing must be asked first.
+struct AblyPlanner<'a> {
+    api: &'a ModerationApi,
+    target: ModerationTarget<'a>,
+}
+
+impl ConversationPlanner for AblyPlanner<'_> {
+    fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure> {
+        Ok(None)
+    }
+
+    fn read(&mut self, _: Option<&[u8]>) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn plan(&self, _: Millis) -> Result<ModerationPlan, PermanentFailure> {
+        self.api.plan(self.target.user, self.target.desired)
+    }
+}
+
 impl ModerationApi {
     /// How many requests a second an app makes, and how many at once after a quiet time. Ably agrees its limits with
     /// each customer.
-    pub const RATE: (u32, u32) = (5, 20);
+    const RATE: (u32, u32) = (5, 20);
 
     /// Uses these API keys, each `appId.keyId:secret`. Malformed keys are left out.
     pub fn new(keys: &[Secret]) -> ModerationApi {
@@ -39,7 +95,7 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if a credential cannot stand in a header.
-    pub fn credentials(&self, key: usize) -> Result<HeaderMap, PermanentFailure> {
+    fn credentials(&self, key: usize) -> Result<HeaderMap, PermanentFailure> {
         let (_, key) = self.keys.get(key).ok_or_else(|| PermanentFailure("the app has no such key".to_owned()))?;
         let mut headers = authorization("Basic", &base64(key.expose()))?;
         headers.extend([VERSION]);
@@ -51,7 +107,7 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if the name of a key cannot be a segment of a path.
-    pub fn plan(&self, user: &str, want: &DesiredState) -> Result<ModerationPlan, PermanentFailure> {
+    fn plan(&self, user: &str, want: &DesiredState) -> Result<ModerationPlan, PermanentFailure> {
         if want.banned.is_none() && want.muted.is_none() {
             return Ok(ModerationPlan::default());
         }
@@ -67,7 +123,7 @@ impl ModerationApi {
 }
 
 /// Classifies an answer with a 2xx status. It can still report a failed revocation.
-pub(crate) fn classify_revocation(body: &[u8]) -> ResponseClass {
+fn classify_revocation(body: &[u8]) -> ResponseClass {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let results = answer.get("results").unwrap_or(&answer).as_array();
     let Some(results) = results.filter(|results| !results.is_empty()) else {

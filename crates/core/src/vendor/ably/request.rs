@@ -10,7 +10,7 @@ use crate::model::{
     Action, ActionSet, Caller, CallerKind, Pattern, RequestedGrant, RequiredAction, SigningRequest, Vendor,
 };
 use crate::vendor::params::{MINUTE, check_identifier_of, client_or_caller};
-use crate::vendor::{InvalidRequest, Params};
+use crate::vendor::{InvalidRequest, Params, VendorApp};
 
 /// The accepted names: our own names first, then the names that only ably-js sends. Of the latter, only `clientId` is
 /// used. The server itself chooses the values of the others.
@@ -26,7 +26,7 @@ const MAX_TTL_MS: u64 = 24 * 60 * MINUTE;
 const MAX_REVOCABLE_TTL_MS: u64 = 60 * MINUTE;
 
 /// Reads a request.
-pub(in crate::vendor) fn parse(
+pub(super) fn parse(
     app: &App,
     operation: Operation,
     params: &Params,

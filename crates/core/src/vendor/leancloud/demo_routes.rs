@@ -49,7 +49,7 @@ impl DemoRoute {
     ];
 
     /// Returns the name of the function.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             DemoRoute::Sign2 => "sign2",
             DemoRoute::SignLogin => "signLogin",
@@ -59,22 +59,6 @@ impl DemoRoute {
             DemoRoute::SignBlockConversation => "signBlockConversation",
             DemoRoute::SignBlockClient => "signBlockClient",
         }
-    }
-
-    /// Returns the name that the function has in an older version of the demo servers.
-    pub fn older_name(self) -> Option<&'static str> {
-        match self {
-            DemoRoute::SignLogin => Some("connect"),
-            DemoRoute::SignStartConversation => Some("startConversation"),
-            DemoRoute::SignOperateConversation => Some("oprateConversation"),
-            DemoRoute::SignQueryMessage => Some("queryMessage"),
-            DemoRoute::Sign2 | DemoRoute::SignBlockConversation | DemoRoute::SignBlockClient => None,
-        }
-    }
-
-    /// Returns the function that has this name now or in an older version.
-    pub fn parse(name: &str) -> Option<DemoRoute> {
-        DemoRoute::ALL.into_iter().find(|compat| compat.as_str() == name || compat.older_name() == Some(name))
     }
 
     /// Returns the actions of the route. Some clients use a single function for everything about conversations, so that
@@ -102,7 +86,7 @@ impl DemoRoute {
 }
 
 /// Reads a request. Unknown names are ignored.
-pub(in crate::vendor) fn parse(
+pub(super) fn parse(
     app: &App,
     compat: DemoRoute,
     params: &Params,

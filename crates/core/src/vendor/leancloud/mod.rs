@@ -4,33 +4,42 @@ mod demo_routes;
 mod message;
 mod moderation;
 mod request;
+mod spec;
+mod variants;
 
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use super::invalid_request::{InvalidRequest, check_permit, missing_key_error};
-use super::{Nonce, SignedResult};
+use super::variants::{ForeignRequest, KeyVariant, MessageVariant, SignatureFormat};
+pub use super::vendor_app::TimestampUnit;
+use super::vendor_app::VendorApp;
+use super::{Nonce, Params, SignedResult, SignedText};
+use crate::crypto::constant_time_eq;
 use crate::crypto::mac::HmacSha1;
-use crate::crypto::{constant_time_eq, hex};
-use crate::model::{Action, ActionSet, Millis};
+use crate::model::{Action, ActionSet, Caller, Millis, SigningRequest};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use demo_routes::DemoRoute;
-pub(super) use demo_routes::parse as parse_compat;
 pub use message::{HistoryOrder, StringToSign};
-pub use moderation::{ModerationApi, ModerationTarget, Observation, ObservedState};
-pub(super) use request::parse;
+pub use moderation::ModerationApi;
+pub use spec::SPEC;
 
-/// The unit of timestamps. LeanCloud's documentation says milliseconds, but its demos sign seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TimestampUnit {
-    /// The unit is milliseconds.
-    #[default]
-    Milliseconds,
-    /// The unit is seconds.
-    Seconds,
+/// An operation of a LeanCloud app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// The action of the same name.
+    Action(Action),
+    /// A route of LeanCloud's demo servers. The parameters of the request select the action.
+    Demo(DemoRoute),
 }
+
+/// What to make from a permit: a signature. The permit contains everything that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SigningJob;
 
 /// The actions that can be signed.
 pub const ACTIONS: ActionSet = ActionSet::of(&[
@@ -63,11 +72,6 @@ impl App {
         App { name, id: app_id, keys, unit, history }
     }
 
-    /// Returns the app's name in the configuration.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     /// Returns the app's id at LeanCloud.
     pub fn app_id(&self) -> &str {
         &self.id
@@ -85,23 +89,70 @@ impl App {
 
     /// Converts a time to the unit of the app.
     pub fn timestamp(&self, at: Millis) -> u64 {
-        match self.unit {
-            TimestampUnit::Milliseconds => at.0,
-            TimestampUnit::Seconds => at.seconds(),
-        }
+        self.unit.number(at)
+    }
+}
+
+impl VendorApp for App {
+    type Operation = Operation;
+    type SigningJob = SigningJob;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
-    pub(super) fn sign(&self, permit: &Permit, at: Millis, nonce: &Nonce) -> Result<SignedResult, InvalidRequest> {
+    fn time_unit(&self, _: Operation) -> TimestampUnit {
+        self.unit
+    }
+
+    fn parse(
+        &self,
+        operation: Operation,
+        params: &Params,
+        caller: Option<&Caller>,
+    ) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
+        let signing_request = match operation {
+            Operation::Action(action) => request::parse(self, action, params, caller),
+            Operation::Demo(route) => demo_routes::parse(self, route, params, caller),
+        }?;
+        Ok((signing_request, SigningJob))
+    }
+
+    fn sign(&self, permit: &Permit, _: &SigningJob, at: Millis, nonce: &Nonce) -> Result<SignedResult, InvalidRequest> {
         check_permit(permit, permit.request().action)?;
         let timestamp = self.timestamp(at);
         let message = StringToSign::new(&self.id, self.history, permit.request(), timestamp, nonce.as_str())?;
         let mac = self.keys.first().ok_or_else(missing_key_error)?.mac(message.as_str().as_bytes());
-        let (signature, nonce) = (hex(&mac), nonce.as_str().to_owned());
+        let (signature, nonce) = (crate::crypto::hex(&mac), nonce.as_str().to_owned());
         Ok(SignedResult::Signature { signature, timestamp, nonce, message })
     }
 
-    pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
+    fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
         self.keys.iter().position(|key| constant_time_eq(&key.mac(message.as_bytes()), mac))
+    }
+
+    fn signed_text(&self, signing_request: &SigningRequest, answer: &str) -> Option<SignedText> {
+        #[derive(Deserialize)]
+        struct Answer {
+            signature: String,
+            timestamp: u64,
+            nonce: String,
+        }
+        let Answer { signature, timestamp, nonce } = serde_json::from_str(answer).ok()?;
+        let message = StringToSign::new(&self.id, self.history, signing_request, timestamp, &nonce).ok()?;
+        Some(SignedText { text: message.to_string(), mac: hex::decode(signature).ok()?, token: None })
+    }
+
+    fn signature_format(&self, _: &SigningJob) -> Option<SignatureFormat> {
+        Some(variants::SIGNATURE)
+    }
+
+    fn message_variants(&self, _: &SigningJob, foreign: &ForeignRequest<'_>, _: &Secret) -> Vec<MessageVariant> {
+        variants::signature_variants(self, foreign)
+    }
+
+    fn key_variants(&self, key: &Secret) -> Vec<KeyVariant> {
+        variants::master_key_variants(key)
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::{ACTIONS, App, HistoryOrder};
 use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
-use crate::vendor::Params;
 use crate::vendor::invalid_request::{InvalidRequest, wrong_permit_error};
 use crate::vendor::params::{check_identifier_of, client_or_caller, reject_star};
+use crate::vendor::{Params, VendorApp};
 
 /// The longest identifier in LeanCloud's documentation, in characters.
 const MAX_IDENTIFIER_CHARS: usize = 64;
@@ -20,7 +20,7 @@ const MAX_TEMPORARY_MEMBERS: usize = 10;
 const TEMPORARY: &str = "_tmp:";
 
 /// Reads a request for `action`, which must be an action of LeanCloud.
-pub(in crate::vendor) fn parse(
+pub(super) fn parse(
     app: &App,
     action: Action,
     params: &Params,

@@ -4,21 +4,28 @@ mod lookalike;
 mod message;
 mod moderation;
 mod request;
+mod spec;
+mod variants;
 
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+
+use super::foreign_token::ForeignToken;
 use super::invalid_request::{InvalidRequest, check_permit, missing_key_error};
-use super::{SignedResult, SigningInput, Ttl};
+use super::variants::{ForeignRequest, MessageVariant, SignatureFormat};
+use super::vendor_app::{TimestampUnit, VendorApp};
+use super::{Nonce, Params, SignedResult, SignedText, SigningInput, Ttl};
+use crate::crypto::constant_time_eq;
 use crate::crypto::mac::HmacSha256;
-use crate::crypto::{constant_time_eq, hex};
-use crate::model::{Action, Millis};
+use crate::model::{Action, Caller, Millis, SigningRequest};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{UserId, app_token, user_token};
-pub use moderation::{Access, ModerationApi, PAGE, Participant, parse_conversation_page, parse_participant};
-pub(super) use request::parse;
+pub use moderation::ModerationApi;
+pub use spec::SPEC;
 
 /// An operation of a TalkJS app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,17 +36,6 @@ pub enum Operation {
     Signature,
     /// The token of a server. It gives full access to the app.
     AppToken,
-}
-
-impl Operation {
-    pub(super) fn parse(name: &str) -> Option<Operation> {
-        match name {
-            "token" => Some(Operation::Token),
-            "signature" => Some(Operation::Signature),
-            "app-token" => Some(Operation::AppToken),
-            _ => None,
-        }
-    }
 }
 
 /// What to make from a permit.
@@ -76,21 +72,64 @@ impl App {
         App { name, id: app_id, keys, ttl, legacy_signatures }
     }
 
-    /// Returns the app's name in the configuration.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     /// Returns the app's id at TalkJS.
     pub fn app_id(&self) -> &str {
         &self.id
     }
 
-    pub(super) fn sign(
+    fn token(&self, input: &SigningInput, expires_at: u64) -> Result<SignedResult, InvalidRequest> {
+        let token = input.token(&self.mac(input.as_str())?);
+        Ok(SignedResult::Token { token, expires_at })
+    }
+
+    fn signature(&self, user: &str) -> Result<SignedResult, InvalidRequest> {
+        let message = self.check_signable(user)?;
+        let signature = crate::crypto::hex(&self.mac(message.as_str())?);
+        Ok(SignedResult::UserSignature { user_id: user.to_owned(), signature })
+    }
+
+    /// Returns the user id as a message, if it may be signed. This is checked twice: when the request is read, to
+    /// inform the caller, and when the message is signed, to keep a permit for a token from becoming a signature.
+    fn check_signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, InvalidRequest> {
+        if !self.legacy_signatures {
+            let message = "is turned off for this app: a signature never expires; ask for a token";
+            return Err(InvalidRequest::new("signature", message));
+        }
+        UserId::new(user)
+    }
+
+    fn mac(&self, message: &str) -> Result<[u8; 32], InvalidRequest> {
+        Ok(self.keys.first().ok_or_else(missing_key_error)?.mac(message.as_bytes()))
+    }
+}
+
+impl VendorApp for App {
+    type Operation = Operation;
+    type SigningJob = SigningJob;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn time_unit(&self, _: Operation) -> TimestampUnit {
+        TimestampUnit::Seconds
+    }
+
+    fn parse(
+        &self,
+        operation: Operation,
+        params: &Params,
+        caller: Option<&Caller>,
+    ) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
+        request::parse(self, operation, params, caller)
+    }
+
+    fn sign(
         &self,
         permit: &Permit,
         signing_job: &SigningJob,
         at: Millis,
+        _: &Nonce,
     ) -> Result<SignedResult, InvalidRequest> {
         let user = permit.request().client.as_str();
         match signing_job {
@@ -111,33 +150,42 @@ impl App {
         }
     }
 
-    fn token(&self, input: &SigningInput, expires_at: u64) -> Result<SignedResult, InvalidRequest> {
-        let token = input.token(&self.mac(input.as_str())?);
-        Ok(SignedResult::Token { token, expires_at })
-    }
-
-    fn signature(&self, user: &str) -> Result<SignedResult, InvalidRequest> {
-        let message = self.check_signable(user)?;
-        let signature = hex(&self.mac(message.as_str())?);
-        Ok(SignedResult::UserSignature { user_id: user.to_owned(), signature })
-    }
-
-    /// Returns the user id as a message, if it may be signed. This is checked twice: when the request is read, to
-    /// inform the caller, and when the message is signed, to keep a permit for a token from becoming a signature.
-    fn check_signable<'a>(&self, user: &'a str) -> Result<UserId<'a>, InvalidRequest> {
-        if !self.legacy_signatures {
-            let message = "is turned off for this app: a signature never expires; ask for a token";
-            return Err(InvalidRequest::new("signature", message));
-        }
-        UserId::new(user)
-    }
-
-    fn mac(&self, message: &str) -> Result<[u8; 32], InvalidRequest> {
-        Ok(self.keys.first().ok_or_else(missing_key_error)?.mac(message.as_bytes()))
-    }
-
-    pub(super) fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
+    fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
         self.keys.iter().position(|key| constant_time_eq(&key.mac(message.as_bytes()), mac))
+    }
+
+    fn signed_text(&self, _: &SigningRequest, answer: &str) -> Option<SignedText> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Answer {
+            Signature { user_id: String, signature: String },
+            Token { token: String },
+        }
+        match serde_json::from_str(answer).ok()? {
+            Answer::Signature { user_id, signature } => {
+                let (text, mac) = (UserId::new(&user_id).ok()?.to_string(), hex::decode(signature).ok()?);
+                Some(SignedText { text, mac, token: None })
+            }
+            Answer::Token { token } => SignedText::of_token(&token),
+        }
+    }
+
+    fn signature_format(&self, signing_job: &SigningJob) -> Option<SignatureFormat> {
+        (*signing_job == SigningJob::Signature).then_some(variants::SIGNATURE)
+    }
+
+    fn message_variants(&self, _: &SigningJob, foreign: &ForeignRequest<'_>, _: &Secret) -> Vec<MessageVariant> {
+        variants::user_id_variants(&foreign.request.client)
+    }
+
+    fn token_differences(
+        &self,
+        signing_job: &SigningJob,
+        foreign: &ForeignRequest<'_>,
+        token: &ForeignToken<'_>,
+        _: &Secret,
+    ) -> Vec<String> {
+        variants::claim_differences(self, signing_job, foreign, token)
     }
 }
 

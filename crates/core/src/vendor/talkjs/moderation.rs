@@ -10,13 +10,16 @@ use serde_json::{Map, Value, json};
 use super::{APP_TOKEN_SECONDS, app_token};
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::percent_encode;
-use crate::model::Millis;
+use crate::model::{Millis, Vendor};
 use crate::secret::Secret;
-use crate::vendor::moderation::{DesiredState, ModerationPlan, PermanentFailure, VendorCall, authorization};
+use crate::vendor::moderation::{
+    ConversationList, ConversationPlanner, DesiredState, ListedConversation, ModerationPlan, ModerationReach,
+    ModerationTarget, PermanentFailure, VendorCall, VendorModeration, authorization,
+};
 use crate::vendor::path_segment::encode_segment;
 
 /// How many conversations are listed at once. TalkJS allows no more.
-pub const PAGE: usize = 30;
+const PAGE: usize = 30;
 
 /// The credentials of an app.
 #[derive(Debug)]
@@ -27,17 +30,17 @@ pub struct ModerationApi {
 
 /// The rights of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Participant {
+struct Participant {
     /// Whether the participant may write, read, or neither.
-    pub access: Access,
+    access: Access,
     /// The notifications that the participant gets: `true`, `false` or `"MentionsOnly"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notify: Option<Value>,
+    notify: Option<Value>,
 }
 
 /// The access of a participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Access {
+enum Access {
     /// The participant may read and write.
     ReadWrite,
     /// The participant may read.
@@ -53,11 +56,99 @@ struct TalkjsCheckpoint {
     removed: bool,
 }
 
+impl VendorModeration for ModerationApi {
+    fn vendor(&self) -> Vendor {
+        Vendor::TalkJs
+    }
+
+    fn rate(&self) -> (u32, u32) {
+        ModerationApi::RATE
+    }
+
+    fn authentication(&self, _: &VendorCall, now: Millis) -> Result<HeaderMap, PermanentFailure> {
+        self.credentials(now)
+    }
+
+    fn reach(&self) -> ModerationReach<'_> {
+        ModerationReach::ListedConversations(self)
+    }
+
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a> {
+        Box::new(TalkJsPlanner { api: self, target, found: None, was_asked: false })
+    }
+}
+
+/// The plan for a user in one conversation. `found` is the participant as TalkJS reports it, after TalkJS was asked.
+struct TalkJsPlanner<'a> {
+    api: &'a ModerationApi,
+    target: ModerationTarget<'a>,
+    found: Option<Participant>,
+    was_asked: bool,
+}
+
+impl TalkJsPlanner<'_> {
+    /// Returns whether nothing is desired and nothing was done.
+    fn is_idle(&self) -> bool {
+        *self.target.desired == DesiredState::default() && self.target.checkpoint.is_none()
+    }
+}
+
+impl ConversationPlanner for TalkJsPlanner<'_> {
+    fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure> {
+        if self.is_idle() || self.was_asked {
+            return Ok(None);
+        }
+        self.api.get_conversation(self.target.conversation).map(Some)
+    }
+
+    fn read(&mut self, body: Option<&[u8]>) -> Result<(), &'static str> {
+        let found = body.map(|body| parse_participant(body, self.target.user)).transpose()?;
+        (self.found, self.was_asked) = (found.flatten(), true);
+        Ok(())
+    }
+
+    fn plan(&self, _: Millis) -> Result<ModerationPlan, PermanentFailure> {
+        if self.is_idle() {
+            return Ok(ModerationPlan::default());
+        }
+        let ModerationTarget { user, conversation, desired, checkpoint, .. } = self.target;
+        self.api.plan((user, conversation), desired, checkpoint, self.found.as_ref())
+    }
+}
+
+impl ConversationList for ModerationApi {
+    fn page_size(&self) -> usize {
+        PAGE
+    }
+
+    fn page_query(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {
+        self.list_conversations(user, after)
+    }
+
+    fn read_page(&self, user: &str, body: &[u8]) -> Result<Vec<ListedConversation>, &'static str> {
+        let listed = |(id, participant): (String, Participant)| ListedConversation {
+            id,
+            has_access: participant.access != Access::None,
+            participation: json!(participant),
+        };
+        Ok(parse_conversation_page(body, user)?.into_iter().map(listed).collect())
+    }
+
+    fn plan(
+        &self,
+        target: &ModerationTarget<'_>,
+        listed: Option<&ListedConversation>,
+    ) -> Result<ModerationPlan, PermanentFailure> {
+        let found = listed.and_then(|listed| Participant::deserialize(&listed.participation).ok());
+        self.plan((target.user, target.conversation), target.desired, target.checkpoint, found.as_ref())
+    }
+}
+
 impl ModerationApi {
     /// How many requests a second an app makes, and how many at once after a quiet time. This is about half of TalkJS's
     /// limits of 9 and 600. All holders of the key share these limits, and there may be other processes and the app's
     /// own backend.
-    pub const RATE: (u32, u32) = (4, 300);
+    const RATE: (u32, u32) = (4, 300);
 
     /// Uses the app's id and secret key.
     pub fn new(id: String, key: &Secret) -> ModerationApi {
@@ -68,7 +159,7 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if a credential cannot stand in a header.
-    pub fn credentials(&self, now: Millis) -> Result<HeaderMap, PermanentFailure> {
+    fn credentials(&self, now: Millis) -> Result<HeaderMap, PermanentFailure> {
         let input = app_token(&self.id, now.seconds().saturating_add(APP_TOKEN_SECONDS));
         authorization("Bearer", &input.token(&self.key.mac(input.as_str().as_bytes())))
     }
@@ -77,7 +168,7 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if the id cannot be a segment of a path.
-    pub fn get_conversation(&self, conversation: &str) -> Result<VendorCall, PermanentFailure> {
+    fn get_conversation(&self, conversation: &str) -> Result<VendorCall, PermanentFailure> {
         self.call(Method::GET, &format!("conversations/{}", encode_segment(conversation)?))
     }
 
@@ -85,7 +176,7 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if the user's id cannot be a segment of a path.
-    pub fn list_conversations(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {
+    fn list_conversations(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {
         let after = after.map(|after| format!("&startingAfter={}", percent_encode(after.as_bytes())));
         let after = after.unwrap_or_default();
         let user = encode_segment(user)?;
@@ -96,7 +187,7 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
-    pub fn plan(
+    fn plan(
         &self,
         (user, conversation): (&str, &str),
         want: &DesiredState,
@@ -203,7 +294,7 @@ fn plan_restoration(note: TalkjsCheckpoint, found: Option<&Participant>) -> Opti
 ///
 /// # Errors
 /// Returns an error if the body is not a description of a conversation.
-pub fn parse_participant(body: &[u8], user: &str) -> Result<Option<Participant>, &'static str> {
+fn parse_participant(body: &[u8], user: &str) -> Result<Option<Participant>, &'static str> {
     let conversation: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
     find_participant(&conversation, user)
 }
@@ -212,7 +303,7 @@ pub fn parse_participant(body: &[u8], user: &str) -> Result<Option<Participant>,
 ///
 /// # Errors
 /// Returns an error if the body is not such a page.
-pub fn parse_conversation_page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'static str> {
+fn parse_conversation_page(body: &[u8], user: &str) -> Result<Vec<(String, Participant)>, &'static str> {
     #[derive(Deserialize)]
     struct ParticipantPage {
         data: Vec<Map<String, Value>>,

@@ -3,13 +3,13 @@
 use super::{App, Operation, SigningJob};
 use crate::model::{Action, Caller, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{check_identifier_of, client_or_caller, reject_star};
-use crate::vendor::{InvalidRequest, Params};
+use crate::vendor::{InvalidRequest, Params, VendorApp};
 
 /// The longest identifier, in characters.
 const MAX_IDENTIFIER_CHARS: usize = 255;
 
 /// Reads a request.
-pub(in crate::vendor) fn parse(
+pub(super) fn parse(
     app: &App,
     operation: Operation,
     params: &Params,

@@ -135,17 +135,8 @@ const chosenApp = () => world.apps.find((app) => app.name === control("app").val
 
 /** Returns true if the chosen action has a field. */
 function taken(field) {
-  const action = control("action").value;
-  switch (chosenApp().vendor) {
-    case "leancloud":
-      if (field === "conv_id") return !["login", "create"].includes(action);
-      if (field === "members") return ["create", "invite", "kick", "block-clients", "unblock-clients"].includes(action);
-      return field === "client_id";
-    case "talkjs":
-      return (field === "client_id" && action !== "app-token") || (field === "ttl" && action === "token");
-    default:
-      return ["client_id", "capability", "ttl"].includes(field);
-  }
+  const { fields, client_field } = chosenApp();
+  return fields[control("action").value].includes(field === "client_id" ? client_field : field);
 }
 
 /**
@@ -155,7 +146,7 @@ function taken(field) {
 export function request(situation) {
   const app = world.apps.find(({ name }) => name === situation.app);
   const body = {};
-  if (situation.client_id) body[app.vendor === "talkjs" ? "user_id" : "client_id"] = situation.client_id;
+  if (situation.client_id) body[app.client_field] = situation.client_id;
   if (situation.conv_id) body.conv_id = situation.conv_id;
   if (situation.members) body.members = situation.members.split(",").map((member) => member.trim());
   if (situation.capability) body.capability = parse(situation.capability);

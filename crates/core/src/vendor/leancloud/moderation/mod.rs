@@ -14,12 +14,14 @@ use http::{HeaderMap, HeaderName, Method};
 use serde_json::json;
 
 use crate::crypto::percent_encode;
-use crate::model::{ConversationKind, Millis};
+use crate::model::{ConversationKind, Millis, Vendor};
 use crate::secret::Secret;
-use crate::vendor::moderation::{ModerationPlan, PermanentFailure, SanctionEnd, VendorCall, secret_header_value};
+use crate::vendor::moderation::{
+    ConversationPlanner, ModerationPlan, ModerationReach, ModerationTarget, PermanentFailure, SanctionEnd, VendorCall,
+    VendorModeration, secret_header_value,
+};
 use crate::vendor::path_segment::encode_segment;
-use observed::{BlacklistState, LeanCloudCheckpoint};
-pub use observed::{ModerationTarget, Observation, ObservedState};
+use observed::{BlacklistState, LeanCloudCheckpoint, Observation, ObservedState};
 
 /// The longest silence, and how long before its end it is renewed. Both are in milliseconds.
 const MAX_SILENCE_MS: u64 = 24 * 3_600_000;
@@ -38,7 +40,7 @@ pub struct ModerationApi {
 impl ModerationApi {
     /// How many requests a second an app makes, and how many at once after a quiet time. LeanCloud documents a limit
     /// only for messages: 30 a second, or 2 a second for apps in development.
-    pub const RATE: (u32, u32) = (10, 30);
+    const RATE: (u32, u32) = (10, 30);
 
     /// Uses the app's id and master key.
     pub fn new(id: String, key: Secret) -> ModerationApi {
@@ -49,10 +51,64 @@ impl ModerationApi {
     ///
     /// # Errors
     /// Returns an error if a credential cannot stand in a header.
-    pub fn credentials(&self) -> Result<HeaderMap, PermanentFailure> {
+    fn credentials(&self) -> Result<HeaderMap, PermanentFailure> {
         let key = secret_header_value(&[self.key.expose(), b",master"].concat())?;
         let id = secret_header_value(self.id.as_bytes())?;
         Ok(HeaderMap::from_iter([(HeaderName::from_static("x-lc-id"), id), (HeaderName::from_static("x-lc-key"), key)]))
+    }
+}
+
+impl VendorModeration for ModerationApi {
+    fn vendor(&self) -> Vendor {
+        Vendor::LeanCloud
+    }
+
+    fn rate(&self) -> (u32, u32) {
+        ModerationApi::RATE
+    }
+
+    fn authentication(&self, _: &VendorCall, _: Millis) -> Result<HeaderMap, PermanentFailure> {
+        self.credentials()
+    }
+
+    fn reach(&self) -> ModerationReach<'_> {
+        ModerationReach::Conversation
+    }
+
+    fn plan_everywhere(&self, target: &ModerationTarget<'_>) -> Result<ModerationPlan, PermanentFailure> {
+        target.plan_everywhere()
+    }
+
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a> {
+        Box::new(LeanCloudPlanner { target, found: ObservedState::default(), last: Observation::default() })
+    }
+}
+
+/// The plan for a user in one conversation, while questions are open.
+struct LeanCloudPlanner<'a> {
+    target: ModerationTarget<'a>,
+    found: ObservedState,
+    /// The last question.
+    last: Observation,
+}
+
+impl ConversationPlanner for LeanCloudPlanner<'_> {
+    fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure> {
+        let Some((observation, call)) = self.target.next_query(&self.found)? else { return Ok(None) };
+        self.last = observation;
+        Ok(Some(call))
+    }
+
+    fn read(&mut self, body: Option<&[u8]>) -> Result<(), &'static str> {
+        let Some(body) = body else {
+            self.found.set_absent();
+            return Ok(());
+        };
+        self.found.read(self.last, &self.target, body)
+    }
+
+    fn plan(&self, now: Millis) -> Result<ModerationPlan, PermanentFailure> {
+        self.target.plan(&self.found, now)
     }
 }
 
@@ -61,7 +117,7 @@ impl ModerationTarget<'_> {
     ///
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
-    pub fn next_query(&self, found: &ObservedState) -> Result<Option<(Observation, VendorCall)>, PermanentFailure> {
+    fn next_query(&self, found: &ObservedState) -> Result<Option<(Observation, VendorCall)>, PermanentFailure> {
         let Some(look) = found.next_observation(self, self.checkpoint()?) else { return Ok(None) };
         let path = match (look, found.kind(self.conversation)) {
             (Observation::Blacklist, Some(kind)) => self.path(kind, &found.list_page_path("blacklists"))?,
@@ -79,7 +135,7 @@ impl ModerationTarget<'_> {
     ///
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
-    pub fn plan(&self, found: &ObservedState, now: Millis) -> Result<ModerationPlan, PermanentFailure> {
+    fn plan(&self, found: &ObservedState, now: Millis) -> Result<ModerationPlan, PermanentFailure> {
         let note = self.checkpoint()?;
         let Some(kind) = found.kind(self.conversation) else {
             return Ok(ModerationPlan {
@@ -103,7 +159,7 @@ impl ModerationTarget<'_> {
     ///
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
-    pub fn plan_everywhere(&self) -> Result<ModerationPlan, PermanentFailure> {
+    fn plan_everywhere(&self) -> Result<ModerationPlan, PermanentFailure> {
         let note = self.checkpoint()?;
         let kind = ConversationKind::Group;
         let mut draft =

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::crypto::percent_encode;
 use crate::model::ConversationKind;
-use crate::vendor::moderation::DesiredState;
+use crate::vendor::moderation::{DesiredState, ModerationTarget};
 
 /// How many entries of a list are requested at once. The server may send fewer.
 const PAGE: usize = 100;
@@ -13,24 +13,6 @@ const PAGE: usize = 100;
 /// How many requests may be used to read the lists of a conversation. The black list of a chat room may hold 10,000
 /// clients.
 const MAX_REQUESTS: usize = 150;
-
-/// The subject of a moderation job: a user in a conversation, and the desired state.
-#[derive(Clone, Copy, Debug)]
-pub struct ModerationTarget<'a> {
-    /// The user.
-    pub user: &'a str,
-    /// The conversation.
-    pub conversation: &'a str,
-    /// The revision of the change that caused the job.
-    pub revision: u64,
-    /// Whether every server knows of the change. If so, no more signatures are made without it, and a kick need not be
-    /// repeated.
-    pub is_final: bool,
-    /// The desired state.
-    pub desired: &'a DesiredState,
-    /// The last saved checkpoint.
-    pub checkpoint: Option<&'a str>,
-}
 
 /// The state of a user that this program put on a black list, which ends a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +37,10 @@ pub(super) struct LeanCloudCheckpoint {
 }
 
 /// A question about a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observation {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Observation {
     /// Whether the conversation exists, and its kind.
+    #[default]
     Conversation,
     /// Whether the user is on the black list of the conversation.
     Blacklist,
@@ -69,7 +52,7 @@ pub enum Observation {
 
 /// The known state of a conversation. At first, nothing is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObservedState {
+pub(super) struct ObservedState {
     /// The kind of the conversation.
     kind: Option<ConversationKind>,
     /// Whether the conversation does not exist.
@@ -87,7 +70,12 @@ impl ObservedState {
     ///
     /// # Errors
     /// Returns an error if the answer cannot be understood.
-    pub fn read(&mut self, look: Observation, place: &ModerationTarget<'_>, body: &[u8]) -> Result<(), &'static str> {
+    pub(super) fn read(
+        &mut self,
+        look: Observation,
+        place: &ModerationTarget<'_>,
+        body: &[u8],
+    ) -> Result<(), &'static str> {
         let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|_| "its answer is not JSON")?;
         self.requests += 1;
         match look {
@@ -103,7 +91,7 @@ impl ObservedState {
     }
 
     /// Records that the conversation does not exist.
-    pub fn set_absent(&mut self) {
+    pub(super) fn set_absent(&mut self) {
         (self.kind, self.is_absent) = (None, true);
     }
 

@@ -1,19 +1,22 @@
-//! Explains a LeanCloud signature by the usual mistakes.
+//! What other programs sign for LeanCloud by mistake.
 
-use super::finding::VerifyResult;
-use super::keys::CandidateKeys;
-use super::search::{CandidateMessage, MacAlgorithm, MacEncoding, SignatureStyle, messages, other_units, search};
+use super::{App, HistoryOrder};
 use crate::model::{Action, SigningRequest};
-use crate::vendor::leancloud::{App, HistoryOrder};
-use crate::vendor::{App as AnyApp, Nonce};
+use crate::secret::Secret;
+use crate::vendor::App as AnyApp;
+use crate::vendor::variants::{
+    ForeignRequest, KeyVariant, MacEncoding, MessageVariant, SignatureFormat, key_variants, message_variants,
+    other_unit,
+};
+use crate::vendor::vendor_app::VendorApp;
 
-const STYLE: SignatureStyle = SignatureStyle {
-    algorithm: MacAlgorithm::HmacSha1,
+/// The form of the signatures.
+pub(super) const SIGNATURE: SignatureFormat = SignatureFormat {
     encoding: MacEncoding::Hex,
-    tried: "other orders of the members, with and without the client, each member once, another separator; seconds \
-            instead of milliseconds and vice versa; nonce and timestamp swapped; the word of every action; empty \
-            fields left out or added; other app ids; every key of this configuration, also if misread; and any two of \
-            these at once, in any encoding and hash",
+    has_time: true,
+    tried: "other orders of the members, with and without the client, each member once, another separator; the client \
+            and the member swapped; seconds instead of milliseconds and vice versa; nonce and timestamp swapped; the \
+            word of every action; empty fields left out or added; other app ids",
 };
 
 /// The words that are signed for other actions, and names of actions in client libraries.
@@ -50,24 +53,23 @@ struct SignedFields {
     last: Option<&'static str>,
 }
 
-/// Finds out how a signature of this request was made. `timestamp` is in the unit of the app.
-pub(super) fn find(
-    (app, apps): (&App, &[AnyApp]),
-    signing_request: &SigningRequest,
-    timestamp: u64,
-    nonce: &Nonce,
-    signature: &str,
-    keys: &CandidateKeys,
-) -> VerifyResult {
-    let right = SignedFields::new(app, signing_request, timestamp, nonce);
-    let changes = |fields: &SignedFields| fields.changes(signing_request, app, apps);
-    let messages: Vec<CandidateMessage> = messages(&right, SignedFields::text, changes);
-    let found = search(signature, STYLE, &messages, &keys.all());
-    VerifyResult::new(signature, STYLE, right.text(), found)
+/// Returns the master key and its misreadings.
+pub(super) fn master_key_variants(key: &Secret) -> Vec<KeyVariant> {
+    let with_suffix = [key.expose(), b",master"].concat();
+    key_variants(key, Some(("`,master` was used as a part of the key", with_suffix)))
+}
+
+/// Returns the text of a signature and its variants.
+pub(super) fn signature_variants(app: &App, foreign: &ForeignRequest<'_>) -> Vec<MessageVariant> {
+    let timestamp = app.timestamp(foreign.at.unwrap_or(foreign.now));
+    let nonce = foreign.nonce.map_or("", |nonce| nonce.as_str());
+    let right = SignedFields::new(app, foreign.request, timestamp, nonce);
+    let changed = right.changes(foreign.request, app, foreign.apps);
+    message_variants(right.text(), changed.into_iter().map(|(change, fields)| (change, fields.text())))
 }
 
 impl SignedFields {
-    fn new(app: &App, signing_request: &SigningRequest, timestamp: u64, nonce: &Nonce) -> SignedFields {
+    fn new(app: &App, signing_request: &SigningRequest, timestamp: u64, nonce: &str) -> SignedFields {
         let mut members = signing_request.members.clone();
         members.sort_unstable();
         SignedFields {
@@ -77,7 +79,7 @@ impl SignedFields {
             members: (signing_request.action != Action::History).then_some(members),
             separator: ":",
             timestamp,
-            nonce: nonce.as_str().to_owned(),
+            nonce: nonce.to_owned(),
             nonce_first: signing_request.action == Action::History && app.history() == HistoryOrder::NonceTimestamp,
             last: match signing_request.action {
                 Action::Join | Action::Invite => Some("invite"),
@@ -159,18 +161,27 @@ impl SignedFields {
             ("the members were left out".to_owned(), Vec::new()),
         ];
         let lists = lists.map(|(change, members)| (change, SignedFields { members: Some(members), ..self.clone() }));
-        lists.into_iter().chain([("the members are joined with `,`, not `:`".to_owned(), commas)]).collect()
+        let joined = ("the members are joined with `,`, not `:`".to_owned(), commas);
+        lists.into_iter().chain([joined]).chain(self.swapped(who)).collect()
+    }
+
+    /// Returns the variant in which the only other member is the client, and the client is the member.
+    fn swapped(&self, who: &str) -> Option<(String, SignedFields)> {
+        let [member] = self.members.as_deref()? else { return None };
+        let swapped = SignedFields { client: member.clone(), members: Some(vec![self.client.clone()]), ..self.clone() };
+        Some((format!("the {who} and the member are swapped"), swapped))
     }
 
     fn other_times(&self) -> Vec<(String, SignedFields)> {
-        let with = |(change, timestamp)| (change, SignedFields { timestamp, ..self.clone() });
         let swapped = SignedFields { nonce_first: !self.nonce_first, ..self.clone() };
         let order = if self.nonce_first {
             "the timestamp comes before the nonce"
         } else {
             "the nonce comes before the timestamp"
         };
-        other_units(self.timestamp).map(with).chain([(order.to_owned(), swapped)]).collect()
+        let (unit, timestamp) = other_unit(self.timestamp);
+        let other = SignedFields { timestamp, ..self.clone() };
+        vec![(unit.to_owned(), other), (order.to_owned(), swapped)]
     }
 
     fn other_words(&self) -> Vec<(String, SignedFields)> {
@@ -216,38 +227,31 @@ impl SignedFields {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Map, Value, json};
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::vendor::leancloud::{StringToSign, TimestampUnit};
-    use crate::vendor::{Operation, Params, operation, parse};
+    use crate::vendor::leancloud::{SPEC, StringToSign, TimestampUnit};
+    use crate::vendor::tests::params;
 
-    fn ask(app: &AnyApp, name: &str) -> SigningRequest {
-        let conversation = !matches!(name, "login" | "create");
-        let members = matches!(name, "create" | "invite" | "kick" | "block-clients" | "unblock-clients");
-        let fields = [
-            Some(("client_id", json!("tom"))),
-            conversation.then(|| ("conv_id", json!("group"))),
-            members.then(|| ("members", json!(["tom", "carol", "Zoe", "carol"]))),
-        ];
-        let given = fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
-        let params = Params { values: given.collect::<Map<String, Value>>(), lenient: false };
-        parse(app, operation(app, name).unwrap(), &params, None).unwrap().signing_request
+    fn ask(app: &App, name: &str) -> SigningRequest {
+        let operation = SPEC.operation(name).unwrap();
+        let values = json!({"client_id": "tom", "conv_id": "group", "members": ["tom", "carol", "Zoe", "carol"]});
+        let Value::Object(mut values) = values else { unreachable!() };
+        values.retain(|field, _| operation.fields.contains(&field.as_str()));
+        let crate::vendor::Operation::LeanCloud(operation) = operation.operation else { unreachable!() };
+        app.parse(operation, &params(Value::Object(values)), None).unwrap().0
     }
 
     #[test]
     fn what_is_varied_starts_from_what_is_signed() {
         for history in [HistoryOrder::NonceTimestamp, HistoryOrder::TimestampNonce] {
-            let app = || App::new("lc".into(), "appid".to_owned(), &[], TimestampUnit::Milliseconds, history);
-            let any = AnyApp::LeanCloud(app());
-            let nonce = Nonce::parse("n1").unwrap();
-            for name in Operation::names(any.vendor()) {
-                let signing_request = ask(&any, name);
-                let message = StringToSign::new("appid", history, &signing_request, 1_700_000_000_000, "n1").unwrap();
-                assert_eq!(
-                    SignedFields::new(&app(), &signing_request, 1_700_000_000_000, &nonce).text(),
-                    message.as_str()
-                );
+            let app = App::new("lc".into(), "appid".to_owned(), &[], TimestampUnit::Milliseconds, history);
+            for name in SPEC.operation_names() {
+                let request = ask(&app, name);
+                let message = StringToSign::new("appid", history, &request, 1_700_000_000_000, "n1").unwrap();
+                assert_eq!(SignedFields::new(&app, &request, 1_700_000_000_000, "n1").text(), message.as_str());
             }
         }
     }

@@ -1,0 +1,124 @@
+//! The interface between the code of a vendor and the rest of the program.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::foreign_token::ForeignToken;
+use super::invalid_request::InvalidRequest;
+use super::params::Params;
+use super::signed::{SignedResult, SignedText};
+use super::signing_input::Nonce;
+use super::variants::{self, ForeignRequest, KeyVariant, MessageVariant, SignatureFormat};
+use crate::model::{Caller, Millis, SigningRequest};
+use crate::policy::Permit;
+use crate::secret::Secret;
+
+/// The code of a vendor. The type `App` in each vendor's folder implements it.
+pub trait VendorApp: fmt::Debug {
+    /// The operations of the vendor.
+    type Operation: Copy;
+    /// What to make from a permit, with everything that the policy does not decide.
+    type SigningJob;
+
+    /// Returns the app's name in the configuration.
+    fn name(&self) -> &Arc<str>;
+
+    /// Returns whether the signed text contains the client's roles, where other clients can read them.
+    fn contains_roles(&self) -> bool {
+        false
+    }
+
+    /// Returns the unit of the times that the operation signs.
+    fn time_unit(&self, operation: Self::Operation) -> TimestampUnit;
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// Returns the first error found if a parameter is invalid.
+    fn parse(
+        &self,
+        operation: Self::Operation,
+        params: &Params,
+        caller: Option<&Caller>,
+    ) -> Result<(SigningRequest, Self::SigningJob), InvalidRequest>;
+
+    /// Signs what the permit allows.
+    ///
+    /// # Errors
+    /// Returns an error if the permit does not cover the job, or if the result is too large for the vendor.
+    fn sign(
+        &self,
+        permit: &Permit,
+        signing_job: &Self::SigningJob,
+        now: Millis,
+        nonce: &Nonce,
+    ) -> Result<SignedResult, InvalidRequest>;
+
+    /// Returns the index (from 0) of the app's key that made this MAC of this message, or `None` if no key did.
+    /// Compares in constant time.
+    fn verify(&self, message: &str, mac: &[u8]) -> Option<usize>;
+
+    /// Rebuilds the signed text of an answer to this request, with the code that signs. Returns `None` if the answer
+    /// cannot come from this app.
+    fn signed_text(&self, signing_request: &SigningRequest, answer: &str) -> Option<SignedText>;
+
+    /// Returns the form of the signature. `None` means that the answer is a JSON Web Token.
+    fn signature_format(&self, _signing_job: &Self::SigningJob) -> Option<SignatureFormat> {
+        None
+    }
+
+    /// Returns the text under the signature, and the texts that other programs sign by mistake. Tokens have none.
+    fn message_variants(
+        &self,
+        _signing_job: &Self::SigningJob,
+        _foreign: &ForeignRequest<'_>,
+        _key: &Secret,
+    ) -> Vec<MessageVariant> {
+        Vec::new()
+    }
+
+    /// Returns the key that signs, from a configured key, and the keys that other programs use by mistake.
+    fn key_variants(&self, key: &Secret) -> Vec<KeyVariant> {
+        variants::key_variants(key, None)
+    }
+
+    /// Describes how a token differs from the expected token, apart from its signature and algorithm. `key` is the
+    /// configured key that signed it, or the first one.
+    fn token_differences(
+        &self,
+        _signing_job: &Self::SigningJob,
+        _foreign: &ForeignRequest<'_>,
+        _token: &ForeignToken<'_>,
+        _key: &Secret,
+    ) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The unit of timestamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimestampUnit {
+    /// The unit is milliseconds.
+    #[default]
+    Milliseconds,
+    /// The unit is seconds.
+    Seconds,
+}
+
+impl TimestampUnit {
+    /// Returns a time as a number in this unit.
+    pub fn number(self, at: Millis) -> u64 {
+        match self {
+            TimestampUnit::Milliseconds => at.0,
+            TimestampUnit::Seconds => at.seconds(),
+        }
+    }
+
+    /// Returns the time of a number in this unit.
+    pub fn time(self, number: u64) -> Millis {
+        match self {
+            TimestampUnit::Milliseconds => Millis(number),
+            TimestampUnit::Seconds => Millis::from_seconds(number),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The parts of `[apps.*]` that depend on the vendor: a file for each vendor.
+
+mod ably;
+mod app_section;
+pub(super) mod leancloud;
+mod talkjs;
+
+pub(super) use app_section::{AppSection, UsedIdentifiers};
+
+use crate::model::Vendor;
+use crate::secret::Secret;
+use crate::vendor::App;
+use crate::vendor::moderation::VendorModeration;
+
+/// How the sections of a vendor are read.
+pub(super) struct VendorConfig {
+    /// The key that names the secrets.
+    pub(super) secret_key: &'static str,
+    /// Reads the app. `None` means that a mistake was noted.
+    pub(super) app: fn(&mut AppSection<'_, '_>) -> Option<App>,
+    /// The moderation API, if the program knows one.
+    pub(super) enforcement: Option<EnforcementConfig>,
+}
+
+/// How the section `enforcement` of a vendor is read.
+pub(super) struct EnforcementConfig {
+    /// The address of the API, if all apps have the same.
+    pub(super) default_url: Option<&'static str>,
+    /// Returns why the program cannot carry out bans for this app.
+    pub(super) obstacle: fn(&App, &[Secret]) -> Option<Obstacle>,
+    /// Creates the API client of this app with its keys.
+    pub(super) moderation_api: fn(&App, &[Secret]) -> Option<ModerationClient>,
+}
+
+/// A mistake and its correction. The first text completes "[apps.NAME.enforcement] …".
+pub(super) type Obstacle = (&'static str, &'static str);
+
+type ModerationClient = Box<dyn VendorModeration>;
+
+/// Returns how the sections of this vendor are read.
+pub(super) fn config(vendor: Vendor) -> &'static VendorConfig {
+    match vendor {
+        Vendor::LeanCloud => &leancloud::CONFIG,
+        Vendor::TalkJs => &talkjs::CONFIG,
+        Vendor::Ably => &ably::CONFIG,
+    }
+}
