@@ -30,6 +30,8 @@ pub struct Metrics {
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     decisions: Family<DecisionLabels, Counter>,
     authentications: Family<CallerLabels, Counter>,
+    /// TLS handshakes that failed because the certificate of the client was refused.
+    pub refused_certificates: Counter,
     /// The metrics of deliveries to vendors and webhooks.
     pub outbox: OutboxMetrics,
 }
@@ -102,6 +104,7 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             decisions: Family::default(),
             authentications: Family::default(),
+            refused_certificates: Counter::default(),
             outbox: OutboxMetrics::default(),
         }
     }
@@ -134,6 +137,8 @@ impl Metrics {
         registry.register("http_request_duration_seconds", help, self.durations.clone());
         registry.register("decisions", "Decisions, by the rule that decided", self.decisions.clone());
         registry.register("authentications", "Authentications, by outcome", self.authentications.clone());
+        let help = "TLS handshakes that failed because the certificate of the client was refused";
+        registry.register("tls_refused_certificates", help, self.refused_certificates.clone());
         self.outbox.register(registry);
     }
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use prometheus_client::metrics::counter::Counter;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::activity::ListenerPhase;
+use super::tls::TlsHandshake;
 use super::{connection, tls, unix};
 use crate::authn::ConnectionPeer;
 use crate::config::{ListenAddress, TlsConfig};
@@ -67,6 +69,8 @@ pub(super) struct ConnectionConfig {
     pub(super) timeout: Duration,
     /// The TLS configuration, if TLS is used. Unix sockets ignore it.
     pub(super) tls: Option<TlsConfig>,
+    /// Counts the handshakes that failed because the certificate of the client was refused.
+    pub(super) refused_certificates: Counter,
 }
 
 impl fmt::Display for LocalAddress {
@@ -128,11 +132,12 @@ impl BoundListener {
                     accepted = socket.next() => accepted,
                     _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => return,
                 };
-                let (ConnectionConfig { limit: cap, timeout: patience, tls }, phase, handler) =
-                    (terms(), phase.clone(), handler.clone());
+                let (config, phase, handler) = (terms(), phase.clone(), handler.clone());
+                let ConnectionConfig { limit: cap, timeout: patience, tls, refused_certificates } = config;
                 match (stream, tls) {
-                    (AcceptedStream::Tcp(stream), Some(config)) => {
-                        spawn_connection(&cap, tls::serve(stream, peer, config, phase, patience, handler));
+                    (AcceptedStream::Tcp(stream), Some(tls)) => {
+                        let handshake = TlsHandshake { tls, timeout: patience, refused_certificates };
+                        spawn_connection(&cap, tls::serve(stream, peer, handshake, phase, handler));
                     }
                     (AcceptedStream::Tcp(stream), None) => {
                         spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));

@@ -210,7 +210,12 @@ fn main_connection_config(runtime: &Arc<ServerState>) -> impl Fn() -> Connection
     move || {
         let Snapshot { settings, limits, .. } = &*runtime.snapshot();
         let (patience, tls) = (settings.server.request_timeout, settings.server.tls.clone());
-        ConnectionConfig { limit: limits.connections.clone(), timeout: patience, tls }
+        ConnectionConfig {
+            limit: limits.connections.clone(),
+            timeout: patience,
+            tls,
+            refused_certificates: runtime.metrics.refused_certificates.clone(),
+        }
     }
 }
 
@@ -223,6 +228,7 @@ fn admin_connection_config(runtime: &Arc<ServerState>) -> impl Fn() -> Connectio
             limit: runtime.probe_connections.clone(),
             timeout: settings.server.request_timeout,
             tls: settings.admin.tls.clone(),
+            refused_certificates: runtime.metrics.refused_certificates.clone(),
         }
     }
 }

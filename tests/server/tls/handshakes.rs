@@ -12,7 +12,7 @@ use rustls::ALL_VERSIONS;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::common::{Connection, Server, get, post, token};
+use crate::common::{Connection, Server, get, post, token, until};
 use crate::tls::authority::{Authority, client, for_servers, uri, valid};
 use crate::tls::client::{V12, V13, World, login};
 
@@ -126,6 +126,34 @@ fn certificates_that_do_not_hold_end_the_handshake() {
         }
     }
     assert_eq!(world.client().keep(&server).ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);
+}
+
+#[test]
+fn a_refused_certificate_is_logged_with_the_address_and_counted() {
+    let world = World::new();
+    let server = world.serve("");
+    let counted = |count: usize| {
+        let line = format!("chat_signer_tls_refused_certificates_total {count}\n");
+        until("the refusal is counted", || server.admin("/metrics").body.contains(&line));
+    };
+    counted(0);
+    let name = || client(vec![uri("spiffe://example.com/orders")]);
+    for (count, identity) in
+        [(1, Authority::new("others").sign(&name())), (2, world.clients.sign(&valid(name(), 2020, 2021)))]
+    {
+        let _ = world.client_in(V13, Some(&identity)).refused(&server);
+        counted(count);
+    }
+    // Other failures are no refusals of a certificate.
+    let mut stream = std::net::TcpStream::connect(server.main).unwrap();
+    stream.write_all(b"\x16\x03\x01\x7f\x7f").unwrap();
+    drop(stream);
+    assert_eq!(world.client().keep(&server).ask(&post("/v1/leancloud/login", "tom", "{}")).status, 200);
+    counted(2);
+    let log = server.log();
+    let lines: Vec<_> =
+        log.lines().filter(|line| line.contains("the client certificate of 127.0.0.1 is refused")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
 }
 
 #[test]
