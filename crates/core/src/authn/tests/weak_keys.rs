@@ -127,7 +127,8 @@ fn rsa_der(modulus: &[u8]) -> Vec<u8> {
         let length = u16::try_from(contents.len()).unwrap().to_be_bytes();
         [&[tag, 0x82, length[0], length[1]], &contents[..]].concat()
     };
-    let key = element(0x30, &[&element(2, &[&[0], modulus]), &[2, 3, 1, 0, 1]]);
+    let sign: &[u8] = if modulus[0] < 0x80 { &[] } else { &[0] };
+    let key = element(0x30, &[&element(2, &[sign, modulus]), &[2, 3, 1, 0, 1]]);
     let rsa = &[0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0];
     element(0x30, &[rsa, &element(3, &[&[0], &key])])
 }
