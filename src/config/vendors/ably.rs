@@ -10,7 +10,7 @@ use crate::config::signing::warn_if_weak;
 use crate::config::text::warn_of_regular_expression;
 use crate::config::{demo, value};
 use crate::model::{Action, ActionSet, Template, check_identifier};
-use crate::vendor::ably::{self, AblyKey, UserClaims};
+use crate::vendor::ably::{self, AblyKey, UserClaims, check_wildcard};
 use crate::vendor::{App, Ttl};
 
 const SECRET_KEY: &str = "key";
@@ -113,7 +113,8 @@ fn capability(section: &mut Section<'_>) -> Vec<(Template, ActionSet)> {
 }
 
 fn resource(item: &ConfigItem<'_>) -> Option<Template> {
-    let flaw = match (check_identifier(item.name, 255), Template::parse(item.name)) {
+    let template = Template::parse(item.name).and_then(|template| check_wildcard(item.name).map(|()| template));
+    let flaw = match (check_identifier(item.name, 255), template) {
         (Err(flaw), _) => flaw.to_string(),
         (_, Err(flaw)) => flaw,
         _ if item.name.starts_with(':') => "must not start with `:`".to_owned(),

@@ -216,7 +216,8 @@ fn claims_for_a_rooms_channels_remain_only_where_the_binding_to_the_room_differs
         let Some(permit) = ready.token(resources().new_tree(&mut runner).unwrap().current()) else { continue };
         let claims = permit.user_claims();
         for (scope, word) in claims.iter().filter(|(scope, _)| scope.room().is_some()) {
-            let others = claims.iter().filter(|(other, _)| other != scope);
+            // Ably does not read a prefix such as `d-*`: its app refuses such a claim.
+            let others = claims.iter().filter(|(other, _)| other != scope && !other.is_literal_at_ably());
             let around = others.filter(|(other, _)| is_about(&other.to_string(), scope.prefix()));
             let without = around.max_by_key(|(other, _)| other.to_string().len()).map_or("", |(_, word)| word);
             assert_ne!(word, without, "{scope}: {claims:?}");

@@ -1,4 +1,7 @@
-//! Names of conversations and patterns of names: an exact name, `ns:*`, or `*`.
+//! Names of conversations and patterns of names: an exact name, a prefix such as `chat:*` or `room-*`, or `*`.
+//!
+//! A prefix ends in a separator. Vendors allow different characters in names, so there are several separators. They all
+//! have the same meaning: a prefix contains all names that start with it.
 //!
 //! There are two relations. An allow rule must *cover* the request: all requested names are inside the pattern. For
 //! bans, mutes, blocks and deny rules, it is enough that they *overlap* the request: at least one requested name is
@@ -11,12 +14,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// An exact conversation, a namespace, or everything.
+/// The characters that can end the prefix of a pattern and that can stand beside a placeholder.
+const SEPARATORS: [char; 5] = [':', '.', '-', '_', '/'];
+
+/// An exact conversation, a prefix, or everything.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pattern {
     /// One name.
     Exact(String),
-    /// `ns:*`: all names that start with `ns:`. Contains `ns:`, with the colon.
+    /// `ns:*`: all names that start with `ns:`. Contains `ns:`, with its separator.
     Namespace(String),
     /// `*`.
     Everything,
@@ -29,10 +35,10 @@ pub enum PatternError {
     #[error("must not be empty")]
     Empty,
     /// A `*` is in a position where it has no meaning.
-    #[error("may hold a `*` only alone or as the last segment, as in `chat:*`")]
+    #[error("may hold a `*` only alone or as the last segment, as in `chat:*` or `room-*`")]
     Star,
-    /// The pattern is `:*`: the namespace has no name.
-    #[error("must name the namespace before `:*`")]
+    /// The pattern is a separator and `*`, such as `:*`.
+    #[error("must name the namespace before the separator, as in `chat:*`")]
     Nameless,
 }
 
@@ -43,19 +49,19 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// Returns an error if the text is empty, or if it contains a `*` that is neither the whole text nor in a final
-    /// `:*` after a name.
+    /// Returns an error if the text is empty, or if it contains a `*` that is neither the whole text nor at the end
+    /// after a name and a separator.
     pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         if text == "*" {
             return Ok(Pattern::Everything);
         }
-        let stem = text.strip_suffix(":*");
-        if stem.unwrap_or(text).contains('*') {
+        let prefix = text.strip_suffix('*').filter(|prefix| prefix.ends_with(SEPARATORS));
+        if prefix.unwrap_or(text).contains('*') {
             return Err(PatternError::Star);
         }
-        match stem {
-            Some("") => Err(PatternError::Nameless),
-            Some(_) => Ok(Pattern::Namespace(text[..text.len() - 1].to_owned())),
+        match prefix {
+            Some(prefix) if prefix.len() == 1 => Err(PatternError::Nameless),
+            Some(prefix) => Ok(Pattern::Namespace(prefix.to_owned())),
             None if text.is_empty() => Err(PatternError::Empty),
             None => Ok(Pattern::Exact(text.to_owned())),
         }
@@ -70,8 +76,7 @@ impl Pattern {
     }
 
     /// Returns how specific the pattern is, to compare the scopes of two bindings that cover the same conversation. An
-    /// exact name is more specific than a namespace, a longer namespace than a shorter one, and `*` is the least
-    /// specific.
+    /// exact name is more specific than a prefix, a longer prefix than a shorter one, and `*` is the least specific.
     pub fn specificity(&self) -> (u8, usize) {
         match self {
             Pattern::Everything => (0, 0),
@@ -187,6 +192,16 @@ impl Pattern {
         }
     }
 
+    /// Returns whether Ably reads this pattern as the name of one channel: a prefix that does not end in `:`.
+    pub fn is_literal_at_ably(&self) -> bool {
+        matches!(self, Pattern::Namespace(prefix) if !prefix.ends_with(':'))
+    }
+
+    /// Returns the prefixes of patterns that contain the name, the shortest first.
+    pub fn prefixes_around(name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        name.match_indices(SEPARATORS).map(|(at, separator)| &name[..at + separator.len()])
+    }
+
     /// Returns the text that all names of the pattern start with.
     pub fn prefix(&self) -> &str {
         match self {
@@ -242,14 +257,27 @@ impl fmt::Display for Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     source: String,
-    pieces: Vec<TemplateSegment>,
+    pieces: Vec<TemplatePiece>,
     /// The pattern, if there are no placeholders.
     fixed: Option<Pattern>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum TemplateSegment {
+enum TemplatePiece {
     Text(String),
+    Placeholder(Placeholder),
+}
+
+/// A placeholder for one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Placeholder {
+    source: ValueSource,
+    /// The characters that end the segment: `:`, and the separators beside the placeholder.
+    delimiters: Vec<char>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ValueSource {
     Client,
     Claim(String),
 }
@@ -263,20 +291,20 @@ impl Template {
     pub fn parse(text: &str) -> Result<Template, String> {
         let pieces = pieces(text)?;
         let filled: String =
-            pieces.iter().map(|piece| if let TemplateSegment::Text(text) = piece { text } else { "x" }).collect();
+            pieces.iter().map(|piece| if let TemplatePiece::Text(text) = piece { text } else { "x" }).collect();
         let pattern = Pattern::parse(&filled).map_err(|bad| bad.to_string())?;
-        let fixed = pieces.iter().all(|piece| matches!(piece, TemplateSegment::Text(_))).then_some(pattern);
+        let fixed = pieces.iter().all(|piece| matches!(piece, TemplatePiece::Text(_))).then_some(pattern);
         Ok(Template { source: text.to_owned(), pieces, fixed })
     }
 
     /// Returns the pattern for this client and these claims.
     ///
-    /// Returns `None` if a value is missing, is empty, is not a string, contains `:` or `*`, or starts with `[`. Then
-    /// the template matches nothing.
+    /// Returns `None` if a value is missing, is empty, is not a string, contains `:`, `*` or a separator that stands
+    /// beside the placeholder, or starts with `[`. Then the template matches nothing.
     pub fn fill<'a>(&self, client: &str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<Pattern> {
         match &self.fixed {
             Some(pattern) => Some(pattern.clone()),
-            None => Pattern::parse(&self.fill_or(client, claim, |_| None)?).ok(),
+            None => Pattern::parse(&self.fill_or(client, claim, |_, _| None)?).ok(),
         }
     }
 
@@ -303,9 +331,10 @@ impl Template {
         if let Some(pattern) = &self.fixed {
             return Some(pattern.clone());
         }
-        let text = self.fill_or(client, claim, |before| Some(segment_after(before, asked).unwrap_or(otherwise)))?;
+        let any = |before: &str, placeholder: &Placeholder| Some(placeholder.segment_after(before, asked, otherwise));
+        let text = self.fill_or(client, claim, any)?;
         // A segment of `asked` may make the text an invalid pattern, so the text is not parsed.
-        Some(match text.strip_suffix('*').filter(|_| self.source.ends_with(":*")) {
+        Some(match text.strip_suffix('*').filter(|_| self.source.ends_with('*')) {
             Some(prefix) => Pattern::Namespace(prefix.to_owned()),
             None => Pattern::Exact(text),
         })
@@ -316,17 +345,17 @@ impl Template {
         &self,
         client: &str,
         claim: impl Fn(&str) -> Option<&'a str>,
-        otherwise: impl Fn(&str) -> Option<&'a str>,
+        otherwise: impl Fn(&str, &Placeholder) -> Option<String>,
     ) -> Option<String> {
         let mut text = String::new();
         for piece in &self.pieces {
-            let value = match piece {
-                TemplateSegment::Text(fixed) => Some(fixed.as_str()),
-                TemplateSegment::Client => usable_value(client),
-                TemplateSegment::Claim(name) => claim(name).and_then(usable_value),
-            };
-            let value = value.or_else(|| otherwise(&text))?;
-            text.push_str(value);
+            match piece {
+                TemplatePiece::Text(fixed) => text.push_str(fixed),
+                TemplatePiece::Placeholder(placeholder) => {
+                    let value = placeholder.value(client, |name| claim(name)).map(str::to_owned);
+                    text.push_str(&value.or_else(|| otherwise(&text, placeholder))?);
+                }
+            }
         }
         Some(text)
     }
@@ -334,8 +363,10 @@ impl Template {
     /// Returns the names of the claims in the placeholders.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
-            TemplateSegment::Claim(name) => Some(name.as_str()),
-            TemplateSegment::Text(_) | TemplateSegment::Client => None,
+            TemplatePiece::Placeholder(Placeholder { source: ValueSource::Claim(name), .. }) => Some(name.as_str()),
+            TemplatePiece::Placeholder(Placeholder { source: ValueSource::Client, .. }) | TemplatePiece::Text(_) => {
+                None
+            }
         })
     }
 
@@ -350,56 +381,78 @@ impl Template {
     }
 }
 
-/// Returns the value if it can replace a placeholder. A value that starts with `[` cannot, because a rule must name
-/// such names.
-fn usable_value(value: &str) -> Option<&str> {
-    (!value.is_empty() && !is_bracketed(value) && !value.contains([':', '*'])).then_some(value)
-}
-
 /// The default segment for a placeholder. After `r::`, it gives the channel of the room `r`, and so matches the most
 /// names.
 const CHAT_SEGMENT: &str = "$chat";
 
-/// Returns the segment of the pattern at the position where `before` ends. Ignores Ably's qualifier in both.
-fn segment_after<'a>(before: &str, asked: &'a Pattern) -> Option<&'a str> {
-    let place = unqualified(before).matches(':').count();
-    unqualified(asked.prefix()).split(':').nth(place).filter(|own| !own.is_empty())
+impl Placeholder {
+    /// Reads `{client}` or `{claim:NAME}` without its braces, with the texts beside it.
+    fn parse(name: &str, before: &str, after: &str) -> Result<Placeholder, String> {
+        let source = match (name, name.strip_prefix("claim:")) {
+            ("client", _) => ValueSource::Client,
+            (_, Some(claim)) if !claim.is_empty() => ValueSource::Claim(claim.to_owned()),
+            _ => {
+                return Err(format!(
+                    "has the unknown placeholder `{{{name}}}`: write `{{client}}` or `{{claim:NAME}}`"
+                ));
+            }
+        };
+        let beside = before.chars().next_back().into_iter().chain(after.chars().next());
+        Ok(Placeholder { source, delimiters: std::iter::once(':').chain(beside).collect() })
+    }
+
+    /// Returns the value, if it is usable. A value that contains a delimiter would be more than one segment. A value
+    /// that starts with `[` is not usable either, because a rule must name such names.
+    fn value<'a>(&self, client: &'a str, claim: impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
+        let value = match &self.source {
+            ValueSource::Client => Some(client),
+            ValueSource::Claim(name) => claim(name),
+        };
+        let is_segment = |value: &&str| !value.contains('*') && !value.contains(self.delimiters.as_slice());
+        value.filter(|value| !value.is_empty() && !is_bracketed(value)).filter(is_segment)
+    }
+
+    /// Returns the segment of the pattern at the position where `before` ends, or `otherwise` if the pattern has no
+    /// text there. If the pattern's prefix ends inside the segment, `otherwise` completes it. Ignores Ably's qualifier
+    /// in both.
+    fn segment_after(&self, before: &str, asked: &Pattern, otherwise: &str) -> String {
+        let rest = unqualified(asked.prefix()).strip_prefix(unqualified(before)).unwrap_or_default();
+        match rest.find(self.delimiters.as_slice()) {
+            Some(0) => otherwise.to_owned(),
+            Some(end) => rest[..end].to_owned(),
+            None if asked.exact().is_some() && !rest.is_empty() => rest.to_owned(),
+            None => format!("{rest}{otherwise}"),
+        }
+    }
 }
 
-fn pieces(text: &str) -> Result<Vec<TemplateSegment>, String> {
+fn pieces(text: &str) -> Result<Vec<TemplatePiece>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find('{') {
-        let (before, after) = rest.split_at(start);
-        let Some(end) = after.find('}') else {
+        let (before, placeholder) = rest.split_at(start);
+        let Some(end) = placeholder.find('}') else {
             return Err("has a `{` without a `}`".to_owned());
         };
-        let alone = (before.is_empty() && pieces.is_empty() || before.ends_with(':'))
-            && (after.len() == end + 1 || after[end + 1..].starts_with(':'));
+        let (placeholder, after) = placeholder.split_at(end + 1);
+        let alone = (before.is_empty() && pieces.is_empty() || before.ends_with(SEPARATORS))
+            && (after.is_empty() || after.starts_with(SEPARATORS));
         if !alone {
-            return Err(format!("must have `{}` as a whole segment, between `:`", &after[..=end]));
+            return Err(format!("must have `{placeholder}` as a whole segment, between `:` or other separators"));
         }
         if !before.is_empty() {
-            pieces.push(TemplateSegment::Text(before.to_owned()));
+            pieces.push(TemplatePiece::Text(before.to_owned()));
         }
-        pieces.push(parse_placeholder(&after[1..end])?);
-        rest = &after[end + 1..];
+        pieces.push(TemplatePiece::Placeholder(Placeholder::parse(&placeholder[1..end], before, after)?));
+        rest = after;
     }
     if rest.contains('}') {
         return Err("has a `}` without a `{`".to_owned());
     }
     if !rest.is_empty() {
-        pieces.push(TemplateSegment::Text(rest.to_owned()));
+        pieces.push(TemplatePiece::Text(rest.to_owned()));
     }
     Ok(pieces)
-}
-
-fn parse_placeholder(name: &str) -> Result<TemplateSegment, String> {
-    match (name, name.strip_prefix("claim:")) {
-        ("client", _) => Ok(TemplateSegment::Client),
-        (_, Some(claim)) if !claim.is_empty() => Ok(TemplateSegment::Claim(claim.to_owned())),
-        _ => Err(format!("has the unknown placeholder `{{{name}}}`: write `{{client}}` or `{{claim:NAME}}`")),
-    }
 }
 
 #[cfg(test)]
@@ -412,12 +465,15 @@ mod tests {
 
     #[test]
     fn reads_three_forms_and_nothing_else() {
-        for text in ["chat", "chat:lobby", "chat:*", "a:b:*", "*", "room::$chat", "_tmp:*"] {
+        for text in
+            ["chat", "chat:lobby", "chat:*", "a:b:*", "*", "room::$chat", "_tmp:*", "a.*", "a-*", "a:b_*", "a/b/*"]
+        {
             assert_eq!(pattern(text).to_string(), text);
         }
         for (text, error) in [
             ("", PatternError::Empty),
             (":*", PatternError::Nameless),
+            ("-*", PatternError::Nameless),
             ("chat*", PatternError::Star),
             ("*:chat", PatternError::Star),
             ("a:*:b", PatternError::Star),
@@ -448,6 +504,11 @@ mod tests {
             ("ns:*", "ns:room::$chat"),
             ("room:*", "room::$chat"),
             ("room::*", "room::$chat::$typing"),
+            ("room-*", "room-1"),
+            ("room-*", "room-1:*"),
+            ("room-*", "room-a-*"),
+            ("room-*", "room-1::$chat"),
+            ("org.*", "org.team/chat"),
         ];
         for (outer, inner) in inside {
             assert!(pattern(outer).covers(&pattern(inner)), "{outer} covers {inner}");
@@ -466,6 +527,11 @@ mod tests {
             ("room", "room::$chatter"),
             ("room::$chat", "room"),
             ("room:*", "room"),
+            ("room-*", "room"),
+            ("room-*", "room:1"),
+            ("room-*", "room_*"),
+            ("room-a-*", "room-*"),
+            ("a-*", "[q]a-1"),
         ];
         for (outer, inner) in outside {
             assert!(!pattern(outer).covers(&pattern(inner)), "{outer} does not cover {inner}");
@@ -493,6 +559,11 @@ mod tests {
             ("room:*", "room::$chat"),
             ("chat:room", "chat:room::$chat::$chatMessages"),
             ("chat:x", "chat:x:*"),
+            ("room-1", "room-*"),
+            ("room-*", "room-a:*"),
+            ("room-a:*", "room-*"),
+            ("room-*", "[?rewind=1]room-1"),
+            ("org.*", "org.a::$chat"),
         ];
         for (own, asked) in touching {
             assert!(pattern(own).overlaps(&pattern(asked)), "{own} overlaps {asked}");
@@ -509,6 +580,9 @@ mod tests {
             ("room", "room::$chatter"),
             ("room", "room::$chatter:*"),
             ("room:*", "room"),
+            ("room-*", "room:*"),
+            ("room-*", "rooms-*"),
+            ("room-a", "room:*"),
         ];
         for (own, asked) in apart {
             assert!(!pattern(own).overlaps(&pattern(asked)), "{own} does not overlap {asked}");
@@ -527,6 +601,54 @@ mod tests {
         assert_eq!(fill("{client}", "[meta]log"), None);
         assert_eq!(fill("{claim:other}:*", "tom"), None);
         assert_eq!(fill("chat:*", "*").as_deref(), Some("chat:*"));
+    }
+
+    #[test]
+    fn a_separator_beside_a_placeholder_ends_its_segment() {
+        let fill = |text: &str, client: &str| {
+            Template::parse(text).unwrap().fill(client, |_| None).map(|pattern| pattern.to_string())
+        };
+        for (text, client, filled) in [
+            ("user.{client}", "tom-x", Some("user.tom-x")),
+            ("user.{client}", "tom.x", None),
+            ("user.{client}", "tom:x", None),
+            ("{client}-*", "tom", Some("tom-*")),
+            ("{client}-*", "tom-x", None),
+            ("a/{client}_b", "t.o-m", Some("a/t.o-m_b")),
+            ("a/{client}_b", "t/m", None),
+            ("a/{client}_b", "t_m", None),
+            ("user:{client}", "t.o-m_/", Some("user:t.o-m_/")),
+        ] {
+            assert_eq!(fill(text, client).as_deref(), filled, "{text} {client}");
+        }
+    }
+
+    #[test]
+    fn any_segment_ends_at_the_separators_beside_its_placeholder() {
+        let touches = |text: &str, asked: &str| {
+            let asked = pattern(asked);
+            Template::parse(text).unwrap().fill_to_match("*", |_| None, &asked).unwrap().overlaps(&asked)
+        };
+        for (text, asked) in [
+            ("user.{client}", "user.a-b"),
+            ("user.{client}", "user.*"),
+            ("user.{client}", "user.a-*"),
+            ("user.{client}-x", "user.a-x"),
+            ("user.{client}-*", "user.a-b-c"),
+            ("user:{client}", "user:a.b"),
+            ("user:{client}:*", "user:a-*"),
+        ] {
+            assert!(touches(text, asked), "{text} {asked}");
+        }
+        for (text, asked) in [
+            ("user.{client}", "user.a.b"),
+            ("user.{client}", "user-a"),
+            ("user.{client}-x", "user.a-b-x"),
+            ("user:{client}", "user:a:b"),
+            ("user.{client}", "user.a.*"),
+        ] {
+            assert!(!touches(text, asked), "{text} {asked}");
+        }
     }
 
     #[test]

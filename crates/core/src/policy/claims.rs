@@ -5,6 +5,9 @@
 //! channel `r::$chat`. In this channel, the claim of the longest namespace around it counts, for example `r:*`. So a
 //! channel gets a separate claim if its role (from a binding to the room) differs from the role that the other claims
 //! give.
+//!
+//! Ably reads prefixes only up to a `:`. So the role of a scope such as `room-*` is stated for each granted resource
+//! inside the scope. If such a scope is inside a granted pattern, its claim remains, and the app refuses to sign it.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +30,11 @@ pub(super) fn user_claims(context: EvalContext<'_>, granted: &[RequestedGrant]) 
     }
     let mut channels: Vec<Pattern> =
         granted.iter().flat_map(|grant| granted_channels(&grant.resource, &claims)).collect();
+    channels.extend(granted.iter().flat_map(|grant| names_in_literal_scopes(&grant.resource, &claims)));
     channels.sort_by_key(Pattern::specificity);
+    channels.dedup();
     remove_redundant_claims(&mut claims);
+    claims.retain(|scope, _| !scope.is_literal_at_ably() || granted.iter().any(|grant| grant.resource.covers(scope)));
     for channel in channels {
         let needed = channel_claim(context, channel, &claims);
         claims.extend(needed);
@@ -41,6 +47,14 @@ fn remove_redundant_claims(claims: &mut RoleNamesByScope) {
     let wider: Vec<Pattern> =
         claims.iter().filter(|(_, word)| !word.is_empty()).map(|(scope, _)| scope.clone()).collect();
     claims.retain(|scope, word| !word.is_empty() || wider.iter().any(|wide| wide.covers(scope)));
+}
+
+/// Returns the resource and its conversation, if a scope contains them that Ably would read as a literal name.
+fn names_in_literal_scopes(granted: &Pattern, bound: &RoleNamesByScope) -> Vec<Pattern> {
+    let resource = unqualified_pattern(granted);
+    let is_inside = bound.keys().any(|scope| scope.is_literal_at_ably() && scope.covers(&resource));
+    let conversation = resource.home_conversation().into_owned();
+    if is_inside { vec![conversation, resource] } else { Vec::new() }
 }
 
 /// Returns the granted channels of those rooms that have a binding.
@@ -103,8 +117,11 @@ mod tests {
     const WORDS: [&str; 3] = ["guest", "moderator", "owner"];
 
     /// Scopes of bindings and of requests.
-    const SCOPES: [&str; 12] = [
+    const SCOPES: [&str; 15] = [
         "*",
+        "chat:l-*",
+        "hall-*",
+        "hall-x",
         "chat:*",
         "chat:lobby",
         "chat:lobby:*",
@@ -119,7 +136,11 @@ mod tests {
     ];
 
     /// Names of rooms, names of their channels, and other names in the same namespace.
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 16] = [
+        "chat:l-x",
+        "chat:l-x::$chat",
+        "hall-x",
+        "hall-x::$chat",
         "chat:lobby",
         "chat:lobby:x",
         "chat:lobby::x",
@@ -270,6 +291,17 @@ mod tests {
         assert_eq!(format_claims(&world.claims(&["hall"])), Vec::<String>::new());
     }
 
+    #[test]
+    fn the_role_of_a_prefix_that_ably_does_not_know_is_stated_for_each_name() {
+        let world = test_policy(&vec![("hall-*", 2), ("*", 0)], &[], &vec![], false);
+        let named = world.claims(&["hall-1", "hall-2::$chat", "hall-3:*", "other"]);
+        let expected = ["hall-1=owner", "hall-2=owner", "hall-2::$chat=owner", "hall-3:*=owner", "*=guest"];
+        assert_eq!(format_claims(&named), expected);
+        // The claim remains for the app, which refuses to sign it.
+        assert_eq!(format_claims(&world.claims(&["*"])), ["hall-*=owner", "*=guest"]);
+        assert_eq!(format_claims(&world.claims(&["other:*"])), ["*=guest"]);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -283,6 +315,7 @@ mod tests {
         ) {
             let world = test_policy(&filed, &kept, &token, has_default);
             let claims = world.claims(&asked);
+            prop_assume!(!claims.iter().any(|(scope, _)| scope.is_literal_at_ably()));
             let is_granted = |name: &&str| asked.iter().any(|asked| match pattern(asked) {
                 Pattern::Exact(exact) => exact == *name,
                 Pattern::Namespace(prefix) => name.starts_with(&prefix),

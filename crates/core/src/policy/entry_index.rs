@@ -285,7 +285,7 @@ impl UserEntries {
         self.under.sort_by(|a, b| a.name().cmp(b.name()));
     }
 
-    /// Returns the entries whose scope may overlap `place`: the entries for everywhere, for the namespaces around it,
+    /// Returns the entries whose scope may overlap `place`: the entries for everywhere, for the prefixes around it,
     /// for the place itself, and for scopes inside it.
     fn entries_near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &UserEntry> + use<'_, 'p> {
         let name = place.map_or("", |asked| unqualified(asked.prefix()));
@@ -295,7 +295,7 @@ impl UserEntries {
             Some(Pattern::Namespace(_)) => (rooms_outside(name), Some(name)),
             Some(Pattern::Everything) => ([None; 3], Some("")),
         };
-        let around = name.match_indices(':').map(|(colon, _)| self.under.named(&name[..=colon]));
+        let around = Pattern::prefixes_around(name).map(|prefix| self.under.named(prefix));
         let own = own.into_iter().flatten().map(|home| self.exact.named(home));
         let inside = inside.into_iter();
         let inside = inside.flat_map(|prefix| [&self.exact, &self.under].map(|list| list.range_with_prefix(prefix)));

@@ -382,8 +382,7 @@ impl ConversationNames {
         match (self, scope) {
             (ConversationNames::None, _) => false,
             (ConversationNames::Any, _) | (_, Pattern::Everything) => true,
-            (ConversationNames::WithoutColon { except }, Pattern::Namespace(prefix)) => prefix == except,
-            (ConversationNames::WithoutColon { except }, Pattern::Exact(name)) => {
+            (ConversationNames::WithoutColon { except }, Pattern::Namespace(name) | Pattern::Exact(name)) => {
                 !name.strip_prefix(except).unwrap_or(name).contains(':')
             }
         }

@@ -41,10 +41,11 @@ pub(super) fn narrower_patterns(
     narrower
 }
 
-/// Returns whether a request could name the pattern. A value in a template can make it too long.
+/// Returns whether a request could name the pattern. A value in a template can make it too long, and Ably does not know
+/// prefixes such as `room-*`.
 fn is_channel_name(pattern: &Pattern) -> bool {
     let text = pattern.to_string();
-    check_identifier(&text, MAX_NAME_CHARS).is_ok() && !text.starts_with(':')
+    check_identifier(&text, MAX_NAME_CHARS).is_ok() && !text.starts_with(':') && !pattern.is_literal_at_ably()
 }
 
 /// Returns the grants inside the requested pattern, for those of its operations that are denied in the whole of it.

@@ -96,8 +96,8 @@ fn unnamed_segment(context: EvalContext<'_>, scopes: &[Pattern], templates: &[&T
         places.any(|place| context.facts.is_registered(&place, &context.request.app))
     };
     let mut segment = "any".to_owned();
-    while texts().any(|text| text.split(':').any(|other| other == segment)) || is_registered(&segment) {
-        segment.push('-');
+    while texts().any(|text| text.contains(&segment)) || is_registered(&segment) {
+        segment.push('y');
     }
     segment
 }
@@ -159,13 +159,16 @@ impl PatternKinds<'_> {
 
     /// Returns the prefix of the widest namespace that is inside `part`, contains `name`, and is itself a part.
     fn widest_inner_namespace<'n>(&self, part: &Pattern, name: &'n str) -> Option<&'n str> {
-        let around = name.match_indices(':').filter_map(|(colon, _)| name.get(..=colon));
-        let mut inside = around.filter(|prefix| prefix.len() > part.prefix().len());
+        let mut inside = Pattern::prefixes_around(name).filter(|prefix| prefix.len() > part.prefix().len());
         inside.find(|prefix| self.parts.contains(&Pattern::Namespace((*prefix).to_owned())))
     }
 }
 
-/// Returns the smallest text that sorts after all names that begin with `prefix`. The prefix must end with a colon.
+/// Returns a text that sorts after all names that begin with `prefix`, but not after other names that sort after the
+/// prefix. The prefix must end with an ASCII character.
 fn end_of_prefix(prefix: &str) -> String {
-    format!("{};", prefix.strip_suffix(':').unwrap_or(prefix))
+    let mut end = prefix.to_owned();
+    let next = end.pop().and_then(|last| char::from_u32(last as u32 + 1));
+    end.extend(next);
+    end
 }

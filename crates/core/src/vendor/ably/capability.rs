@@ -161,6 +161,7 @@ pub(super) fn check_size(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGra
 pub fn parse_channel(name: &str) -> Result<Pattern, String> {
     check_identifier(name, MAX_CHANNEL_CHARS).map_err(|flaw| flaw.to_string())?;
     let pattern = Pattern::parse(name).map_err(|bad| bad.to_string())?;
+    check_wildcard(name)?;
     if name.starts_with(':') {
         return Err("must not start with `:`".to_owned());
     }
@@ -168,6 +169,19 @@ pub fn parse_channel(name: &str) -> Result<Pattern, String> {
         return Err("must be asked for by its name, without a `*`, as it starts with `[`".to_owned());
     }
     Ok(pattern)
+}
+
+/// Checks the end of a channel pattern: Ably reads `*` as a wildcard only alone and after `:`. It reads `room-*` as the
+/// name of one channel.
+///
+/// # Errors
+/// Returns what is wrong, in words that complete "the channel, which …".
+pub fn check_wildcard(name: &str) -> Result<(), String> {
+    let is_wildcard_of_ably = name == "*" || !name.ends_with('*') || name.ends_with(":*");
+    is_wildcard_of_ably.then_some(()).ok_or_else(|| {
+        "may end in `*` only after `:`, because Ably reads it elsewhere as a part of the name; name the channels"
+            .to_owned()
+    })
 }
 
 /// Returns the names of the operations.

@@ -25,7 +25,7 @@ use crate::model::{Action, ActionSet, Caller, Millis, SigningRequest, Template};
 use crate::policy::Permit;
 use crate::secret::Secret;
 
-pub use capability::{Capability, parse_channel};
+pub use capability::{Capability, check_wildcard, parse_channel};
 pub use message::{AblyClaims, TokenParams, TokenRequest, TokenRequestText, UserClaims};
 pub use moderation::ModerationApi;
 pub use spec::SPEC;
@@ -158,6 +158,7 @@ impl App {
         passed: &[(String, Value)],
     ) -> Result<SignedResult, InvalidRequest> {
         let expires_at = at.seconds().saturating_add((ttl_ms / 1000).max(1));
+        self.check_user_claims(permit)?;
         let claims = AblyClaims {
             issued_at: at.seconds(),
             expires_at,
@@ -177,6 +178,18 @@ impl App {
             return Err(InvalidRequest::new("capability", message));
         }
         Ok(SignedResult::Token { token, expires_at })
+    }
+
+    /// Refuses a role that no claim can state. Without the claim, Ably would show the role of a wider scope.
+    fn check_user_claims(&self, permit: &Permit) -> Result<(), InvalidRequest> {
+        let mut claims = permit.user_claims().iter().filter(|_| self.contains_roles());
+        claims.find(|(scope, _)| scope.is_literal_at_ably()).map_or(Ok(()), |(scope, _)| {
+            let message = format!(
+                "must name channels, because the client's role in {scope} cannot be stated for a pattern: Ably reads \
+                 patterns only with `:*`"
+            );
+            Err(InvalidRequest::new("capability", message))
+        })
     }
 }
 
