@@ -16,7 +16,7 @@ pub(super) struct RequestArguments {
     /// The action: the last segment of its route (invite, token, …). For `explain` also an action of the policy
     /// (publish, ban, …).
     pub(super) action: String,
-    /// The id of the client: the clientId at LeanCloud and Ably, the user id at TalkJS.
+    /// The id of the client: the clientId at LeanCloud and Ably, the user id at TalkJS and Stream.
     #[arg(long, value_name = "ID")]
     pub(super) client_id: Option<String>,
     /// The id of the conversation.
@@ -28,9 +28,13 @@ pub(super) struct RequestArguments {
     /// An Ably capability, for example `{"chat:*": ["subscribe"]}`.
     #[arg(long, value_name = "JSON")]
     pub(super) capability: Option<String>,
-    /// The lifetime of the token: 1h, or a number in the unit of the vendor (TalkJS: seconds; Ably: milliseconds).
+    /// The lifetime of the token: 1h, or a number in the unit of the vendor (Ably: milliseconds; others: seconds).
     #[arg(long, value_name = "TIME")]
     pub(super) ttl: Option<String>,
+    /// A further field of the request, for example `call_cids=["default:a"]`. Can be repeated. A value that starts with
+    /// `[` or `{` is JSON; any other value is a text.
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = parse_field)]
+    pub(super) fields: Vec<(String, Value)>,
 }
 
 /// The timestamp and the nonce of a signature.
@@ -57,6 +61,17 @@ fn parse_members(text: &str) -> Result<MemberList, String> {
     }
     let list = if text.is_empty() { Vec::new() } else { text.split(',').map(str::to_owned).collect() };
     Ok(MemberList(list))
+}
+
+/// Reads a field and its value.
+fn parse_field(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("must be NAME=VALUE")?;
+    let value = if value.starts_with(['[', '{']) {
+        serde_json::from_str(value).map_err(|error| format!("has a value that is not JSON: {error}"))?
+    } else {
+        Value::from(value)
+    };
+    Ok((name.to_owned(), value))
 }
 
 impl RequestArguments {
@@ -135,6 +150,7 @@ impl RequestArguments {
             ("--members", self.members.is_some() && !acts_on_users(action)),
             ("--capability", self.capability.is_some()),
             ("--ttl", self.ttl.is_some()),
+            ("--field", !self.fields.is_empty()),
         ];
         match extra.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(CommandError::Usage(format!("this action does not take {flag}"))),
@@ -192,7 +208,8 @@ impl RequestArguments {
             ("ttl", ttl),
         ];
         let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Params { values: given.collect::<Map<String, Value>>(), lenient: false }
+        let values: Map<String, Value> = given.chain(self.fields.iter().cloned()).collect();
+        Params { values, lenient: false }
     }
 }
 
@@ -257,6 +274,15 @@ impl SigningTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_texts_or_json() {
+        let read = |text: &str| parse_field(text).map(|(name, value)| (name, value.to_string()));
+        assert_eq!(read("a=b=c"), Ok(("a".to_owned(), r#""b=c""#.to_owned())));
+        assert_eq!(read(r#"a=["b"]"#), Ok(("a".to_owned(), r#"["b"]"#.to_owned())));
+        assert_eq!(read("a="), Ok(("a".to_owned(), r#""""#.to_owned())));
+        assert!(read("a").is_err() && read("=b").is_err() && read("a={").is_err());
+    }
 
     #[test]
     fn members_are_a_list_in_either_form() {

@@ -222,6 +222,7 @@ fn request_arguments(case: &PolicyCase) -> RequestArguments {
         members: case.members.clone().map(MemberList),
         capability: case.capability.as_ref().map(Value::to_string),
         ttl: None,
+        fields: Vec::new(),
     }
 }
 

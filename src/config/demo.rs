@@ -12,12 +12,13 @@ use crate::secret::Secret;
 const CALLER_SECRET: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
 
 /// All secrets of the demonstration. For the Ably key, also the part that signs.
-const SECRETS: [&[u8]; 5] = [
+const SECRETS: [&[u8]; 6] = [
     CALLER_SECRET,
     b"demonstration-only-leancloud-master-key",
     b"demonstration-only-talkjs-secret-key",
     b"demoapp.demokey:demonstration-only-ably-key-secret",
     b"demonstration-only-ably-key-secret",
+    b"demonstration-only-stream-secret",
 ];
 
 /// The API key of the demonstration.

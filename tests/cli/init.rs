@@ -7,12 +7,12 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-const VENDORS: [&str; 3] = ["leancloud", "talkjs", "ably"];
+const VENDORS: [&str; 4] = ["leancloud", "talkjs", "ably", "stream"];
 
 #[test]
 fn what_it_writes_is_right_for_every_choice() {
-    for choice in 1..8_usize {
-        let chosen: Vec<_> = (0..3).filter(|bit| choice >> bit & 1 == 1).map(|bit| VENDORS[bit]).collect();
+    for choice in 1..1_usize << VENDORS.len() {
+        let chosen: Vec<_> = (0..VENDORS.len()).filter(|bit| choice >> bit & 1 == 1).map(|bit| VENDORS[bit]).collect();
         let home = Home::new();
         let wrote = home.init(&chosen);
         let variables = fakes(&wrote["variables"]);
@@ -21,7 +21,10 @@ fn what_it_writes_is_right_for_every_choice() {
         let report = home.check(&variables);
         assert_eq!((&report["ok"], &report["apps"]), (&json!(true), &json!(chosen.len())), "{chosen:?}: {report:#}");
         let warned: Vec<_> = report["problems"].as_array().unwrap().iter().map(|one| &one["message"]).collect();
-        let ids = chosen.iter().filter(|vendor| **vendor != "ably").map(|_| "`app_id` still says change-me");
+        let ids = chosen.iter().filter(|vendor| **vendor != "ably").map(|vendor| match *vendor {
+            "stream" => "`api_key` still says change-me",
+            _ => "`app_id` still says change-me",
+        });
         let issuer = ["`issuer` still says change-me", "`audience` still says change-me"];
         assert_eq!(warned, ids.chain(issuer).collect::<Vec<_>>());
 
@@ -57,6 +60,8 @@ fn the_policy_decides_as_it_says() {
     };
     assert!(allowed(&["leancloud", "login"]));
     assert!(allowed(&["talkjs", "token"]));
+    assert!(allowed(&["stream", "token", "--field", r#"call_cids=["default:a"]"#]));
+    assert!(!allowed(&["stream", "token", "--client-id", "alice"]));
     assert!(allowed(&["ably", "token", "--capability", r#"{"chat:lobby": ["publish"], "user:tom": ["subscribe"]}"#]));
     assert!(!allowed(&["leancloud", "login", "--client-id", "alice"]));
     assert!(!allowed(&["leancloud", "kick", "--conv-id", "5f3c2a1b9e8d7c6b5a493827", "--members", "bob"]));

@@ -4,4 +4,5 @@
 mod collisions;
 mod policy_oracle;
 mod shipped_policy;
+mod token_vectors;
 mod vectors;

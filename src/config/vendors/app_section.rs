@@ -31,14 +31,19 @@ pub(in crate::config) struct AppSection<'s, 'a> {
 }
 
 impl<'a> AppSection<'_, 'a> {
-    /// Reads the id of the app at the vendor. Two apps must not have the same id, because two sets of rules would then
-    /// apply to one vendor app.
+    /// Reads the id of the app at the vendor.
     pub(super) fn app_id(&mut self) -> Option<String> {
-        const HELP: &str = "write the app's id from the vendor's console";
-        let item = self.section.require("app_id", HELP)?;
-        let id = text::identifier(&item, HELP)?;
+        self.vendor_id("app_id", "the app's id from the vendor's console")
+    }
+
+    /// Reads a text that identifies the app at the vendor. Two apps must not have the same id, because two sets of rules
+    /// would then apply to one vendor app. `what` says where to find the id.
+    pub(super) fn vendor_id(&mut self, key: &'static str, what: &str) -> Option<String> {
+        let help = format!("write {what}");
+        let item = self.section.require(key, &help)?;
+        let id = text::identifier(&item, &help)?;
         if id.contains(':') {
-            return item.mistake("must not hold a `:`", HELP);
+            return item.mistake("must not hold a `:`", &help);
         }
         if let Some(other) = self.taken.ids.insert((self.vendor, id.to_owned()), self.name.to_owned()) {
             return item.mistake(
@@ -46,7 +51,7 @@ impl<'a> AppSection<'_, 'a> {
                 "configure each app of the vendor only once",
             );
         }
-        text::warn_if_unchanged(&item, "the app's id from the vendor's console");
+        text::warn_if_unchanged(&item, what);
         Some(id.to_owned())
     }
 

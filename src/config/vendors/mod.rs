@@ -3,6 +3,7 @@
 mod ably;
 mod app_section;
 pub(super) mod leancloud;
+mod stream;
 mod talkjs;
 
 pub(super) use app_section::{AppSection, UsedIdentifiers};
@@ -43,5 +44,6 @@ pub(super) fn config(vendor: Vendor) -> &'static VendorConfig {
         Vendor::LeanCloud => &leancloud::CONFIG,
         Vendor::TalkJs => &talkjs::CONFIG,
         Vendor::Ably => &ably::CONFIG,
+        Vendor::Stream => &stream::CONFIG,
     }
 }

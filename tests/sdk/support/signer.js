@@ -19,6 +19,7 @@ const PROGRAM = process.env.CHAT_SIGNER ?? join(ROOT, 'target/debug/chat-signer'
 export const LEANCLOUD = { appId: 'fake-leancloud-app', appKey: 'fake-leancloud-app-key', masterKey: 'fake-leancloud-master-key' };
 export const TALKJS = { appId: 'fake-talkjs-app', secretKey: 'fake-talkjs-secret-key-0123456789abcdef' };
 export const ABLY = { keyName: 'fakeapp.fakekey', secret: 'fake-ably-secret-0123456789abcdef' };
+export const STREAM = { apiKey: 'fake-stream-key', secret: 'fake-stream-secret-0123456789abcdef' };
 export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 /** A page that may call from a browser. */
 export const PAGE = 'https://app.example.com';
@@ -56,6 +57,11 @@ key = { file = "ably.secret" }
 revocable = ${enforced !== undefined}
 capability = { "chat:*" = ["subscribe", "publish"], "user:{client}" = ["subscribe"] }
 user_claims = ["channel"]
+
+[apps.stream]
+vendor = "stream"
+api_key = "${STREAM.apiKey}"
+secret = { file = "stream.secret" }
 
 [[authenticators]]
 name = "app-users"
@@ -159,6 +165,7 @@ const FILES = {
   'leancloud.secret': LEANCLOUD.masterKey,
   'talkjs.secret': TALKJS.secretKey,
   'ably.secret': `${ABLY.keyName}:${ABLY.secret}`,
+  'stream.secret': STREAM.secret,
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
@@ -188,7 +195,7 @@ export class Signer {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-demo-'));
     cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
-    for (const name of ['leancloud', 'talkjs', 'ably', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
+    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
     signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
     const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
     signer.write('signer.toml', anyPort);

@@ -17,7 +17,13 @@ fn it_has_every_route_and_no_other() {
     let described: BTreeSet<_> = document.0["paths"].as_object().unwrap().keys().cloned().collect();
     let mut known: BTreeSet<_> = fixed_routes().map(|route| route.path.to_owned()).collect();
     known.extend(compat_routes().flat_map(|(_, compat)| compat.routes).map(|route| route.path.to_owned()));
-    for (app, vendor) in [("leancloud", Vendor::LeanCloud), ("talkjs", Vendor::TalkJs), ("ably", Vendor::Ably)] {
+    let apps = [
+        ("leancloud", Vendor::LeanCloud),
+        ("talkjs", Vendor::TalkJs),
+        ("ably", Vendor::Ably),
+        ("stream", Vendor::Stream),
+    ];
+    for (app, vendor) in apps {
         known.extend(vendor.spec().operations.iter().map(|operation| format!("/v1/{app}/{}", operation.name)));
     }
     assert_eq!(described, known);
@@ -33,6 +39,7 @@ fn the_answer_to_an_unknown_path_names_the_known_ones() {
     known.extend(named(&server, "/v1/leancloud/nothing", "It has: ").map(|name| format!("/v1/leancloud/{name}")));
     known.extend(named(&server, "/v1/talkjs/nothing", "It has: ").map(|name| format!("/v1/talkjs/{name}")));
     known.extend(named(&server, "/v1/ably/nothing", "It has: ").map(|name| format!("/v1/ably/{name}")));
+    known.extend(named(&server, "/v1/stream/nothing", "It has: ").map(|name| format!("/v1/stream/{name}")));
     known.extend(
         named(&server, "/v1/moderation/nothing", "Moderation has: ").map(|name| format!("/v1/moderation/{name}")),
     );

@@ -11,6 +11,8 @@ macro_rules! for_each_vendor {
             TalkJs => talkjs,
             /// Ably Pub/Sub and Ably Chat.
             Ably => ably,
+            /// Stream Chat, Video and Feeds.
+            Stream => stream,
         }
     };
 }

@@ -15,6 +15,7 @@ mod path_segment;
 mod signed;
 mod signing_input;
 mod spec;
+pub mod stream;
 pub mod talkjs;
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,22 @@ pub(super) fn parse_conversation(name: &str) -> Result<Pattern, String> {
     Pattern::parse(name).map_err(|flaw| flaw.to_string())
 }
 
+impl Ttl {
+    /// Returns the requested lifetime in seconds, from the field `ttl`. A longer lifetime than the longest is cut.
+    ///
+    /// # Errors
+    /// Returns an error if the field is not a duration, or if it is shorter than the shortest lifetime.
+    pub(super) fn requested_seconds(&self, params: &Params) -> Result<u64, InvalidRequest> {
+        match params.seconds("ttl")? {
+            Some(ttl) if ttl < self.min_seconds.saturating_mul(1000) => {
+                Err(InvalidRequest::new("ttl", format!("must be at least {} seconds", self.min_seconds)))
+            }
+            Some(ttl) => Ok((ttl / 1000).min(self.max_seconds)),
+            None => Ok(self.default_seconds.min(self.max_seconds)),
+        }
+    }
+}
+
 /// A minute, in milliseconds.
 pub(super) const MINUTE: u64 = 60 * 1000;
 

@@ -36,6 +36,15 @@ pub enum SignedResult {
         /// The expiry time in Unix seconds.
         expires_at: u64,
     },
+    /// A JSON Web Token with the name of its user, for clients that need both.
+    UserToken {
+        /// The token.
+        token: String,
+        /// The user.
+        user_id: String,
+        /// The expiry time in Unix seconds.
+        expires_at: u64,
+    },
     /// An Ably token request, which Ably exchanges for a token.
     TokenRequest(TokenRequest),
 }
@@ -55,6 +64,11 @@ impl SignedResult {
             SignedResult::Token { token, expires_at } => {
                 JsonObject::new().string("token", token).number("expires_at", *expires_at).finish()
             }
+            SignedResult::UserToken { token, user_id, expires_at } => JsonObject::new()
+                .string("token", token)
+                .string("user_id", user_id)
+                .number("expires_at", *expires_at)
+                .finish(),
             SignedResult::TokenRequest(request) => request.to_json(),
         }
     }
@@ -85,8 +99,8 @@ impl SignedResult {
     /// Returns the token alone, for an answer in plain text.
     pub fn token(&self) -> Option<&str> {
         match self {
-            SignedResult::Token { token, .. } => Some(token),
-            _ => None,
+            SignedResult::Token { token, .. } | SignedResult::UserToken { token, .. } => Some(token),
+            SignedResult::Signature { .. } | SignedResult::UserSignature { .. } | SignedResult::TokenRequest(_) => None,
         }
     }
 
@@ -95,7 +109,7 @@ impl SignedResult {
         match self {
             SignedResult::Signature { nonce, .. } => Some(nonce),
             SignedResult::TokenRequest(request) => Some(&request.params.nonce),
-            SignedResult::UserSignature { .. } | SignedResult::Token { .. } => None,
+            SignedResult::UserSignature { .. } | SignedResult::Token { .. } | SignedResult::UserToken { .. } => None,
         }
     }
 }
@@ -106,6 +120,7 @@ impl fmt::Debug for SignedResult {
             SignedResult::Signature { .. } => "Signature(…)",
             SignedResult::UserSignature { .. } => "UserSignature(…)",
             SignedResult::Token { .. } => "Token(…)",
+            SignedResult::UserToken { .. } => "UserToken(…)",
             SignedResult::TokenRequest(_) => "TokenRequest(…)",
         })
     }

@@ -25,6 +25,10 @@ impl JsonObject {
         self.member(name, &value)
     }
 
+    pub(super) fn strings(self, name: &str, values: &[&str]) -> JsonObject {
+        self.member(name, values)
+    }
+
     pub(super) fn value(self, name: &str, value: &Value) -> JsonObject {
         self.member(name, value)
     }

@@ -1,0 +1,37 @@
+//! The description of Stream.
+
+use crate::crypto::mac::MacAlgorithm;
+use crate::model::{Action, ActionSet};
+use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::params::parse_conversation;
+use crate::vendor::spec::{ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
+use crate::vendor::{Operation, stream};
+
+/// The description of Stream.
+pub static SPEC: VendorSpec = VendorSpec {
+    features: VendorFeatures {
+        title: "Stream",
+        actions: ActionSet::of(&[Action::Login, Action::Join]),
+        conversations: ConversationNames::Any,
+        login_is_create: false,
+    },
+    operations: &[OperationSpec::json(
+        "token",
+        Operation::Stream(stream::Operation::Token),
+        &["user_id", "call_cids", "ttl"],
+    )],
+    compat: None,
+    error_shape: ErrorShape::Problem,
+    client_field: "user_id",
+    login: LoginRequest { operation: "token", capability: None },
+    parse_conversation,
+    algorithm: MacAlgorithm::HmacSha256,
+    key_title: "the app's secret",
+    init: InitTemplate {
+        signer: include_str!("init-signer.toml"),
+        policy: include_str!("init-policy.toml"),
+        variable: "STREAM_SECRET",
+        secret: "the secret of your app at Stream",
+    },
+    openapi: include_str!("openapi.json"),
+};
