@@ -16,7 +16,6 @@ mod facts;
 mod hash_key;
 mod init;
 mod moderate;
-mod moderation_check;
 mod probe;
 mod request_args;
 mod serve;
@@ -57,7 +56,8 @@ impl Arguments {
         };
         let last = words.last().cloned().unwrap_or_default();
         let choice = words.windows(2).find_map(value).or_else(|| value(&[last])).unwrap_or_default();
-        let matches = Arguments::command().color(choice).get_matches_from(words.iter());
+        let command = Arguments::command().color(choice).mut_subcommand("explain", explain::make_positional_optional);
+        let matches = command.get_matches_from(words.iter());
         Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }
@@ -86,7 +86,7 @@ enum Command {
     Verify(verify::Arguments),
     /// Show the decision of the policy about a request, and the result of each rule.
     #[command(after_help = examples::EXPLAIN)]
-    Explain(explain::Arguments),
+    Explain(Box<explain::Arguments>),
     /// Test the policy with the cases in a file.
     Test(test::Arguments),
     /// Create a caller's token for the demonstration.

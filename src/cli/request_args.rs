@@ -3,9 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::common::CommandError;
-use crate::model::{
-    Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequiredAction, SigningRequest, Vendor, check_identifier,
-};
+use crate::engine::request_for_action;
+use crate::model::{Caller, Millis, SigningRequest, Vendor};
 use crate::vendor::{self, App, InvalidRequest, Nonce, OperationSpec, Params, VendorRequest};
 
 /// An app, an action, and the action's fields.
@@ -108,93 +107,8 @@ impl RequestArguments {
     /// Builds the signing request of this caller. The action is an operation of the app, or an action that only the
     /// policy knows.
     pub(super) fn signing_request(&self, app: &App, caller: &Caller) -> Result<SigningRequest, CommandError> {
-        if let Some(operation) = vendor::operation(app, &self.action) {
-            return Ok(self.request(app, operation, Some(caller))?.signing_request);
-        }
-        let actions = policy_only_actions(app.vendor());
-        if let Some(action) = Action::parse(&self.action).filter(|action| actions.contains(*action)) {
-            return self.action_request(app, action, caller);
-        }
-        let words = app.vendor().spec().operation_names().into_iter().chain(actions.iter().map(Action::as_str));
-        Err(self.unknown_action(words))
-    }
-
-    /// Builds a signing request for one action of the policy. If no conversation is given, moderation concerns all
-    /// conversations.
-    fn action_request(&self, app: &App, action: Action, caller: &Caller) -> Result<SigningRequest, CommandError> {
-        self.reject_unused_options(action)?;
-        let client = self.client(app, action, caller)?;
-        let targets = self.target_users(action)?;
-        let conversation = self.scope(app, action)?;
-        let need = |targets| RequiredAction { action, conversation: conversation.clone(), targets };
-        // The policy decides about each user separately.
-        let needs = targets.iter().map(|target| need(vec![target.clone()]));
-        let needs = if targets.is_empty() { vec![need(Vec::new())] } else { needs.collect() };
-        Ok(SigningRequest {
-            app: app.name().clone(),
-            vendor: app.vendor(),
-            action,
-            client,
-            conversation,
-            members: targets,
-            required_actions: needs,
-            requested_grants: Vec::new(),
-            left_out: Vec::new(),
-        })
-    }
-
-    /// Rejects options that have no meaning for an action of the policy.
-    fn reject_unused_options(&self, action: Action) -> Result<(), CommandError> {
-        let extra = [
-            ("--conv-id", self.conv_id.is_some() && action == Action::Login),
-            ("--members", self.members.is_some() && !acts_on_users(action)),
-            ("--capability", self.capability.is_some()),
-            ("--ttl", self.ttl.is_some()),
-            ("--field", !self.fields.is_empty()),
-        ];
-        match extra.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(CommandError::Usage(format!("this action does not take {flag}"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns the users that the action is done to.
-    fn target_users(&self, action: Action) -> Result<Vec<String>, CommandError> {
-        let targets = self.members.as_ref().map_or_else(Vec::new, |MemberList(list)| list.clone());
-        if targets.is_empty() && acts_on_users(action) {
-            return Err(CommandError::Usage(format!("--members must be given: {action} is done to users")));
-        }
-        targets.iter().try_for_each(|target| check_target(target))?;
-        Ok(targets)
-    }
-
-    /// Returns the client. The caller must be allowed to request a login for it. If a service names no client for
-    /// moderation, it acts as itself.
-    fn client(&self, app: &App, action: Action, caller: &Caller) -> Result<String, CommandError> {
-        if self.client_id.is_none() && action.is_moderation() && caller.kind == CallerKind::Service {
-            return Ok(String::new());
-        }
-        let spec = app.vendor().spec();
-        let login = RequestArguments {
-            action: spec.login.operation.to_owned(),
-            app: self.app.clone(),
-            client_id: self.client_id.clone(),
-            capability: spec.login.capability.map(str::to_owned),
-            ..RequestArguments::default()
-        };
-        Ok(login.request(app, login.operation(app)?, Some(caller))?.signing_request.client)
-    }
-
-    fn scope(&self, app: &App, action: Action) -> Result<Option<Pattern>, CommandError> {
-        let flaw = |flaw: String| CommandError::Usage(format!("--conv-id {flaw}"));
-        match &self.conv_id {
-            Some(id) => (app.vendor().spec().parse_conversation)(id).map(Some).map_err(flaw),
-            None if action.is_channel_operation() => Err(flaw(format!("must be given: {action} is about a channel"))),
-            None if BLOCKS.contains(action) || action == Action::ManageConversation => {
-                Err(flaw(format!("must be given: {action} is about a conversation")))
-            }
-            None => Ok(action.is_moderation().then_some(Pattern::Everything)),
-        }
+        request_for_action(app, &self.action, &self.params(app.vendor()), caller)
+            .map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))
     }
 
     fn params(&self, vendor: Vendor) -> Params {
@@ -213,40 +127,12 @@ impl RequestArguments {
     }
 }
 
-/// Returns the actions that the policy decides about and that are not operations of the vendor.
-fn policy_only_actions(vendor: Vendor) -> ActionSet {
-    let spec = vendor.spec();
-    let known =
-        |action: Action| action.is_moderation() || BLOCKS.contains(action) || spec.features.actions.contains(action);
-    let is_operation = |action: Action| spec.operation(action.as_str()).is_some();
-    Action::ALL.iter().copied().filter(|action| known(*action) && !is_operation(*action)).collect()
-}
-
-/// The actions of users on their own blocks, which are moderation entries. Only LeanCloud has signatures for them, too.
-const BLOCKS: ActionSet = ActionSet::of(&[Action::BlockConversation, Action::UnblockConversation]);
-
-/// Returns true if the action is moderation of users.
-fn acts_on_users(action: Action) -> bool {
-    action.is_moderation() && !matches!(action, Action::ManageConversation | Action::ReadModeration)
-}
-
-fn check_target(id: &str) -> Result<(), CommandError> {
-    check_flag_identifier("--members", id)?;
-    if id == "*" {
-        return Err(CommandError::Usage("--members must name one client each, not `*`".to_owned()));
-    }
-    Ok(())
-}
-
-fn check_flag_identifier(flag: &str, id: &str) -> Result<(), CommandError> {
-    check_identifier(id, 255).map_err(|flaw| CommandError::Usage(format!("{flag} {flaw}")))
-}
-
 /// Describes what is wrong with a field, with the name of its flag.
 pub(super) fn describe_invalid(InvalidRequest { field, message }: &InvalidRequest) -> String {
     let flag = match field.as_str() {
         "client_id" | "user_id" => "--client-id".to_owned(),
         "conv_id" => "--conv-id".to_owned(),
+        "action" => "ACTION".to_owned(),
         flag if ["members", "capability", "ttl", "nonce"].iter().any(|known| flag.starts_with(known)) => {
             format!("--{flag}")
         }

@@ -7,16 +7,14 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::caller::AssumedCaller;
 use super::common::{CommandError, CommonArguments, escape_line, exit_code, render_report};
 use super::facts::GivenFacts;
-use super::moderation_check::ModerationCheck;
 use super::request_args::{MemberList, RequestArguments};
 use crate::clock;
 use crate::config::{self, CaseCaller, PolicyCase};
-use crate::engine::{DecidedRequest, Engine, RuntimeData};
+use crate::engine::{AssumedCaller, DecidedRequest, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis};
-use crate::moderation::ModerationIndex;
+use crate::moderation::{CommandCheck, ModerationIndex};
 use crate::policy::{DenyReason, Explanation, Permit};
 use crate::vendor::Capability;
 
@@ -64,7 +62,7 @@ struct CaseOutcome<'c> {
 /// A decided case.
 struct DecidedCase {
     decided: DecidedRequest,
-    moderated: ModerationCheck,
+    moderated: CommandCheck,
     /// Assumptions of the case that have no effect.
     notes: Vec<String>,
     steps: Vec<Explanation>,
@@ -209,7 +207,7 @@ fn decide_case(engine: &Engine, case: &PolicyCase, now: Millis) -> Result<Decide
     let data = RuntimeData { moderation, facts: &given.facts };
     let steps = engine.explain(&signing_request, &caller, data, at);
     let decided = engine.decide(signing_request, caller, data, at);
-    let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
+    let moderated = CommandCheck::run(engine, &decided, &index, &given.facts);
     Ok(DecidedCase { decided, moderated, notes, steps })
 }
 

@@ -28,6 +28,8 @@ pub enum ModerationResource {
     Events,
     /// The jobs of the outbox: enforcements at vendors and deliveries to webhooks.
     Enforcements,
+    /// The explanation of a decision.
+    Explain,
 }
 
 /// The reason why a path leads to no resource.
@@ -40,7 +42,7 @@ pub enum PathError {
 }
 
 /// The resources with a fixed path.
-const FIXED_PATHS: [(&str, ModerationResource); 10] = [
+const FIXED_PATHS: [(&str, ModerationResource); 11] = [
     ("/v1/moderation/bans", ModerationResource::Entries(EntryKind::Bans)),
     ("/v1/moderation/bans/lift", ModerationResource::Removal(EntryKind::Bans)),
     ("/v1/moderation/mutes", ModerationResource::Entries(EntryKind::Mutes)),
@@ -51,6 +53,7 @@ const FIXED_PATHS: [(&str, ModerationResource); 10] = [
     ("/v1/moderation/blocks/lift", ModerationResource::Removal(EntryKind::Blocks)),
     ("/v1/moderation/events", ModerationResource::Events),
     ("/v1/moderation/enforcements", ModerationResource::Enforcements),
+    ("/v1/moderation/explain", ModerationResource::Explain),
 ];
 
 impl ModerationResource {
@@ -87,7 +90,7 @@ impl ModerationResource {
             ModerationResource::Entries(_) => "GET, POST",
             ModerationResource::Removal(_) => "POST",
             ModerationResource::Conversation(_) => "GET, PUT, DELETE",
-            ModerationResource::Events | ModerationResource::Enforcements => "GET",
+            ModerationResource::Events | ModerationResource::Enforcements | ModerationResource::Explain => "GET",
         }
     }
 
@@ -101,10 +104,20 @@ impl ModerationResource {
 /// resource accepts some of them. Their values are not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ModerationParameters {
+    /// The action to explain.
+    pub action: Option<String>,
     /// The cursor at which a list continues.
     pub after: Option<String>,
     /// The app. `None`: all apps.
     pub app: Option<String>,
+    /// The time of a decision.
+    pub at: Option<String>,
+    /// The authenticator of the caller whose request is explained.
+    pub authenticator: Option<String>,
+    /// The capability of a request that is explained.
+    pub capability: Option<String>,
+    /// The client of a request that is explained.
+    pub client: Option<String>,
     /// The user that the caller acts as.
     pub client_id: Option<String>,
     /// The conversation or pattern.
@@ -115,17 +128,23 @@ pub struct ModerationParameters {
     pub last_event_id: Option<String>,
     /// The maximum number of entries of a page.
     pub limit: Option<String>,
+    /// The members of a request that is explained, separated by commas.
+    pub members: Option<String>,
     /// The owner of a conversation.
     pub owner: Option<String>,
     /// The reason of a ban or mute.
     pub reason: Option<String>,
     /// The role to give or to remove.
     pub role: Option<String>,
+    /// The roles to assume in the token of the caller whose request is explained, separated by commas.
+    pub roles: Option<String>,
+    /// The caller whose request is explained, if it is a service.
+    pub service: Option<String>,
     /// The state of jobs.
     pub state: Option<String>,
     /// The end of a ban or mute.
     pub until: Option<String>,
-    /// The user that a list is limited to.
+    /// The user that a list is limited to, or whose request is explained.
     pub user: Option<String>,
     /// The users that a change is about.
     pub users: Vec<String>,
@@ -139,16 +158,24 @@ impl ModerationParameters {
     pub fn read(params: &Params) -> Result<ModerationParameters, InvalidRequest> {
         let text = |field| Ok(params.text(field)?.map(str::to_owned));
         Ok(ModerationParameters {
+            action: text("action")?,
             after: text("after")?,
             app: text("app")?,
+            at: text("at")?,
+            authenticator: text("authenticator")?,
+            capability: text("capability")?,
+            client: text("client")?,
             client_id: text("client_id")?,
             conversation: text("conversation")?,
             kind: text("kind")?,
             last_event_id: text("last_event_id")?,
             limit: text("limit")?,
+            members: text("members")?,
             owner: text("owner")?,
             reason: text("reason")?,
             role: text("role")?,
+            roles: text("roles")?,
+            service: text("service")?,
             state: text("state")?,
             until: text("until")?,
             user: text("user")?,

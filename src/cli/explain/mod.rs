@@ -1,24 +1,29 @@
 //! `explain`: shows the decision of the policy and its reasons: the roles of the users, the bans, mutes and blocks, and
 //! for each rule the conditions that did not hold.
 
+mod audit_line;
 mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ArgGroup;
+use clap::builder::ArgPredicate;
+use clap::{ArgGroup, Command};
+use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::caller::{AssumedCaller, AssumedCallerWithNotes, identify_by_token};
+use super::caller::identify_by_token;
 use super::common::{CommandError, CommonArguments, escape_line, exit_code, print_error};
 use super::facts::{self, GivenFacts};
-use super::moderation_check::ModerationCheck;
-use super::request_args::{RequestArguments, SigningTime};
+use super::moderate::{ServerArguments, ServerRequest, check_status};
+use super::request_args::{MemberList, RequestArguments, SigningTime};
 use super::store;
 use crate::clock;
-use crate::engine::{DecidedRequest, Engine, RuntimeData};
+use crate::engine::{AssumedCaller, AssumedCallerWithNotes, Engine, RuntimeData};
 use crate::model::{CallerKind, Millis, TimeError};
-use crate::policy::Explanation;
+use crate::moderation::CommandCheck;
+use crate::moderation::api::{ModerationParameters, ModerationResource};
+use audit_line::LoggedRequest;
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -36,11 +41,34 @@ pub(super) struct Arguments {
     at: Option<Millis>,
     /// A JSON file with the facts that the server would get by [facts]: {"CONVERSATION": {"kind": …, "owner": …,
     /// "roles": {"USER": "ROLE"}}}.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
     facts: Option<PathBuf>,
     /// A file with moderation entries, as `store export` writes it. They count instead of the entries in the store.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
     entries: Option<PathBuf>,
+    /// Start from the audit line with this request_id, in place of APP, ACTION and the caller.
+    #[arg(long, value_name = "ID", group = "who", requires = "audit")]
+    request: Option<String>,
+    /// The audit log with this line.
+    #[arg(long, value_name = "FILE", requires = "request")]
+    audit: Option<PathBuf>,
+    /// The server to ask, with --server. It has the current entries, and it asks for facts.
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Lets `--request` replace the app and the action.
+pub(super) fn make_positional_optional(command: Command) -> Command {
+    let optional = |command: Command, name: &'static str| {
+        command.mut_arg(name, |argument| {
+            argument.required(false).required_unless_present("request").default_value_if(
+                "request",
+                ArgPredicate::IsPresent,
+                "",
+            )
+        })
+    };
+    optional(optional(command, "app"), "action")
 }
 
 /// The arguments that describe the caller.
@@ -53,7 +81,7 @@ struct CallerArguments {
     #[arg(long, value_name = "ID", group = "who")]
     service: Option<String>,
     /// A token of the caller. `explain` checks it and takes the caller from it.
-    #[arg(long, value_name = "JWT", group = "who", conflicts_with_all = ["roles", "authenticator"])]
+    #[arg(long, value_name = "JWT", group = "who", conflicts_with_all = ["roles", "authenticator", "server"])]
     token: Option<String>,
     /// Roles that the token of the caller gives: moderator, or chat:*=moderator.
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
@@ -64,37 +92,88 @@ struct CallerArguments {
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let logged = arguments.logged_request()?;
+    let (asked, who) = logged.as_ref().map_or((&arguments.asked, &arguments.who), |line| (&line.asked, &line.who));
+    let at = arguments.at.or(logged.as_ref().map(|line| line.at));
+    let decided = if arguments.server.is_named() {
+        ask_server(common, arguments, asked, who, at)?
+    } else {
+        explain(common, arguments, asked, who, at.unwrap_or_else(clock::now))?
+    };
+    common.print(|| report::text(&decided), || decided.to_string())?;
+    Ok(exit_code(decided["allowed"] == true))
+}
+
+/// Explains the decision with the files of the configuration and with the store.
+fn explain(
+    common: &CommonArguments,
+    arguments: &Arguments,
+    asked: &RequestArguments,
+    who: &CallerArguments,
+    at: Millis,
+) -> Result<Value, CommandError> {
     let settings = common.settings()?;
     let engine = &settings.engine;
-    let app = arguments.asked.app(&engine.apps)?;
-    let at = arguments.at.unwrap_or_else(clock::now);
-    let (caller, notes) = arguments.who.caller(engine, &arguments.asked.app, at)?;
+    let app = asked.app(&engine.apps)?;
+    let (caller, notes) = who.caller(engine, &asked.app, at)?;
     for note in notes {
         print_error(&format!("note: {}", escape_line(&note)));
     }
-    let signing_request = arguments.asked.signing_request(app, &caller)?;
+    let signing_request = asked.signing_request(app, &caller)?;
+    for part in &signing_request.left_out {
+        print_error(&format!("note: {} cannot be requested and is left out", escape_line(part)));
+    }
     let facts = arguments.facts.as_deref().map_or(Ok(Map::new()), facts::read)?;
     let index = store::moderation(&settings, arguments.entries.as_deref())?;
     let moderation = index.entries();
     let given =
         GivenFacts::select(&facts, engine, &signing_request, &caller, moderation, at).map_err(CommandError::Failed)?;
     print_facts_notes(&facts, &given);
-    let world = RuntimeData { moderation, facts: &given.facts };
-    let steps = engine.explain(&signing_request, &caller, world, at);
-    let decided = engine.decide(signing_request, caller, world, at);
-    let moderated = ModerationCheck::run(engine, &decided, &index, &given.facts);
-    common.print(|| report::text(&decided, &moderated, &steps), || json(&decided, &moderated, &steps).to_string())?;
-    Ok(exit_code(decided.outcome.is_ok() && moderated.is_allowed()))
+    let data = RuntimeData { moderation, facts: &given.facts };
+    let steps = engine.explain(&signing_request, &caller, data, at);
+    let decided = engine.decide(signing_request, caller, data, at);
+    Ok(CommandCheck::run(engine, &decided, &index, &given.facts).json(&decided, &steps))
 }
 
-fn json(decided: &DecidedRequest, moderated: &ModerationCheck, steps: &[Explanation]) -> Value {
-    let mut json = decided.json(steps);
-    if !moderated.is_allowed() {
-        json["allowed"] = false.into();
-        json["decision"] = moderated.sentence(decided).into();
-        json["failed"] = moderated.json();
+/// Asks a running server for the explanation. It has the current entries, and it asks for facts.
+fn ask_server(
+    common: &CommonArguments,
+    arguments: &Arguments,
+    asked: &RequestArguments,
+    who: &CallerArguments,
+    at: Option<Millis>,
+) -> Result<Value, CommandError> {
+    let parameters = ModerationParameters {
+        user: who.user.clone(),
+        service: who.service.clone(),
+        authenticator: who.authenticator.clone(),
+        roles: (!who.roles.is_empty()).then(|| who.roles.join(",")),
+        app: Some(asked.app.clone()),
+        action: Some(asked.action.clone()),
+        client: asked.client_id.clone(),
+        conversation: asked.conv_id.clone(),
+        members: asked.members.as_ref().map(|MemberList(members)| members.join(",")),
+        capability: asked.capability.clone(),
+        at: at.map(|at| at.to_string()),
+        ..ModerationParameters::default()
+    };
+    let request = ServerRequest { method: Method::GET, resource: ModerationResource::Explain, parameters };
+    let answer = arguments.server.ask(common, &request)?;
+    check_status(common, &answer)?;
+    print_error(
+        "note: the server does not know the token of the caller, whose claims and roles can change the decision",
+    );
+    Ok(answer.body)
+}
+
+impl Arguments {
+    /// Reads the request from the audit log, if the arguments name one.
+    fn logged_request(&self) -> Result<Option<LoggedRequest>, CommandError> {
+        match (&self.request, &self.audit) {
+            (Some(id), Some(file)) => audit_line::find(file, id).map(Some),
+            _ => Ok(None),
+        }
     }
-    json
 }
 
 /// Prints notes about missing facts that the server would ask for, and about given facts that it would not ask for.

@@ -62,7 +62,7 @@ pub(super) fn print_reply(
 ///
 /// # Errors
 /// Returns an error with the reason of the server if the status is not a success.
-pub(super) fn check_status(common: &CommonArguments, answer: &ServerResponse) -> Result<(), CommandError> {
+pub(in crate::cli) fn check_status(common: &CommonArguments, answer: &ServerResponse) -> Result<(), CommandError> {
     if answer.status.is_success() {
         return Ok(());
     }

@@ -17,8 +17,9 @@ use crate::moderation::EntryKind;
 use crate::moderation::api::ModerationResource::{Entries, Removal};
 use crate::moderation::api::{ModerationParameters, ModerationResource};
 use crate::{clock, config};
+pub(super) use answer::check_status;
 use answer::{CommandTargets, EffectWords};
-use server::{ServerArguments, ServerRequest};
+pub(super) use server::{ServerArguments, ServerRequest};
 
 /// The commands of moderators.
 #[derive(Debug, clap::Subcommand)]

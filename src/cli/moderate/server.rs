@@ -41,7 +41,7 @@ const TOKEN_VARIABLE: &str = "CHAT_SIGNER_TOKEN";
 
 /// The server, and the credential for it.
 #[derive(Debug, clap::Args)]
-pub(super) struct ServerArguments {
+pub(in crate::cli) struct ServerArguments {
     /// The server: https://HOST:PORT or unix:PATH. Default: the variable CHAT_SIGNER_SERVER, then the configuration.
     #[arg(long, value_name = "URL", help_heading = SERVER_HEADING)]
     server: Option<String>,
@@ -61,18 +61,18 @@ pub(super) struct ServerArguments {
 
 /// A request to the server.
 #[derive(Debug)]
-pub(super) struct ServerRequest {
-    pub(super) method: Method,
-    pub(super) resource: ModerationResource,
-    pub(super) parameters: ModerationParameters,
+pub(in crate::cli) struct ServerRequest {
+    pub(in crate::cli) method: Method,
+    pub(in crate::cli) resource: ModerationResource,
+    pub(in crate::cli) parameters: ModerationParameters,
 }
 
 /// The answer of the server.
 #[derive(Debug)]
-pub(super) struct ServerResponse {
+pub(in crate::cli) struct ServerResponse {
     pub(super) status: StatusCode,
     /// The JSON body. `null` if there was no body.
-    pub(super) body: Value,
+    pub(in crate::cli) body: Value,
     /// Whether the request had a credential.
     pub(super) had_credential: bool,
 }
@@ -164,8 +164,13 @@ enum CallerProof {
 }
 
 impl ServerArguments {
+    /// Returns whether the arguments name a server.
+    pub(in crate::cli) fn is_named(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// Sends a request, and returns the answer with any status.
-    pub(super) fn ask(
+    pub(in crate::cli) fn ask(
         &self,
         common: &CommonArguments,
         command: &ServerRequest,

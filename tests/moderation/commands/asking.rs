@@ -87,6 +87,31 @@ fn an_answer_says_what_was_done_and_whether_there_was_anything_to_do() {
 }
 
 #[test]
+fn a_decision_is_explained_by_the_server_or_from_its_audit_log() {
+    let audit = std::env::temp_dir().join(format!("chat-signer-explained-{}.log", std::process::id()));
+    let log = fs::File::create(&audit).unwrap();
+    let server = with(Setup { audit: log.into(), ..Setup::more(MEMORY) });
+    asks(&server, &["ban", "eve", "--reason", "spam"]).well();
+    let body = server.ask(&post("/v1/leancloud/login", "eve", "{}")).json();
+    let id = body["request_id"].as_str().unwrap();
+
+    let url = format!("http://{}", server.main);
+    let named = ["explain", "leancloud", "login", "--as", "eve", "--server", &url];
+    let logged = ["explain", "--request", id, "--audit", audit.to_str().unwrap(), "--server", &url];
+    for arguments in [&named[..], &logged] {
+        let ran = asks(&server, arguments);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.said.starts_with("denied: login\n  banned: user eve, conversation *, "), "{ran:?}");
+        assert!(ran.complained.contains("does not know the token of the caller"), "{ran:?}");
+    }
+    let here = run(&server.directory, &logged[..5]);
+    assert!(here.said.starts_with("allowed: eve may log in"), "the store is in the memory of the server: {here:?}");
+    let unknown = run(&server.directory, &["explain", "--request", "none", "--audit", audit.to_str().unwrap()]).ill();
+    assert!(unknown.contains("it has no line with the request_id none"), "{unknown}");
+    fs::remove_file(audit).unwrap();
+}
+
+#[test]
 fn a_missing_credential_is_named_as_the_command_line_takes_it() {
     let server = server();
     let error = asks_with(&server, &["ban", "eve"], &[]).ill();

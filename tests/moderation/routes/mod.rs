@@ -5,6 +5,7 @@ mod audit;
 mod changes;
 mod conversations;
 mod events;
+mod explain;
 mod file;
 mod lists;
 mod record;

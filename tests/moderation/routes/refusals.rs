@@ -169,6 +169,7 @@ fn each_path_has_its_methods_and_there_are_no_others() {
         ("conversations/den", "GET, PUT, DELETE"),
         ("events", "GET"),
         ("enforcements", "GET"),
+        ("explain", "GET"),
     ] {
         let answer = server.ask(&Service.request("PATCH", path, None));
         assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{path}");

@@ -353,7 +353,8 @@ fn managers_and_services_read_the_moderation() {
         let reads = |actor: &Actor| {
             APPS.map(|app| {
                 let app = world.engine.app(app).unwrap();
-                let signing_request = read_request(app, &actor.client, &at(setting.place));
+                let signing_request =
+                    read_request(app, &actor.client, &at(setting.place), chat_signer::model::Action::ReadModeration);
                 let told = world.told(&signing_request, &actor.caller);
                 let facts = DecisionData {
                     file: world.engine.policy.entries(),

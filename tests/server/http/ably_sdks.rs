@@ -131,6 +131,30 @@ fn a_refusal_because_of_another_client_says_so() {
 }
 
 #[test]
+fn a_part_of_a_capability_that_is_not_granted_is_named_in_the_audit_line() {
+    let server = Server::with(Setup::more("[audit]\nto = \"audit.log\""));
+    let ask = |capability: &str| {
+        let headers = format!("authorization: Bearer {}\r\n{JSON}", token("tom"));
+        let body = serde_json::json!({ "capability": capability }).to_string();
+        let answer = server.ask(&request("POST", "/v1/ably/token", &headers, &body));
+        let lines = std::fs::read_to_string(server.directory.join("audit.log")).unwrap();
+        let line: Value = lines.lines().last().map(|line| serde_json::from_str(line).unwrap()).unwrap_or_default();
+        (answer, line)
+    };
+    let wide =
+        r#"{"chat:1": ["subscribe", "future-op"], "foo*": ["*"], "chat:*:x": ["publish"], "chat:2": ["publish"]}"#;
+    let (answer, line) = ask(wide);
+    assert_eq!(read(&answer.body).0["x-ably-capability"], r#"{"chat:1":["subscribe"]}"#);
+    let left_out = serde_json::json!(["`chat:*:x`", "`future-op` in `chat:1`", "`foo*`", "publish in `chat:2`"]);
+    assert_eq!((&line["left_out"], &line["granted"]), (&left_out, &serde_json::json!({"chat:1": ["subscribe"]})));
+    let (answer, line) = ask(r#"{"chat:1": ["subscribe"]}"#);
+    assert_eq!((answer.status, line.get("left_out")), (200, None));
+    let (answer, _) = ask(r#"{"foo*": ["*"], "chat:1": ["future-op"]}"#);
+    assert_eq!(answer.status, 403, "nothing is left: {answer:?}");
+    assert!(answer.body.contains("future-op"), "{answer:?}");
+}
+
+#[test]
 fn an_empty_capability_is_the_apps_own() {
     let server = Server::start();
     let capability =

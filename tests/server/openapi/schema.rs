@@ -70,6 +70,7 @@ fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 fn is(kind: &Value, value: &Value) -> bool {
     match kind.as_str().unwrap() {
         "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
         "string" => value.is_string(),
         "integer" => value.is_u64(),
         "number" => value.is_number(),

@@ -4,6 +4,8 @@
 //! The engine is pure too: time and randomness are arguments. Therefore the command line runs it without a server, and
 //! tests run it without a network.
 
+mod action_request;
+mod assumed_caller;
 mod facts;
 mod reasons;
 
@@ -16,6 +18,8 @@ use crate::vendor::ably::Capability;
 use crate::vendor::{self, App, InvalidRequest, Nonce, SignedResult, VendorRequest};
 pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, parse_details};
 
+pub use action_request::request_for_action;
+pub use assumed_caller::{AssumedCaller, AssumedCallerWithNotes};
 pub use reasons::{DecidedRequest, describe_denial};
 
 /// Everything that is needed to answer requests: the apps with their secrets, the authenticators and the policy.

@@ -91,6 +91,7 @@ fn describe_request(signing_request: &SigningRequest, permit: Option<&Permit>) -
         Action::SetRole => format!("change what {who} is in {place}"),
         Action::ManageConversation => format!("manage {place}"),
         Action::ReadModeration => format!("see the moderation entries of {place}"),
+        Action::ReadDecisions => format!("see the decisions about {place}"),
         action if who.is_empty() => format!("{action} in {place}"),
         action => format!("{action} {who} in {place}"),
     }
@@ -161,6 +162,7 @@ fn rule_json(rule: &RuleExplanation, action: Action) -> Value {
     json!({
         "id": rule.id,
         "effect": rule.effect.as_str(),
+        "applies": rule.applies,
         "matches": rule.matches(),
         "misses": beside.into_iter().chain(misses).collect::<Value>(),
     })

@@ -91,6 +91,8 @@ actions! {
     ManageConversation = "manage-conversation",
     /// Moderation: read bans, mutes, roles and conversations.
     ReadModeration = "read-moderation",
+    /// Moderation: read decisions, with the result of each rule.
+    ReadDecisions = "read-decisions",
 }
 
 impl Action {
@@ -250,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_star_leaves_out_what_must_be_named() {
-        for word in ["app-token", "push-admin", "privileged-headers", "ban", "set-role", "read-moderation"] {
+        for word in
+            ["app-token", "push-admin", "privileged-headers", "ban", "set-role", "read-moderation", "read-decisions"]
+        {
             let action = Action::parse(word).unwrap();
             assert!(!ActionSet::all_by_default().contains(action), "{word}");
         }

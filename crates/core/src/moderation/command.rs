@@ -147,9 +147,8 @@ impl ModerationCommand {
     }
 }
 
-/// Returns the policy request for reading the moderation entries in a scope.
-pub fn read_request(app: &App, client: &str, place: &Pattern) -> SigningRequest {
-    let action = Action::ReadModeration;
+/// Returns the policy request for reading in a scope: the moderation entries, or decisions.
+pub fn read_request(app: &App, client: &str, place: &Pattern, action: Action) -> SigningRequest {
     let conversation = Some(place.clone());
     SigningRequest {
         app: Arc::clone(app.name()),

@@ -3,6 +3,7 @@
 
 mod authorize;
 mod command;
+mod command_check;
 mod entry;
 mod index;
 mod orphaned_entries;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use authorize::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUser};
 pub use command::{CommandKind, ModerationCommand, SanctionTerms, read_request};
+pub use command_check::CommandCheck;
 pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment};
 pub use index::{ModerationIndex, OWNER_ROLE};
 pub use orphaned_entries::orphaned_entries_warning;

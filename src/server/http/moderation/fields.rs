@@ -195,6 +195,12 @@ pub(super) fn parse_conversation(id: &str) -> Result<Pattern, InvalidRequest> {
     }
 }
 
+/// Parses a point in time: RFC 3339, or milliseconds since 1970.
+pub(super) fn parse_time(field: &str, text: &str) -> Result<Millis, InvalidRequest> {
+    let time = text.parse().map(Millis).ok().or_else(|| Millis::parse(text).ok());
+    time.ok_or_else(|| invalid_field(field, "must be a time like 2027-01-01T00:00:00Z, or milliseconds since 1970"))
+}
+
 /// Creates the error for an invalid field.
 pub(super) fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> InvalidRequest {
     InvalidRequest::new(field, message)

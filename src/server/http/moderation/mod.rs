@@ -6,6 +6,7 @@ mod authenticated;
 mod change;
 mod enforcements;
 mod events;
+mod explain;
 mod fields;
 mod file_entries;
 mod list;
@@ -57,6 +58,7 @@ pub(super) async fn answer(
             list::answer_conversation(&authenticated, id, request).await
         }
         ModerationResource::Events => events::answer(&authenticated, request).await,
+        ModerationResource::Explain => explain::answer(&authenticated, request).await,
         ModerationResource::Enforcements => enforcements::answer(&authenticated, request).await,
         _ => change::answer(&authenticated, &resource, request, place).await,
     }
@@ -72,7 +74,7 @@ fn path_error(error: PathError) -> ApiError {
         PathError::NotFound => ApiError::with_same_message(
             ErrorCode::NotFound,
             "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, \
-             blocks, blocks/lift, conversations/{id}, events, enforcements.",
+             blocks, blocks/lift, conversations/{id}, events, enforcements, explain.",
         ),
         PathError::Malformed => ApiError::with_same_message(
             ErrorCode::Malformed,

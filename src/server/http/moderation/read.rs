@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use super::authenticated::{AuthenticatedRequest, FactsByApp};
 use super::fields::{RequestFields, invalid_field};
 use crate::config::ServerConfig;
-use crate::model::{Caller, Millis, Pattern, SigningRequest};
+use crate::model::{Action, Caller, Millis, Pattern, SigningRequest};
 use crate::moderation::api::ModerationParameters;
 use crate::moderation::{ReplicaStale, read_request};
 use crate::policy::{DecisionData, Denial};
@@ -97,8 +97,11 @@ impl ReadRequest {
     pub(super) async fn authorize(&self, visit: &AuthenticatedRequest<'_>) -> Result<ReadPermission, ApiError> {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
         visit.check_authenticator(app).await?;
-        let asks: Vec<SigningRequest> =
-            visit.apps(app).into_iter().map(|app| read_request(app, &self.client, &self.scope)).collect();
+        let asks: Vec<SigningRequest> = visit
+            .apps(app)
+            .into_iter()
+            .map(|app| read_request(app, &self.client, &self.scope, Action::ReadModeration))
+            .collect();
         let told = visit.fetch_facts(app, &asks, None).await?;
         let leave = ReadPermission { requests: asks, facts: told };
         match leave.decide(exchange, &visit.caller, exchange.now) {
@@ -108,6 +111,29 @@ impl ReadRequest {
             }
         }
         Ok(leave)
+    }
+}
+
+impl ReadRequest {
+    /// Returns whether the caller can also do this in the same place. Only a permission is recorded, because the caller
+    /// gets an answer in either case.
+    pub(super) async fn authorize_further(
+        &self,
+        visit: &AuthenticatedRequest<'_>,
+        action: Action,
+    ) -> Result<bool, ApiError> {
+        let (exchange, app) = (visit.exchange, self.app.as_ref());
+        let requests: Vec<SigningRequest> =
+            visit.apps(app).into_iter().map(|app| read_request(app, &self.client, &self.scope, action)).collect();
+        let facts = visit.fetch_facts(app, &requests, None).await?;
+        let permission = ReadPermission { requests, facts };
+        match permission.decide(exchange, &visit.caller, exchange.now)? {
+            Ok(rules) => {
+                record_decision(exchange, visit.app(app), &visit.caller, &permission, Ok(rules)).await?;
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
     }
 }
 

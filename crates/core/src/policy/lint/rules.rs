@@ -10,7 +10,8 @@ use crate::policy::rule::{Effect, Rule, TargetCondition};
 const SANCTIONS: ActionSet = ActionSet::of(&[Action::Ban, Action::Unban, Action::Mute, Action::Unmute]);
 
 /// The moderation actions that have no targets.
-const WITHOUT_TARGETS: ActionSet = ActionSet::of(&[Action::ManageConversation, Action::ReadModeration]);
+const WITHOUT_TARGETS: ActionSet =
+    ActionSet::of(&[Action::ManageConversation, Action::ReadModeration, Action::ReadDecisions]);
 
 /// Returns a warning if a rule allows more moderation, or less, than its author probably intended.
 pub(super) fn lint_moderation_rule(rule: &Rule) -> Option<String> {

@@ -6,53 +6,65 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::{CommandAuthorizer, CommandKind, ModerationCommand, ModerationIndex, RejectedUser, SanctionTerms};
 use crate::engine::{DecidedRequest, Engine};
 use crate::model::{Action, Pattern, SigningRequest};
-use crate::moderation::{
-    CommandAuthorizer, CommandKind, ModerationCommand, ModerationIndex, RejectedUser, SanctionTerms,
-};
-use crate::policy::ConversationFacts;
+use crate::policy::{ConversationFacts, Explanation};
 
 /// The users for whom the rules for moderators deny the request, with the reasons. The policy allows the request.
-pub(super) struct ModerationCheck(Vec<RejectedUser>);
+#[derive(Debug)]
+pub struct CommandCheck(Vec<RejectedUser>);
 
-impl ModerationCheck {
-    pub(super) fn run(
+impl CommandCheck {
+    /// Checks a decided request. A request that is no moderation, or that the policy denies, passes.
+    pub fn run(
         engine: &Engine,
         decided: &DecidedRequest,
         moderation: &ModerationIndex,
         told: &[ConversationFacts],
-    ) -> ModerationCheck {
+    ) -> CommandCheck {
         let DecidedRequest { request: signing_request, caller, at, outcome } = decided;
         let Some(command) = moderation_command(engine, signing_request).filter(|_| outcome.is_ok()) else {
-            return ModerationCheck(Vec::new());
+            return CommandCheck(Vec::new());
         };
         let told = HashMap::from([(Arc::clone(&signing_request.app), told.to_vec())]);
         let authorizer = CommandAuthorizer { engine, caller, facts: &told, now: *at };
-        ModerationCheck(authorizer.authorize(moderation, &command).failed)
+        CommandCheck(authorizer.authorize(moderation, &command).failed)
     }
 
     /// Returns true if the rules for moderators deny nothing.
-    pub(super) fn is_allowed(&self) -> bool {
+    pub fn is_allowed(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Returns a line for each denied user.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.0.iter().map(|RejectedUser { user, reason: why }| format!("{user}: {}", why.public_message())).collect()
     }
 
     /// Returns the overall decision in a sentence.
-    pub(super) fn sentence(&self, decided: &DecidedRequest) -> String {
+    pub fn sentence(&self, decided: &DecidedRequest) -> String {
         if self.is_allowed() {
             return decided.sentence();
         }
         format!("denied by the rules for moderators, although the policy allows it: {}", self.lines().join("; "))
     }
 
-    pub(super) fn json(&self) -> Value {
-        let one = |RejectedUser { user, reason: why }: &RejectedUser| json!({ "user": user, "code": why.code(), "reason": why.public_message() });
-        self.0.iter().map(one).collect()
+    /// Returns the decision as an object, with the `steps` that the policy explained.
+    pub fn json(&self, decided: &DecidedRequest, steps: &[Explanation]) -> Value {
+        let mut json = decided.json(steps);
+        if !self.is_allowed() {
+            json["allowed"] = false.into();
+            json["decision"] = self.sentence(decided).into();
+            json["failed"] = self.failures("code");
+        }
+        json
+    }
+
+    /// Returns an object for each denied user. `code_name` is the name of the member with the code.
+    pub fn failures(&self, code_name: &str) -> Value {
+        let failure = |RejectedUser { user, reason }: &RejectedUser| json!({ "user": user, code_name: reason.code(), "reason": reason.public_message() });
+        self.0.iter().map(failure).collect()
     }
 }
 

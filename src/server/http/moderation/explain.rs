@@ -1,0 +1,203 @@
+//! Explains a decision about a user, with the entries, the facts and the settings that the server has.
+
+use hyper::Request;
+use hyper::body::Incoming;
+use serde_json::{Map, Value, json};
+
+use super::authenticated::AuthenticatedRequest;
+use super::fields::{RequestFields, invalid_field, parse_time};
+use super::read::{self, ReadRequest};
+use crate::engine::{AssumedCaller, RuntimeData, request_for_action};
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest, Vendor};
+use crate::moderation::CommandCheck;
+use crate::moderation::api::ModerationParameters;
+use crate::policy::{Denial, DenyReason, EntryOrigin};
+use crate::server::http::error::ApiError;
+use crate::server::http::render;
+use crate::server::http::response_body::HttpResponse;
+use crate::vendor::{App, InvalidRequest, Params};
+
+/// The parameters in the query.
+const PARAMETERS: [&str; 12] = [
+    "user",
+    "service",
+    "authenticator",
+    "roles",
+    "app",
+    "action",
+    "client",
+    "conversation",
+    "members",
+    "capability",
+    "at",
+    "client_id",
+];
+
+/// A question about a decision.
+struct Question<'a> {
+    app: &'a App,
+    caller: Caller,
+    request: SigningRequest,
+    at: Millis,
+}
+
+/// Answers a request for an explanation. Who may read the entries of the conversation gets the decision in codes. Who may
+/// also read decisions gets the result of each rule.
+pub(super) async fn answer(
+    visit: &AuthenticatedRequest<'_>,
+    request: &Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
+    let params = read::query(request, &PARAMETERS)?;
+    let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
+    let question = Question::read(visit, fields)?;
+    let place = question.request.conversation.as_ref().map(|place| place.home_conversation().into_owned());
+    let reader = ReadRequest::new(visit, fields, place)?;
+    reader.authorize(visit).await?;
+    let has_rules = reader.authorize_further(visit, Action::ReadDecisions).await?;
+    let json = question.answer(visit, has_rules).await?;
+    Ok(render::success("application/json", json.to_string()))
+}
+
+impl<'a> Question<'a> {
+    fn read(visit: &AuthenticatedRequest<'a>, fields: RequestFields<'_>) -> Result<Question<'a>, ApiError> {
+        let engine = &visit.exchange.settings().engine;
+        let missing = |field, example| invalid_field(field, format!("must be given, for example {field}={example}"));
+        let app = fields.app()?.ok_or_else(|| missing("app", "leancloud"))?;
+        let app = engine.app(&app).ok_or_else(|| missing("app", "leancloud"))?;
+        let action = fields.params.action.as_deref().ok_or_else(|| missing("action", "join"))?;
+        let (kind, subject) = match (fields.params.user.as_deref(), fields.params.service.as_deref()) {
+            (Some(user), None) => (CallerKind::User, user),
+            (None, Some(service)) => (CallerKind::Service, service),
+            (Some(_), Some(_)) => {
+                return Err(
+                    invalid_field("service", "must not be given beside `user`: the decision has one caller").into()
+                );
+            }
+            (None, None) => return Err(missing("user", "tom").into()),
+        };
+        let field = if kind == CallerKind::User { "user" } else { "service" };
+        let authenticator = fields.params.authenticator.as_deref();
+        let roles: Vec<String> = fields
+            .params
+            .roles
+            .as_deref()
+            .map(|roles| roles.split(',').map(str::to_owned).collect())
+            .unwrap_or_default();
+        let assumed = AssumedCaller { kind, subject, authenticator, roles: &roles };
+        let built = assumed.build(engine, app.name());
+        let (caller, _) = built.map_err(|flaw| invalid_field(field, format!("cannot be the caller: {flaw}")))?;
+        let asked = action_params(app.vendor(), fields.params);
+        let request = request_for_action(app, action, &asked, &caller).map_err(rename_field)?;
+        let at = fields.params.at.as_deref().map_or(Ok(visit.exchange.now), |text| parse_time("at", text))?;
+        Ok(Question { app, caller, request, at })
+    }
+
+    /// Decides the question with the current entries, and with facts if the decision depends on them.
+    async fn answer(self, visit: &AuthenticatedRequest<'_>, has_rules: bool) -> Result<Value, ApiError> {
+        let Question { app, caller, request, at } = self;
+        let exchange = visit.exchange;
+        let engine = &exchange.settings().engine;
+        let queries = engine.facts_queries(&request, &caller, exchange.runtime.moderation.read()?.entries(), at);
+        let facts = Box::pin(exchange.snapshot.upstreams.fetch_facts(queries, exchange.trace.as_ref())).await?;
+        let index = exchange.runtime.moderation.read()?;
+        let data = RuntimeData { moderation: index.entries(), facts: &facts };
+        let steps = if has_rules { engine.explain(&request, &caller, data, at) } else { Vec::new() };
+        let decided = engine.decide(request, caller, data, at);
+        let check = CommandCheck::run(engine, &decided, &index, &facts);
+        let mut json = if has_rules {
+            check.json(&decided, &steps)
+        } else {
+            let denial = decided.outcome.as_ref().err();
+            json!({
+                "allowed": denial.is_none() && check.is_allowed(),
+                "app": &**app.name(),
+                "action": decided.request.action.as_str(),
+                "conversation": decided.request.conversation.as_ref().map(Pattern::to_string),
+                "at": at.to_string(),
+                "words": match denial {
+                    Some(denial) => json!([words(denial)]),
+                    None => check.failures("say"),
+                },
+            })
+        };
+        // The token of the caller is not known here, and its claims and roles can change the decision.
+        json["token_unknown"] = true.into();
+        Ok(json)
+    }
+}
+
+/// Returns the parameters of the action, by the names that the routes of the vendor have.
+fn action_params(vendor: Vendor, params: &ModerationParameters) -> Params {
+    let mut values = Map::new();
+    if let Some(client) = params.client.as_deref() {
+        values.insert(vendor.spec().client_field.to_owned(), client.into());
+    }
+    if let Some(conversation) = params.conversation.as_deref() {
+        values.insert("conv_id".to_owned(), conversation.into());
+    }
+    if let Some(members) = params.members.as_deref() {
+        values.insert("members".to_owned(), members.split(',').collect());
+    }
+    if let Some(capability) = params.capability.as_deref() {
+        values.insert("capability".to_owned(), capability.into());
+    }
+    Params { values, lenient: false }
+}
+
+/// Replaces the field of a route of the vendor by the parameter of this route.
+fn rename_field(InvalidRequest { field, message }: InvalidRequest) -> InvalidRequest {
+    let field = match field.as_str() {
+        "conv_id" => "conversation".to_owned(),
+        "client_id" | "user_id" => "client".to_owned(),
+        _ => field,
+    };
+    InvalidRequest { field, message }
+}
+
+/// Returns the reason of a denial as a code with its details, but without the rules.
+fn words(denial: &Denial) -> Value {
+    let code = match &denial.reason {
+        DenyReason::Banned { .. } => "banned",
+        DenyReason::TargetBanned { .. } => "target_banned",
+        DenyReason::Muted { .. } => "muted",
+        DenyReason::TargetBlocksConversation { .. } => "target_blocks",
+        DenyReason::BlockedByConversation { .. } => "blocked",
+        DenyReason::TargetBlockedByConversation { .. } => "target_blocked",
+        DenyReason::UnknownConversation => "unknown_conversation",
+        DenyReason::Rule { .. } => "denied_by_rule",
+        DenyReason::NoRuleMatched { .. } => "no_rule",
+    };
+    let mut words =
+        Map::from_iter([("say".to_owned(), json!(code)), ("action".to_owned(), json!(denial.action.as_str()))]);
+    let mut add = |name: &str, value: Option<String>| {
+        words.extend(value.map(|value| (name.to_owned(), Value::from(value))));
+    };
+    match &denial.reason {
+        DenyReason::Banned { user, scope, origin, .. }
+        | DenyReason::TargetBanned { user, scope, origin, .. }
+        | DenyReason::Muted { user, scope, origin, .. } => {
+            add("user", Some(user.clone()));
+            add("conversation", Some(scope.to_string()));
+            add("by", author(origin));
+        }
+        DenyReason::TargetBlocksConversation { user }
+        | DenyReason::BlockedByConversation { user }
+        | DenyReason::TargetBlockedByConversation { user } => {
+            add("user", Some(user.clone()));
+            add("conversation", denial.conversation.as_ref().map(Pattern::to_string));
+        }
+        DenyReason::UnknownConversation | DenyReason::Rule { .. } | DenyReason::NoRuleMatched { .. } => {
+            add("conversation", denial.conversation.as_ref().map(Pattern::to_string));
+        }
+    }
+    if let DenyReason::Banned { until, .. } = &denial.reason {
+        add("until", until.map(|until| until.to_string()));
+    }
+    add("reason", denial.reason().map(str::to_owned));
+    Value::Object(words)
+}
+
+/// Returns the author of an entry that was made at run time.
+fn author(origin: &EntryOrigin) -> Option<String> {
+    origin.author().map(|author| author.subject.clone())
+}

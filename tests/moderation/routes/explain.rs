@@ -1,0 +1,108 @@
+//! Why something is allowed or denied, asked of a running server.
+
+use serde_json::{Value, json};
+
+use crate::common::Setup;
+use crate::routes::world::{Caller, MEMORY, POLICY, Service, User, join, with};
+
+const READS_DECISIONS: &str = r#"
+[[rules]]
+id = "services-read-decisions"
+effect = "allow"
+actions = ["read-decisions"]
+callers = ["service"]
+client = "any"
+"#;
+
+/// A server whose services may read decisions.
+fn server() -> crate::common::Server {
+    let files = vec![(
+        "policy.toml",
+        POLICY.replacen("[[conversations]]", &format!("{READS_DECISIONS}\n[[conversations]]"), 1),
+    )];
+    with(Setup { files, ..Setup::more(&format!("{MEMORY}[audit]\nto = \"audit.log\"\n")) })
+}
+
+fn asks(server: &crate::common::Server, who: Caller, query: &str) -> Value {
+    let answer = who.gets(server, &format!("explain?{query}"));
+    assert_eq!(answer.status, 200, "{query}: {answer:?}");
+    answer.json()
+}
+
+#[test]
+fn a_decision_is_explained_with_the_entries_that_the_server_has() {
+    let server = server();
+    let query = "user=tom&app=leancloud&action=join&conversation=den";
+    let before = asks(&server, Service, query);
+    assert_eq!((&before["allowed"], &before["token_unknown"]), (&json!(true), &json!(true)));
+    assert_eq!(join(&server, "tom", "den"), 200);
+
+    Service.does(&server, "bans", &json!({"users": ["tom"], "conversation": "den", "reason": "rude"}));
+    assert_eq!(join(&server, "tom", "den"), 403);
+    let after = asks(&server, Service, query);
+    assert_eq!(
+        (&after["allowed"], &after["code"], &after["reason"]),
+        (&json!(false), &json!("banned"), &json!("rude"))
+    );
+    let considered = after["steps"][0]["considered"][0]["sentence"].as_str().unwrap();
+    assert!(considered.starts_with("tom is banned in den (rude), by orders (service) at "), "{considered}");
+    let rules = after["steps"][0]["rules"].as_array().unwrap();
+    assert!(rules.iter().any(|rule| rule["id"] == "everyone" && rule["matches"] == true), "{after}");
+}
+
+#[test]
+fn who_may_not_read_decisions_gets_the_reason_without_the_rules() {
+    let server = server();
+    Service.does(&server, "bans", &json!({"users": ["tom"], "conversation": "den", "until": "2099-01-01T00:00:00Z"}));
+    let told = asks(&server, User("bob"), "user=tom&app=leancloud&action=join&conversation=den");
+    let word = json!({
+        "say": "banned", "action": "join", "user": "tom", "conversation": "den", "by": "orders",
+        "until": "2099-01-01T00:00:00.000Z",
+    });
+    assert_eq!((&told["allowed"], &told["words"]), (&json!(false), &json!([word])));
+    assert!(told.get("steps").is_none() && told.get("rule").is_none(), "{told}");
+    let told = asks(&server, User("bob"), "user=carol&app=leancloud&action=kick&conversation=den&members=tom");
+    assert_eq!(told["words"], json!([{"say": "no_rule", "action": "kick", "conversation": "den"}]));
+    let told = asks(&server, User("bob"), "user=carol&app=leancloud&action=join&conversation=den");
+    assert_eq!((&told["allowed"], &told["words"]), (&json!(true), &json!([])));
+}
+
+#[test]
+fn only_who_may_read_the_entries_of_the_conversation_asks() {
+    let server = server();
+    for (who, query) in [
+        (User("tom"), "user=tom&app=leancloud&action=join&conversation=den"),
+        (User("bob"), "user=tom&app=leancloud&action=join&conversation=pub"),
+        (User("bob"), "user=tom&app=leancloud&action=login"),
+    ] {
+        let answer = who.gets(&server, &format!("explain?{query}"));
+        assert_eq!((answer.status, answer.code().as_str()), (403, "denied"), "{query}: {answer:?}");
+    }
+    assert_eq!(server.ask(&crate::common::request("GET", "/v1/moderation/explain?user=tom", "", "")).status, 401);
+    let lines = std::fs::read_to_string(server.directory.join("audit.log")).unwrap();
+    assert_eq!(lines.matches("\"action\":\"read-moderation\"").count(), 3, "{lines}");
+    asks(&server, Service, "user=tom&app=leancloud&action=login");
+    let lines = std::fs::read_to_string(server.directory.join("audit.log")).unwrap();
+    assert_eq!(lines.matches("\"action\":\"read-decisions\"").count(), 1, "{lines}");
+}
+
+#[test]
+fn a_question_that_makes_no_sense_is_refused_with_its_field() {
+    let server = server();
+    for (query, field) in [
+        ("app=leancloud&action=join", "user"),
+        ("user=tom&service=orders&app=leancloud&action=login", "service"),
+        ("user=tom&action=join", "app"),
+        ("user=tom&app=nothing&action=join", "app"),
+        ("user=tom&app=leancloud", "action"),
+        ("user=tom&app=leancloud&action=fly", "action"),
+        ("user=tom&app=leancloud&action=join", "conversation"),
+        ("user=tom&app=leancloud&action=ban", "members"),
+        ("user=*&app=leancloud&action=login", "user"),
+        ("user=tom&app=leancloud&action=login&at=soon", "at"),
+        ("user=tom&app=leancloud&action=login&token=x", "token"),
+    ] {
+        let answer = Service.gets(&server, &format!("explain?{query}"));
+        assert_eq!((answer.status, &answer.json()["field"]), (400, &json!(field)), "{query}: {answer:?}");
+    }
+}
