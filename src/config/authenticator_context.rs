@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 
 use super::demo::DemoCaller;
-use super::file::ByteRange;
 use super::headers::UsedHeaders;
 use super::reader::{ConfigItem, Section, quoted};
+use super::report::ByteRange;
 use super::secret::SecretResolver;
 use super::text::claim_name;
 use crate::authn::{Authenticator, Common, RoleMapping, SubjectPrefix};

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::file::ByteRange;
 use super::policy_names::{EntryLocations, PolicyNames};
 use super::reader::{ConfigItem, Section, quoted, suggest};
+use super::report::ByteRange;
 use super::rules::{kind, reason};
 use super::text::{identifier, warn_of_regular_expression};
 use crate::model::{ConversationKind, Pattern, Role};

@@ -1,16 +1,12 @@
 //! A file that is being read, and the problems found in it.
 
 use std::cell::RefCell;
-use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::report::{ConfigProblem, Severity, SourceLine};
+use super::report::{ByteRange, ConfigProblem, Severity, SourceLine};
 use super::syntax::SyntaxError;
-
-/// A range of bytes in a file.
-pub(super) type ByteRange = Range<usize>;
 
 /// The place of a problem that concerns the whole file.
 pub(super) const WHOLE_FILE: ByteRange = 0..0;

@@ -3,8 +3,9 @@
 
 use http::HeaderName;
 
-use super::file::{ByteRange, ConfigFile};
+use super::file::ConfigFile;
 use super::reader::{ConfigItem, quoted};
+use super::report::ByteRange;
 
 /// The use of a header by an authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use chat_signer_core::moderation::{EntryKey, EntryKind, ModerationEntry, RegisteredConversation, RoleAssignment};
 
 use super::entries::{self, KnownConversations};
-use super::file::{ByteRange, ConfigFile};
+use super::file::ConfigFile;
 use super::policy_names::PolicyNames;
 use super::reader::{ConfigItem, Section, suggest};
+use super::report::ByteRange;
 use super::report::Report;
 use super::source_files::read_text_file;
 use crate::crypto::{hex, sha256};

@@ -4,7 +4,8 @@ use toml::de::DeValue;
 
 use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, role_mapping, subject_prefix};
 use super::demo::{self, DemoCaller};
-use super::jwt_keys::{JwtKeys, JwtOwner, jwt_keys};
+use super::jwt_keys::{JwtKeys, jwt_keys};
+use super::key_set::JwtOwner;
 use super::reader::{ConfigItem, Section, quoted};
 use super::text;
 use super::token_rules::{audience, required_claims, subjects, token_rules};

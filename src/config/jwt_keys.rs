@@ -3,11 +3,11 @@
 use super::authenticator_context::AuthenticatorContext;
 use super::demo;
 use super::endpoint;
-use super::key_set::{KeySetOptions, KeySetOwner};
+use super::key_set::{JwtOwner, KeySetOptions, KeySetOwner};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::signing::SigningSecret;
-use crate::authn::{ALGORITHMS, Algorithm, Common, Issuer, KeySource, VerificationKeys, is_symmetric};
+use crate::authn::{ALGORITHMS, Algorithm, KeySource, VerificationKeys, is_symmetric};
 use crate::model::json;
 use crate::secret::Secret;
 
@@ -21,13 +21,6 @@ pub(super) struct JwtKeys {
     pub(super) shared_secrets: Option<VerificationKeys>,
     /// The values of the shared secrets.
     pub(super) secrets: Vec<Secret>,
-}
-
-/// The settings of the authenticator that has the keys, as far as they are valid.
-#[derive(Clone, Copy)]
-pub(super) struct JwtOwner<'o> {
-    pub(super) common: Option<&'o Common>,
-    pub(super) issuer: Option<&'o Issuer>,
 }
 
 /// Reads `algorithms` and the sources of keys: shared secrets, public keys, or one source of each kind.

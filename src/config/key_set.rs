@@ -8,12 +8,11 @@ use http::Uri;
 use http::uri::Scheme;
 
 use super::endpoint;
-use super::jwt_keys::JwtOwner;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::text;
 use crate::authn::{
-    Algorithm, BearerToken, Endpoint, HttpsProxy, Issuer, KeySet, KeySetConfig, KeySource, TENANT_PLACEHOLDER,
+    Algorithm, BearerToken, Common, Endpoint, HttpsProxy, Issuer, KeySet, KeySetConfig, KeySource, TENANT_PLACEHOLDER,
     is_symmetric,
 };
 
@@ -31,6 +30,13 @@ pub(super) struct KeySetOptions<'a> {
     proxy: Option<HttpsProxy>,
     /// Those of these keys that the file has.
     given: Vec<ConfigItem<'a>>,
+}
+
+/// The settings of the authenticator that has the keys, as far as they are valid.
+#[derive(Clone, Copy)]
+pub(super) struct JwtOwner<'o> {
+    pub(super) common: Option<&'o Common>,
+    pub(super) issuer: Option<&'o Issuer>,
 }
 
 /// The settings of the authenticator that fetches the keys, as far as they are valid.

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::file::ByteRange;
 use super::policy_names::{EntryLocations, PolicyNames};
 use super::reader::Section;
+use super::report::ByteRange;
 use super::source_files::{FileReader, describe_read_error};
 use super::{entries, rules};
 use crate::model::{Role, RoleHierarchy};

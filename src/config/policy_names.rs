@@ -2,8 +2,8 @@
 
 use toml::de::DeValue;
 
-use super::file::ByteRange;
 use super::reader::{ConfigItem, Section, quoted};
+use super::report::ByteRange;
 use crate::model::RoleHierarchy;
 use crate::policy::LintLocation;
 

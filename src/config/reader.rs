@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::file::{ByteRange, ConfigFile, WHOLE_FILE};
+use super::file::{ConfigFile, WHOLE_FILE};
+use super::report::ByteRange;
 use super::value;
 use crate::model::Millis;
 

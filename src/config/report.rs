@@ -5,6 +5,9 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
+/// A range of bytes in a file.
+pub(super) type ByteRange = Range<usize>;
+
 /// All problems in both files, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -42,7 +45,7 @@ pub struct ConfigProblem {
 #[derive(Clone, Debug)]
 pub(super) struct SourceLine {
     pub(super) line: String,
-    pub(super) mark: Range<usize>,
+    pub(super) mark: ByteRange,
 }
 
 impl Report {

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::file::ByteRange;
 use super::policy_names::PolicyNames;
 use super::reader::{ConfigItem, Section, nearest, quoted};
+use super::report::ByteRange;
 use super::text::{identifier, warn_of_regular_expression};
 use crate::model::{Action, ActionSet, CallerKind, ConversationKind, Role, Template, check_text};
 use crate::policy::{ClientCondition, Effect, Rule, TargetCondition};

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::demo;
-use super::file::ByteRange;
 use super::reader::{ConfigItem, nearest, quoted};
+use super::report::ByteRange;
 use super::signing::{SigningSecret, warn_if_weak};
 use super::source_files::{FileReader, describe_read_error};
 use crate::authn::{BearerToken, HttpsProxy, Issuer};

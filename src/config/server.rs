@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::file::{ByteRange, WHOLE_FILE};
+use super::file::WHOLE_FILE;
 use super::headers;
 use super::reader::{ConfigItem, Section, quoted};
+use super::report::ByteRange;
 use super::secret::SecretResolver;
 use super::text;
 use super::tls::{self, TlsConfig};

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::file::{ByteRange, ConfigFile};
+use super::file::ConfigFile;
+use super::report::ByteRange;
 use crate::authn::Issuer;
 use crate::crypto::mac::KeyBlocks;
 use crate::crypto::sha256;

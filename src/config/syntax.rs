@@ -6,7 +6,7 @@
 use toml_parser::Source;
 use toml_parser::lexer::{Token, TokenKind};
 
-use super::file::ByteRange;
+use super::report::ByteRange;
 
 /// The help text of an error that the parser describes itself.
 const SYNTAX_HELP: &str = "see https://toml.io for the syntax";

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use toml::de::DeValue;
 
-use super::file::{ByteRange, ConfigFile};
+use super::file::ConfigFile;
 use super::reader::{ConfigItem, quoted};
+use super::report::ByteRange;
 use crate::authn::host_name;
 use crate::model::check_identifier;
 

@@ -15,8 +15,8 @@ use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
 use super::endpoint;
-use super::file::ByteRange;
 use super::reader::{ConfigItem, Section, quoted};
+use super::report::ByteRange;
 use super::secret::{SecretResolver, warn_if_readable};
 use crate::authn::{VerifiedCertificate, validity};
 use crate::model::Millis;

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, oneshot};
 
-use super::audit_event::{AuditEvent, ResumedLog};
+use super::audit_event::AuditEvent;
+use super::audit_record::ResumedLog;
 use super::destination::LineOutput;
 use super::line_writer::{LineWriter, SPARE_CAPACITY};
 use crate::clock;

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod audit_event;
+mod audit_record;
 pub mod chain;
 mod destination;
 mod json_line;
@@ -11,12 +12,14 @@ mod log_limit;
 pub mod metrics;
 pub mod outbox;
 pub mod process;
+mod refusal_summary;
 mod refusals;
 pub mod trace;
 
-pub use audit_event::{
-    AcceptedStore, AuditCaller, AuditDecision, AuditEvent, AuditRecord, AuditScope, ImportCounts, ImportedFile,
-    ModerationRecord, OperatorSignature,
+pub use audit_event::AuditEvent;
+pub use audit_record::{
+    AcceptedStore, AuditCaller, AuditDecision, AuditRecord, AuditScope, ImportCounts, ImportedFile, ModerationRecord,
+    OperatorSignature,
 };
 pub use destination::LineOutput;
 pub use line_writer::{LineWriter, new_chain};

@@ -3,17 +3,16 @@
 //!
 //! The memory is limited. Addresses, reasons and callers above the limits are only counted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::audit::AuditLog;
-use super::json_line::serialize_display;
 use super::log::UNLIMITED;
+use super::refusal_summary::RefusalSummary;
 use super::{AuditEvent, AuditRecord};
 use crate::clock;
 use crate::model::Millis;
@@ -23,13 +22,6 @@ const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The maximum number of addresses with a separate line in one summary. All other addresses share one line.
 const MAX_ADDRESSES: usize = 32;
-
-/// The maximum number of different reasons in a line, and of different callers.
-const MAX_REASONS: usize = 8;
-const MAX_CALLERS: usize = 4;
-
-/// The maximum length of a reason, in characters.
-const MAX_REASON_LENGTH: usize = 100;
 
 /// The refused requests that are counted and not yet written.
 #[derive(Default)]
@@ -46,45 +38,6 @@ struct Summaries {
     by_address: HashMap<IpAddr, RefusalSummary>,
     /// The summary of all addresses that have no separate line.
     others: Option<RefusalSummary>,
-}
-
-/// One line: the refused requests of one address, or of several.
-#[derive(Debug, Serialize)]
-pub struct RefusalSummary {
-    /// The time of the line.
-    #[serde(serialize_with = "serialize_display")]
-    time: Millis,
-    event: &'static str,
-    /// The address, the /64 prefix, or `unix` for the Unix socket. `None`: the line is about the addresses without a
-    /// separate line.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
-    /// The times at which the first and the last request arrived.
-    #[serde(serialize_with = "serialize_display")]
-    since: Millis,
-    #[serde(serialize_with = "serialize_display")]
-    until: Millis,
-    /// The number of requests. A change that is about several users counts once for each user.
-    count: u64,
-    decisions: BTreeMap<&'static str, u64>,
-    reasons: BTreeMap<String, u64>,
-    /// The number of requests whose reasons are not in `reasons`.
-    #[serde(skip_serializing_if = "is_zero")]
-    other_reasons: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    callers: Vec<CountedCaller>,
-    /// The number of requests whose callers are not in `callers`.
-    #[serde(skip_serializing_if = "is_zero")]
-    other_callers: u64,
-    /// The id of the first request.
-    request_id: String,
-}
-
-#[derive(Debug, Serialize)]
-struct CountedCaller {
-    kind: &'static str,
-    subject: String,
-    count: u64,
 }
 
 impl RefusalSummaries {
@@ -161,82 +114,10 @@ impl Summaries {
     /// Returns the lines of all counts, and resets the counts.
     fn take(&mut self, now: Millis) -> Vec<u8> {
         let Summaries { by_address, others } = std::mem::take(self);
-        let summaries = by_address.into_values().chain(others).map(|summary| RefusalSummary { time: now, ..summary });
+        let summaries = by_address.into_values().chain(others).map(|summary| summary.at(now));
         // Every summary can be written as JSON.
         summaries.flat_map(|summary| AuditEvent::Refusals(&summary).line().unwrap_or_default()).collect()
     }
-}
-
-impl RefusalSummary {
-    fn new(address: Option<IpAddr>, first: &AuditRecord<'_>) -> RefusalSummary {
-        RefusalSummary {
-            time: first.time,
-            event: "requests_refused",
-            address: address.map(format_address),
-            since: first.time,
-            until: first.time,
-            count: 0,
-            decisions: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-            other_reasons: 0,
-            callers: Vec::new(),
-            other_callers: 0,
-            request_id: first.request_id.to_owned(),
-        }
-    }
-
-    fn add(&mut self, refused: &AuditRecord<'_>) {
-        self.count += 1;
-        (self.since, self.until) = (self.since.min(refused.time), self.until.max(refused.time));
-        *self.decisions.entry(refused.decision.as_str()).or_default() += 1;
-        self.add_reason(summary_reason(refused));
-        self.add_caller(refused);
-    }
-
-    fn add_reason(&mut self, reason: String) {
-        let has_room = self.reasons.len() < MAX_REASONS;
-        match self.reasons.get_mut(&reason) {
-            Some(count) => *count += 1,
-            None if has_room => _ = self.reasons.insert(reason, 1),
-            None => self.other_reasons += 1,
-        }
-    }
-
-    fn add_caller(&mut self, refused: &AuditRecord<'_>) {
-        let Some(caller) = refused.caller else { return };
-        let has_room = self.callers.len() < MAX_CALLERS;
-        let known = self.callers.iter_mut().find(|one| one.kind == caller.kind && one.subject == caller.subject);
-        match known {
-            Some(known) => known.count += 1,
-            None if has_room => {
-                self.callers.push(CountedCaller { kind: caller.kind, subject: caller.subject.to_owned(), count: 1 });
-            }
-            None => self.other_callers += 1,
-        }
-    }
-}
-
-/// Returns the reason of a refusal in a form that many requests share: the rule, if a rule decided.
-fn summary_reason(refused: &AuditRecord<'_>) -> String {
-    match (refused.rule, refused.ban, refused.reason) {
-        (Some(rule), _, _) => format!("rule {rule}"),
-        (None, Some(_), _) => "ban".to_owned(),
-        (None, None, reason) => reason.unwrap_or_default().chars().take(MAX_REASON_LENGTH).collect(),
-    }
-}
-
-/// Formats an address for the log.
-fn format_address(address: IpAddr) -> String {
-    match address {
-        IpAddr::V6(address) if address.is_unspecified() => "unix".to_owned(),
-        IpAddr::V6(address) if address.to_bits() >> 64 != 0 => format!("{address}/64"),
-        address => address.to_string(),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 #[cfg(test)]
@@ -246,6 +127,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::telemetry::refusal_summary::format_address;
     use crate::telemetry::{AuditCaller, AuditDecision};
 
     fn refused<'a>(subject: Option<&'a str>, reason: &'a str, time: u64) -> AuditRecord<'a> {

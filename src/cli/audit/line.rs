@@ -4,8 +4,10 @@ use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::cli::explain;
 use crate::model::Millis;
 use crate::telemetry::AuditDecision;
+use crate::{clock, config};
 
 /// The members of a line that `audit show` needs. Other members are ignored, so the lines of other versions can be
 /// shown, too.
@@ -80,10 +82,10 @@ pub(in crate::cli) struct LineFilter {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
     /// Only lines from this time on: 2027-01-01T00:00:00Z, milliseconds since 1970, or a duration before now such as 1h.
-    #[arg(long, value_name = "TIME", value_parser = super::show::parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     since: Option<Millis>,
     /// Only lines before this time.
-    #[arg(long, value_name = "TIME", value_parser = super::show::parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     until: Option<Millis>,
 }
 
@@ -129,5 +131,13 @@ impl LoggedLine {
 
     fn concerns_conversation(&self, id: &str) -> bool {
         self.conversation.as_deref() == Some(id) || self.granted.contains_key(id) || self.asked.contains_key(id)
+    }
+}
+
+/// Reads a time, or a duration before now.
+fn parse_moment(text: &str) -> Result<Millis, String> {
+    match config::duration(text) {
+        Some(age) => Ok(clock::now().before(age)),
+        None => explain::parse_time(text).map_err(|flaw| format!("{flaw}, or a duration before now such as 1h")),
     }
 }

@@ -9,10 +9,6 @@ use super::line::{LineFilter, LoggedLine};
 use super::source::LineSource;
 use super::summary::LogSummary;
 use crate::cli::common::{CommandError, CommonArguments, OutputFormat, escape_line, print_error, redact, redact_json};
-use crate::cli::explain;
-use crate::clock;
-use crate::config;
-use crate::model::Millis;
 
 /// `audit show`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -144,14 +140,6 @@ impl LoggedLine {
     fn more_targets(&self) -> String {
         let hidden = self.targets_count.unwrap_or(0).saturating_sub(self.targets.len() as u64);
         if hidden == 0 { String::new() } else { format!(" and {hidden} more") }
-    }
-}
-
-/// Reads a time, or a duration before now.
-pub(super) fn parse_moment(text: &str) -> Result<Millis, String> {
-    match config::duration(text) {
-        Some(age) => Ok(clock::now().before(age)),
-        None => explain::parse_time(text).map_err(|flaw| format!("{flaw}, or a duration before now such as 1h")),
     }
 }
 

@@ -38,13 +38,15 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let operation = asked.operation(app)?;
     let request = asked.request(app, operation, None)?;
     let (at, nonce) = (moment.time(app, operation), moment.nonce()?);
+    let others = apps.iter().filter(|other| other.vendor() == app.vendor());
+    let other_apps: Vec<_> = others.filter_map(|other| Some((&**other.name(), other.signed_app_id()?))).collect();
     let foreign = ForeignRequest {
         request: &request.signing_request,
         capability: asked.capability.as_deref(),
         at,
         nonce: nonce.as_ref(),
         now: at.unwrap_or_else(clock::now),
-        apps,
+        other_apps: &other_apps,
     };
     let checked = Checked { app, job: &request.signing_job, foreign, signature };
     let keys = CandidateKeys::new(app, config::read_app_keys(&common.config));

@@ -97,6 +97,19 @@ pub(super) fn quote(text: &str) -> String {
     format!("{start:?}{dots}")
 }
 
+/// The reason why claims give no identity.
+#[derive(Debug)]
+pub(super) enum MappingError {
+    /// No claim names the caller.
+    NoSubject,
+    /// The claim that names the caller has the wrong type.
+    MalformedSubject,
+    /// A claim with roles has the wrong type, or gives too many roles.
+    MalformedRoles(AuthnError),
+    /// The claims name a caller that is not accepted.
+    Refused(AuthnError),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::common::Common;
-use super::error::{AuthnError, quote};
-use super::identity_mapping::{IdentityMapping, MappingError};
+use super::error::{AuthnError, MappingError, quote};
+use super::identity_mapping::IdentityMapping;
 use super::request_credentials::{RequestCredentials, TrustedProxies};
 use crate::model::Caller;
 

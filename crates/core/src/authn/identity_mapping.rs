@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::common::{check_subject, check_verified};
-use super::error::AuthnError;
+use super::error::{AuthnError, MappingError};
 use super::required_claim::RequiredClaim;
 use super::role_mapping::RoleMapping;
 use super::tenant::SubjectPrefix;
@@ -32,19 +32,6 @@ pub(super) struct Identity {
     pub(super) subject: String,
     /// The roles, each with its scope.
     pub(super) bindings: Vec<(Pattern, Role)>,
-}
-
-/// The reason why claims give no identity.
-#[derive(Debug)]
-pub(super) enum MappingError {
-    /// No claim names the caller.
-    NoSubject,
-    /// The claim that names the caller has the wrong type.
-    MalformedSubject,
-    /// A claim with roles has the wrong type, or gives too many roles.
-    MalformedRoles(AuthnError),
-    /// The claims name a caller that is not accepted.
-    Refused(AuthnError),
 }
 
 impl IdentityMapping {

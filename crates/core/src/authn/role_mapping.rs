@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::error::AuthnError;
-use super::identity_mapping::MappingError;
+use super::error::{AuthnError, MappingError};
 use crate::model::{Pattern, Role, RoleHierarchy, claim};
 
 type IssuerClaims = Map<String, Value>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::entry::{EntryKind, ModerationEntry, RegisteredConversation, RoleAssignment};
+use super::entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment};
 use crate::model::{ConversationKind, Millis, Pattern};
 use crate::policy::{Block, EntryAuthor, EntryOrigin, Sanction};
 
@@ -91,6 +91,31 @@ impl From<&ModerationEntry> for EntryRecord {
             },
         };
         record.with_origin(entry.origin())
+    }
+}
+
+/// The stored form.
+impl ModerationEntry {
+    /// Returns the stored value: the record of the entry as JSON. It can be read again if the entry was made at run
+    /// time.
+    pub fn value(&self) -> String {
+        let record = EntryRecord { source: None, ..EntryRecord::from(self) };
+        // A record always serializes to JSON.
+        serde_json::to_string(&record).unwrap_or_default()
+    }
+
+    /// Reads a stored entry.
+    ///
+    /// # Errors
+    /// Returns an error if the entry cannot be read, or if it is stored under a key that is not its own.
+    pub fn parse(key: &str, value: &str) -> Result<ModerationEntry, MalformedEntry> {
+        let malformed = |flaw: String| MalformedEntry { key: key.to_owned(), flaw };
+        let record: EntryRecord = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
+        let key = EntryKey::parse(key).ok_or_else(|| malformed("its key is malformed".to_owned()))?;
+        let entry = record
+            .into_entry(key.table)
+            .ok_or_else(|| malformed("a required value is missing or invalid".to_owned()))?;
+        if entry.key() == key { Ok(entry) } else { Err(malformed("it belongs to another key".to_owned())) }
     }
 }
 

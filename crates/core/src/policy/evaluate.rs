@@ -124,7 +124,8 @@ fn decide_requested_grants<'a>(
         let GrantDecision { allowed, denied } = decide_grant(context, resource, *operations, rules);
         add_grant(&mut granted, RequestedGrant { resource: resource.clone(), operations: allowed });
         let open = denied.iter().map(|(action, _)| *action).collect();
-        for narrower in narrower_grants(context, requested, open, rules) {
+        let decide = |pattern: &Pattern, operations| decide_grant(context, pattern, operations, rules).allowed;
+        for narrower in narrower_grants(context, requested, open, decide) {
             add_grant(&mut granted, narrower);
         }
         refused.extend(denied.into_iter().map(|(action, deny_reason)| (resource, action, deny_reason)));

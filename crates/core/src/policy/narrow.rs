@@ -4,10 +4,10 @@
 //! Each narrower pattern is decided as if it were requested by itself. So a request for a wide pattern never gets more
 //! than requests for the narrower patterns would get.
 
+use super::effective_role;
 use super::eval_context::EvalContext;
 use super::parts::role_scopes;
 use super::rule::Effect;
-use super::{effective_role, evaluate};
 use crate::model::{ActionSet, Pattern, RequestedGrant, check_identifier};
 
 /// How many narrower patterns are decided for one request. The requested patterns share them equally. Further patterns
@@ -49,11 +49,12 @@ fn is_channel_name(pattern: &Pattern) -> bool {
 }
 
 /// Returns the grants inside the requested pattern, for those of its operations that are denied in the whole of it.
-pub(super) fn narrower_grants<'a>(
-    context: EvalContext<'a>,
+/// `decide` returns the allowed ones of some operations in a pattern.
+pub(super) fn narrower_grants(
+    context: EvalContext<'_>,
     requested: &RequestedGrant,
     denied: ActionSet,
-    rules: &mut Vec<&'a super::Rule>,
+    mut decide: impl FnMut(&Pattern, ActionSet) -> ActionSet,
 ) -> Vec<RequestedGrant> {
     let mut grants: Vec<RequestedGrant> = Vec::new();
     if denied.is_empty() {
@@ -65,9 +66,9 @@ pub(super) fn narrower_grants<'a>(
         let wider = grants.iter().filter(|grant| is_wider(&grant.resource));
         let granted: ActionSet = wider.flat_map(|grant| grant.operations.iter()).collect();
         let open = denied.iter().filter(|operation| !granted.contains(*operation)).collect();
-        let decided = evaluate::decide_grant(context, &pattern, open, rules);
-        if !decided.allowed.is_empty() {
-            grants.push(RequestedGrant { resource: pattern, operations: decided.allowed });
+        let operations = decide(&pattern, open);
+        if !operations.is_empty() {
+            grants.push(RequestedGrant { resource: pattern, operations });
         }
     }
     grants

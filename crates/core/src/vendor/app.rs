@@ -35,6 +35,11 @@ macro_rules! define_dispatch {
                 match self { $(App::$vendor(_) => Vendor::$vendor,)* }
             }
 
+            /// Returns the id of the app at the vendor, if it is a part of the signed text.
+            pub fn signed_app_id(&self) -> Option<&str> {
+                match self { $(App::$vendor(app) => app.signed_app_id(),)* }
+            }
+
             /// Returns whether the signed text contains the client's roles, where other clients can read them.
             pub fn contains_roles(&self) -> bool {
                 match self { $(App::$vendor(app) => app.contains_roles(),)* }

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 
-use super::app::App;
 use super::signing_input::Nonce;
 use crate::crypto::base64_decode;
 use crate::model::{Millis, SigningRequest};
@@ -23,8 +22,8 @@ pub struct ForeignRequest<'a> {
     pub nonce: Option<&'a Nonce>,
     /// The present time.
     pub now: Millis,
-    /// All apps of the configuration.
-    pub apps: &'a [App],
+    /// The other apps of the vendor: the name in the configuration, and the id that is a part of the signed text.
+    pub other_apps: &'a [(&'a str, &'a str)],
 }
 
 /// The form of the signatures of an operation.

@@ -23,6 +23,11 @@ pub trait VendorApp: fmt::Debug {
     /// Returns the app's name in the configuration.
     fn name(&self) -> &Arc<str>;
 
+    /// Returns the id of the app at the vendor, if it is a part of the signed text.
+    fn signed_app_id(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns whether the signed text contains the client's roles, where other clients can read them.
     fn contains_roles(&self) -> bool {
         false

@@ -10,8 +10,7 @@ use super::{Introspection, IntrospectionProtocol};
 use crate::authn::binding::TokenCaller;
 use crate::authn::certificate::Thumbprint;
 use crate::authn::dates::{Dates, TokenClock};
-use crate::authn::error::AuthnError;
-use crate::authn::identity_mapping::MappingError;
+use crate::authn::error::{AuthnError, MappingError};
 use crate::authn::purpose::TokenRules;
 use crate::model::{Caller, Millis, json};
 

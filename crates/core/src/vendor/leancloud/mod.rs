@@ -101,6 +101,10 @@ impl VendorApp for App {
         &self.name
     }
 
+    fn signed_app_id(&self) -> Option<&str> {
+        Some(self.app_id())
+    }
+
     fn time_unit(&self, _: Operation) -> TimestampUnit {
         self.unit
     }

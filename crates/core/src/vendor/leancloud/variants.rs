@@ -3,12 +3,10 @@
 use super::{App, HistoryOrder};
 use crate::model::{Action, SigningRequest};
 use crate::secret::Secret;
-use crate::vendor::App as AnyApp;
 use crate::vendor::variants::{
     ForeignRequest, KeyVariant, MacEncoding, MessageVariant, SignatureFormat, key_variants, message_variants,
     other_unit,
 };
-use crate::vendor::vendor_app::VendorApp;
 
 /// The form of the signatures.
 pub(super) const SIGNATURE: SignatureFormat = SignatureFormat {
@@ -64,7 +62,7 @@ pub(super) fn signature_variants(app: &App, foreign: &ForeignRequest<'_>) -> Vec
     let timestamp = app.timestamp(foreign.at.unwrap_or(foreign.now));
     let nonce = foreign.nonce.map_or("", |nonce| nonce.as_str());
     let right = SignedFields::new(app, foreign.request, timestamp, nonce);
-    let changed = right.changes(foreign.request, app, foreign.apps);
+    let changed = right.changes(foreign.request, foreign.other_apps);
     message_variants(right.text(), changed.into_iter().map(|(change, fields)| (change, fields.text())))
 }
 
@@ -102,14 +100,14 @@ impl SignedFields {
         fields.collect::<Vec<_>>().join(":")
     }
 
-    fn changes(&self, signing_request: &SigningRequest, app: &App, apps: &[AnyApp]) -> Vec<(String, SignedFields)> {
+    fn changes(&self, signing_request: &SigningRequest, other_apps: &[(&str, &str)]) -> Vec<(String, SignedFields)> {
         let orders = self.other_orders(&signing_request.members);
         let all = orders
             .into_iter()
             .chain(self.other_members(signing_request.action))
             .chain(self.other_times())
             .chain(self.other_words());
-        all.chain(self.empty_fields()).chain(self.app_ids(app, apps)).collect()
+        all.chain(self.empty_fields()).chain(self.app_ids(other_apps)).collect()
     }
 
     fn other_orders(&self, given: &[String]) -> Vec<(String, SignedFields)> {
@@ -213,13 +211,13 @@ impl SignedFields {
         [missing, members, conversation].into_iter().flatten().collect()
     }
 
-    fn app_ids(&self, own: &App, apps: &[AnyApp]) -> Vec<(String, SignedFields)> {
-        let ids = apps.iter().filter_map(|app| match app {
-            AnyApp::LeanCloud(app) if app.app_id() != own.app_id() => Some((app.name(), app.app_id())),
-            _ => None,
-        });
+    fn app_ids(&self, other_apps: &[(&str, &str)]) -> Vec<(String, SignedFields)> {
+        let ids = other_apps.iter().filter(|(_, id)| *id != self.app_id);
         ids.map(|(name, id)| {
-            (format!("it is for the app id of [apps.{name}]"), SignedFields { app_id: id.to_owned(), ..self.clone() })
+            (
+                format!("it is for the app id of [apps.{name}]"),
+                SignedFields { app_id: (*id).to_owned(), ..self.clone() },
+            )
         })
         .collect()
     }
@@ -234,6 +232,7 @@ mod tests {
     use super::*;
     use crate::vendor::leancloud::{SPEC, StringToSign, TimestampUnit};
     use crate::vendor::tests::params;
+    use crate::vendor::vendor_app::VendorApp;
 
     fn ask(app: &App, name: &str) -> SigningRequest {
         let operation = SPEC.operation(name).unwrap();

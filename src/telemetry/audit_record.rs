@@ -1,0 +1,399 @@
+//! The contents of the lines of the audit log.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::json_line::{serialize_display, serialize_display_option, serialize_grants};
+use crate::model::{Caller, ConversationKind, Millis, Pattern, RequestedGrant};
+use crate::policy::EntryAuthor;
+
+/// The outcome of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuditDecision {
+    /// The request was allowed and signed.
+    Allow,
+    /// The policy did not allow it.
+    Deny,
+    /// The request was allowed, but could not be signed with these values.
+    Invalid,
+    /// The caller was not authenticated.
+    Refused,
+    /// The request was not decided, because necessary data was not available.
+    Unavailable,
+}
+
+impl AuditDecision {
+    /// Returns the name in the audit log and the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AuditDecision::Allow => "allow",
+            AuditDecision::Deny => "deny",
+            AuditDecision::Invalid => "invalid",
+            AuditDecision::Refused => "refused",
+            AuditDecision::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl Serialize for AuditDecision {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+/// The audit line of a decision, or of a caller who was refused. It has no field for a signature or token.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AuditRecord<'a> {
+    /// The time at which the request arrived.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The request id, which is also in the answer.
+    pub request_id: &'a str,
+    /// The trace id, from the headers of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
+    /// The span id of this program in the trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<&'a str>,
+    /// The span id of the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_span_id: Option<&'a str>,
+    /// The decision.
+    pub decision: AuditDecision,
+    /// The authenticator that accepted or refused the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authenticator: Option<&'a str>,
+    /// The caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<AuditCaller<'a>>,
+    /// The name of the app. `None`: the request is about all apps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<&'a str>,
+    /// The vendor of the app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<&'static str>,
+    /// The requested action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<&'static str>,
+    /// The chat identity that the signature is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
+    /// The conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<AuditScope<'a>>,
+    /// The other identities in the request, as sent.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub targets: &'a [String],
+    /// The number of targets, if `targets` is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets_count: Option<usize>,
+    /// The requested capability, if it was not granted.
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
+    pub asked: &'a [RequestedGrant],
+    /// The number of resources in the requested capability, if `asked` is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_count: Option<usize>,
+    /// The granted capability.
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
+    pub granted: &'a [RequestedGrant],
+    /// The parts of the requested capability that were not granted as requested. If nothing was granted: those that are
+    /// not known.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub left_out: &'a [String],
+    /// The number of these parts, if `left_out` is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out_count: Option<usize>,
+    /// The signed nonce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<&'a str>,
+    /// The number of the change in the moderation store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// The name of the role to grant or remove.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'a str>,
+    /// Whether the request is to remove the role.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+    /// The requested kind of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// The requested owner of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
+    /// Whether the request is to forget the conversation.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
+    /// The end of the requested ban or mute. `None`: it is permanent.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
+    pub until: Option<Millis>,
+    /// The rules that allowed the request.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub rules: &'a [String],
+    /// The rule that denied the request, or the rule that was closest to allowing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'a str>,
+    /// The scope of the ban, if a ban denied the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ban: Option<AuditScope<'a>>,
+    /// The full reason of the refusal. For a new ban or mute: the reason that the moderator gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// The SHA-256 of the policy file that decided.
+    pub policy: &'a str,
+    /// The time from the end of the request's header to this line, in microseconds.
+    pub latency_us: u64,
+}
+
+/// The maximum number of targets, and of resources of a capability, in the line of a refused request.
+const MAX_LISTED: usize = 20;
+
+impl<'a> AuditRecord<'a> {
+    /// Creates a record with these fields only.
+    pub fn new(time: Millis, request_id: &'a str, decision: AuditDecision, policy: &'a str) -> AuditRecord<'a> {
+        AuditRecord {
+            time,
+            request_id,
+            trace_id: None,
+            span_id: None,
+            parent_span_id: None,
+            decision,
+            authenticator: None,
+            caller: None,
+            app: None,
+            vendor: None,
+            action: None,
+            client: None,
+            conversation: None,
+            targets: &[],
+            targets_count: None,
+            asked: &[],
+            asked_count: None,
+            granted: &[],
+            left_out: &[],
+            left_out_count: None,
+            nonce: None,
+            change: None,
+            role: None,
+            removed: false,
+            kind: None,
+            owner: None,
+            forgotten: false,
+            until: None,
+            rules: &[],
+            rule: None,
+            ban: None,
+            reason: None,
+            policy,
+            latency_us: 0,
+        }
+    }
+
+    /// Returns the record with long lists cut, and with their lengths. A refused client can send lists as long as the
+    /// limit of a request allows.
+    #[must_use]
+    pub fn with_short_lists(&self) -> AuditRecord<'a> {
+        let (targets, targets_count) = cut_list(self.targets);
+        let (asked, asked_count) = cut_list(self.asked);
+        AuditRecord { targets, targets_count, asked, asked_count, ..*self }
+    }
+
+    /// Returns the record with the parts of a capability that were left out. A client can send very many, so the list is
+    /// cut.
+    #[must_use]
+    pub fn with_left_out(&self, parts: &'a [String]) -> AuditRecord<'a> {
+        let (left_out, left_out_count) = cut_list(parts);
+        AuditRecord { left_out, left_out_count, ..*self }
+    }
+}
+
+/// The audit line of a moderation entry that no request changed: it expired, or an operator imported it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ModerationRecord<'a> {
+    /// The time of the line.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The event name.
+    pub event: &'static str,
+    /// The author of the change. `None`: the entry expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<AuditCaller<'a>>,
+    /// The name of the app. `None`: the entry is about all apps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<&'a str>,
+    /// The conversation, or the pattern of conversations.
+    pub conversation: &'a str,
+    /// The user that the entry is about, if it is about a user.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub targets: &'a [String],
+    /// The number of the change in the moderation store. `None`: unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// The name of the role that the entry grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'a str>,
+    /// The kind of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ConversationKind>,
+    /// The owner of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
+    /// The time at which the entry expires. `None`: it does not expire.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
+    pub until: Option<Millis>,
+    /// The reason of the ban or mute, as its author gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// The author of the entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'a EntryAuthor>,
+    /// The time at which the entry was made.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
+    pub at: Option<Millis>,
+}
+
+/// A signature that an operator made without a server and without the policy. It has no field for the signature itself.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct OperatorSignature<'a> {
+    /// When the line was made.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The constant [`EVENT`](Self::EVENT).
+    pub event: &'static str,
+    /// The operator.
+    pub caller: AuditCaller<'a>,
+    /// The app's name.
+    pub app: &'a str,
+    /// The vendor of the app.
+    pub vendor: &'static str,
+    /// The action that was signed.
+    pub action: &'static str,
+    /// The chat identity that the signature is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
+    /// The conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<AuditScope<'a>>,
+    /// The members.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub targets: &'a [String],
+    /// The capability that was signed.
+    #[serde(skip_serializing_if = "<[RequestedGrant]>::is_empty", serialize_with = "serialize_grants")]
+    pub granted: &'a [RequestedGrant],
+    /// The nonce that was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<&'a str>,
+    /// The time that was signed, if the operator gave it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
+    pub signed_at: Option<Millis>,
+}
+
+impl OperatorSignature<'_> {
+    /// The value of `event`.
+    pub const EVENT: &'static str = "request.signed";
+}
+
+/// The audit line for an accepted store. It has a reason if the acceptance failed or its outcome is unknown.
+#[derive(Clone, Debug, Serialize)]
+pub struct AcceptedStore<'a> {
+    /// The time of the line.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The event name.
+    pub event: &'static str,
+    /// The operator.
+    pub caller: AuditCaller<'a>,
+    /// The new epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<&'a str>,
+    /// The number of the last change in the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// The number of entries in each table.
+    pub entries: &'a BTreeMap<&'static str, usize>,
+    /// The error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The audit line for an imported file. It has a reason if the import was not completed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportedFile<'a> {
+    /// The time of the line.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The event name.
+    pub event: &'static str,
+    /// The operator.
+    pub caller: AuditCaller<'a>,
+    /// The path of the file, as given.
+    pub file: &'a str,
+    /// The SHA-256 of the file, in hex.
+    pub sha256: &'a str,
+    /// Whether all other entries were removed.
+    pub replace: bool,
+    /// Whether the import was not announced to webhooks and vendors.
+    pub quiet: bool,
+    /// The numbers of entries, if the import was completed.
+    #[serde(flatten)]
+    pub count: Option<ImportCounts>,
+    /// The error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The numbers of entries that an import set, removed and found unchanged, and of expired entries that it skipped.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ImportCounts {
+    /// Set entries.
+    pub set: usize,
+    /// Removed entries.
+    pub gone: usize,
+    /// Entries that were in the store already.
+    pub same: usize,
+    /// Entries that had ended.
+    pub ended: usize,
+}
+
+/// The audit log can be written again.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ResumedLog {
+    /// The time of the line.
+    #[serde(serialize_with = "serialize_display")]
+    pub time: Millis,
+    /// The event name.
+    pub event: &'static str,
+    /// The number of lines that are missing.
+    pub lost: u64,
+}
+
+/// Cuts a list that is too long. If the list was cut, also returns its original length.
+fn cut_list<T>(list: &[T]) -> (&[T], Option<usize>) {
+    list.get(..MAX_LISTED).filter(|_| list.len() > MAX_LISTED).map_or((list, None), |first| (first, Some(list.len())))
+}
+
+/// The caller in an audit line.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AuditCaller<'a> {
+    /// The kind: user or service.
+    pub kind: &'static str,
+    /// The identity.
+    pub subject: &'a str,
+}
+
+impl<'a> From<&'a Caller> for AuditCaller<'a> {
+    fn from(caller: &'a Caller) -> AuditCaller<'a> {
+        AuditCaller { kind: caller.kind.as_str(), subject: &caller.subject }
+    }
+}
+
+/// A conversation or a pattern of them.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditScope<'a>(pub &'a Pattern);
+
+impl Serialize for AuditScope<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self.0)
+    }
+}
