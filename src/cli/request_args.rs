@@ -15,7 +15,7 @@ pub(super) struct RequestArguments {
     /// The action: the last segment of its route (invite, token, …). For `explain` also an action of the policy
     /// (publish, ban, …).
     pub(super) action: String,
-    /// The id of the client: the clientId at LeanCloud and Ably, the user id at TalkJS and Stream.
+    /// The id of the client: the clientId at LeanCloud and Ably, the user id at other vendors.
     #[arg(long, value_name = "ID")]
     pub(super) client_id: Option<String>,
     /// The id of the conversation.

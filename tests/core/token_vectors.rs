@@ -1,4 +1,4 @@
-//! The vectors of Stream: through the string builders and the MACs and, where the rules let them in,
+//! The vectors of Stream and Centrifugo: through the string builders and the MACs and, where the rules let them in,
 //! through parsing and signing. What the vendors' libraries refuse, and what they wrongly sign, is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -133,5 +133,60 @@ mod stream {
         );
         let token = signed(&app, "token", json!({"user_id": "tom"})).unwrap().token().unwrap().to_owned();
         assert!(!token.ends_with(".devtoken") && str(vectors.case("dev_token"), "output").ends_with(".devtoken"));
+    }
+}
+
+mod centrifugo {
+    use chat_signer::vendor::centrifugo::{self, TokenClaims};
+    use serde_json::Map;
+
+    use super::*;
+
+    fn vectors() -> Vectors {
+        Vectors::read(include_str!("../vectors/centrifugo.json"))
+    }
+
+    fn app(vectors: &Vectors) -> App {
+        App::Centrifugo(centrifugo::App::new("centrifugo".into(), &[vectors.secret()], DAY, Vec::new()))
+    }
+
+    #[test]
+    fn tokens_byte_for_byte() {
+        let vectors = vectors();
+        let number = vectors.check_tokens(&app(&vectors));
+        assert_eq!(number, vectors.cases().iter().filter(|case| case["payload"].is_string()).count());
+        assert!(number >= 9);
+    }
+
+    #[test]
+    fn a_request_gets_the_claims_of_the_documentation_and_no_others() {
+        let vectors = vectors();
+        let app = app(&vectors);
+        for (name, operation, values) in [
+            ("connection_exp", "connection-token", json!({"user": "tom"})),
+            ("subscription", "subscription-token", json!({"user": "tom", "channel": "chat:lobby"})),
+        ] {
+            let token = signed(&app, operation, values).unwrap().token().unwrap().to_owned();
+            let mut expected: Value = serde_json::from_str(str(vectors.case(name), "payload")).unwrap();
+            expected["iat"] = json!(1_800_000_000);
+            assert_eq!(payload(&token), expected, "{name}");
+        }
+        let info = Map::new();
+        let claims = TokenClaims { user: "tom", channel: None, issued_at: 0, expires_at: 1, info: &info };
+        assert!(!claims.signing_input().as_str().is_empty());
+    }
+
+    #[test]
+    fn what_would_give_more_is_refused() {
+        let vectors = vectors();
+        let app = app(&vectors);
+        for case in ["connection_minimal", "connection_anonymous", "connection_expire_at_zero", "connection_channels"] {
+            assert!(vectors.case(case)["payload"].is_string());
+        }
+        assert_eq!(refused(&app, "connection-token", json!({"user": ""})), "user must not be empty");
+        for field in ["expire_at", "channels", "subs", "aud", "iss", "jti"] {
+            let error = refused(&app, "connection-token", json!({"user": "tom", field: 0}));
+            assert!(error.starts_with(field), "{error}");
+        }
     }
 }

@@ -99,6 +99,12 @@ impl<'a> AppSection<'_, 'a> {
         Some(Ttl { min_seconds: min.as_secs(), default_seconds: default.as_secs(), max_seconds: max.as_secs() })
     }
 
+    /// Reads a list of names of claims of the caller's token. It is empty by default.
+    pub(super) fn claim_names(&mut self, key: &'static str) -> Vec<String> {
+        let name = |item: &ConfigItem<'_>| item.non_empty_text().map(str::to_owned);
+        self.section.get(key).and_then(|item| item.read_unique_list(name)).unwrap_or_default()
+    }
+
     /// Reads a switch, which is off by default.
     pub(super) fn switch(&mut self, key: &'static str) -> bool {
         self.section.get(key).and_then(|item| item.boolean()).unwrap_or(false)

@@ -2,6 +2,7 @@
 
 mod ably;
 mod app_section;
+mod centrifugo;
 pub(super) mod leancloud;
 mod stream;
 mod talkjs;
@@ -45,5 +46,6 @@ pub(super) fn config(vendor: Vendor) -> &'static VendorConfig {
         Vendor::TalkJs => &talkjs::CONFIG,
         Vendor::Ably => &ably::CONFIG,
         Vendor::Stream => &stream::CONFIG,
+        Vendor::Centrifugo => &centrifugo::CONFIG,
     }
 }

@@ -20,6 +20,7 @@ export const LEANCLOUD = { appId: 'fake-leancloud-app', appKey: 'fake-leancloud-
 export const TALKJS = { appId: 'fake-talkjs-app', secretKey: 'fake-talkjs-secret-key-0123456789abcdef' };
 export const ABLY = { keyName: 'fakeapp.fakekey', secret: 'fake-ably-secret-0123456789abcdef' };
 export const STREAM = { apiKey: 'fake-stream-key', secret: 'fake-stream-secret-0123456789abcdef' };
+export const CENTRIFUGO = { secret: 'fake-centrifugo-secret-0123456789abcdef' };
 export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 /** A page that may call from a browser. */
 export const PAGE = 'https://app.example.com';
@@ -62,6 +63,10 @@ user_claims = ["channel"]
 vendor = "stream"
 api_key = "${STREAM.apiKey}"
 secret = { file = "stream.secret" }
+
+[apps.centrifugo]
+vendor = "centrifugo"
+secret = { file = "centrifugo.secret" }
 
 [[authenticators]]
 name = "app-users"
@@ -131,7 +136,7 @@ reason = "Only managers and owners add and remove members."
 [[rules]]
 id = "chat"
 effect = "allow"
-apps = ["ably"]
+apps = ["ably", "centrifugo"]
 actions = ["subscribe", "publish", "history"]
 conversations = ["chat:*"]
 
@@ -166,6 +171,7 @@ const FILES = {
   'talkjs.secret': TALKJS.secretKey,
   'ably.secret': `${ABLY.keyName}:${ABLY.secret}`,
   'stream.secret': STREAM.secret,
+  'centrifugo.secret': CENTRIFUGO.secret,
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
@@ -195,7 +201,7 @@ export class Signer {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-demo-'));
     cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
-    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
+    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
     signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
     const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
     signer.write('signer.toml', anyPort);

@@ -13,6 +13,8 @@ macro_rules! for_each_vendor {
             Ably => ably,
             /// Stream Chat, Video and Feeds.
             Stream => stream,
+            /// Centrifugo.
+            Centrifugo => centrifugo,
         }
     };
 }

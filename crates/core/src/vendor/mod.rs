@@ -6,6 +6,7 @@
 
 pub mod ably;
 mod app;
+pub mod centrifugo;
 mod foreign_token;
 mod invalid_request;
 pub mod leancloud;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::crypto;
 
@@ -27,6 +27,10 @@ impl JsonObject {
 
     pub(super) fn strings(self, name: &str, values: &[&str]) -> JsonObject {
         self.member(name, values)
+    }
+
+    pub(super) fn object(self, name: &str, value: &Map<String, Value>) -> JsonObject {
+        self.member(name, value)
     }
 
     pub(super) fn value(self, name: &str, value: &Value) -> JsonObject {

@@ -1,0 +1,137 @@
+//! Centrifugo: tokens for connections and subscriptions, signed with HMAC-SHA256 and the server's token secret.
+
+mod message;
+mod request;
+mod spec;
+mod variants;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::invalid_request::{InvalidRequest, check_permit, missing_key_error, wrong_permit_error};
+use super::vendor_app::{TimestampUnit, VendorApp};
+use super::{ForeignRequest, ForeignToken, Nonce, Params, SignedResult, SignedText, Ttl};
+use crate::crypto::constant_time_eq;
+use crate::crypto::mac::HmacSha256;
+use crate::model::{Action, Caller, Millis, Pattern, SigningRequest};
+use crate::policy::Permit;
+use crate::secret::Secret;
+
+pub use message::TokenClaims;
+pub use spec::SPEC;
+
+/// An operation of a Centrifugo app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// The token of a connection.
+    ConnectionToken,
+    /// The token of a subscription to one channel.
+    SubscriptionToken,
+}
+
+/// What to make from a permit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningJob {
+    /// The operation.
+    pub operation: Operation,
+    /// The lifetime of the token, in seconds.
+    pub ttl_seconds: u64,
+    /// What other users see.
+    pub info: Map<String, Value>,
+}
+
+/// A Centrifugo app.
+pub struct App {
+    name: Arc<str>,
+    secrets: Vec<HmacSha256>,
+    ttl: Ttl,
+    info_claims: Vec<String>,
+}
+
+impl App {
+    /// Creates an app with the server's token secrets. The first secret signs. All secrets verify. `info_claims` are
+    /// the claims of the caller's token that other users see.
+    pub fn new(name: Arc<str>, secrets: &[Secret], ttl: Ttl, info_claims: Vec<String>) -> App {
+        let secrets = secrets.iter().map(|secret| HmacSha256::new(secret.expose())).collect();
+        App { name, secrets, ttl, info_claims }
+    }
+}
+
+impl VendorApp for App {
+    type Operation = Operation;
+    type SigningJob = SigningJob;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn time_unit(&self, _: Operation) -> TimestampUnit {
+        TimestampUnit::Seconds
+    }
+
+    fn parse(
+        &self,
+        operation: Operation,
+        params: &Params,
+        caller: Option<&Caller>,
+    ) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
+        request::parse(self, operation, params, caller)
+    }
+
+    fn sign(
+        &self,
+        permit: &Permit,
+        SigningJob { operation, ttl_seconds, info }: &SigningJob,
+        now: Millis,
+        _: &Nonce,
+    ) -> Result<SignedResult, InvalidRequest> {
+        let request = permit.request();
+        let channel = match operation {
+            Operation::ConnectionToken => {
+                check_permit(permit, Action::Login)?;
+                None
+            }
+            Operation::SubscriptionToken => {
+                check_permit(permit, Action::Subscribe)?;
+                let channel = request.conversation.as_ref().and_then(Pattern::exact);
+                Some(channel.ok_or_else(|| wrong_permit_error("a channel"))?)
+            }
+        };
+        let expires_at = now.seconds().saturating_add(*ttl_seconds);
+        let claims = TokenClaims { user: &request.client, channel, issued_at: now.seconds(), expires_at, info };
+        let input = claims.signing_input();
+        let key = self.secrets.first().ok_or_else(missing_key_error)?;
+        Ok(SignedResult::Token { token: input.token(&key.mac(input.as_str().as_bytes())), expires_at })
+    }
+
+    fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
+        self.secrets.iter().position(|key| constant_time_eq(&key.mac(message.as_bytes()), mac))
+    }
+
+    fn token_differences(
+        &self,
+        signing_job: &SigningJob,
+        foreign: &ForeignRequest<'_>,
+        token: &ForeignToken<'_>,
+        _: &Secret,
+    ) -> Vec<String> {
+        variants::claim_differences(signing_job.ttl_seconds, foreign, token)
+    }
+
+    fn signed_text(&self, _: &SigningRequest, answer: &str) -> Option<SignedText> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: String,
+        }
+        SignedText::of_token(&serde_json::from_str::<Answer>(answer).ok()?.token)
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("name", &self.name).finish_non_exhaustive()
+    }
+}

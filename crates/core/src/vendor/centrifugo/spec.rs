@@ -1,0 +1,44 @@
+//! The description of Centrifugo.
+
+use crate::crypto::mac::MacAlgorithm;
+use crate::model::{Action, ActionSet};
+use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::params::parse_conversation;
+use crate::vendor::spec::{ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
+use crate::vendor::{Operation, centrifugo};
+
+/// The description of Centrifugo.
+pub static SPEC: VendorSpec = VendorSpec {
+    features: VendorFeatures {
+        title: "Centrifugo",
+        actions: ActionSet::of(&[Action::Login, Action::Subscribe]),
+        conversations: ConversationNames::Any,
+        login_is_create: false,
+    },
+    operations: &[
+        operation("connection-token", centrifugo::Operation::ConnectionToken, &["user", "ttl"]),
+        operation("subscription-token", centrifugo::Operation::SubscriptionToken, &["user", "channel", "ttl"]),
+    ],
+    compat: None,
+    error_shape: ErrorShape::Problem,
+    client_field: "user",
+    login: LoginRequest { operation: "connection-token", capability: None },
+    parse_conversation,
+    algorithm: MacAlgorithm::HmacSha256,
+    key_title: "the server's token secret",
+    init: InitTemplate {
+        signer: include_str!("init-signer.toml"),
+        policy: include_str!("init-policy.toml"),
+        variable: "CENTRIFUGO_SECRET",
+        secret: "the HMAC secret for tokens of your Centrifugo server",
+    },
+    openapi: include_str!("openapi.json"),
+};
+
+const fn operation(
+    name: &'static str,
+    operation: centrifugo::Operation,
+    fields: &'static [&'static str],
+) -> OperationSpec {
+    OperationSpec::json(name, Operation::Centrifugo(operation), fields)
+}

@@ -1,0 +1,18 @@
+//! `[apps.*]` with `vendor = "centrifugo"`.
+
+use std::sync::Arc;
+
+use super::{AppSection, VendorConfig};
+use crate::vendor::{App, centrifugo};
+
+const SECRET_KEY: &str = "secret";
+
+pub(super) static CONFIG: VendorConfig =
+    VendorConfig { secret_key: SECRET_KEY, app: |section| app(section).map(App::Centrifugo), enforcement: None };
+
+fn app(section: &mut AppSection<'_, '_>) -> Option<centrifugo::App> {
+    let secrets = section.keys(SECRET_KEY).map(|(_, secrets)| secrets);
+    let ttl = section.ttl("1m", "365d", "24h");
+    let info_claims = section.claim_names("info_claims");
+    Some(centrifugo::App::new(Arc::from(section.name), &secrets?, ttl?, info_claims))
+}
