@@ -67,6 +67,7 @@ pub const ROUTES: &[Route] = &[
     moderation("/v1/moderation/conversations/{id}", "GET, PUT, DELETE"),
     moderation("/v1/moderation/events", "GET"),
     moderation("/v1/moderation/enforcements", "GET"),
+    moderation("/v1/moderation/explain", "GET"),
     playground("/playground/world", READ, PlaygroundRoute::Names),
     playground("/playground/token", "POST", PlaygroundRoute::Token),
     playground("/playground/explain/{app}/{operation}", "POST", PlaygroundRoute::Explanation),
