@@ -78,7 +78,9 @@ fn text(signed: &SignedResult) -> String {
             format!("signature  {signature}\ntimestamp  {timestamp}\nnonce      {nonce}")
         }
         SignedResult::UserSignature { user_id, signature } => format!("user_id    {user_id}\nsignature  {signature}"),
-        SignedResult::Token { token, .. } | SignedResult::UserToken { token, .. } => token.clone(),
+        SignedResult::Token { token, .. }
+        | SignedResult::UserToken { token, .. }
+        | SignedResult::ParticipantToken { token, .. } => token.clone(),
         SignedResult::TokenRequest(request) => request.to_json(),
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-const VENDORS: [&str; 5] = ["leancloud", "talkjs", "ably", "stream", "centrifugo"];
+const VENDORS: [&str; 6] = ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit"];
 
 #[test]
 fn what_it_writes_is_right_for_every_choice() {
@@ -22,7 +22,7 @@ fn what_it_writes_is_right_for_every_choice() {
         assert_eq!((&report["ok"], &report["apps"]), (&json!(true), &json!(chosen.len())), "{chosen:?}: {report:#}");
         let warned: Vec<_> = report["problems"].as_array().unwrap().iter().map(|one| &one["message"]).collect();
         let ids = chosen.iter().filter(|vendor| !["ably", "centrifugo"].contains(vendor)).map(|vendor| match *vendor {
-            "stream" => "`api_key` still says change-me",
+            "stream" | "livekit" => "`api_key` still says change-me",
             _ => "`app_id` still says change-me",
         });
         let issuer = ["`issuer` still says change-me", "`audience` still says change-me"];
@@ -60,6 +60,8 @@ fn the_policy_decides_as_it_says() {
     };
     assert!(allowed(&["leancloud", "login"]));
     assert!(allowed(&["talkjs", "token"]));
+    assert!(allowed(&["livekit", "token", "--field", "room_name=meeting:a"]));
+    assert!(!allowed(&["livekit", "token", "--field", "room_name=secret"]));
     assert!(allowed(&["centrifugo", "subscription-token", "--field", "channel=chat:lobby"]));
     assert!(!allowed(&["centrifugo", "subscription-token", "--field", "channel=secret"]));
     assert!(allowed(&["stream", "token", "--field", r#"call_cids=["default:a"]"#]));

@@ -1,4 +1,4 @@
-//! The vectors of Stream and Centrifugo: through the string builders and the MACs and, where the rules let them in,
+//! The vectors of Stream, Centrifugo and LiveKit: through the string builders and the MACs and, where the rules let them in,
 //! through parsing and signing. What the vendors' libraries refuse, and what they wrongly sign, is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -188,5 +188,61 @@ mod centrifugo {
             let error = refused(&app, "connection-token", json!({"user": "tom", field: 0}));
             assert!(error.starts_with(field), "{error}");
         }
+    }
+}
+
+mod livekit {
+    use chat_signer::vendor::livekit::{self, ProfileClaims};
+
+    use super::*;
+
+    fn vectors() -> Vectors {
+        Vectors::read(include_str!("../vectors/livekit.json"))
+    }
+
+    fn app(vectors: &Vectors) -> App {
+        let key = str(&vectors.0, "api_key").to_owned();
+        let url = "wss://livekit.example.com".to_owned();
+        App::LiveKit(livekit::App::new("live".into(), url, key, &[vectors.secret()], DAY, ProfileClaims::default()))
+    }
+
+    #[test]
+    fn tokens_byte_for_byte() {
+        let vectors = vectors();
+        assert_eq!(vectors.check_tokens(&app(&vectors)), vectors.cases().len() - 1);
+    }
+
+    /// What the library leaves out, and what the server takes instead.
+    #[test]
+    fn every_permission_is_written() {
+        let vectors = vectors();
+        let values = json!({"room_name": "lobby", "participant_identity": "tom", "ttl": 600});
+        let answer: Value = serde_json::from_str(&signed(&app(&vectors), "token", values).unwrap().to_json()).unwrap();
+        assert_eq!(answer["server_url"], "wss://livekit.example.com");
+        let claims = payload(answer["participant_token"].as_str().unwrap());
+        let library: Value = serde_json::from_str(str(vectors.case("join_subscribe_only"), "payload")).unwrap();
+        for claim in ["iss", "sub", "nbf", "exp"] {
+            assert_eq!(claims[claim], library[claim], "{claim}");
+        }
+        let grant = claims["video"].as_object().unwrap();
+        assert!(library["video"].as_object().unwrap().keys().all(|flag| grant.contains_key(flag)));
+        let granted: Vec<_> = grant.iter().filter(|(_, value)| **value == json!(true)).map(|(flag, _)| flag).collect();
+        assert_eq!(granted, ["canPublish", "canPublishData", "canSubscribe", "roomJoin"]);
+        for flag in ["canUpdateOwnMetadata", "hidden", "roomCreate", "roomList", "roomAdmin", "recorder", "roomRecord"]
+        {
+            assert_eq!(grant[flag], false, "{flag}");
+        }
+    }
+
+    #[test]
+    fn what_the_library_wrongly_signs_is_refused() {
+        let vectors = vectors();
+        let app = app(&vectors);
+        assert!(str(vectors.case("join_without_room"), "note").contains("ANY room"));
+        let error = refused(&app, "token", json!({"participant_identity": "tom"}));
+        assert!(error.starts_with("room_name must be given"), "{error}");
+        let reason = str(vectors.case("refused_join_without_identity"), "library_error");
+        assert_eq!(reason, "identity is required for join but not set");
+        assert_eq!(refused(&app, "token", json!({"room_name": "a"})), "participant_identity must be given");
     }
 }

@@ -4,6 +4,7 @@ mod ably;
 mod app_section;
 mod centrifugo;
 pub(super) mod leancloud;
+mod livekit;
 mod stream;
 mod talkjs;
 
@@ -47,5 +48,6 @@ pub(super) fn config(vendor: Vendor) -> &'static VendorConfig {
         Vendor::Ably => &ably::CONFIG,
         Vendor::Stream => &stream::CONFIG,
         Vendor::Centrifugo => &centrifugo::CONFIG,
+        Vendor::LiveKit => &livekit::CONFIG,
     }
 }

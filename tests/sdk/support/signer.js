@@ -21,6 +21,7 @@ export const TALKJS = { appId: 'fake-talkjs-app', secretKey: 'fake-talkjs-secret
 export const ABLY = { keyName: 'fakeapp.fakekey', secret: 'fake-ably-secret-0123456789abcdef' };
 export const STREAM = { apiKey: 'fake-stream-key', secret: 'fake-stream-secret-0123456789abcdef' };
 export const CENTRIFUGO = { secret: 'fake-centrifugo-secret-0123456789abcdef' };
+export const LIVEKIT = { apiKey: 'fake-livekit-key', secret: 'fake-livekit-secret-0123456789abcdef', url: 'wss://livekit.example.com' };
 export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 /** A page that may call from a browser. */
 export const PAGE = 'https://app.example.com';
@@ -67,6 +68,12 @@ secret = { file = "stream.secret" }
 [apps.centrifugo]
 vendor = "centrifugo"
 secret = { file = "centrifugo.secret" }
+
+[apps.livekit]
+vendor = "livekit"
+url = "${LIVEKIT.url}"
+api_key = "${LIVEKIT.apiKey}"
+secret = { file = "livekit.secret" }
 
 [[authenticators]]
 name = "app-users"
@@ -136,7 +143,7 @@ reason = "Only managers and owners add and remove members."
 [[rules]]
 id = "chat"
 effect = "allow"
-apps = ["ably", "centrifugo"]
+apps = ["ably", "centrifugo", "livekit"]
 actions = ["subscribe", "publish", "history"]
 conversations = ["chat:*"]
 
@@ -172,6 +179,7 @@ const FILES = {
   'ably.secret': `${ABLY.keyName}:${ABLY.secret}`,
   'stream.secret': STREAM.secret,
   'centrifugo.secret': CENTRIFUGO.secret,
+  'livekit.secret': LIVEKIT.secret,
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
@@ -201,7 +209,7 @@ export class Signer {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-demo-'));
     cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
-    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
+    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'livekit', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
     signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
     const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
     signer.write('signer.toml', anyPort);

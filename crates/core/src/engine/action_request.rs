@@ -105,7 +105,8 @@ impl PolicyActionRequest<'_> {
         }
         let mut login = Params::default();
         login.values.extend(named.map(|client| (spec.client_field.to_owned(), client.clone())));
-        login.values.extend(spec.login.capability.map(|capability| ("capability".to_owned(), capability.into())));
+        let examples = spec.login.fields.iter().map(|(name, example)| ((*name).to_owned(), (*example).into()));
+        login.values.extend(examples);
         Ok(request_for_action(self.app, spec.login.operation, &login, self.caller)?.client)
     }
 

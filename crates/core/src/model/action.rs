@@ -77,6 +77,8 @@ actions! {
     ChannelMetadata = "channel-metadata",
     /// Ably: send with headers reserved to servers.
     PrivilegedHeaders = "privileged-headers",
+    /// LiveKit: send data and text messages in a room.
+    PublishData = "publish-data",
     /// Moderation: ban a user.
     Ban = "ban",
     /// Moderation: lift a ban.
@@ -150,6 +152,7 @@ impl ActionSet {
     /// The actions that a mute denies: everything that shows something to other users.
     pub const SENDING: ActionSet = ActionSet::of(&[
         Action::Publish,
+        Action::PublishData,
         Action::Presence,
         Action::ObjectPublish,
         Action::AnnotationPublish,
@@ -208,6 +211,12 @@ impl ActionSet {
         ActionSet(self.0 & other.0)
     }
 
+    /// Returns the actions that are in at least one of the sets.
+    #[must_use]
+    pub const fn union(self, other: ActionSet) -> ActionSet {
+        ActionSet(self.0 | other.0)
+    }
+
     /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -247,7 +256,8 @@ mod tests {
     #[test]
     fn ably_has_seventeen_operations() {
         assert_eq!(ActionSet::CHANNEL_OPERATIONS.len(), 17);
-        assert!(ActionSet::CHANNEL_OPERATIONS.contains_all(ActionSet::SENDING));
+        let of_others = ActionSet::of(&[Action::PublishData]);
+        assert!(ActionSet::CHANNEL_OPERATIONS.union(of_others).contains_all(ActionSet::SENDING));
     }
 
     #[test]

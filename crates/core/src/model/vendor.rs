@@ -15,6 +15,8 @@ macro_rules! for_each_vendor {
             Stream => stream,
             /// Centrifugo.
             Centrifugo => centrifugo,
+            /// LiveKit.
+            LiveKit => livekit,
         }
     };
 }

@@ -10,6 +10,7 @@ pub mod centrifugo;
 mod foreign_token;
 mod invalid_request;
 pub mod leancloud;
+pub mod livekit;
 pub mod moderation;
 mod params;
 mod path_segment;

@@ -45,6 +45,13 @@ pub enum SignedResult {
         /// The expiry time in Unix seconds.
         expires_at: u64,
     },
+    /// A JSON Web Token with the address of the server, as LiveKit's SDKs expect it.
+    ParticipantToken {
+        /// The address of the server.
+        server_url: String,
+        /// The token.
+        token: String,
+    },
     /// An Ably token request, which Ably exchanges for a token.
     TokenRequest(TokenRequest),
 }
@@ -69,6 +76,9 @@ impl SignedResult {
                 .string("user_id", user_id)
                 .number("expires_at", *expires_at)
                 .finish(),
+            SignedResult::ParticipantToken { server_url, token } => {
+                JsonObject::new().string("server_url", server_url).string("participant_token", token).finish()
+            }
             SignedResult::TokenRequest(request) => request.to_json(),
         }
     }
@@ -99,7 +109,9 @@ impl SignedResult {
     /// Returns the token alone, for an answer in plain text.
     pub fn token(&self) -> Option<&str> {
         match self {
-            SignedResult::Token { token, .. } | SignedResult::UserToken { token, .. } => Some(token),
+            SignedResult::Token { token, .. }
+            | SignedResult::UserToken { token, .. }
+            | SignedResult::ParticipantToken { token, .. } => Some(token),
             SignedResult::Signature { .. } | SignedResult::UserSignature { .. } | SignedResult::TokenRequest(_) => None,
         }
     }
@@ -109,7 +121,10 @@ impl SignedResult {
         match self {
             SignedResult::Signature { nonce, .. } => Some(nonce),
             SignedResult::TokenRequest(request) => Some(&request.params.nonce),
-            SignedResult::UserSignature { .. } | SignedResult::Token { .. } | SignedResult::UserToken { .. } => None,
+            SignedResult::UserSignature { .. }
+            | SignedResult::Token { .. }
+            | SignedResult::UserToken { .. }
+            | SignedResult::ParticipantToken { .. } => None,
         }
     }
 }
@@ -121,6 +136,7 @@ impl fmt::Debug for SignedResult {
             SignedResult::UserSignature { .. } => "UserSignature(…)",
             SignedResult::Token { .. } => "Token(…)",
             SignedResult::UserToken { .. } => "UserToken(…)",
+            SignedResult::ParticipantToken { .. } => "ParticipantToken(…)",
             SignedResult::TokenRequest(_) => "TokenRequest(…)",
         })
     }

@@ -109,8 +109,8 @@ pub enum ErrorShape {
 pub struct LoginRequest {
     /// The name of the operation.
     pub operation: &'static str,
-    /// A capability, if the request must name one.
-    pub capability: Option<&'static str>,
+    /// The fields that the request must name, each with an example.
+    pub fields: &'static [(&'static str, &'static str)],
 }
 
 /// The parts of the files that the command `init` writes.

@@ -36,7 +36,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     compat: None,
     error_shape: ErrorShape::Ably,
     client_field: "client_id",
-    login: LoginRequest { operation: "token", capability: Some(r#"{"*":["subscribe"]}"#) },
+    login: LoginRequest { operation: "token", fields: &[("capability", r#"{"*":["subscribe"]}"#)] },
     parse_conversation: parse_channel,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the secret of the app's API key",

@@ -22,7 +22,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     compat: None,
     error_shape: ErrorShape::Problem,
     client_field: "user",
-    login: LoginRequest { operation: "connection-token", capability: None },
+    login: LoginRequest { operation: "connection-token", fields: &[] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the server's token secret",

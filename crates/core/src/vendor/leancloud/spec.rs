@@ -71,7 +71,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     }),
     error_shape: ErrorShape::Problem,
     client_field: "client_id",
-    login: LoginRequest { operation: "login", capability: None },
+    login: LoginRequest { operation: "login", fields: &[] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha1,
     key_title: "the app's master key",

@@ -27,7 +27,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     compat: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
-    login: LoginRequest { operation: "token", capability: None },
+    login: LoginRequest { operation: "token", fields: &[] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the app's secret key",
