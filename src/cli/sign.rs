@@ -81,6 +81,7 @@ fn text(signed: &SignedResult) -> String {
         SignedResult::Token { token, .. }
         | SignedResult::UserToken { token, .. }
         | SignedResult::ParticipantToken { token, .. } => token.clone(),
+        SignedResult::ChannelAuth { .. } | SignedResult::UserAuth { .. } => signed.to_json(),
         SignedResult::TokenRequest(request) => request.to_json(),
     }
 }

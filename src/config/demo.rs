@@ -12,7 +12,7 @@ use crate::secret::Secret;
 const CALLER_SECRET: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
 
 /// All secrets of the demonstration. For the Ably key, also the part that signs.
-const SECRETS: [&[u8]; 8] = [
+const SECRETS: [&[u8]; 9] = [
     CALLER_SECRET,
     b"demonstration-only-leancloud-master-key",
     b"demonstration-only-talkjs-secret-key",
@@ -21,6 +21,7 @@ const SECRETS: [&[u8]; 8] = [
     b"demonstration-only-stream-secret",
     b"demonstration-only-centrifugo-secret",
     b"demonstration-only-livekit-secret",
+    b"demonstration-only-pusher-secret",
 ];
 
 /// The API key of the demonstration.

@@ -14,7 +14,7 @@ use super::report::ByteRange;
 use super::secret::SecretResolver;
 use super::text;
 use super::tls::{self, TlsConfig};
-use super::vendors::leancloud;
+use super::vendors::{leancloud, pusher};
 use crate::authn::{AllowedOrigin, OwnHosts, host_name};
 use crate::model::Vendor;
 
@@ -120,8 +120,9 @@ pub(super) fn listeners(
     root: &mut Section<'_>,
     vault: &SecretResolver,
     leancloud: &[String],
+    pusher: &[String],
 ) -> (ServerConfig, AdminConfig, RestrictedSettings) {
-    let (server, places) = server(root, vault, leancloud);
+    let (server, places) = server(root, vault, leancloud, pusher);
     let mut place = root.span.clone();
     let mut admin = AdminConfig { listen: DEFAULT_ADMIN_ADDRESS, tls: None, hosts: OwnHosts::with_addresses(None) };
     if let Some(mut section) = root.section("admin") {
@@ -157,7 +158,12 @@ fn addresses_conflict(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
-fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) -> (ServerConfig, RestrictedSettings) {
+fn server(
+    root: &mut Section<'_>,
+    vault: &SecretResolver,
+    leancloud: &[String],
+    pusher: &[String],
+) -> (ServerConfig, RestrictedSettings) {
     let mut server = ServerConfig {
         listen: ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
         tls: None,
@@ -165,7 +171,10 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
         request_timeout: Duration::from_secs(5),
         hosts: OwnHosts::from_names(None),
         cors: None,
-        compat_apps: leancloud::compat_app(None, leancloud).into_iter().collect(),
+        compat_apps: [leancloud::compat_app(None, leancloud), pusher::compat_app(None, pusher)]
+            .into_iter()
+            .flatten()
+            .collect(),
         playground: false,
     };
     let mut places = RestrictedSettings { server: root.span.clone(), listen: root.span.clone(), playground: None };
@@ -195,9 +204,9 @@ fn server(root: &mut Section<'_>, vault: &SecretResolver, leancloud: &[String]) 
     }
     server.playground = playground.is_some();
     places.playground = playground.map(|item| item.key);
-    if let Some(item) = section.get("leancloud_compat") {
-        server.compat_apps = leancloud::compat_app(Some(&item), leancloud).into_iter().collect();
-    }
+    let leancloud = leancloud::compat_app(section.get("leancloud_compat").as_ref(), leancloud);
+    let pusher = pusher::compat_app(section.get("pusher_compat").as_ref(), pusher);
+    server.compat_apps = [leancloud, pusher].into_iter().flatten().collect();
     section.report_unknown_keys();
     (server, places)
 }

@@ -179,7 +179,8 @@ fn settings(
     let role_hierarchy = roles.filter(|(is_broken, _)| !is_broken).map(|(_, roles)| roles).unwrap_or_default();
     let mut apps = apps::apps(&mut root, &mut vault);
     let leancloud = vendors::leancloud::app_names(&apps.vendors);
-    let (server, admin, places) = server::listeners(&mut root, &vault, &leancloud);
+    let pusher = vendors::pusher::app_names(&apps.vendors);
+    let (server, admin, places) = server::listeners(&mut root, &vault, &leancloud, &pusher);
     let enforcements = std::mem::take(&mut apps.enforcements);
     let context = AuthenticatorContext {
         apps: &apps.names,

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-const VENDORS: [&str; 6] = ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit"];
+const VENDORS: [&str; 7] = ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher"];
 
 #[test]
 fn what_it_writes_is_right_for_every_choice() {
@@ -60,6 +60,9 @@ fn the_policy_decides_as_it_says() {
     };
     assert!(allowed(&["leancloud", "login"]));
     assert!(allowed(&["talkjs", "token"]));
+    let pusher = |channel: &'static str| ["pusher", "channel-auth", "--field", "socket_id=1.2", "--field", channel];
+    assert!(allowed(&pusher("channel_name=presence-chat.42")) && allowed(&pusher("channel_name=private-user.tom")));
+    assert!(!allowed(&pusher("channel_name=private-user.alice")) && !allowed(&pusher("channel_name=private-x")));
     assert!(allowed(&["livekit", "token", "--field", "room_name=meeting:a"]));
     assert!(!allowed(&["livekit", "token", "--field", "room_name=secret"]));
     assert!(allowed(&["centrifugo", "subscription-token", "--field", "channel=chat:lobby"]));

@@ -1,7 +1,8 @@
-//! The vectors of Stream, Centrifugo and LiveKit: through the string builders and the MACs and, where the rules let them in,
+//! The vectors of Stream, Centrifugo, LiveKit and Pusher: through the string builders and the MACs and, where the rules let them in,
 //! through parsing and signing. What the vendors' libraries refuse, and what they wrongly sign, is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use chat_signer::crypto::hex;
 use chat_signer::crypto::mac::HmacSha256;
 use chat_signer::model::Millis;
 use chat_signer::policy::for_operator;
@@ -244,5 +245,125 @@ mod livekit {
         let reason = str(vectors.case("refused_join_without_identity"), "library_error");
         assert_eq!(reason, "identity is required for join but not set");
         assert_eq!(refused(&app, "token", json!({"room_name": "a"})), "participant_identity must be given");
+    }
+}
+
+mod pusher {
+    use chat_signer::crypto::base64_decode;
+    use chat_signer::vendor::pusher::{self, AuthText, Channel, ChannelOptions, SocketId};
+
+    use super::*;
+
+    fn vectors() -> Vectors {
+        Vectors::read(include_str!("../vectors/pusher.json"))
+    }
+
+    fn app(vectors: &Vectors) -> App {
+        let encryption_key = base64_decode(str(&vectors.0, "encryption_master_key_base64")).map(Secret::new);
+        let options = ChannelOptions { client_events: true, encryption_key, presence_claims: Vec::new() };
+        let key = str(&vectors.0, "key").to_owned();
+        App::Pusher(pusher::App::new("pusher".into(), "4711".to_owned(), key, &[vectors.secret()], options))
+    }
+
+    /// The text of a case with the data as the library wrote it.
+    fn text(case: &Value) -> AuthText {
+        let inputs = &case["inputs"];
+        let socket = SocketId::parse(str(inputs, "socket_id")).unwrap();
+        match str(case, "kind") {
+            "channel" => {
+                let channel = Channel::parse(str(inputs, "channel_name")).unwrap();
+                AuthText::channel(&socket, &channel, case["output"]["channel_data"].as_str())
+            }
+            "user" => AuthText::user(&socket, str(&case["output"], "user_data")),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn texts_and_macs() {
+        let vectors = vectors();
+        let of_clients = vectors.cases().iter().filter(|case| case["kind"] == "channel" || case["kind"] == "user");
+        let mut number = 0;
+        for case in of_clients {
+            let text = text(case);
+            assert_eq!(text.as_str(), str(case, "string_to_sign"));
+            let auth = format!("{}:{}", str(&vectors.0, "key"), hex(&vectors.mac(text.as_str())));
+            assert_eq!(auth, str(&case["output"], "auth"), "{case}");
+            number += 1;
+        }
+        assert_eq!(number, 9);
+    }
+
+    #[test]
+    fn requests_are_answered_so() {
+        let vectors = vectors();
+        let app = app(&vectors);
+        for (name, user) in [
+            ("docs_private", "tom"),
+            ("private_all_allowed_punctuation", "tom"),
+            ("presence_no_info", "tom"),
+            ("private_encrypted", "tom"),
+            ("presence_cache", "tom"),
+        ] {
+            let case = vectors.case(name);
+            let mut values = json!({"user_id": user});
+            for field in ["socket_id", "channel_name"] {
+                values[field] = case["inputs"][field].clone();
+            }
+            let answer = signed(&app, "channel-auth", values).unwrap().to_json();
+            assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), case["output"], "{name}");
+        }
+        let answer = signed(&app, "user-auth", json!({"socket_id": "1.2", "user_id": "tom"})).unwrap().to_json();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["user_data"], r#"{"id":"tom"}"#);
+        let mac = hex(&vectors.mac("1.2::user::{\"id\":\"tom\"}"));
+        assert_eq!(answer["auth"], format!("{}:{mac}", str(&vectors.0, "key")));
+    }
+
+    #[test]
+    fn what_the_library_refuses_is_refused() {
+        let vectors = vectors();
+        let app = app(&vectors);
+        let channel = |socket: &str, channel: &str| {
+            refused(&app, "channel-auth", json!({"socket_id": socket, "channel_name": channel, "user_id": "tom"}))
+        };
+        let user = |id: Value| refused(&app, "user-auth", json!({"socket_id": "1.2", "user_id": id}));
+        let reasons = [
+            ("refused_colon_in_channel", channel("1.2", "private-a:b"), "channel_name must be 1 to 200"),
+            (
+                "refused_collision_user_text_as_channel",
+                channel("1.2", ":user::{\"id\":\"admin\"}"),
+                "channel_name must",
+            ),
+            ("refused_socket_with_colon", channel("1.2:private-x", "private-x"), "socket_id must be the id"),
+            ("refused_channel_201", channel("1.2", &format!("private-{}", "x".repeat(193))), "channel_name must be"),
+            ("refused_hash_channel", channel("1.2", "#server-to-user-tom"), "channel_name must be 1 to 200"),
+            ("refused_user_number_id", user(json!(12)), "user_id must be a string"),
+            ("refused_user_empty_id", user(json!("")), "user_id must be 1 to 128"),
+        ];
+        let named = vectors.cases().iter().filter(|case| case["kind"] == "refusal");
+        assert_eq!(named.map(|case| str(case, "name")).collect::<Vec<_>>(), reasons.each_ref().map(|reason| reason.0));
+        for (name, error, start) in &reasons {
+            assert!(error.starts_with(start), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn collisions_cannot_be_asked_for() {
+        let vectors = vectors();
+        let collisions: Vec<_> = vectors.cases().iter().filter(|case| case["name"] == "collision").collect();
+        assert_eq!(collisions.len(), 4);
+        for case in collisions {
+            assert_eq!(hex(&vectors.mac(str(case, "text_a"))), str(case, "hmac"), "{case}");
+            // One of the two readings has a socket or a channel with a colon.
+            let (socket, rest) = str(case, "text_a").split_once(':').unwrap();
+            let (longer, channel) = str(case, "text_a").rsplit_once(':').unwrap();
+            assert!(SocketId::parse(socket).is_ok() && Channel::parse(rest).is_err(), "{case}");
+            assert!(SocketId::parse(longer).is_err() || Channel::parse(channel).is_err(), "{case}");
+        }
+        // The same key signs requests to the REST interface and webhooks. No text of a client starts like these.
+        for name in ["rest_terminate_user", "webhook"] {
+            assert!(!str(vectors.case(name), "string_to_sign").starts_with(|c: char| c.is_ascii_digit()), "{name}");
+        }
     }
 }

@@ -118,7 +118,7 @@ pub fn demonstration(changes: &[(&str, &str)]) -> PathBuf {
     });
     let directory = lay_out(&configuration, &read("policy.toml"), &[]);
     fs::create_dir_all(directory.join("deploy/demo")).unwrap();
-    for secret in ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "caller"]
+    for secret in ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "caller"]
         .map(|name| format!("deploy/demo/{name}.secret"))
     {
         fs::copy(root.join(&secret), directory.join(&secret)).unwrap();

@@ -5,6 +5,7 @@ mod app_section;
 mod centrifugo;
 pub(super) mod leancloud;
 mod livekit;
+pub(super) mod pusher;
 mod stream;
 mod talkjs;
 
@@ -49,5 +50,6 @@ pub(super) fn config(vendor: Vendor) -> &'static VendorConfig {
         Vendor::Stream => &stream::CONFIG,
         Vendor::Centrifugo => &centrifugo::CONFIG,
         Vendor::LiveKit => &livekit::CONFIG,
+        Vendor::Pusher => &pusher::CONFIG,
     }
 }

@@ -152,7 +152,8 @@ fn from_pairs(text: &str, place: &'static str, is_read: fn(&str) -> bool) -> Res
 /// Returns true if any signing route that accepts queries or forms reads a parameter of this name. Other parameters can
 /// have any value and can be repeated.
 fn is_signing_parameter(name: &str) -> bool {
-    matches!(name, "client_id" | "clientId" | "user_id" | "capability" | "ttl" | "timestamp" | "nonce" | "keyName")
+    let of_ably = matches!(name, "client_id" | "clientId" | "capability" | "ttl" | "timestamp" | "nonce" | "keyName");
+    of_ably || matches!(name, "user_id" | "socket_id" | "channel_name")
 }
 
 /// Decodes form encoding strictly.

@@ -156,8 +156,18 @@ fn steady(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let steady = |(name, value): (&String, &Value)| {
-                let fresh =
-                    ["signature", "timestamp", "nonce", "msg", "token", "expires_at", "mac", "request_id", "line"];
+                let fresh = [
+                    "signature",
+                    "auth",
+                    "timestamp",
+                    "nonce",
+                    "msg",
+                    "token",
+                    "expires_at",
+                    "mac",
+                    "request_id",
+                    "line",
+                ];
                 let value = if fresh.contains(&name.as_str()) { Value::Null } else { steady(value) };
                 (name.clone(), value)
             };

@@ -24,6 +24,7 @@ fn it_has_every_route_and_no_other() {
         ("stream", Vendor::Stream),
         ("centrifugo", Vendor::Centrifugo),
         ("livekit", Vendor::LiveKit),
+        ("pusher", Vendor::Pusher),
     ];
     for (app, vendor) in apps {
         known.extend(vendor.spec().operations.iter().map(|operation| format!("/v1/{app}/{}", operation.name)));
@@ -44,6 +45,9 @@ fn the_answer_to_an_unknown_path_names_the_known_ones() {
     known.extend(named(&server, "/v1/stream/nothing", "It has: ").map(|name| format!("/v1/stream/{name}")));
     known.extend(named(&server, "/v1/centrifugo/nothing", "It has: ").map(|name| format!("/v1/centrifugo/{name}")));
     known.extend(named(&server, "/v1/livekit/nothing", "It has: ").map(|name| format!("/v1/livekit/{name}")));
+    known.extend(named(&server, "/v1/pusher/nothing", "It has: ").map(|name| format!("/v1/pusher/{name}")));
+    known.extend(["/pusher/auth", "/pusher/user-auth"].map(str::to_owned));
+    known.extend(["/broadcasting/auth", "/broadcasting/user-auth"].map(str::to_owned));
     known.extend(
         named(&server, "/v1/moderation/nothing", "Moderation has: ").map(|name| format!("/v1/moderation/{name}")),
     );

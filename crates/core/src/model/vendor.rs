@@ -17,6 +17,8 @@ macro_rules! for_each_vendor {
             Centrifugo => centrifugo,
             /// LiveKit.
             LiveKit => livekit,
+            /// Pusher Channels and compatible servers.
+            Pusher => pusher,
         }
     };
 }

@@ -61,8 +61,13 @@ macro_rules! define_dispatch {
 
             /// Rebuilds the signed text of an answer to this request, with the code that signs. Returns `None` if the
             /// answer cannot come from this app.
-            pub fn signed_text(&self, signing_request: &SigningRequest, answer: &str) -> Option<SignedText> {
-                match self { $(App::$vendor(app) => app.signed_text(signing_request, answer),)* }
+            pub fn signed_text(&self, request: &VendorRequest, answer: &str) -> Option<SignedText> {
+                match (self, &request.signing_job) {
+                    $((App::$vendor(app), SigningJob::$vendor(job)) => {
+                        app.signed_text(&request.signing_request, job, answer)
+                    })*
+                    _ => None,
+                }
             }
 
             /// Returns the form of the signature. `None` means that the answer is a JSON Web Token, or that the job is for

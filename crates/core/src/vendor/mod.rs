@@ -14,6 +14,7 @@ pub mod livekit;
 pub mod moderation;
 mod params;
 mod path_segment;
+pub mod pusher;
 mod signed;
 mod signing_input;
 mod spec;

@@ -52,6 +52,22 @@ pub enum SignedResult {
         /// The token.
         token: String,
     },
+    /// The authorization of a connection to subscribe to a Pusher channel.
+    ChannelAuth {
+        /// The key of the app, `:` and the HMAC-SHA256 in lower-case hex.
+        auth: String,
+        /// The signed JSON about the user, for a presence channel.
+        channel_data: Option<String>,
+        /// The key of an encrypted channel, in Base64.
+        shared_secret: Option<String>,
+    },
+    /// The sign-in of a user on a connection to Pusher.
+    UserAuth {
+        /// The key of the app, `:` and the HMAC-SHA256 in lower-case hex.
+        auth: String,
+        /// The signed JSON about the user.
+        user_data: String,
+    },
     /// An Ably token request, which Ably exchanges for a token.
     TokenRequest(TokenRequest),
 }
@@ -78,6 +94,18 @@ impl SignedResult {
                 .finish(),
             SignedResult::ParticipantToken { server_url, token } => {
                 JsonObject::new().string("server_url", server_url).string("participant_token", token).finish()
+            }
+            SignedResult::ChannelAuth { auth, channel_data, shared_secret } => {
+                let mut object = JsonObject::new().string("auth", auth);
+                for (name, value) in [("channel_data", channel_data), ("shared_secret", shared_secret)] {
+                    if let Some(value) = value {
+                        object = object.string(name, value);
+                    }
+                }
+                object.finish()
+            }
+            SignedResult::UserAuth { auth, user_data } => {
+                JsonObject::new().string("auth", auth).string("user_data", user_data).finish()
             }
             SignedResult::TokenRequest(request) => request.to_json(),
         }
@@ -112,7 +140,11 @@ impl SignedResult {
             SignedResult::Token { token, .. }
             | SignedResult::UserToken { token, .. }
             | SignedResult::ParticipantToken { token, .. } => Some(token),
-            SignedResult::Signature { .. } | SignedResult::UserSignature { .. } | SignedResult::TokenRequest(_) => None,
+            SignedResult::Signature { .. }
+            | SignedResult::UserSignature { .. }
+            | SignedResult::ChannelAuth { .. }
+            | SignedResult::UserAuth { .. }
+            | SignedResult::TokenRequest(_) => None,
         }
     }
 
@@ -124,7 +156,9 @@ impl SignedResult {
             SignedResult::UserSignature { .. }
             | SignedResult::Token { .. }
             | SignedResult::UserToken { .. }
-            | SignedResult::ParticipantToken { .. } => None,
+            | SignedResult::ParticipantToken { .. }
+            | SignedResult::ChannelAuth { .. }
+            | SignedResult::UserAuth { .. } => None,
         }
     }
 }
@@ -137,6 +171,8 @@ impl fmt::Debug for SignedResult {
             SignedResult::Token { .. } => "Token(…)",
             SignedResult::UserToken { .. } => "UserToken(…)",
             SignedResult::ParticipantToken { .. } => "ParticipantToken(…)",
+            SignedResult::ChannelAuth { .. } => "ChannelAuth(…)",
+            SignedResult::UserAuth { .. } => "UserAuth(…)",
             SignedResult::TokenRequest(_) => "TokenRequest(…)",
         })
     }

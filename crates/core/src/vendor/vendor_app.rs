@@ -65,7 +65,12 @@ pub trait VendorApp: fmt::Debug {
 
     /// Rebuilds the signed text of an answer to this request, with the code that signs. Returns `None` if the answer
     /// cannot come from this app.
-    fn signed_text(&self, signing_request: &SigningRequest, answer: &str) -> Option<SignedText>;
+    fn signed_text(
+        &self,
+        signing_request: &SigningRequest,
+        signing_job: &Self::SigningJob,
+        answer: &str,
+    ) -> Option<SignedText>;
 
     /// Returns the form of the signature. `None` means that the answer is a JSON Web Token.
     fn signature_format(&self, _signing_job: &Self::SigningJob) -> Option<SignatureFormat> {

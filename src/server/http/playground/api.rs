@@ -13,13 +13,13 @@ use serde_json::{Map, Value, json};
 use crate::authn::{ApiKey, Authenticator, Jwt};
 use crate::config::{DemoCaller, Settings, demo_api_key};
 use crate::engine::RuntimeData;
-use crate::model::{self, SigningRequest};
+use crate::model;
 use crate::policy::PolicyEntries;
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::signing_route::SigningRoute;
 use crate::server::http::{authenticate, body, params};
-use crate::vendor::{self, App, Params, SignedText};
+use crate::vendor::{self, App, Params, SignedText, VendorRequest};
 
 /// The maximum number of people and of conversations that are offered.
 const MAX_NAMES: usize = 200;
@@ -134,8 +134,9 @@ pub(super) async fn explain(
     exchange.snapshot.limits.caller(&caller)?;
     let asked: PlaygroundExchange = deserialize_fields(read_body(exchange, request).await?)?;
     let params = Params { values: asked.request, lenient: false };
-    let signing_request = vendor::parse(route.app, route.operation, &params, Some(&caller))?.signing_request;
-    let signed = asked.answer.and_then(|answer| signed_text(route.app, &signing_request, &answer));
+    let parsed = vendor::parse(route.app, route.operation, &params, Some(&caller))?;
+    let signed = asked.answer.and_then(|answer| signed_text(route.app, &parsed, &answer));
+    let signing_request = parsed.signing_request;
     let engine = &exchange.settings().engine;
     let inquiries =
         engine.facts_queries(&signing_request, &caller, exchange.runtime.moderation.read()?.entries(), exchange.now);
@@ -149,8 +150,8 @@ pub(super) async fn explain(
 
 /// Returns the text that was signed for an answer, and whether the answer has the MAC of this text with one of the
 /// app's keys. Returns `None` if the answer cannot come from this app.
-fn signed_text(app: &App, signing_request: &SigningRequest, answer: &str) -> Option<Value> {
-    let SignedText { text, mac, token } = app.signed_text(signing_request, answer)?;
+fn signed_text(app: &App, request: &VendorRequest, answer: &str) -> Option<Value> {
+    let SignedText { text, mac, token } = app.signed_text(request, answer)?;
     let spec = app.vendor().spec();
     let (matches, algorithm) = (app.verify(&text, &mac).is_some(), spec.algorithm.as_str());
     Some(json!({ "text": text, "algorithm": algorithm, "key": spec.key_title, "matches": matches, "token": token }))

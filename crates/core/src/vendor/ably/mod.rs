@@ -245,7 +245,7 @@ impl VendorApp for App {
         self.keys.iter().position(|key| constant_time_eq(&key.mac(message), mac))
     }
 
-    fn signed_text(&self, _: &SigningRequest, answer: &str) -> Option<SignedText> {
+    fn signed_text(&self, _: &SigningRequest, _: &SigningJob, answer: &str) -> Option<SignedText> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Answer {

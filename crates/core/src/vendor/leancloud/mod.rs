@@ -135,7 +135,7 @@ impl VendorApp for App {
         self.keys.iter().position(|key| constant_time_eq(&key.mac(message.as_bytes()), mac))
     }
 
-    fn signed_text(&self, signing_request: &SigningRequest, answer: &str) -> Option<SignedText> {
+    fn signed_text(&self, signing_request: &SigningRequest, _: &SigningJob, answer: &str) -> Option<SignedText> {
         #[derive(Deserialize)]
         struct Answer {
             signature: String,

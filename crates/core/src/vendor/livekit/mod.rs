@@ -146,7 +146,7 @@ impl VendorApp for App {
         variants::claim_differences(self, *ttl_seconds, foreign, token)
     }
 
-    fn signed_text(&self, _: &SigningRequest, answer: &str) -> Option<SignedText> {
+    fn signed_text(&self, _: &SigningRequest, _: &SigningJob, answer: &str) -> Option<SignedText> {
         #[derive(Deserialize)]
         struct Answer {
             participant_token: String,

@@ -117,7 +117,7 @@ impl VendorApp for App {
         variants::claim_differences(*ttl_seconds, foreign, token)
     }
 
-    fn signed_text(&self, _: &SigningRequest, answer: &str) -> Option<SignedText> {
+    fn signed_text(&self, _: &SigningRequest, _: &SigningJob, answer: &str) -> Option<SignedText> {
         #[derive(Deserialize)]
         struct Answer {
             token: String,
