@@ -22,6 +22,7 @@ export const ABLY = { keyName: 'fakeapp.fakekey', secret: 'fake-ably-secret-0123
 export const STREAM = { apiKey: 'fake-stream-key', secret: 'fake-stream-secret-0123456789abcdef' };
 export const CENTRIFUGO = { secret: 'fake-centrifugo-secret-0123456789abcdef' };
 export const LIVEKIT = { apiKey: 'fake-livekit-key', secret: 'fake-livekit-secret-0123456789abcdef', url: 'wss://livekit.example.com' };
+export const PUSHER = { appId: '4711', key: 'fake-pusher-key', secret: 'fake-pusher-secret-0123456789abcdef' };
 export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 /** A page that may call from a browser. */
 export const PAGE = 'https://app.example.com';
@@ -74,6 +75,12 @@ vendor = "livekit"
 url = "${LIVEKIT.url}"
 api_key = "${LIVEKIT.apiKey}"
 secret = { file = "livekit.secret" }
+
+[apps.pusher]
+vendor = "pusher"
+app_id = "${PUSHER.appId}"
+key = "${PUSHER.key}"
+secret = { file = "pusher.secret" }
 
 [[authenticators]]
 name = "app-users"
@@ -148,6 +155,13 @@ actions = ["subscribe", "publish", "history"]
 conversations = ["chat:*"]
 
 [[rules]]
+id = "pusher-chat"
+effect = "allow"
+apps = ["pusher"]
+actions = ["subscribe", "publish", "presence"]
+conversations = ["chat.*"]
+
+[[rules]]
 id = "own-channel"
 effect = "allow"
 apps = ["ably"]
@@ -180,6 +194,7 @@ const FILES = {
   'stream.secret': STREAM.secret,
   'centrifugo.secret': CENTRIFUGO.secret,
   'livekit.secret': LIVEKIT.secret,
+  'pusher.secret': PUSHER.secret,
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
