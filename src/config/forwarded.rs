@@ -6,7 +6,7 @@ use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticator
 use super::headers::HeaderRole;
 use super::limits::proxies;
 use super::reader::Section;
-use crate::authn::{Common, Forwarded, IdentityMapping, RoleMapping};
+use crate::authn::{Common, Forwarded, IdentityMapping, RoleMapping, SanType};
 
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn forwarded(
@@ -19,6 +19,7 @@ pub(super) fn forwarded(
     let header = header.and_then(|item| callers.headers.read(&item, HeaderRole::Caller));
     let roles = section.get("roles_header");
     let roles_header = roles.as_ref().map(|item| callers.headers.read(item, HeaderRole::Roles));
+    let certificate_name = certificate_name(section, header.as_ref());
     let trusted_proxies = section
         .require("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]")
         .and_then(|item| proxies(&item));
@@ -36,7 +37,31 @@ pub(super) fn forwarded(
             roles: RoleMapping { roles, max_role, ..RoleMapping::none(context.roles) },
         },
         header,
+        certificate_name: certificate_name?,
         roles_header,
         trusted_proxies: trusted_proxies?,
     })
+}
+
+/// The header in which Envoy describes the client certificate.
+const CERTIFICATE_HEADER: &str = "x-forwarded-client-cert";
+
+/// Reads the kind of name in the certificate that the header describes. Only [`CERTIFICATE_HEADER`] describes one, and it
+/// has no other use. The inner `None` stands for any other header. Returns `None` if there is a mistake.
+#[expect(clippy::option_option, reason = "the outer option is a mistake, the inner one a setting that is not there")]
+fn certificate_name(section: &mut Section<'_>, header: Option<&HeaderName>) -> Option<Option<SanType>> {
+    let is_certificate = header.is_some_and(|header| header.as_str() == CERTIFICATE_HEADER);
+    match (section.get("certificate_name"), is_certificate) {
+        (None, false) => Some(None),
+        (None, true) => {
+            let help = "write certificate_name = \"uri\" or \"dns\", the name that identifies the caller";
+            section.file.mistake(&section.span, "the header describes a certificate, which has several names", help);
+            None
+        }
+        (Some(item), false) => {
+            let help = "leave it out, or write header = \"x-forwarded-client-cert\"";
+            item.mistake("is only for the header x-forwarded-client-cert", help)
+        }
+        (Some(item), true) => item.keyword(&[("uri", SanType::Uri), ("dns", SanType::Dns)]).map(Some),
+    }
 }

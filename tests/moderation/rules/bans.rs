@@ -116,8 +116,8 @@ fn of_what_an_author_is_at_several_apps_the_strongest_is_kept() {
     let mut world = World::new();
     let apps: Vec<_> = world.engine.apps.iter().map(|app| app.name().to_string()).collect();
     for app in &apps {
-        let word = if app == "ably" { "administrator" } else { "manager" };
-        world.bind_at("bob", "room", word, Some(app));
+        let role = if app == "ably" { "administrator" } else { "manager" };
+        world.bind_at("bob", "room", role, Some(app));
     }
     world.bind("ada", "room", "administrator");
     world.bind("tom", "room", "member");

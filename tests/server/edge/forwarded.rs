@@ -56,6 +56,44 @@ fn a_proxy_is_believed() {
 }
 
 #[test]
+fn the_certificate_that_a_proxy_has_verified_names_the_caller() {
+    const MESH: &str = r#"
+[[authenticators]]
+name = "mesh"
+type = "forwarded"
+caller = "user"
+header = "x-forwarded-client-cert"
+certificate_name = "uri"
+trusted_proxies = ["127.0.0.0/8"]
+"#;
+    let audit = tempfile();
+    let server = Server::with(Setup { audit: Stdio::from(audit.1), ..Setup::more(MESH) });
+    let header = |value: &str| {
+        let headers = format!("x-forwarded-client-cert: {value}\r\n");
+        server.ask(&request("POST", "/v1/talkjs/token", &headers, ""))
+    };
+    assert_eq!(header("By=spiffe://example.com/signer;Hash=1;URI=spiffe://example.com/tom").status, 200);
+    let lines = std::fs::read_to_string(&audit.0).unwrap();
+    let _ = std::fs::remove_file(&audit.0);
+    assert!(
+        lines.contains(r#""authenticator":"mesh","caller":{"kind":"user","subject":"spiffe://example.com/tom"}"#),
+        "{lines}"
+    );
+    for (value, says) in [
+        ("Hash=1;URI=spiffe://example.com/alice,Hash=2;URI=spiffe://example.com/tom", "more than one certificate"),
+        ("URI=spiffe://example.com/alice;URI=spiffe://example.com/tom", "more than one name"),
+        ("Hash=1;Subject=\"URI=spiffe://example.com/tom\"", "no name of this kind"),
+        ("spiffe://example.com/tom", "not a list of pairs"),
+    ] {
+        let detail = refused(&header(value));
+        assert!(detail.contains(says), "{detail}");
+    }
+    let elsewhere = Server::with(Setup::more(&MESH.replace("127.0.0.0/8", "192.0.2.0/24")));
+    let detail = refused(&login(&elsewhere, "x-forwarded-client-cert: URI=spiffe://example.com/tom\r\n"));
+    assert!(detail.contains("only from the configured proxies"), "{detail}");
+}
+
+#[test]
 fn no_caller_is_taken_for_another() {
     let server = Server::with(Setup::more(FROM_HERE));
     let own = |user| format!("authorization: Bearer {}\r\n", token(user));

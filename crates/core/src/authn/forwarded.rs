@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 
 use super::common::Common;
 use super::error::{AuthnError, MappingError, quote};
+use super::forwarded_certificate::certificate_name;
 use super::identity_mapping::IdentityMapping;
+use super::mtls::SanType;
 use super::request_credentials::{RequestCredentials, TrustedProxies};
 use crate::model::Caller;
 
@@ -25,6 +27,8 @@ pub struct Forwarded {
     pub header: HeaderName,
     /// The header with the roles of the caller, at scope `*`: words separated by commas or white space.
     pub roles_header: Option<HeaderName>,
+    /// The kind of name that is read if the header describes a client certificate (`x-forwarded-client-cert`).
+    pub certificate_name: Option<SanType>,
     /// The trusted proxies.
     pub trusted_proxies: TrustedProxies,
     /// How the headers give the identity of the caller. The names of the headers stand for claims.
@@ -44,8 +48,8 @@ impl Forwarded {
     }
 
     fn caller(&self, value: &HeaderValue, headers: &HeaderMap) -> Result<Arc<Caller>, AuthnError> {
-        let name = header_text(&self.header, value)?;
-        self.check_single(name)?;
+        let name = self.name(header_text(&self.header, value)?)?;
+        self.check_single(&name)?;
         let mut claims = Map::from_iter([(self.header.to_string(), Value::from(name))]);
         if let Some((header, value)) =
             self.roles_header.as_ref().and_then(|header| Some((header, headers.get(header)?)))
@@ -54,6 +58,14 @@ impl Forwarded {
         }
         let identity = self.identity.identify(&claims, None, &self.label()).map_err(|error| self.refusal(error))?;
         Ok(self.common.caller(identity.subject, Map::new(), identity.bindings))
+    }
+
+    /// Returns the name of the caller in the header.
+    fn name(&self, text: &str) -> Result<String, AuthnError> {
+        let Some(kind) = self.certificate_name else { return Ok(text.to_owned()) };
+        certificate_name(text, kind).map_err(|flaw| {
+            AuthnError::invalid(format!("the header `{}` {flaw}", self.header)).with_detail(quote(text))
+        })
     }
 
     /// Checks that the header can name this subject.

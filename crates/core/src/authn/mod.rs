@@ -21,6 +21,7 @@ mod dates;
 mod endpoint;
 mod error;
 mod forwarded;
+mod forwarded_certificate;
 mod identity_mapping;
 mod introspection;
 mod jwt;
