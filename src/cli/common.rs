@@ -12,7 +12,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{ColorChoice, ValueEnum};
 
 use crate::config::{self, Report, Settings};
-use crate::model::needs_escape;
+use crate::model::{Millis, TimeError, needs_escape};
 use crate::redaction::KnownSecrets;
 
 /// The heading of the options of every subcommand in the help.
@@ -214,4 +214,15 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandErr
 
 pub(super) fn exit_code(yes: bool) -> ExitCode {
     if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reads a point in time: RFC 3339, or milliseconds since the Unix epoch.
+pub(super) fn parse_time(text: &str) -> Result<Millis, String> {
+    if let Ok(millis) = text.parse() {
+        return Ok(Millis(millis));
+    }
+    Millis::parse(text).map_err(|flaw| match flaw {
+        TimeError::TooLate => format!("must not be after {}", Millis::LAST),
+        TimeError::Invalid => "must be a time like 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
+    })
 }

@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cli::explain;
+use crate::cli::common::parse_time;
 use crate::model::Millis;
 use crate::telemetry::AuditDecision;
 use crate::{clock, config};
@@ -138,6 +138,6 @@ impl LoggedLine {
 fn parse_moment(text: &str) -> Result<Millis, String> {
     match config::duration(text) {
         Some(age) => Ok(clock::now().before(age)),
-        None => explain::parse_time(text).map_err(|flaw| format!("{flaw}, or a duration before now such as 1h")),
+        None => parse_time(text).map_err(|flaw| format!("{flaw}, or a duration before now such as 1h")),
     }
 }

@@ -6,10 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::common::CommandError;
+use super::super::common::{CommandError, parse_time};
 use super::super::request_args::{MemberList, RequestArguments};
-use super::CallerArguments;
-use super::parse_time;
+use super::caller_arguments::CallerArguments;
 use crate::model::Millis;
 
 /// The fields of an audit line that describe a request.

@@ -2,6 +2,7 @@
 //! for each rule the conditions that did not hold.
 
 mod audit_line;
+mod caller_arguments;
 mod report;
 
 use std::path::PathBuf;
@@ -12,18 +13,18 @@ use clap::{ArgGroup, Command};
 use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::caller::identify_by_token;
-use super::common::{CommandError, CommonArguments, escape_line, exit_code, print_error};
+use super::common::{CommandError, CommonArguments, escape_line, exit_code, parse_time, print_error};
 use super::facts::{self, GivenFacts};
 use super::moderate::{ServerArguments, ServerRequest, check_status};
 use super::request_args::{MemberList, RequestArguments, SigningTime};
 use super::store;
 use crate::clock;
-use crate::engine::{AssumedCaller, AssumedCallerWithNotes, Engine, RuntimeData};
-use crate::model::{CallerKind, Millis, TimeError};
+use crate::engine::RuntimeData;
+use crate::model::Millis;
 use crate::moderation::CommandCheck;
 use crate::moderation::api::{ModerationParameters, ModerationResource};
 use audit_line::LoggedRequest;
+use caller_arguments::CallerArguments;
 
 /// `explain`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -69,26 +70,6 @@ pub(super) fn make_positional_optional(command: Command) -> Command {
         })
     };
     optional(optional(command, "app"), "action")
-}
-
-/// The arguments that describe the caller.
-#[derive(Debug, clap::Args)]
-struct CallerArguments {
-    /// The name of the caller, if the caller is a user.
-    #[arg(long = "as", value_name = "USER", group = "who")]
-    user: Option<String>,
-    /// The id of the caller, if the caller is a service.
-    #[arg(long, value_name = "ID", group = "who")]
-    service: Option<String>,
-    /// A token of the caller. `explain` checks it and takes the caller from it.
-    #[arg(long, value_name = "JWT", group = "who", conflicts_with_all = ["roles", "authenticator", "server"])]
-    token: Option<String>,
-    /// Roles that the token of the caller gives: moderator, or chat:*=moderator.
-    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
-    roles: Vec<String>,
-    /// The authenticator that identifies the caller. Default: the first that can.
-    #[arg(long, value_name = "NAME")]
-    authenticator: Option<String>,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
@@ -184,34 +165,4 @@ fn print_facts_notes(facts: &Map<String, Value>, given: &GivenFacts) {
     if !facts.is_empty() && given.facts.is_empty() && given.missing.is_empty() {
         print_error("note: the decision does not depend on facts: the server would not ask for them");
     }
-}
-
-impl CallerArguments {
-    fn caller(&self, engine: &Engine, app: &str, at: Millis) -> Result<AssumedCallerWithNotes, CommandError> {
-        if let Some(token) = &self.token {
-            let caller = identify_by_token(engine, token, app, at);
-            return caller.map(|caller| (caller, Vec::new())).map_err(CommandError::Failed);
-        }
-        let (kind, subject) = match (&self.user, &self.service) {
-            (_, Some(id)) => (CallerKind::Service, id),
-            (Some(user), _) => (CallerKind::User, user),
-            (None, None) => {
-                return Err(CommandError::Usage("name the caller: --as USER, --service ID or --token JWT".to_owned()));
-            }
-        };
-        let supposed =
-            AssumedCaller { kind, subject, authenticator: self.authenticator.as_deref(), roles: &self.roles };
-        supposed.build(engine, app).map_err(CommandError::Usage)
-    }
-}
-
-/// Reads a point in time: RFC 3339, or milliseconds since the Unix epoch.
-pub(super) fn parse_time(text: &str) -> Result<Millis, String> {
-    if let Ok(millis) = text.parse() {
-        return Ok(Millis(millis));
-    }
-    Millis::parse(text).map_err(|flaw| match flaw {
-        TimeError::TooLate => format!("must not be after {}", Millis::LAST),
-        TimeError::Invalid => "must be a time like 2027-01-01T00:00:00Z, or milliseconds since 1970".to_owned(),
-    })
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use hyper::Method;
 
-use super::common::{CommandError, CommonArguments};
-use super::{examples, explain};
+use super::common::{CommandError, CommonArguments, parse_time};
+use super::examples;
 use crate::model::{Millis, room};
 use crate::moderation::EntryKind;
 use crate::moderation::api::ModerationResource::{Entries, Removal};
@@ -78,7 +78,7 @@ pub(super) struct SanctionArguments {
     #[command(flatten)]
     users: UserArguments,
     /// The end: 2027-01-01T00:00:00Z, or milliseconds since 1970. Default: no end.
-    #[arg(long, value_name = "TIME", value_parser = explain::parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<Millis>,
     /// The duration from now on: 30m, 12h, 7d.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration, conflicts_with = "until")]

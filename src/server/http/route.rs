@@ -81,12 +81,18 @@ fn resolve_operation<'a>(app: &'a App, name: &str) -> ResolvedRoute<'a> {
 fn is_served(exchange: &RequestContext, target: RouteTarget) -> bool {
     match target {
         RouteTarget::Metrics => false,
-        #[cfg(feature = "playground")]
-        RouteTarget::Playground(_) => playground::is_served(exchange),
-        #[cfg(not(feature = "playground"))]
-        RouteTarget::Playground(_) => false,
+        RouteTarget::Playground(_) => is_playground_served(exchange),
         RouteTarget::Probe(_) | RouteTarget::OpenApi | RouteTarget::Moderation => true,
     }
+}
+
+#[cfg(feature = "playground")]
+use playground::is_served as is_playground_served;
+
+/// Returns false: this program has no playground.
+#[cfg(not(feature = "playground"))]
+fn is_playground_served(_: &RequestContext) -> bool {
+    false
 }
 
 impl ResolvedRoute<'_> {
