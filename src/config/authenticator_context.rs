@@ -83,6 +83,17 @@ pub(super) fn subject_prefix(
         let help = "if that is unintended, separate them: subject_prefix = \"partner/\"";
         section.file.warning(&place, message, help);
     }
+    let is_overlapping = |known: &SubjectPrefix| *known != prefix && known.can_equal(&prefix);
+    if let Some((_, known, other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && is_overlapping(known))
+    {
+        let message = format!(
+            "a tenant can have the same prefix as the callers of {}, whose prefix is {}: such callers are refused",
+            quoted(other),
+            quoted(&known.to_string())
+        );
+        let help = "choose prefixes that are never equal: subject_prefix = \"tenant:{tenant}/\"";
+        section.file.warning(&place, message, help);
+    }
     callers.prefixes.push((*kind, prefix.clone(), name.to_string()));
     Some(prefix)
 }

@@ -415,6 +415,64 @@ async fn any_tenant_of_an_issuer_can_have_shared_keys() {
 }
 
 #[tokio::test]
+async fn required_claims_and_roles_see_the_verified_tenant() {
+    let (issuer, key) = (Server::start().await, Key::new("one"));
+    issuer.set(SET, Reply::json(set(&[&key])));
+    let tenants = |more: &str| {
+        jwt(
+            "tenants",
+            &format!(
+                "issuer = \"https://login.example.com/{{tenant}}/v2.0\"\ntenants = \"any\"\n\
+                 subject_prefix = \"{{tenant}}.\"\njwks = {{ url = \"{}\" }}\n{more}",
+                issuer.url(SET)
+            ),
+        )
+    };
+    let iss = |tenant: &str| json!({"iss": format!("https://login.example.com/{tenant}/v2.0")});
+    let pretender = merged(iss("staff"), json!({"tenant": "acme"}));
+    let signer = Signer::start(&tenants("required_claims = { tenant = \"acme\" }")).await;
+    assert_eq!(caller(&signer, &key, iss("acme")).await, Ok("acme.tom".to_owned()));
+    refused(&caller(&signer, &key, pretender.clone()).await, "the claim `tenant` does not have a required value");
+    let signer = Signer::start(&tenants("roles = \"tenant\"\nmax_role = \"owner\"")).await;
+    let owner = merged(iss("acme"), json!({"tenant": "owner"}));
+    let kick = |token: Value| {
+        let headers = bearer(&key.token(&json!({}), &token));
+        let body = r#"{"conv_id": "c1", "members": ["bob"]}"#;
+        let signer = &signer;
+        async move { signer.post("/v1/leancloud/kick", &headers, body).await.status }
+    };
+    assert_eq!(kick(owner).await, 403);
+    assert_eq!(kick(iss("owner")).await, 200, "a tenant with the name of a role");
+}
+
+#[tokio::test]
+async fn a_tenant_cannot_have_the_prefix_of_another_authenticator() {
+    let (issuer, tenant_key, staff_key) = (Server::start().await, Key::new("one"), Key::new("two"));
+    issuer.set(SET, Reply::json(set(&[&tenant_key])));
+    issuer.set("/staff", Reply::json(set(&[&staff_key])));
+    let tenants = jwt(
+        "tenants",
+        &format!(
+            "issuer = \"https://login.example.com/{{tenant}}/v2.0\"\ntenants = \"any\"\nsubject_prefix = \"{{tenant}}/\"\n\
+             jwks = {{ url = \"{}\" }}",
+            issuer.url(SET)
+        ),
+    );
+    let staff = jwt(
+        "staff",
+        &format!(
+            "issuer = \"https://staff.example.com/\"\nsubject_prefix = \"staff/\"\njwks = {{ url = \"{}\" }}",
+            issuer.url("/staff")
+        ),
+    );
+    let signer = Signer::start(&format!("{tenants}\n{staff}")).await;
+    until("the keys come", async || signer.ready().await.status == 200).await;
+    let iss = |tenant: &str| json!({"iss": format!("https://login.example.com/{tenant}/v2.0")});
+    assert_eq!(caller(&signer, &tenant_key, iss("acme")).await, Ok("acme/tom".to_owned()));
+    refused(&caller(&signer, &tenant_key, iss("staff")).await, "the prefix of another authenticator");
+}
+
+#[tokio::test]
 async fn a_number_names_a_caller_by_setting() {
     let key = Key::new("one");
     let (numeric, strict) = (signer(&key, "numeric_subject = true").await, signer(&key, "").await);

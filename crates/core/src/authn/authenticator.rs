@@ -10,6 +10,7 @@ use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
 use super::purpose::TokenRules;
+use super::tenant::SubjectPrefix;
 use super::unix_peer::UnixPeer;
 
 /// A way to authenticate a request.
@@ -83,6 +84,11 @@ impl Authenticator {
             Authenticator::Introspection(introspection) => Some(&introspection.identity),
             Authenticator::ApiKey(_) | Authenticator::Mtls(_) | Authenticator::UnixPeer(_) => None,
         }
+    }
+
+    /// Returns the prefix that the authenticator puts before the subjects of its callers, if it can have one.
+    pub(super) fn subject_prefix(&self) -> Option<&SubjectPrefix> {
+        Some(&self.identity()?.subject_prefix)
     }
 
     /// Returns the length of the prefix of this subject in bytes, if the subject starts with the prefix that the

@@ -187,12 +187,18 @@ impl Authenticators {
     }
 
     /// Returns whether the subject belongs to another issuer, proxy or server: another authenticator has a longer
-    /// prefix that matches, too. Without this check, a user who registers with the first issuer as `partner.alice`
-    /// would get the subject of alice at the issuer with the prefix `partner.`.
+    /// prefix that matches, too, or another prefix of the same length. Without this check, a user who registers with
+    /// the first issuer as `partner.alice` would get the subject of alice at the issuer with the prefix `partner.`, and
+    /// so would alice of the tenant `partner` if the first prefix is `{tenant}.`.
     fn has_foreign_prefix(&self, kind: CallerKind, by: Option<&Authenticator>, subject: &str) -> bool {
         let own = by.and_then(|by| by.prefix_length(subject)).unwrap_or(0);
         let mut others = self.all.iter().filter(|one| one.common().kind == kind);
-        others.any(|other| other.prefix_length(subject).is_some_and(|length| length > own))
+        let own_prefix = by.and_then(Authenticator::subject_prefix);
+        others.any(|other| {
+            let has_other_prefix = own_prefix.is_some_and(|own| other.subject_prefix() != Some(own));
+            let length = other.prefix_length(subject);
+            length.is_some_and(|length| length > own || length == own && has_other_prefix)
+        })
     }
 
     pub(super) fn jwts(&self) -> impl Iterator<Item = &Jwt> {

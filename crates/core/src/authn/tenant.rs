@@ -121,6 +121,22 @@ impl SubjectPrefix {
         self.after.is_some()
     }
 
+    /// Returns whether a tenant can make this prefix equal to the other one. Whether the tenant is accepted does not
+    /// matter.
+    pub fn can_equal(&self, other: &SubjectPrefix) -> bool {
+        match (&self.after, &other.after) {
+            (None, None) => self.before == other.before,
+            (Some(_), None) => self.strip(&other.before) == Some(""),
+            (None, Some(_)) => other.strip(&self.before) == Some(""),
+            (Some(one), Some(two)) => {
+                let is_tenant_start = |rest: &str| rest.bytes().all(is_tenant_byte);
+                let rest = self.before.strip_prefix(other.before.as_str());
+                let rest = rest.or_else(|| other.before.strip_prefix(self.before.as_str()));
+                one == two && rest.is_some_and(is_tenant_start)
+            }
+        }
+    }
+
     /// Returns the prefix for callers of this tenant.
     pub(super) fn resolve(&self, tenant: Option<&str>) -> String {
         match &self.after {
@@ -225,6 +241,20 @@ mod tests {
             assert!(SubjectPrefix::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(SubjectPrefix::parse("web-").unwrap().strip("web-tom"), Some("tom"));
+        let equal = |one, two| {
+            let [one, two] = [one, two].map(|text| SubjectPrefix::parse(text).unwrap());
+            assert_eq!(one.can_equal(&two), two.can_equal(&one));
+            one.can_equal(&two)
+        };
+        for (one, two) in [("{tenant}/", "staff/"), ("{tenant}/", "{tenant}/"), ("a{tenant}/", "{tenant}/"), ("x", "x")]
+        {
+            assert!(equal(one, two), "{one} {two}");
+        }
+        for (one, two) in
+            [("{tenant}/", "staff."), ("{tenant}/", "a/b/"), ("t:{tenant}/", "{tenant}/"), ("{tenant}/", "")]
+        {
+            assert!(!equal(one, two), "{one} {two}");
+        }
         assert_eq!(prefix.to_string(), "t:{tenant}/");
     }
 }

@@ -100,11 +100,13 @@ impl Jwt {
         }
     }
 
-    /// Returns whether the token, which names this issuer, has an accepted audience and the required claims. This is
-    /// only a selection: nothing in the token is trusted yet.
+    /// Returns whether the token names this issuer, and has an accepted audience and the required claims. This is only a
+    /// selection: nothing in the token is trusted yet.
     pub(super) fn is_meant_by(&self, token: &UnverifiedToken<'_>) -> bool {
-        let claims = token.unverified_claims();
-        self.audience.check(claims).is_ok() && self.identity.required.iter().all(|one| one.check(claims).is_ok())
+        let Some(named) = token.issuer().ok().and_then(|iss| self.issuer.find(iss)) else { return false };
+        let mut claims = token.unverified_claims().clone();
+        add_tenant(&mut claims, named.tenant);
+        self.audience.check(&claims).is_ok() && self.identity.required.iter().all(|one| one.check(&claims).is_ok())
     }
 
     /// Returns whether it is certain that no token is accepted by both authenticators. A token that names audiences of
@@ -126,12 +128,13 @@ impl Jwt {
     ) -> Result<VerifiedToken, AuthnError> {
         check_type(token.media_type()?, &self.accepted_types)?;
         let mut claims = token.into_claims();
+        // Everything below sees the tenant in the issuer, not a claim of the same name.
+        add_tenant(&mut claims, tenant);
         let span = self.check_dates(&claims, now)?;
         self.audience.check(&claims)?;
         let certificate = self.rules.check(&claims)?;
         let Identity { subject, bindings } =
             self.identity.identify(&claims, tenant, LABEL).map_err(|error| self.refusal(error))?;
-        add_tenant(&mut claims, tenant);
         let caller = TokenCaller::new(self.common.caller(subject, claims, bindings), certificate);
         Ok(VerifiedToken { caller, validity: span, key_generation: under })
     }
