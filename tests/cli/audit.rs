@@ -112,6 +112,16 @@ fn compressed_files_and_standard_input_are_read() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_left_out_and_counted() {
+    let home = directory();
+    let long = "x".repeat(9 << 20);
+    fs::write(home.join("audit.log"), format!("{long}\n{}", decision(9, "allow", "tom", &json!({})))).unwrap();
+    let output = show(&home, &["audit.log"]);
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("2026-11-22T00:03:09.000Z  allow"));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "note: lines that are not lines of an audit log: 1\n");
+}
+
+#[test]
 fn the_summary_counts_and_ranks() {
     let home = directory();
     fs::write(home.join("audit.log"), log()).unwrap();

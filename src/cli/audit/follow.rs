@@ -1,11 +1,13 @@
 //! A file that is read to its end and beyond, while another program writes it.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, ErrorKind, Seek};
+use std::io::{self, BufReader, ErrorKind, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
+
+use super::source::LineBuffer;
 
 /// The pause before the file is checked again.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
@@ -15,7 +17,7 @@ pub(super) struct FollowedFile {
     path: PathBuf,
     input: BufReader<File>,
     /// A line whose end is not written yet.
-    partial: Vec<u8>,
+    partial: LineBuffer,
 }
 
 impl FollowedFile {
@@ -25,7 +27,7 @@ impl FollowedFile {
     /// Returns an error if the file cannot be opened.
     pub(super) fn open(path: &Path) -> io::Result<FollowedFile> {
         let input = BufReader::new(File::open(path)?);
-        Ok(FollowedFile { path: path.to_owned(), input, partial: Vec::new() })
+        Ok(FollowedFile { path: path.to_owned(), input, partial: LineBuffer::default() })
     }
 
     /// Returns the next complete line, without its newline. Waits for it without end.
@@ -44,13 +46,12 @@ impl FollowedFile {
             }
             *self = FollowedFile::open(&self.path)?;
         }
-        Ok(std::mem::take(&mut self.partial))
+        Ok(self.partial.take())
     }
 
     /// Reads to the end of the line or of the file. Returns whether the line is complete.
     fn read_line(&mut self) -> io::Result<bool> {
-        self.input.read_until(b'\n', &mut self.partial)?;
-        Ok(self.partial.pop_if(|last| *last == b'\n').is_some())
+        self.partial.read(&mut self.input)
     }
 
     /// Returns whether the path leads to another file, or to a file that was cut.

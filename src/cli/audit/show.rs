@@ -71,7 +71,7 @@ impl LinePrinter<'_> {
     fn read_file(&mut self, path: &Path) -> io::Result<()> {
         let mut source = LineSource::open(path)?;
         while let Some(line) = source.next_line()? {
-            self.add(line)?;
+            self.add(&line)?;
         }
         Ok(())
     }
@@ -86,6 +86,7 @@ impl LinePrinter<'_> {
 
     /// Prints or counts a line, if it passes the filter.
     fn add(&mut self, text: &[u8]) -> io::Result<()> {
+        let text = text.trim_ascii_end();
         if text.is_empty() {
             return Ok(());
         }
