@@ -15,8 +15,9 @@ class SignerError extends Error {
 
 /** The user is banned: in `conversation` (`*` means everywhere), until a time or without end, for a reason if there is one. */
 class BannedError extends SignerError {
-  constructor(message, { ban: { user, conversation, until } = {}, reason, ...rest }) {
+  constructor(message, { ban, reason, ...rest }) {
     super(message, rest);
+    const { user, conversation, until } = ban ?? {};
     Object.assign(this, { name: 'BannedError', user, conversation, until: until && new Date(until), reason });
   }
 }
@@ -73,9 +74,10 @@ async function request({ token, headers, credentials, fetch = globalThis.fetch }
   const [response, text] = await asked.then(async (response) => [response, await response.text()]).catch((cause) => {
     throw new RetryLaterError(`chat-signer at ${address} cannot be reached: ${cause.message}`, { code: 'unreachable', cause });
   });
-  if (response.ok && response.headers.get('content-type') !== 'application/json') return text;
+  const type = response.headers.get('content-type')?.split(';')[0].trim().toLowerCase();
+  if (response.ok && type === 'application/jwt') return text;
   const answer = parse(text);
-  if (response.ok && answer) return answer;
+  if (response.ok && type === 'application/json' && answer) return answer;
   throw refusal(response, answer);
 }
 

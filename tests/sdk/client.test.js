@@ -139,11 +139,19 @@ describe('a request', () => {
       [problem(500, { code: 'internal', detail: 'no' }), { name: 'SignerError', code: 'internal', status: 500 }],
       [new Response('<h1>Not found', { status: 404 }), { name: 'SignerError', code: 'unexpected_answer', status: 404 }],
       [new Response('<h1>Log in', { headers: { 'content-type': 'application/json' } }), { name: 'SignerError', code: 'unexpected_answer', status: 200 }],
+      [new Response('<h1>Log in', { headers: { 'content-type': 'text/html' } }), { name: 'SignerError', code: 'unexpected_answer', status: 200 }],
+      [problem(403, { code: 'banned', detail: 'tom is banned', ban: null }), { name: 'BannedError', user: undefined }],
     ]) {
       const fetch = answers(answer);
       await assert.rejects(ask(fetch), expected);
       assert.equal(fetch.requests.length, 1);
     }
+  });
+
+  test('is a token or JSON by the media type of the answer, whatever its parameters are', async () => {
+    const answer = (type, body) => ask(answers(new Response(body, { headers: { 'content-type': type } })));
+    assert.deepEqual(await answer('Application/JSON; charset=utf-8', '{"token":"fake"}'), { token: 'fake' });
+    assert.equal(await answer('application/jwt', 'a.b.c'), 'a.b.c');
   });
 
   test('passes on the error of the function that gets the token', async () => {
