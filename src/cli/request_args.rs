@@ -100,18 +100,22 @@ impl RequestArguments {
         operation: &OperationSpec,
         caller: Option<&Caller>,
     ) -> Result<VendorRequest, CommandError> {
-        vendor::parse(app, operation, &self.params(app.vendor()), caller)
+        vendor::parse(app, operation, &self.params(app.vendor())?, caller)
             .map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))
     }
 
     /// Builds the signing request of this caller. The action is an operation of the app, or an action that only the
     /// policy knows.
     pub(super) fn signing_request(&self, app: &App, caller: &Caller) -> Result<SigningRequest, CommandError> {
-        request_for_action(app, &self.action, &self.params(app.vendor()), caller)
+        request_for_action(app, &self.action, &self.params(app.vendor())?, caller)
             .map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))
     }
 
-    fn params(&self, vendor: Vendor) -> Params {
+    /// Returns the fields of the request.
+    ///
+    /// # Errors
+    /// Returns an error if a field is given more than once.
+    fn params(&self, vendor: Vendor) -> Result<Params, CommandError> {
         let client = vendor.spec().client_field;
         let ttl = self.ttl.as_ref().map(|ttl| ttl.parse::<u64>().map_or_else(|_| json!(ttl), |number| json!(number)));
         let fields = [
@@ -122,8 +126,13 @@ impl RequestArguments {
             ("ttl", ttl),
         ];
         let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let values: Map<String, Value> = given.chain(self.fields.iter().cloned()).collect();
-        Params { values, lenient: false }
+        let mut values: Map<String, Value> = given.collect();
+        for (name, value) in &self.fields {
+            if values.insert(name.clone(), value.clone()).is_some() {
+                return Err(CommandError::Usage(format!("--field {name}: this field is given more than once")));
+            }
+        }
+        Ok(Params { values, lenient: false })
     }
 }
 

@@ -449,3 +449,16 @@ fn the_environment_names_the_configuration() {
         .unwrap();
     assert!(given.status.success(), "{given:?}");
 }
+
+#[test]
+fn a_field_is_given_once() {
+    for (arguments, field) in [
+        (&["--client-id", "tom", "--field", "user_id=admin"][..], "user_id"),
+        (&["--field", "user_id=tom", "--field", "user_id=admin"][..], "user_id"),
+    ] {
+        let output = run(&[&["sign", "stream", "token"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error, format!("error: --field {field}: this field is given more than once\n"));
+    }
+}
