@@ -456,7 +456,7 @@ fn a_field_is_given_once() {
         (&["--client-id", "tom", "--field", "user_id=admin"][..], "user_id"),
         (&["--field", "user_id=tom", "--field", "user_id=admin"][..], "user_id"),
     ] {
-        let output = run(&[&["sign", "stream", "token"], arguments].concat());
+        let output = run(&[&["sign", "talkjs", "token"], arguments].concat());
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(error, format!("error: --field {field}: this field is given more than once\n"));
