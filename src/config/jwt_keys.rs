@@ -7,8 +7,7 @@ use super::key_set::{JwtOwner, KeySetOptions, KeySetOwner};
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::SecretResolver;
 use super::signing::SigningSecret;
-use crate::authn::{ALGORITHMS, Algorithm, KeySource, VerificationKeys, is_symmetric};
-use crate::model::json;
+use crate::authn::{ALGORITHMS, Algorithm, KeySource, VerificationKeys, is_public_key, is_symmetric};
 use crate::secret::Secret;
 
 const NEW_SECRET: &str = "make a new one of random bytes: openssl rand -hex 32";
@@ -47,6 +46,9 @@ pub(super) fn jwt_keys(
     let key_set_owner = KeySetOwner { jwt: owner, algorithms: asymmetric.as_deref() };
     let public_keys: Vec<_> =
         public.iter().map(|item| source(item, key_set_owner, &fetching, context.secrets)).collect();
+    if let (Some(item), Some(secrets)) = (shared.first(), &secrets) {
+        report_public_keys(item, secrets, &public_keys);
+    }
     let (keys, shared_secrets) = match (public_keys.into_iter().next(), shared_keys) {
         (Some(public), None) => (public?, None),
         (None, Some(shared)) => (KeySource::Fixed(shared?), None),
@@ -146,7 +148,19 @@ fn shared_secret_keys(
     }
 }
 
-/// Checks that the secrets are not public keys, and that nothing else is signed with these secrets, or with secrets
+/// Notes a mistake if a secret is a public key.
+fn report_public_keys(item: &ConfigItem<'_>, secrets: &[Secret], public_keys: &[Option<KeySource>]) {
+    let keys = match public_keys.first() {
+        Some(Some(KeySource::Fixed(keys))) => Some(keys),
+        Some(Some(KeySource::Fetched(_) | KeySource::PerTenant(_)) | None) | None => None,
+    };
+    if secrets.iter().any(|secret| is_public_key(secret.expose(), keys)) {
+        let message = "`secret` is a public key, a certificate or a key file: anyone who knows it can make tokens";
+        item.file.mistake(&item.key, message, NEW_SECRET);
+    }
+}
+
+/// Checks that nothing else is signed with these secrets, or with secrets
 /// that make the same signatures. Otherwise, a party that knows one could sign for both. The public secret of the
 /// demonstration is not checked here.
 fn check_and_record_secrets(
@@ -156,10 +170,6 @@ fn check_and_record_secrets(
     vault: &mut SecretResolver,
 ) {
     let place = &item.key;
-    if secrets.iter().any(|secret| is_public_key(secret.expose())) {
-        let message = "`secret` is a key or a certificate in a file format: such a file is often public";
-        item.file.mistake(place, message, NEW_SECRET);
-    }
     let own = |secret: &&Secret| !demo::is_demo_caller_secret(secret);
     if let Some(other) =
         secrets.iter().filter(own).find_map(|secret| vault.owner_signing_with(secret.expose(), owner.issuer))
@@ -173,12 +183,6 @@ fn check_and_record_secrets(
         ..SigningSecret::new(secret.expose(), &name, place)
     };
     vault.signing.extend(secrets.iter().map(signing));
-}
-
-/// Returns whether this is a PEM file, a JWK or a JWK set.
-fn is_public_key(secret: &[u8]) -> bool {
-    let is_jwk = || json::parse_document(secret).is_ok_and(|jwk| jwk.contains_key("kty") || jwk.contains_key("keys"));
-    secret.windows(11).any(|part| part == b"-----BEGIN ") || is_jwk()
 }
 
 fn public_keys(

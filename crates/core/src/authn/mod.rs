@@ -50,8 +50,8 @@ pub use forwarded::Forwarded;
 pub use identity_mapping::IdentityMapping;
 pub use introspection::{Introspection, IntrospectionAnswer, IntrospectionProtocol, IntrospectionQuery};
 pub use jwt::{
-    ALGORITHMS, Algorithm, Jwt, KeySet, KeySetConfig, KeySource, UnusableKey, VerificationKeys, is_symmetric,
-    parse_algorithm,
+    ALGORITHMS, Algorithm, Jwt, KeySet, KeySetConfig, KeySource, UnusableKey, VerificationKeys, is_public_key,
+    is_symmetric, parse_algorithm,
 };
 pub use lookup::{IdentifyError, LookupResult, PendingLookup};
 pub use mtls::{CertificateSubject, Mtls, SanType, SpiffePrefix};

@@ -77,8 +77,8 @@ pub fn normalize_media_type(typ: &str) -> String {
 fn check_no_id_token(claims: &ClaimsMap) -> Result<(), AuthnError> {
     let given = |name: &&&str| claims.get(**name).is_some_and(|value| !value.is_null());
     let is_id = |name: &&&str| {
-        let kind = claims.get(**name).and_then(Value::as_str).map(normalize_kind);
-        kind.is_some_and(|kind| ID_TOKEN_KINDS.contains(&kind.as_str()))
+        let mut kinds = words(claims, name).map(normalize_kind);
+        kinds.any(|kind| ID_TOKEN_KINDS.contains(&kind.as_str()))
     };
     match ID_TOKEN_CLAIMS.iter().find(given).or_else(|| KIND_CLAIMS.iter().find(is_id)) {
         Some(name) => Err(AuthnError::invalid(format!("the token is an ID token (`{name}`): send an access token"))),
@@ -88,13 +88,7 @@ fn check_no_id_token(claims: &ClaimsMap) -> Result<(), AuthnError> {
 
 fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {
     for name in KIND_CLAIMS {
-        let words = match claims.get(name) {
-            Some(Value::Array(words)) => words.as_slice(),
-            Some(word) => std::slice::from_ref(word),
-            None => &[],
-        };
-        let mut words = words.iter().filter_map(Value::as_str);
-        if let Some(word) = words.find(|word| REFUSED_KINDS.contains(&&*normalize_kind(word))) {
+        if let Some(word) = words(claims, name).find(|word| REFUSED_KINDS.contains(&&*normalize_kind(word))) {
             let refusal = AuthnError::invalid(format!("the token was issued for another purpose (`{name}`)"));
             return Err(refusal.with_detail(quote(word)));
         }
@@ -106,6 +100,16 @@ fn check_kind(claims: &ClaimsMap) -> Result<(), AuthnError> {
         ));
     }
     Ok(())
+}
+
+/// Returns the texts in a claim, which is a text or a list.
+fn words<'a>(claims: &'a ClaimsMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let words = match claims.get(name) {
+        Some(Value::Array(words)) => words.as_slice(),
+        Some(word) => std::slice::from_ref(word),
+        None => &[],
+    };
+    words.iter().filter_map(Value::as_str)
 }
 
 /// Returns the last part of a name, only lower-case letters and digits: `refreshtoken` for
@@ -156,5 +160,15 @@ mod tests {
             }
         }
         kind("use", "refresh_token").unwrap();
+    }
+
+    #[test]
+    fn an_id_token_is_known_by_a_text_or_a_list() {
+        for name in KIND_CLAIMS {
+            for kind in [json!("id"), json!(["id"]), json!(["access", "id_token"])] {
+                assert!(check_no_id_token(json!({ name: kind }).as_object().unwrap()).is_err(), "{name} {kind}");
+            }
+            check_no_id_token(json!({ name: ["access"] }).as_object().unwrap()).unwrap();
+        }
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct VerificationKey {
     /// The only algorithm of the key, if its JWK names an algorithm.
     pub(super) algorithm: Option<Algorithm>,
     material: KeyMaterial,
+    /// A public key: the modulus, the uncompressed point or the Ed25519 key. Empty for a shared secret.
+    pub(super) public_bytes: Vec<u8>,
 }
 
 /// The data that verifies a signature.
@@ -57,12 +59,13 @@ pub(super) enum KeyType {
 }
 
 impl VerificationKey {
-    fn new(shape: KeyType, key: DecodingKey) -> VerificationKey {
+    fn new(shape: KeyType, key: DecodingKey, public_bytes: &[u8]) -> VerificationKey {
         VerificationKey {
             names: KeyNames::default(),
             key_type: shape,
             algorithm: None,
             material: KeyMaterial::Public(key),
+            public_bytes: public_bytes.to_vec(),
         }
     }
 
@@ -74,33 +77,39 @@ impl VerificationKey {
             _ => hmac::HMAC_SHA512,
         };
         let material = KeyMaterial::Shared(Box::new(hmac::Key::new(hash, secret.expose())));
-        VerificationKey { names: KeyNames::default(), key_type: KeyType::Secret, algorithm: Some(algorithm), material }
+        VerificationKey {
+            names: KeyNames::default(),
+            key_type: KeyType::Secret,
+            algorithm: Some(algorithm),
+            material,
+            public_bytes: Vec::new(),
+        }
     }
 
     /// Creates an RSA key from its modulus and exponent, both big-endian.
     pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<VerificationKey, String> {
         let (modulus, exponent) = (strip_leading_zeros(modulus), strip_leading_zeros(exponent));
         rsa::check(modulus, exponent)?;
-        Ok(VerificationKey::new(KeyType::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent)))
+        Ok(VerificationKey::new(KeyType::Rsa, DecodingKey::from_rsa_raw_components(modulus, exponent), modulus))
     }
 
     /// Creates a P-256 key from an uncompressed point (SEC 1, section 2.3.3).
     pub(super) fn p256(point: &[u8]) -> Result<VerificationKey, String> {
         let point = check_on_curve(check_uncompressed(point, 65)?, &ECDSA_P256_SHA256_FIXED)?;
-        Ok(VerificationKey::new(KeyType::P256, DecodingKey::from_ec_der(point)))
+        Ok(VerificationKey::new(KeyType::P256, DecodingKey::from_ec_der(point), point))
     }
 
     /// Creates a P-384 key from an uncompressed point.
     pub(super) fn p384(point: &[u8]) -> Result<VerificationKey, String> {
         let point = check_on_curve(check_uncompressed(point, 97)?, &ECDSA_P384_SHA384_FIXED)?;
-        Ok(VerificationKey::new(KeyType::P384, DecodingKey::from_ec_der(point)))
+        Ok(VerificationKey::new(KeyType::P384, DecodingKey::from_ec_der(point), point))
     }
 
     /// Creates an Ed25519 key (RFC 8032).
     pub(super) fn ed25519(bytes: &[u8]) -> Result<VerificationKey, String> {
         let key = bytes.try_into().map_err(|_| format!("an Ed25519 key has 32 bytes, not {}", bytes.len()))?;
         ed25519::check(key)?;
-        Ok(VerificationKey::new(KeyType::Ed25519, DecodingKey::from_ed_der(key)))
+        Ok(VerificationKey::new(KeyType::Ed25519, DecodingKey::from_ed_der(key), key))
     }
 
     pub(super) fn supports(&self, algorithm: Algorithm) -> bool {

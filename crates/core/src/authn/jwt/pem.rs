@@ -33,7 +33,7 @@ pub(super) fn key(file: &[u8]) -> Result<VerificationKey, String> {
 }
 
 /// Returns the modulus and exponent in an `RSAPublicKey` (RFC 8017, appendix A.1.1).
-fn rsa(der: &[u8]) -> Result<[UintRef<'_>; 2], der::Error> {
+pub(super) fn rsa(der: &[u8]) -> Result<[UintRef<'_>; 2], der::Error> {
     AnyRef::from_der(der)?.sequence(|reader| Ok([UintRef::decode(reader)?, UintRef::decode(reader)?]))
 }
 

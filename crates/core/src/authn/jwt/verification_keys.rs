@@ -112,6 +112,11 @@ impl VerificationKeys {
         self.usable.len()
     }
 
+    /// Returns the bytes of each public key.
+    pub(super) fn public_bytes(&self) -> impl Iterator<Item = &[u8]> {
+        self.usable.iter().map(|key| key.public_bytes.as_slice())
+    }
+
     /// Returns whether there is a key with the name that the token gives. Returns true if the token names no key.
     pub(super) fn has_key_for(&self, token: &UnverifiedToken<'_>) -> Result<bool, AuthnError> {
         let name = self.selecting_name(token)?;

@@ -337,3 +337,37 @@ fn debug_output_shows_no_key() {
     assert!(!shown.contains(std::str::from_utf8(SECRET).unwrap()), "{shown}");
     assert!(!shown.contains(&format!("{SECRET:?}")), "{shown}");
 }
+
+#[test]
+fn public_keys_are_recognized_in_place_of_shared_secrets() {
+    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA] {
+        let signer = Signer::for_algorithm(algorithm);
+        let jwk = signer.jwk(json!({}));
+        let member = |name: &str| jwk.get(name).and_then(Value::as_str).map(str::to_owned);
+        let part = member("n").or_else(|| member("x")).unwrap();
+        let bytes = crypto::base64url_decode(&part).unwrap();
+        let (pem, with_zero) = (signer.pem(), [&[0], bytes.as_slice()].concat());
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        for keys in sources(algorithm) {
+            let padded = crypto::base64(&bytes);
+            for secret in [part.as_bytes(), &bytes, &with_zero, padded.as_bytes(), body.as_bytes()] {
+                assert!(is_public_key(secret, Some(&keys)), "{algorithm:?} {secret:?}");
+            }
+            assert!(!is_public_key(SECRET, Some(&keys)) && !is_public_key(&[7; 64], Some(&keys)));
+        }
+        let der = crypto::base64_decode(&body).unwrap();
+        for secret in [pem.as_bytes(), jwk.to_string().as_bytes(), body.as_bytes(), &der] {
+            assert!(is_public_key(secret, None), "{algorithm:?} {secret:?}");
+        }
+        assert!(!is_public_key(&bytes, None));
+    }
+}
+
+#[test]
+fn an_rsa_public_key_in_der_is_recognized() {
+    // The `RSAPublicKey` is the last part of the `SubjectPublicKeyInfo`, after 24 bytes for a key of 2048 bits.
+    let body: String = RSA.pem().lines().filter(|line| !line.starts_with('-')).collect();
+    let der = crypto::base64_decode(&body).unwrap().split_off(24);
+    assert!(is_public_key(&der, None));
+    assert!(is_public_key(crypto::base64(&der).as_bytes(), None));
+}
