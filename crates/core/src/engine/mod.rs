@@ -67,8 +67,8 @@ impl SigningOutcome {
             let granted = self.granted.iter().find(|grant| grant.resource == *resource);
             let granted = granted.map_or(ActionSet::EMPTY, |grant| grant.operations);
             let missing: ActionSet = operations.iter().filter(|operation| !granted.contains(*operation)).collect();
-            (!missing.is_empty())
-                .then(|| format!("{} in `{resource}`", Capability::operation_words(missing).join(", ")))
+            let words = Capability::operation_words(missing).into_iter().map(|word| format!("`{word}`"));
+            (!missing.is_empty()).then(|| format!("{} in `{resource}`", words.collect::<Vec<_>>().join(", ")))
         });
         self.request.left_out.iter().cloned().chain(missing).collect()
     }

@@ -126,8 +126,18 @@ fn from_object(channels: &Map<String, Value>) -> Result<ParsedCapability, Invali
                 continue;
             }
         };
+        if operations.is_empty() {
+            let flaw = in_channel("no operations: name some, or leave the channel out".to_owned());
+            parsed.leave_out(channel.clone(), flaw);
+            continue;
+        }
+        let has_star = operations.contains(&"*");
         let (operations, unknown): (Vec<_>, Vec<_>) =
             operations.into_iter().map(parse_operations).partition(Result::is_ok);
+        if has_star && operations.len() > 1 {
+            let flaw = "`*` beside other operations: use `*` alone".to_owned();
+            return Err(capability_error(in_channel(flaw)));
+        }
         for UnknownOperation { name, flaw } in unknown.into_iter().filter_map(Result::err) {
             parsed.leave_out(format!("{name} in {channel}"), in_channel(flaw));
         }
@@ -190,12 +200,7 @@ fn operation_list(operations: &Value) -> Result<Vec<&str>, String> {
         return Err("a value that is not a list of operations".to_owned());
     };
     let words: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-    let words = words.ok_or("an operation that is not a string")?;
-    match words.as_slice() {
-        [] => Err("no operations: name some, or leave the channel out".to_owned()),
-        [_, _, ..] if words.contains(&"*") => Err("`*` beside other operations: use `*` alone".to_owned()),
-        _ => Ok(words),
-    }
+    words.ok_or_else(|| "an operation that is not a string".to_owned())
 }
 
 /// An operation that is not known, perhaps because it is new. `name` is the name for the log.
@@ -307,12 +312,15 @@ mod tests {
         let asked = json!({
             "[chat]*": ["publish"], "foo*": ["*"], "chat:*:x": ["publish"],
             "chat:*": ["publish", "future-operation", "Zephyr7Quokka3"], "a": ["future-operation"],
+            "b": [], "c": ["*", "future-operation"],
         });
         let parsed = parse_grants(&asked).unwrap();
-        assert_eq!(Capability::from_grants(&parsed.grants).as_str(), r#"{"chat:*":["publish"]}"#);
+        assert_eq!(Capability::from_grants(&parsed.grants).as_str(), r#"{"c":["*"],"chat:*":["publish"]}"#);
         let expected = [
             "`[chat]*`",
             "`future-operation` in `a`",
+            "`b`",
+            "`future-operation` in `c`",
             "`future-operation` in `chat:*`",
             "an operation that is not known in `chat:*`",
             "`chat:*:x`",
