@@ -1,5 +1,7 @@
 //! Finds the route of a request, and lets it answer.
 
+use std::sync::atomic::Ordering;
+
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
@@ -160,6 +162,7 @@ fn unknown_operation(app: &App) -> ApiError {
 }
 
 fn answer_probe(exchange: &RequestContext, probe: ProbeKind, methods: &'static str, method: &Method) -> HttpResponse {
+    exchange.runtime.was_probed.store(true, Ordering::Relaxed);
     if method == Method::GET || method == Method::HEAD {
         return exchange.runtime.probe(probe).map(ResponseBody::from);
     }

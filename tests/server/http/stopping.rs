@@ -70,7 +70,11 @@ fn ctrl_c_waits_for_nobody_if_nothing_probes_the_server() {
 #[test]
 fn ctrl_c_waits_if_something_probes_the_server_or_a_request_is_in_progress() {
     type Begin = fn(&Server) -> Option<Connection>;
-    let begins: [Begin; 2] = [
+    let begins: [Begin; 3] = [
+        |server| {
+            assert_eq!(server.ask(&request("GET", "/readyz", "", "")).status, 200);
+            None
+        },
         |server| {
             assert!(server.is_ready());
             None
