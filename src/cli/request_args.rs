@@ -111,27 +111,46 @@ impl RequestArguments {
             .map_err(|invalid| CommandError::Usage(describe_invalid(&invalid)))
     }
 
+    /// Returns the fields that have no parameter of their own in a question to a server, as a JSON object.
+    ///
+    /// # Errors
+    /// Returns an error if a field is given more than once.
+    pub(super) fn further_fields(&self) -> Result<Option<String>, CommandError> {
+        let ttl = self.requested_ttl().map(|ttl| ("ttl".to_owned(), ttl));
+        let fields = self.with_fields(ttl.into_iter().collect())?;
+        Ok((!fields.is_empty()).then(|| Value::Object(fields).to_string()))
+    }
+
+    fn requested_ttl(&self) -> Option<Value> {
+        self.ttl.as_ref().map(|ttl| ttl.parse::<u64>().map_or_else(|_| json!(ttl), |number| json!(number)))
+    }
+
+    /// Adds the values of `--field`.
+    fn with_fields(&self, mut values: Map<String, Value>) -> Result<Map<String, Value>, CommandError> {
+        for (name, value) in &self.fields {
+            if values.insert(name.clone(), value.clone()).is_some() {
+                return Err(CommandError::Usage(format!("--field {name}: this field is given more than once")));
+            }
+        }
+        Ok(values)
+    }
+
     /// Returns the fields of the request.
     ///
     /// # Errors
     /// Returns an error if a field is given more than once.
     fn params(&self, vendor: Vendor) -> Result<Params, CommandError> {
         let client = vendor.spec().client_field;
-        let ttl = self.ttl.as_ref().map(|ttl| ttl.parse::<u64>().map_or_else(|_| json!(ttl), |number| json!(number)));
+        let conversation = vendor.spec().conversation_field_of(&self.action);
         let fields = [
             (client, self.client_id.as_ref().map(|id| json!(id))),
-            ("conv_id", self.conv_id.as_ref().map(|id| json!(id))),
+            (conversation, self.conv_id.as_ref().map(|id| json!(id))),
             ("members", self.members.as_ref().map(|MemberList(list)| json!(list))),
             ("capability", self.capability.as_ref().map(|text| json!(text))),
-            ("ttl", ttl),
+            ("ttl", self.requested_ttl()),
         ];
         let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let mut values: Map<String, Value> = given.collect();
-        for (name, value) in &self.fields {
-            if values.insert(name.clone(), value.clone()).is_some() {
-                return Err(CommandError::Usage(format!("--field {name}: this field is given more than once")));
-            }
-        }
+        let values = self.with_fields(given.collect())?;
         Ok(Params { values, lenient: false })
     }
 }

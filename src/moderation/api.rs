@@ -122,6 +122,8 @@ pub struct ModerationParameters {
     pub client_id: Option<String>,
     /// The conversation or pattern.
     pub conversation: Option<String>,
+    /// The further fields of a request that is explained, as a JSON object.
+    pub fields: Option<String>,
     /// The kind of a conversation.
     pub kind: Option<String>,
     /// The id of the last event that the caller received.
@@ -167,6 +169,7 @@ impl ModerationParameters {
             client: text("client")?,
             client_id: text("client_id")?,
             conversation: text("conversation")?,
+            fields: text("fields")?,
             kind: text("kind")?,
             last_event_id: text("last_event_id")?,
             limit: text("limit")?,

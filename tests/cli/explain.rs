@@ -44,6 +44,42 @@ fn a_denial_names_the_scope_of_the_ban() {
 }
 
 #[test]
+fn a_line_of_each_vendor_is_explained_from_the_audit_log() {
+    let line = |id: &str, app: &str, rest: &str| {
+        format!(
+            r#"{{"time":"2027-01-01T00:00:00.000Z","request_id":"{id}","decision":"deny","authenticator":"demo","caller":{{"kind":"user","subject":"tom"}},"app":"{app}","vendor":"{app}","client":"tom",{rest}}}"#
+        )
+    };
+    let file = scratch("vendors").join("audit.log");
+    let lines = [
+        line("live", "livekit", r#""action":"publish","conversation":"chat:lobby","asked":{"chat:lobby":["publish"]}"#),
+        line("live-login", "livekit", r#""action":"login","asked":{"chat:lobby":["publish"]}"#),
+        line("ably", "ably", r#""action":"publish","conversation":"chat:x","asked":{"chat:x":["publish"]}"#),
+        line("call", "stream", r#""action":"join","conversation":"default:a""#),
+        line("calls", "stream", r#""action":"login""#),
+    ];
+    fs::write(&file, lines.join("\n")).unwrap();
+    let ask = |id: &str| {
+        let output = chat_signer(&["explain", "--request", id, "--audit", file.to_str().unwrap()]).output().unwrap();
+        (first_line(&output), text(&output.stderr))
+    };
+    for id in ["live", "live-login"] {
+        let (said, noted) = ask(id);
+        assert!(said.contains(": tom may have a token for chat:lobby"), "{id}: {said} {noted}");
+        assert!(!noted.contains("complete request"), "{noted}");
+    }
+    let (said, noted) = ask("ably");
+    assert!(said.contains(r#"tom may log in with {"chat:x":["publish"]}"#), "{said} {noted}");
+    for (id, action) in [("call", "join"), ("calls", "login")] {
+        let (said, noted) = ask(id);
+        assert!(said.contains("tom may"), "{said}");
+        let note =
+            format!("the audit line does not have the complete request: this explains the action {action} alone");
+        assert!(noted.contains(&note), "{noted}");
+    }
+}
+
+#[test]
 fn a_failing_case_names_the_failed_condition() {
     let cases = r#"
 [[cases]]

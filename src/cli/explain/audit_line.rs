@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::super::common::{CommandError, parse_time};
 use super::super::request_args::{MemberList, RequestArguments};
 use super::caller_arguments::CallerArguments;
-use crate::model::Millis;
+use crate::model::{Action, Millis, Vendor};
+use crate::vendor::VendorSpec;
 
 /// The fields of an audit line that describe a request.
 #[derive(Deserialize)]
@@ -19,12 +20,13 @@ struct AuditedRequest {
     authenticator: Option<String>,
     caller: Option<AuditedCaller>,
     app: Option<String>,
+    vendor: Option<String>,
     action: Option<String>,
     client: Option<String>,
     conversation: Option<String>,
     #[serde(default)]
     targets: Vec<String>,
-    /// The requested capability, if nothing was granted.
+    /// The requested grants, if nothing was granted.
     #[serde(default)]
     asked: Map<String, Value>,
     #[serde(default)]
@@ -42,6 +44,8 @@ pub(super) struct LoggedRequest {
     pub(super) asked: RequestArguments,
     pub(super) who: CallerArguments,
     pub(super) at: Millis,
+    /// The action of the line, if the line does not have the complete request of a token or signature.
+    pub(super) lone_action: Option<String>,
 }
 
 /// Finds the first line of this request in an audit log.
@@ -65,22 +69,33 @@ impl AuditedRequest {
     fn into_request(self) -> Result<LoggedRequest, &'static str> {
         let AuditedRequest { authenticator, client, conversation, targets, asked, granted, .. } = self;
         let AuditedCaller { kind, subject } = self.caller.ok_or("caller")?;
-        let capability = if granted.is_empty() { asked } else { granted };
-        let is_token = !capability.is_empty();
+        let grants = if granted.is_empty() { asked } else { granted };
+        let spec = self.vendor.as_deref().and_then(Vendor::parse).map(Vendor::spec);
+        let is_token = !grants.is_empty();
+        let has_capability = is_token && spec.is_none_or(VendorSpec::takes_capability);
+        // A denial of the login names no conversation, but the grants do.
+        let conversation = conversation.or_else(|| grants.keys().next().cloned()).filter(|_| !has_capability);
         let action = self.action.ok_or("action")?;
+        // The line of a denied token names the denied operation.
+        let action = if is_token { spec.map_or("token", |spec| spec.login.operation).to_owned() } else { action };
+        let lone_action = spec.is_some_and(|spec| is_lone(spec, &action)).then(|| action.clone());
         let asked = RequestArguments {
             app: self.app.ok_or("app")?,
-            // The line of a denied token names the denied operation.
-            action: if is_token { "token".to_owned() } else { action },
+            action,
             client_id: client,
-            conv_id: conversation.filter(|_| !is_token),
+            conv_id: conversation,
             members: (!targets.is_empty()).then_some(MemberList(targets)),
-            capability: is_token.then(|| Value::Object(capability).to_string()),
+            capability: has_capability.then(|| Value::Object(grants).to_string()),
             ttl: None,
             fields: Vec::new(),
         };
         let (user, service) = if kind == "service" { (None, Some(subject)) } else { (Some(subject), None) };
         let who = CallerArguments { user, service, token: None, roles: Vec::new(), authenticator };
-        Ok(LoggedRequest { asked, who, at: parse_time(&self.time).map_err(|_| "time")? })
+        Ok(LoggedRequest { asked, who, at: parse_time(&self.time).map_err(|_| "time")?, lone_action })
     }
+}
+
+/// Returns true if the action is only a part of a request: it is no operation of the vendor, and no moderation.
+fn is_lone(spec: &VendorSpec, action: &str) -> bool {
+    spec.operation(action).is_none() && !Action::parse(action).is_some_and(Action::is_moderation)
 }

@@ -74,6 +74,12 @@ pub(super) fn make_positional_optional(command: Command) -> Command {
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let logged = arguments.logged_request()?;
+    if let Some(action) = logged.as_ref().and_then(|line| line.lone_action.as_deref()) {
+        print_error(&format!(
+            "note: the audit line does not have the complete request: this explains the action {} alone",
+            escape_line(action)
+        ));
+    }
     let (asked, who) = logged.as_ref().map_or((&arguments.asked, &arguments.who), |line| (&line.asked, &line.who));
     let at = arguments.at.or(logged.as_ref().map(|line| line.at));
     let decided = if arguments.server.is_named() {
@@ -135,6 +141,7 @@ fn ask_server(
         conversation: asked.conv_id.clone(),
         members: asked.members.as_ref().map(|MemberList(members)| members.join(",")),
         capability: asked.capability.clone(),
+        fields: asked.further_fields()?,
         at: at.map(|at| at.to_string()),
         ..ModerationParameters::default()
     };

@@ -44,6 +44,7 @@ fn a_decision_is_explained_with_the_entries_that_the_server_has() {
         (&after["allowed"], &after["code"], &after["reason"]),
         (&json!(false), &json!("banned"), &json!("rude"))
     );
+    assert_eq!((&after["words"][0]["say"], &before["words"]), (&json!("banned"), &json!([])));
     let considered = after["steps"][0]["considered"][0]["sentence"].as_str().unwrap();
     assert!(considered.starts_with("tom is banned in den (rude), by orders (service) at "), "{considered}");
     let rules = after["steps"][0]["rules"].as_array().unwrap();
@@ -55,6 +56,7 @@ fn who_may_not_read_decisions_gets_the_reason_without_the_rules() {
     let server = server();
     Service.does(&server, "bans", &json!({"users": ["tom"], "conversation": "den", "until": "2099-01-01T00:00:00Z"}));
     let told = asks(&server, User("bob"), "user=tom&app=leancloud&action=join&conversation=den");
+    assert_eq!(told["code"], json!("banned"));
     let word = json!({
         "say": "banned", "action": "join", "user": "tom", "conversation": "den", "by": "orders",
         "until": "2099-01-01T00:00:00.000Z",
@@ -65,6 +67,60 @@ fn who_may_not_read_decisions_gets_the_reason_without_the_rules() {
     assert_eq!(told["words"], json!([{"say": "no_rule", "action": "kick", "conversation": "den"}]));
     let told = asks(&server, User("bob"), "user=carol&app=leancloud&action=join&conversation=den");
     assert_eq!((&told["allowed"], &told["words"]), (&json!(true), &json!([])));
+}
+
+const OTHER_VENDORS: &str = r#"
+[apps.live]
+vendor = "livekit"
+url = "wss://livekit.example.com"
+api_key = "fake-key"
+secret = { file = "app.secret" }
+
+[apps.cent]
+vendor = "centrifugo"
+secret = { file = "app.secret" }
+
+[apps.push]
+vendor = "pusher"
+app_id = "1"
+key = "fake-key"
+secret = { file = "app.secret" }
+
+[apps.stream]
+vendor = "stream"
+api_key = "fake-key"
+secret = { file = "app.secret" }
+"#;
+
+#[test]
+fn each_vendor_names_the_conversation_by_its_own_field() {
+    let policy = POLICY.replacen("[[conversations]]", &format!("{READS_DECISIONS}\n[[conversations]]"), 1);
+    let secret = "obviously-fake-secret-for-tests-0123456789".to_owned();
+    let files = vec![("policy.toml", policy), ("app.secret", secret)];
+    let server = with(Setup { files, ..Setup::more(&format!("{MEMORY}{OTHER_VENDORS}")) });
+    for (query, place) in [
+        ("app=leancloud&action=join&conversation=den", "den"),
+        ("app=live&action=token&conversation=den", "den"),
+        ("app=live&action=token&fields=%7B%22room_name%22:%22den%22%7D", "den"),
+        ("app=live&action=join&conversation=den", "den"),
+        ("app=cent&action=subscription-token&conversation=den", "den"),
+        ("app=push&action=channel-auth&conversation=private-den&fields=%7B%22socket_id%22:%221.1%22%7D", "den"),
+        ("app=stream&action=token&fields=%7B%22call_cids%22:%5B%22default:a%22%5D%7D", "default:a"),
+        ("app=ably&action=token&capability=%7B%22den%22:%5B%22subscribe%22%5D%7D", "den"),
+    ] {
+        let told = asks(&server, Service, &format!("user=tom&{query}"));
+        let steps = told["steps"].as_array().unwrap();
+        assert!(steps.iter().any(|step| step["conversation"] == place), "{query}: {told}");
+    }
+    for (query, field) in [
+        ("app=live&action=token", "conversation"),
+        ("app=live&action=token&conversation=den&client=*", "client"),
+        ("app=talkjs&action=token&conversation=den", "conversation"),
+        ("app=live&action=token&conversation=den&fields=%7B%22room_name%22:%22pub%22%7D", "fields"),
+    ] {
+        let answer = Service.gets(&server, &format!("explain?user=tom&{query}"));
+        assert_eq!((answer.status, &answer.json()["field"]), (400, &json!(field)), "{query}: {answer:?}");
+    }
 }
 
 #[test]
@@ -101,6 +157,7 @@ fn a_question_that_makes_no_sense_is_refused_with_its_field() {
         ("user=*&app=leancloud&action=login", "user"),
         ("user=tom&app=leancloud&action=login&at=soon", "at"),
         ("user=tom&app=leancloud&action=login&token=x", "token"),
+        ("user=tom&app=leancloud&action=login&fields=x", "fields"),
     ] {
         let answer = Service.gets(&server, &format!("explain?{query}"));
         assert_eq!((answer.status, &answer.json()["field"]), (400, &json!(field)), "{query}: {answer:?}");

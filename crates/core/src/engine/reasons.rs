@@ -80,6 +80,7 @@ fn describe_request(signing_request: &SigningRequest, permit: Option<&Permit>) -
         Action::AppToken => "have an app token".to_owned(),
         Action::Create if who.is_empty() => "create a conversation".to_owned(),
         Action::Create => format!("create a conversation with {who}"),
+        Action::Join if !signing_request.requested_grants.is_empty() => format!("have a token for {place}"),
         Action::Join | Action::Leave => format!("{} {place}", signing_request.action),
         Action::Invite => format!("invite {who} to {place}"),
         Action::Kick => format!("kick {who} from {place}"),

@@ -17,6 +17,8 @@ pub struct VendorSpec {
     pub error_shape: ErrorShape,
     /// The field that names the client.
     pub client_field: &'static str,
+    /// The field that names the conversation, if an operation takes one.
+    pub conversation_field: Option<&'static str>,
     /// The request that every client may make for itself.
     pub login: LoginRequest,
     /// Reads the name of a conversation. The error completes "the name …".
@@ -147,6 +149,17 @@ impl VendorSpec {
     /// Returns the operation with this name.
     pub fn operation(&self, name: &str) -> Option<&OperationSpec> {
         self.operations.iter().find(|operation| operation.name == name)
+    }
+
+    /// Returns the field that names the conversation in a request for this action. Actions that only the policy knows
+    /// have `conv_id`.
+    pub fn conversation_field_of(&self, action: &str) -> &'static str {
+        self.operation(action).and(self.conversation_field).unwrap_or("conv_id")
+    }
+
+    /// Returns true if a token of the vendor has a capability that the request names.
+    pub fn takes_capability(&self) -> bool {
+        self.operations.iter().any(|operation| operation.fields.contains(&"capability"))
     }
 
     /// Returns the names of the operations.

@@ -8,17 +8,17 @@ use super::authenticated::AuthenticatedRequest;
 use super::fields::{RequestFields, invalid_field, parse_time};
 use super::read::{self, ReadRequest};
 use crate::engine::{AssumedCaller, RuntimeData, request_for_action};
-use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest, Vendor};
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest, json};
 use crate::moderation::CommandCheck;
 use crate::moderation::api::ModerationParameters;
 use crate::policy::{Denial, DenyReason, EntryOrigin};
 use crate::server::http::error::ApiError;
 use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
-use crate::vendor::{App, InvalidRequest, Params};
+use crate::vendor::{App, InvalidRequest, Params, VendorSpec};
 
 /// The parameters in the query.
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 13] = [
     "user",
     "service",
     "authenticator",
@@ -29,6 +29,7 @@ const PARAMETERS: [&str; 12] = [
     "conversation",
     "members",
     "capability",
+    "fields",
     "at",
     "client_id",
 ];
@@ -86,8 +87,10 @@ impl<'a> Question<'a> {
         let assumed = AssumedCaller { kind, subject, authenticator, roles: &roles };
         let built = assumed.build(engine, app.name());
         let (caller, _) = built.map_err(|flaw| invalid_field(field, format!("cannot be the caller: {flaw}")))?;
-        let asked = action_params(app.vendor(), fields.params);
-        let request = request_for_action(app, action, &asked, &caller).map_err(rename_field)?;
+        let spec = app.vendor().spec();
+        let asked = action_params(spec, action, fields.params)?;
+        let request =
+            request_for_action(app, action, &asked, &caller).map_err(|invalid| rename_field(spec, action, invalid))?;
         let at = fields.params.at.as_deref().map_or(Ok(visit.exchange.now), |text| parse_time("at", text))?;
         Ok(Question { app, caller, request, at })
     }
@@ -104,22 +107,21 @@ impl<'a> Question<'a> {
         let steps = if has_rules { engine.explain(&request, &caller, data, at) } else { Vec::new() };
         let decided = engine.decide(request, caller, data, at);
         let check = CommandCheck::run(engine, &decided, &index, &facts);
+        let denial = decided.outcome.as_ref().err();
         let mut json = if has_rules {
             check.json(&decided, &steps)
         } else {
-            let denial = decided.outcome.as_ref().err();
             json!({
                 "allowed": denial.is_none() && check.is_allowed(),
                 "app": &**app.name(),
                 "action": decided.request.action.as_str(),
                 "conversation": decided.request.conversation.as_ref().map(Pattern::to_string),
                 "at": at.to_string(),
-                "words": match denial {
-                    Some(denial) => json!([words(denial)]),
-                    None => check.failures("say"),
-                },
             })
         };
+        let failures = check.failures("say");
+        json["code"] = denial.map_or_else(|| failures[0]["say"].clone(), |denial| denial.code().into());
+        json["words"] = denial.map_or(failures, |denial| json!([words(denial)]));
         // The token of the caller is not known here, and its claims and roles can change the decision.
         json["token_unknown"] = true.into();
         Ok(json)
@@ -127,13 +129,16 @@ impl<'a> Question<'a> {
 }
 
 /// Returns the parameters of the action, by the names that the routes of the vendor have.
-fn action_params(vendor: Vendor, params: &ModerationParameters) -> Params {
+///
+/// # Errors
+/// Returns an error if `fields` is not a JSON object, or if it repeats another parameter.
+fn action_params(spec: &VendorSpec, action: &str, params: &ModerationParameters) -> Result<Params, InvalidRequest> {
     let mut values = Map::new();
     if let Some(client) = params.client.as_deref() {
-        values.insert(vendor.spec().client_field.to_owned(), client.into());
+        values.insert(spec.client_field.to_owned(), client.into());
     }
     if let Some(conversation) = params.conversation.as_deref() {
-        values.insert("conv_id".to_owned(), conversation.into());
+        values.insert(spec.conversation_field_of(action).to_owned(), conversation.into());
     }
     if let Some(members) = params.members.as_deref() {
         values.insert("members".to_owned(), members.split(',').collect());
@@ -141,15 +146,28 @@ fn action_params(vendor: Vendor, params: &ModerationParameters) -> Params {
     if let Some(capability) = params.capability.as_deref() {
         values.insert("capability".to_owned(), capability.into());
     }
-    Params { values, lenient: false }
+    if let Some(fields) = params.fields.as_deref() {
+        let fields = json::parse_object(fields.as_bytes())
+            .map_err(|flaw| invalid_field("fields", format!("must be a JSON object, but: {flaw}")))?;
+        if fields.keys().any(|name| values.contains_key(name)) {
+            return Err(invalid_field(
+                "fields",
+                "must not repeat the client, the conversation, the members or the capability",
+            ));
+        }
+        values.extend(fields);
+    }
+    Ok(Params { values, lenient: false })
 }
 
 /// Replaces the field of a route of the vendor by the parameter of this route.
-fn rename_field(InvalidRequest { field, message }: InvalidRequest) -> InvalidRequest {
-    let field = match field.as_str() {
-        "conv_id" => "conversation".to_owned(),
-        "client_id" | "user_id" => "client".to_owned(),
-        _ => field,
+fn rename_field(spec: &VendorSpec, action: &str, InvalidRequest { field, message }: InvalidRequest) -> InvalidRequest {
+    let field = if field == spec.conversation_field_of(action) {
+        "conversation".to_owned()
+    } else if field == spec.client_field {
+        "client".to_owned()
+    } else {
+        field
     };
     InvalidRequest { field, message }
 }

@@ -36,6 +36,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     compat: None,
     error_shape: ErrorShape::Ably,
     client_field: "client_id",
+    conversation_field: None,
     login: LoginRequest { operation: "token", fields: &[("capability", r#"{"*":["subscribe"]}"#)] },
     parse_conversation: parse_channel,
     algorithm: MacAlgorithm::HmacSha256,

@@ -22,6 +22,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     compat: None,
     error_shape: ErrorShape::Problem,
     client_field: "user",
+    conversation_field: Some("channel"),
     login: LoginRequest { operation: "connection-token", fields: &[] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,

@@ -71,6 +71,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     }),
     error_shape: ErrorShape::Problem,
     client_field: "client_id",
+    conversation_field: Some("conv_id"),
     login: LoginRequest { operation: "login", fields: &[] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha1,

@@ -20,6 +20,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     compat: None,
     error_shape: ErrorShape::Problem,
     client_field: "participant_identity",
+    conversation_field: Some("room_name"),
     login: LoginRequest { operation: "token", fields: &[("room_name", "any")] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,

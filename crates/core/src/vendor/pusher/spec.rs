@@ -39,6 +39,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     }),
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
+    conversation_field: Some("channel_name"),
     login: LoginRequest { operation: "user-auth", fields: &[("socket_id", "1.1")] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,

@@ -27,6 +27,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     compat: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
+    conversation_field: None,
     login: LoginRequest { operation: "token", fields: &[] },
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
