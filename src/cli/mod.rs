@@ -34,7 +34,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use common::{CommandError, CommonArguments};
 
-/// Signs requests to hosted chat services: LeanCloud, TalkJS and Ably.
+/// Signs requests of authenticated callers to hosted chat services, under a policy file.
 #[derive(Debug, Parser)]
 #[command(version = version::version(), propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {

@@ -47,11 +47,18 @@ pub(super) fn proxy(root: &mut Section<'_>) -> Option<HttpsProxy> {
 
 /// Reads the address of the proxy. The connection to the proxy has no TLS, but what is sent through it has.
 fn proxy_url(item: &ConfigItem<'_>) -> Option<Uri> {
+    const HELP: &str = "write http://, a host and a port: \"http://proxy.example.com:3128\"";
+    if item.non_empty_text()?.contains('@') {
+        item.file.hide_if_guarded(&item.span);
+        let message = format!("`{}` has a user or password, but credentials for a proxy are not supported", item.name);
+        item.file.mistake(&item.key, message, HELP);
+        return None;
+    }
     let url = text::url(item)?;
     if url.scheme() == Some(&Scheme::HTTP) && url.port().is_some() && url.path() == "/" && url.query().is_none() {
         return Some(url);
     }
-    item.mistake("is not the address of a proxy", "write http://, a host and a port: \"http://proxy.example.com:3128\"")
+    item.mistake("is not the address of a proxy", HELP)
 }
 
 /// Reads a host name, which includes all names below it, an IP address or a network.
@@ -65,7 +72,7 @@ fn proxy_exception(item: &ConfigItem<'_>) -> Option<ProxyException> {
         Some(network) => Some(ProxyException::Network(network)),
         None if text::is_dns_name(text) => Some(ProxyException::Host(text.to_owned())),
         None => {
-            let help = "write a host name without `*`, an IP address or a network: \"example.com\" includes all names below it";
+            let help = "write a host name in small letters and without `*`, an IP address or a network: \"example.com\" includes all names below it";
             item.mistake(format!("has {}, which is not a host or a network", quoted(text)), help)
         }
     }

@@ -260,16 +260,20 @@ fn warn_of_decoration(item: &ConfigItem<'_>, secret: &[u8]) {
     let text = secret.strip_prefix(BYTE_ORDER_MARK).unwrap_or(secret).trim_ascii();
     let is_quoted = |quote: u8| text.len() > 1 && text.first() == Some(&quote) && text.last() == Some(&quote);
     let found = [
-        (secret.starts_with(BYTE_ORDER_MARK), "begins with a byte order mark", "save the file without it"),
-        (is_quoted(b'"') || is_quoted(b'\''), "is in quotes", "remove the quotes"),
+        (
+            secret.starts_with(BYTE_ORDER_MARK),
+            "begins with a byte order mark, and the mark is part of it",
+            "save the file without it",
+        ),
+        (is_quoted(b'"') || is_quoted(b'\''), "is in quotes, and the quotes are part of it", "remove the quotes"),
         (
             text.ends_with(b",master"),
-            "ends with `,master`",
+            "ends with `,master`, and this suffix is part of it",
             "remove it: only the header X-LC-Key of LeanCloud has it behind the key",
         ),
     ];
     for (_, what, help) in found.into_iter().filter(|(is_so, ..)| *is_so) {
-        item.file.warning(&item.key, format!("the secret `{}` {what}, which is a part of it", item.name), help);
+        item.file.warning(&item.key, format!("the secret `{}` {what}", item.name), help);
     }
 }
 

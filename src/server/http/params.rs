@@ -106,6 +106,10 @@ fn is_utf8(parameters: &str) -> bool {
 
 /// The messages of `serde_json` are not passed on, because they can quote the body.
 fn from_json(body: &[u8]) -> Result<Params, ApiError> {
+    if json::strip_bom(body).len() < body.len() {
+        let detail = "The body is not JSON, because it begins with a byte order mark: send it without the mark.";
+        return Err(ApiError::with_same_message(ErrorCode::Malformed, detail));
+    }
     let values = json::parse_object(body).map_err(|error| {
         let wrong = match error.classify() {
             Category::Eof => "The JSON body ends too early",
@@ -188,6 +192,10 @@ mod tests {
     #[test]
     fn json_errors_do_not_quote_the_body() {
         let detail = |body: &str| from_json(body.as_bytes()).err().unwrap().detail;
+        assert_eq!(
+            detail("\u{feff}{}"),
+            "The body is not JSON, because it begins with a byte order mark: send it without the mark."
+        );
         assert_eq!(detail("{\"a\": canary}"), "The body is not JSON, at line 1, column 7.");
         assert_eq!(detail("{\n\"a\": \"canary"), "The JSON body ends too early, at line 2, column 12.");
         let object = "The body must be a JSON object, and no object in it may have a duplicate member";
