@@ -69,6 +69,26 @@ fn who_may_not_read_decisions_gets_the_reason_without_the_rules() {
     assert_eq!((&told["allowed"], &told["words"]), (&json!(true), &json!([])));
 }
 
+#[test]
+fn the_moderator_of_a_conversation_learns_no_author_and_no_reason_of_a_wider_ban() {
+    let server = server();
+    Service.does(&server, "bans", &json!({"users": ["tom"], "reason": "a private matter"}));
+    let told = asks(&server, User("bob"), "user=tom&app=leancloud&action=join&conversation=den");
+    let word = json!({"say": "banned", "action": "join", "user": "tom", "conversation": "*"});
+    assert_eq!((&told["allowed"], &told["words"]), (&json!(false), &json!([word])));
+}
+
+#[test]
+fn a_question_that_is_wrong_is_explained_only_to_a_caller_who_may_ask() {
+    let server = server();
+    for query in ["roles=nope", "authenticator=nope"] {
+        let path = format!("explain?user=tom&app=leancloud&action=join&conversation=den&{query}");
+        let answer = User("tom").gets(&server, &path);
+        assert_eq!((answer.status, answer.code().as_str()), (403, "denied"), "{answer:?}");
+        assert_eq!(User("bob").gets(&server, &path).status, 400);
+    }
+}
+
 const OTHER_VENDORS: &str = r#"
 [apps.live]
 vendor = "livekit"

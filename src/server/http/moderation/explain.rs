@@ -50,12 +50,20 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let params = read::query(request, &PARAMETERS)?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
-    let question = Question::read(visit, fields)?;
+    let question = match Question::read(visit, fields) {
+        Ok(question) => question,
+        Err(mistake) => {
+            // The description of a mistake can contain names in the configuration.
+            let place = fields.params.conversation.as_deref().and_then(|text| Pattern::parse(text).ok());
+            ReadRequest::new(visit, fields, place)?.authorize(visit).await?;
+            return Err(mistake);
+        }
+    };
     let place = question.request.conversation.as_ref().map(|place| place.home_conversation().into_owned());
-    let reader = ReadRequest::new(visit, fields, place)?;
+    let reader = ReadRequest::new(visit, fields, place.clone())?;
     reader.authorize(visit).await?;
     let has_rules = reader.authorize_further(visit, Action::ReadDecisions).await?;
-    let json = question.answer(visit, has_rules).await?;
+    let json = question.answer(visit, has_rules, &place.unwrap_or(Pattern::Everything)).await?;
     Ok(render::success("application/json", json.to_string()))
 }
 
@@ -96,7 +104,12 @@ impl<'a> Question<'a> {
     }
 
     /// Decides the question with the current entries, and with facts if the decision depends on them.
-    async fn answer(self, visit: &AuthenticatedRequest<'_>, has_rules: bool) -> Result<Value, ApiError> {
+    async fn answer(
+        self,
+        visit: &AuthenticatedRequest<'_>,
+        has_rules: bool,
+        place: &Pattern,
+    ) -> Result<Value, ApiError> {
         let Question { app, caller, request, at } = self;
         let exchange = visit.exchange;
         let engine = &exchange.settings().engine;
@@ -121,7 +134,7 @@ impl<'a> Question<'a> {
         };
         let failures = check.failures("say");
         json["code"] = denial.map_or_else(|| failures[0]["say"].clone(), |denial| denial.code().into());
-        json["words"] = denial.map_or(failures, |denial| json!([words(denial)]));
+        json["words"] = denial.map_or(failures, |denial| json!([words(denial, place)]));
         // The token of the caller is not known here, and its claims and roles can change the decision.
         json["token_unknown"] = true.into();
         Ok(json)
@@ -172,8 +185,9 @@ fn rename_field(spec: &VendorSpec, action: &str, InvalidRequest { field, message
     InvalidRequest { field, message }
 }
 
-/// Returns the reason of a denial as a code with its details, but without the rules.
-fn words(denial: &Denial) -> Value {
+/// Returns the reason of a denial as a code with its details, but without the rules. An entry outside the place of the
+/// reader has no author and no reason, because the reader could not list it.
+fn words(denial: &Denial, place: &Pattern) -> Value {
     let code = match &denial.reason {
         DenyReason::Banned { .. } => "banned",
         DenyReason::TargetBanned { .. } => "target_banned",
@@ -187,6 +201,7 @@ fn words(denial: &Denial) -> Value {
     };
     let mut words =
         Map::from_iter([("say".to_owned(), json!(code)), ("action".to_owned(), json!(denial.action.as_str()))]);
+    let mut is_listed = true;
     let mut add = |name: &str, value: Option<String>| {
         words.extend(value.map(|value| (name.to_owned(), Value::from(value))));
     };
@@ -196,7 +211,8 @@ fn words(denial: &Denial) -> Value {
         | DenyReason::Muted { user, scope, origin, .. } => {
             add("user", Some(user.clone()));
             add("conversation", Some(scope.to_string()));
-            add("by", author(origin));
+            is_listed = place.covers(scope);
+            add("by", author(origin).filter(|_| is_listed));
         }
         DenyReason::TargetBlocksConversation { user }
         | DenyReason::BlockedByConversation { user }
@@ -211,7 +227,7 @@ fn words(denial: &Denial) -> Value {
     if let DenyReason::Banned { until, .. } = &denial.reason {
         add("until", until.map(|until| until.to_string()));
     }
-    add("reason", denial.reason().map(str::to_owned));
+    add("reason", denial.reason().filter(|_| is_listed).map(str::to_owned));
     Value::Object(words)
 }
 
