@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::common::CommandError;
-use crate::engine::request_for_action;
+use crate::engine::{parse_id_list, request_for_action};
 use crate::model::{Caller, Millis, SigningRequest, Vendor};
 use crate::vendor::{self, App, InvalidRequest, Nonce, OperationSpec, Params, VendorRequest};
 
@@ -53,13 +53,7 @@ pub(super) struct SigningTime {
 pub(super) struct MemberList(pub(super) Vec<String>);
 
 fn parse_members(text: &str) -> Result<MemberList, String> {
-    if text.starts_with('[') {
-        let list =
-            serde_json::from_str(text).map_err(|error| format!("must be a,b,c or a JSON list of strings: {error}"))?;
-        return Ok(MemberList(list));
-    }
-    let list = if text.is_empty() { Vec::new() } else { text.split(',').map(str::to_owned).collect() };
-    Ok(MemberList(list))
+    parse_id_list(text).map(MemberList)
 }
 
 /// Reads a field and its value.

@@ -31,22 +31,23 @@ pub(super) fn jwt_keys(
     let list = section.require("algorithms", "list the algorithms of its tokens: algorithms = [\"RS256\"]");
     let algorithms = list.as_ref().and_then(|item| item.read_unique_list(|item| item.keyword(&ALGORITHMS)));
     let (sources, fetching) = sources(section, context.secrets);
-    let (shared, public): (Vec<_>, Vec<_>) = sources.iter().partition(|item| item.name == "secret");
+    let (shared, public): (Vec<_>, Vec<_>) = sources.iter().partition(|source| source.kind == SourceKind::Secret);
     report_sources(section, &shared, &public);
     let has_both = !shared.is_empty() && !public.is_empty();
     let (symmetric, asymmetric) = match (&algorithms, &list) {
         (Some(all), Some(list)) => split_algorithms(list, all, has_both),
         _ => (None, None),
     };
-    let secrets = shared.first().and_then(|item| context.secrets.signing_secrets(item));
-    if let (Some(item), Some(secrets)) = (shared.first(), &secrets) {
+    let shared = shared.first().map(|source| &source.item);
+    let secrets = shared.and_then(|item| context.secrets.signing_secrets(item));
+    if let (Some(item), Some(secrets)) = (shared, &secrets) {
         check_and_record_secrets(item, secrets, owner, context.secrets);
     }
-    let shared_keys = shared.first().map(|item| shared_secret_keys(item, symmetric.as_deref(), secrets.as_deref()));
+    let shared_keys = shared.map(|item| shared_secret_keys(item, symmetric.as_deref(), secrets.as_deref()));
     let key_set_owner = KeySetOwner { jwt: owner, algorithms: asymmetric.as_deref() };
     let public_keys: Vec<_> =
         public.iter().map(|item| source(item, key_set_owner, &fetching, context.secrets)).collect();
-    if let (Some(item), Some(secrets)) = (shared.first(), &secrets) {
+    if let (Some(item), Some(secrets)) = (shared, &secrets) {
         report_public_keys(item, secrets, &public_keys);
     }
     let (keys, shared_secrets) = match (public_keys.into_iter().next(), shared_keys) {
@@ -82,30 +83,70 @@ fn split_algorithms(
     }
 }
 
+/// A source of keys in the file.
+struct ConfiguredSource<'a> {
+    kind: SourceKind,
+    item: ConfigItem<'a>,
+}
+
+/// The kinds of sources of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SourceKind {
+    Secret,
+    PublicKey,
+    File,
+    Url,
+    Discovery,
+}
+
+impl SourceKind {
+    /// The kinds that can stand outside `jwks = { … }`.
+    const OUTSIDE: [SourceKind; 3] = [SourceKind::Secret, SourceKind::PublicKey, SourceKind::Discovery];
+    const ALL: [SourceKind; 5] =
+        [SourceKind::File, SourceKind::Url, SourceKind::Secret, SourceKind::PublicKey, SourceKind::Discovery];
+
+    /// Returns the key in the file.
+    fn key(self) -> &'static str {
+        match self {
+            SourceKind::Secret => "secret",
+            SourceKind::PublicKey => "public_key",
+            SourceKind::File => "file",
+            SourceKind::Url => "url",
+            SourceKind::Discovery => "discovery",
+        }
+    }
+
+    /// Returns the source of this kind in a section, if the section has it.
+    fn find<'a>(self, section: &mut Section<'a>) -> Option<ConfiguredSource<'a>> {
+        section.get(self.key()).map(|item| ConfiguredSource { kind: self, item })
+    }
+}
+
 /// Returns all sources of keys, inside or outside `jwks = { … }`, and the settings of a fetch.
-fn sources<'a>(section: &mut Section<'a>, vault: &mut SecretResolver) -> (Vec<ConfigItem<'a>>, KeySetOptions<'a>) {
-    let mut sources: Vec<_> =
-        ["secret", "public_key", "discovery"].into_iter().filter_map(|key| section.get(key)).collect();
+fn sources<'a>(
+    section: &mut Section<'a>,
+    vault: &mut SecretResolver,
+) -> (Vec<ConfiguredSource<'a>>, KeySetOptions<'a>) {
+    let mut sources: Vec<_> = SourceKind::OUTSIDE.into_iter().filter_map(|kind| kind.find(section)).collect();
     let mut fetching = KeySetOptions::with_proxy(vault.proxy.clone());
     if let Some(mut jwks) = section.section("jwks") {
-        let inside = ["file", "url", "secret", "public_key", "discovery"];
-        sources.extend(inside.into_iter().filter_map(|key| jwks.get(key)));
+        sources.extend(SourceKind::ALL.into_iter().filter_map(|kind| kind.find(&mut jwks)));
         fetching = KeySetOptions::read(&mut jwks, vault);
         jwks.report_unknown_keys();
     }
-    if !sources.iter().any(|item| matches!(item.name, "url" | "discovery")) {
+    if !sources.iter().any(|source| matches!(source.kind, SourceKind::Url | SourceKind::Discovery)) {
         fetching.refuse_all();
     }
     (sources, fetching)
 }
 
 /// Notes a mistake if there is no source of keys, or more than one of a kind.
-fn report_sources(section: &Section<'_>, shared: &[&ConfigItem<'_>], public: &[&ConfigItem<'_>]) {
+fn report_sources(section: &Section<'_>, shared: &[&ConfiguredSource<'_>], public: &[&ConfiguredSource<'_>]) {
     if shared.is_empty() && public.is_empty() {
         let help = "write secret = { env = \"NAME\" }, public_key = \"key.pem\" or jwks = { url = \"https://…\" }";
         section.file.missing(&section.span, format!("{} has no keys to verify tokens with", section.title), help);
     }
-    for extra in shared.iter().skip(1).chain(public.iter().skip(1)) {
+    for ConfiguredSource { item: extra, .. } in shared.iter().skip(1).chain(public.iter().skip(1)) {
         let message = format!("`{}` is a second source of keys", extra.name);
         let help = "keep one: an authenticator has one source of public keys, and one list of shared secrets";
         extra.file.mistake(&extra.key, message, help);
@@ -113,18 +154,19 @@ fn report_sources(section: &Section<'_>, shared: &[&ConfigItem<'_>], public: &[&
 }
 
 fn source<'a>(
-    item: &ConfigItem<'a>,
+    ConfiguredSource { kind, item }: &ConfiguredSource<'a>,
     owner: KeySetOwner<'_>,
     fetching: &KeySetOptions<'a>,
     vault: &SecretResolver,
 ) -> Option<KeySource> {
-    match item.name {
-        "public_key" => {
-            public_keys(item, owner.algorithms, vault, VerificationKeys::from_pem_file).map(KeySource::Fixed)
-        }
-        "file" => public_keys(item, owner.algorithms, vault, VerificationKeys::from_jwks_file).map(KeySource::Fixed),
-        "url" => fetching.by_url(item, owner),
-        _ => fetching.by_discovery(item, owner),
+    let from_file = |read| public_keys(item, owner.algorithms, vault, read).map(KeySource::Fixed);
+    match kind {
+        // A shared secret is not a source of public keys.
+        SourceKind::Secret => None,
+        SourceKind::PublicKey => from_file(VerificationKeys::from_pem_file),
+        SourceKind::File => from_file(VerificationKeys::from_jwks_file),
+        SourceKind::Url => fetching.by_url(item, owner),
+        SourceKind::Discovery => fetching.by_discovery(item, owner),
     }
 }
 

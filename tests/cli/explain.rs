@@ -57,8 +57,11 @@ fn a_line_of_each_vendor_is_explained_from_the_audit_log() {
         line("ably", "ably", r#""action":"publish","conversation":"chat:x","asked":{"chat:x":["publish"]}"#),
         line("call", "stream", r#""action":"join","conversation":"default:a""#),
         line("calls", "stream", r#""action":"login""#),
+        line("cut", "leancloud", r#""action":"invite","conversation":"r","targets":["bob"],"targets_count":25"#),
+        line("cut-channels", "ably", r#""action":"publish","asked":{"a":["publish"]},"asked_count":30"#),
     ];
-    fs::write(&file, lines.join("\n")).unwrap();
+    // Other bytes in the file do not matter.
+    fs::write(&file, [&b"\xff\n"[..], lines.join("\n").as_bytes()].concat()).unwrap();
     let ask = |id: &str| {
         let output = chat_signer(&["explain", "--request", id, "--audit", file.to_str().unwrap()]).output().unwrap();
         (first_line(&output), text(&output.stderr))
@@ -67,6 +70,14 @@ fn a_line_of_each_vendor_is_explained_from_the_audit_log() {
         let (said, noted) = ask(id);
         assert!(said.contains(": tom may have a token for chat:lobby"), "{id}: {said} {noted}");
         assert!(!noted.contains("complete request"), "{noted}");
+    }
+    for id in ["cut", "cut-channels"] {
+        let (said, noted) = ask(id);
+        assert_eq!(said, "", "{noted}");
+        assert!(
+            noted.contains(&format!("the line of {id} has no complete list of the members or channels")),
+            "{noted}"
+        );
     }
     let (said, noted) = ask("ably");
     assert!(said.contains(r#"tom may log in with {"chat:x":["publish"]}"#), "{said} {noted}");

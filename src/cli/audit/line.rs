@@ -9,52 +9,43 @@ use crate::model::Millis;
 use crate::telemetry::AuditDecision;
 use crate::{clock, config};
 
-/// The members of a line that `audit show` needs. Other members are ignored, so the lines of other versions can be
-/// shown, too.
-#[derive(Debug, Deserialize)]
-pub(super) struct LoggedLine {
-    pub(super) time: String,
-    #[serde(default)]
-    pub(super) request_id: Option<String>,
+/// The members of a line that the commands need. Other members are ignored, so the lines of other versions can be read,
+/// too.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::cli) struct LoggedLine {
+    pub(in crate::cli) time: String,
+    pub(in crate::cli) request_id: Option<String>,
     /// The decision about a request.
-    #[serde(default)]
-    pub(super) decision: Option<String>,
+    pub(in crate::cli) decision: Option<String>,
     /// The event, in a line that no request caused.
-    #[serde(default)]
-    pub(super) event: Option<String>,
-    #[serde(default)]
-    pub(super) caller: Option<LoggedCaller>,
-    #[serde(default)]
-    pub(super) app: Option<String>,
-    #[serde(default)]
-    pub(super) action: Option<String>,
-    #[serde(default)]
-    pub(super) client: Option<String>,
-    #[serde(default)]
-    pub(super) conversation: Option<String>,
-    #[serde(default)]
-    pub(super) targets: Vec<String>,
-    #[serde(default)]
-    pub(super) targets_count: Option<u64>,
-    #[serde(default)]
-    granted: Map<String, Value>,
-    #[serde(default)]
-    asked: Map<String, Value>,
-    #[serde(default)]
+    pub(in crate::cli) event: Option<String>,
+    pub(in crate::cli) authenticator: Option<String>,
+    pub(in crate::cli) caller: Option<LoggedCaller>,
+    pub(in crate::cli) app: Option<String>,
+    pub(in crate::cli) vendor: Option<String>,
+    pub(in crate::cli) action: Option<String>,
+    pub(in crate::cli) client: Option<String>,
+    pub(in crate::cli) conversation: Option<String>,
+    pub(in crate::cli) targets: Vec<String>,
+    /// The number of targets, if `targets` is cut.
+    pub(in crate::cli) targets_count: Option<u64>,
+    pub(in crate::cli) granted: Map<String, Value>,
+    /// The requested grants, if nothing was granted.
+    pub(in crate::cli) asked: Map<String, Value>,
+    /// The number of requested grants, if `asked` is cut.
+    pub(in crate::cli) asked_count: Option<u64>,
     rules: Vec<String>,
-    #[serde(default)]
     rule: Option<String>,
-    #[serde(default)]
-    pub(super) reason: Option<String>,
-    #[serde(default)]
-    pub(super) latency_us: Option<u64>,
+    pub(in crate::cli) reason: Option<String>,
+    pub(in crate::cli) latency_us: Option<u64>,
 }
 
 /// The caller of a request, or the operator.
 #[derive(Debug, Deserialize)]
-pub(super) struct LoggedCaller {
-    pub(super) kind: String,
-    pub(super) subject: String,
+pub(in crate::cli) struct LoggedCaller {
+    pub(in crate::cli) kind: String,
+    pub(in crate::cli) subject: String,
 }
 
 /// The filters. A line is shown if it passes all of them.
@@ -118,6 +109,11 @@ impl LineFilter {
 }
 
 impl LoggedLine {
+    /// Reads a line. Returns `None` if it is not a line of an audit log.
+    pub(in crate::cli) fn parse(text: &[u8]) -> Option<LoggedLine> {
+        serde_json::from_slice(text).ok().filter(|line: &LoggedLine| !line.time.is_empty())
+    }
+
     /// Returns the rules that decided: those that allowed, or the one that denied or came nearest.
     pub(super) fn rules(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().chain(&self.rule).map(String::as_str)

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use super::common::{CommandError, CommonArguments};
 use super::examples;
+pub(super) use line::{LoggedCaller, LoggedLine};
+pub(super) use source::LineSource;
 
 /// The commands for the audit log.
 #[derive(Debug, clap::Subcommand)]

@@ -90,7 +90,7 @@ impl LinePrinter<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        let Ok(line) = serde_json::from_slice::<LoggedLine>(text) else {
+        let Some(line) = LoggedLine::parse(text) else {
             self.unknown += 1;
             return Ok(());
         };

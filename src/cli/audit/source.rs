@@ -13,7 +13,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// An input that yields lines.
-pub(super) struct LineSource {
+pub(in crate::cli) struct LineSource {
     input: Box<dyn BufRead>,
     line: LineBuffer,
 }
@@ -23,7 +23,7 @@ impl LineSource {
     ///
     /// # Errors
     /// Returns an error if the file cannot be opened or its first bytes cannot be read.
-    pub(super) fn open(path: &Path) -> io::Result<LineSource> {
+    pub(in crate::cli) fn open(path: &Path) -> io::Result<LineSource> {
         let raw: Box<dyn Read> =
             if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
         let mut raw = BufReader::with_capacity(1 << 16, raw);
@@ -40,7 +40,7 @@ impl LineSource {
     ///
     /// # Errors
     /// Returns an error if the input cannot be read.
-    pub(super) fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(in crate::cli) fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         let is_complete = self.line.read(&mut self.input)?;
         let line = self.line.take();
         Ok((is_complete || !line.is_empty()).then_some(line))

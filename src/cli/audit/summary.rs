@@ -71,7 +71,8 @@ impl LogSummary {
     /// Returns the summary as text.
     pub(super) fn text(&self) -> String {
         let (Some(first), Some(last)) = (&self.first, &self.last) else { return "no line matches".to_owned() };
-        let mut text = format!("{} lines from {first} to {last}\n", self.lines);
+        let noun = if self.lines == 1 { "line" } else { "lines" };
+        let mut text = format!("{} {noun} from {first} to {last}\n", self.lines);
         let counts = |map: &BTreeMap<String, u64>| map.iter().map(|(name, count)| (*count, name.clone())).collect();
         write_list(&mut text, "decisions", counts(&self.decisions));
         write_list(&mut text, "events", counts(&self.events));

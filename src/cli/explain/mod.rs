@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::builder::ArgPredicate;
 use clap::{ArgGroup, Command};
 use hyper::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::common::{CommandError, CommonArguments, escape_line, exit_code, parse_time, print_error};
 use super::facts::{self, GivenFacts};
@@ -139,7 +139,7 @@ fn ask_server(
         action: Some(asked.action.clone()),
         client: asked.client_id.clone(),
         conversation: asked.conv_id.clone(),
-        members: asked.members.as_ref().map(|MemberList(members)| members.join(",")),
+        members: asked.members.as_ref().map(|MemberList(members)| json!(members).to_string()),
         capability: asked.capability.clone(),
         fields: asked.further_fields()?,
         at: at.map(|at| at.to_string()),

@@ -119,7 +119,7 @@ fn text(reply: &CommandReply, effect: &EffectWords) -> String {
     done.chain(failed).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the page of a list, with entries of any form.
+/// Reads the answer as a page of a list. The entries can be of any kind.
 ///
 /// # Errors
 /// Returns an error if the answer has no list of entries.

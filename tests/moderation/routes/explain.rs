@@ -183,3 +183,14 @@ fn a_question_that_makes_no_sense_is_refused_with_its_field() {
         assert_eq!((answer.status, &answer.json()["field"]), (400, &json!(field)), "{query}: {answer:?}");
     }
 }
+
+#[test]
+fn a_member_with_a_comma_is_one_member() {
+    let server = server();
+    Service.does(&server, "bans", &json!({"users": ["c,d"], "conversation": "den"}));
+    let query = "service=orders&app=leancloud&action=invite&client=x&conversation=den&members=";
+    let told = asks(&server, Service, &format!("{query}%5B%22c,d%22%5D"));
+    assert_eq!((&told["allowed"], &told["words"][0]["say"]), (&json!(false), &json!("target_banned")), "{told}");
+    let answer = Service.gets(&server, &format!("explain?{query}%5B1%5D"));
+    assert_eq!((answer.status, answer.json()["field"].clone()), (400, json!("members")), "{answer:?}");
+}

@@ -13,7 +13,7 @@ pub struct Audience {
     pub accepted: Vec<String>,
 }
 
-/// A claim that says for whom a token is.
+/// A claim that names the intended receiver of a token, or the client that received it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AudienceClaim {
     /// `aud` (RFC 7519, section 4.1.3): a string or a list of strings.

@@ -8,6 +8,17 @@ use crate::vendor::{self, App, InvalidRequest, Params};
 /// The longest name of a user, in characters.
 const MAX_NAME_CHARS: usize = 255;
 
+/// Reads a list of ids: `a,b,c`, or a JSON list of strings for ids that contain a comma.
+///
+/// # Errors
+/// Returns what is wrong, in words that follow the name of the list.
+pub fn parse_id_list(text: &str) -> Result<Vec<String>, String> {
+    if text.starts_with('[') {
+        return serde_json::from_str(text).map_err(|error| format!("must be a,b,c or a JSON list of strings: {error}"));
+    }
+    Ok(if text.is_empty() { Vec::new() } else { text.split(',').map(str::to_owned).collect() })
+}
+
 /// Builds the request of this caller for an operation of the app, or for an action that only the policy knows. The
 /// parameters have the names of chat-signer: `client_id` (`user_id` for TalkJS), `conv_id`, `members`, `capability`
 /// and `ttl`. If moderation names no conversation, it is about all of them.

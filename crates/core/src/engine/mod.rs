@@ -18,7 +18,7 @@ use crate::vendor::ably::Capability;
 use crate::vendor::{self, App, InvalidRequest, Nonce, SignedResult, VendorRequest};
 pub use facts::{FactsExchange, FactsProtocol, FactsProvider, FactsQuery, parse_details};
 
-pub use action_request::request_for_action;
+pub use action_request::{parse_id_list, request_for_action};
 pub use assumed_caller::{AssumedCaller, AssumedCallerWithNotes};
 pub use reasons::{DecidedRequest, describe_denial};
 

@@ -195,10 +195,8 @@ impl Denial {
 
     /// Returns the caller and the client if the request is denied because a user asks for another client.
     fn other_client(&self) -> Option<&OtherClient> {
-        match &self.reason {
-            DenyReason::NoRuleMatched { nearest } => nearest.as_ref()?.other_client.as_ref(),
-            _ => None,
-        }
+        let DenyReason::NoRuleMatched { nearest } = &self.reason else { return None };
+        nearest.as_ref()?.other_client.as_ref()
     }
 
     /// Returns the `reason` from the policy file, if the denied caller may get it.

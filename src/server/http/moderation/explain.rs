@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::authenticated::AuthenticatedRequest;
 use super::fields::{RequestFields, invalid_field, parse_time};
 use super::read::{self, ReadRequest};
-use crate::engine::{AssumedCaller, RuntimeData, request_for_action};
+use crate::engine::{AssumedCaller, RuntimeData, parse_id_list, request_for_action};
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest, json};
 use crate::moderation::CommandCheck;
 use crate::moderation::api::ModerationParameters;
@@ -154,7 +154,8 @@ fn action_params(spec: &VendorSpec, action: &str, params: &ModerationParameters)
         values.insert(spec.conversation_field_of(action).to_owned(), conversation.into());
     }
     if let Some(members) = params.members.as_deref() {
-        values.insert("members".to_owned(), members.split(',').collect());
+        let members = parse_id_list(members).map_err(|flaw| invalid_field("members", flaw))?;
+        values.insert("members".to_owned(), members.into());
     }
     if let Some(capability) = params.capability.as_deref() {
         values.insert("capability".to_owned(), capability.into());

@@ -34,7 +34,7 @@ pub struct CommandOutcome {
     pub deleted: Vec<ModerationEntry>,
     /// The users that the command succeeded for. It also succeeds if its effect existed before.
     pub succeeded: Vec<String>,
-    /// The users of `succeeded` for whom nothing was to do: the effect of the command existed before.
+    /// The users of `succeeded` that needed no change, because the effect already existed.
     pub unchanged: Vec<String>,
     /// The users of `unchanged` that may be enforced at vendors again.
     pub enforce_again: Vec<String>,
