@@ -10,6 +10,7 @@ mod audit;
 mod authenticator_context;
 mod authenticators;
 mod cases;
+mod console;
 mod cross_checks;
 mod demo;
 mod endpoint;
@@ -50,6 +51,7 @@ mod webhooks;
 
 pub use audit::{AuditChain, AuditOutput, read_chain_key};
 pub use cases::{CaseCaller, PolicyCase, read_cases};
+pub use console::ConsoleConfig;
 pub use demo::{DemoCaller, DemoTokenError, demo_api_key};
 pub use enforcement::Enforcement;
 pub use import_file::{IMPORT_SUBJECT, ImportFile, read_import_file};

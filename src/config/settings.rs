@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::audit::{AuditChain, AuditOutput};
 use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators};
+use super::console::{self, ConsoleConfig};
 use super::demo::DemoCaller;
 use super::enforcement::Enforcement;
 use super::file::ConfigFile;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub webhooks: Vec<Arc<Webhook>>,
     /// The store of the moderation entries, if the file has one.
     pub store: Option<StoreSettings>,
+    /// The page for moderators, if it is enabled.
+    pub console: Option<ConsoleConfig>,
     /// The times of the shutdown.
     pub shutdown: ShutdownConfig,
     /// Whether the configuration trusts the public caller secret or API key of the demonstration.
@@ -203,6 +206,7 @@ fn settings(
     let traces = audit::traces(&mut root, &mut vault);
     let store = store::store(&mut root, &mut vault, callers.demo_credentials().is_some());
     let webhooks = webhooks::webhooks(&mut root, &mut vault);
+    let console = console::console(&mut root, &server, &callers.authenticators);
     cross_checks::check_demonstration(root.file, &vault, &callers, &server.listen, &places);
     cross_checks::check_signing_uses(root.file, &vault, &callers.key_hashes);
     let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
@@ -228,6 +232,7 @@ fn settings(
         enforcements: enforcements.into_iter().map(Arc::new).collect(),
         webhooks: webhooks.into_iter().map(Arc::new).collect(),
         store,
+        console,
         shutdown,
         demonstration,
         demo_caller,

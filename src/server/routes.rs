@@ -27,6 +27,8 @@ pub enum RouteTarget {
     OpenApi,
     /// Moderation.
     Moderation,
+    /// The page for moderators, if it is enabled.
+    Console,
     /// The playground, if it is served.
     Playground(PlaygroundRoute),
 }
@@ -43,6 +45,9 @@ pub enum PlaygroundRoute {
     /// The explanation of a decision.
     Explanation,
 }
+
+/// The path of the page for moderators, and the prefix of its other paths.
+pub const CONSOLE: &str = "/console";
 
 /// The path of the page of the playground, and the prefix of its other paths.
 pub const PLAYGROUND: &str = "/playground";
@@ -68,6 +73,9 @@ pub const ROUTES: &[Route] = &[
     moderation("/v1/moderation/events", "GET"),
     moderation("/v1/moderation/enforcements", "GET"),
     moderation("/v1/moderation/explain", "GET"),
+    console(CONSOLE),
+    console("/console/config"),
+    console("/console/{assets}/{file}"),
     playground("/playground/world", READ, PlaygroundRoute::Names),
     playground("/playground/token", "POST", PlaygroundRoute::Token),
     playground("/playground/explain/{app}/{operation}", "POST", PlaygroundRoute::Explanation),
@@ -77,6 +85,10 @@ pub const ROUTES: &[Route] = &[
 
 const fn moderation(path: &'static str, methods: &'static str) -> Route {
     Route { path, methods, target: RouteTarget::Moderation }
+}
+
+const fn console(path: &'static str) -> Route {
+    Route { path, methods: READ, target: RouteTarget::Console }
 }
 
 const fn playground(path: &'static str, methods: &'static str, route: PlaygroundRoute) -> Route {

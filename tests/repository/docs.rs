@@ -166,7 +166,7 @@ fn every_route_is_documented() {
         .map(|page| fs::read_to_string(Path::new(ROOT).join("docs").join(page)).unwrap())
         .concat();
     let tables: String = text.lines().filter(|line| line.starts_with('|')).collect();
-    // The pages have the placeholders `ID`, `APP` and `ACTION`, and `below` for the files of the playground.
+    // The pages have the placeholders `ID`, `APP` and `ACTION`, and `below` for the files of the playground and of the console.
     let fixed = ROUTES.iter().map(|route| route.path).filter(|path| !path.ends_with("{file}"));
     let fixed = fixed.map(|path| path.replace("{id}", "ID").replace("{app}", "APP").replace("{operation}", "ACTION"));
     let missing: Vec<_> = fixed.filter(|path| !text.contains(path.as_str())).collect();

@@ -1,6 +1,6 @@
 //! Selects the form of the answer that the caller prefers (RFC 9110, section 12.5.1).
 
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::{ACCEPT, HeaderMap, HeaderName};
 
 /// Returns the form of `offered` that the `Accept` header prefers. If several are equal, returns the first. Returns
 /// `None` if the header excludes all of them. If the header is missing, empty or cannot be read, all forms are
@@ -17,9 +17,9 @@ pub(super) fn choose<T: Copy>(headers: &HeaderMap, offered: &[(&str, T)]) -> Opt
     rated.filter(|(quality, _)| *quality > 0).max_by_key(|(quality, _)| *quality).map(|(_, form)| *form)
 }
 
-/// Returns true if the `Accept` header names this media type. Ranges such as `*/*` do not name it.
-pub(super) fn names(headers: &HeaderMap, media: &str) -> bool {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+/// Returns true if a header such as `Accept` or `Accept-Encoding` names this value. Ranges such as `*/*` do not name it.
+pub(super) fn names(headers: &HeaderMap, header: &HeaderName, media: &str) -> bool {
+    let values = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| {
         let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
         name.trim().eq_ignore_ascii_case(media) && weight(parameters) > 0

@@ -10,6 +10,7 @@ use hyper::{Method, Request};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::console;
 use super::context::{RequestContext, X_REQUEST_ID};
 use super::moderation::{self, LAST_EVENT_ID};
 use super::response_body::HttpResponse;
@@ -44,7 +45,9 @@ pub(super) async fn serve(
     route: &ResolvedRoute<'_>,
     request: Request<Incoming>,
 ) -> HttpResponse {
-    let Some(cors) = &exchange.settings().server.cors else {
+    // The console works only on pages of its own origin.
+    let is_console = console::is_path(request.uri().path());
+    let Some(cors) = exchange.settings().server.cors.as_ref().filter(|_| !is_console) else {
         return route.dispatch(exchange, request).await;
     };
     let authenticators = &exchange.settings().engine.authenticators;

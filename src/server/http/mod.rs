@@ -5,6 +5,7 @@ mod admission;
 mod authenticate;
 mod body;
 mod client_ip;
+mod console;
 mod context;
 mod cors;
 mod error;
@@ -73,9 +74,9 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     answer
 }
 
-/// Sets the headers that every answer has.
+/// Sets the headers that every answer has. Only the files of the console can be cached.
 fn set_common_headers(headers: &mut HeaderMap, id: &RequestId) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_REQUEST_ID, id.value().clone());
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
+use hyper::header::ACCEPT;
 use hyper::{Method, Request};
 
 use super::context::RequestContext;
@@ -12,9 +13,9 @@ use super::playground;
 use super::render;
 use super::response_body::{HttpResponse, ResponseBody};
 use super::signing_route::{self, CompatPath, SigningRoute};
-use super::{accept, admission, body, moderation, openapi, sign};
+use super::{accept, admission, body, console, moderation, openapi, sign};
 use crate::moderation::api;
-use crate::server::routes::{self, PLAYGROUND, Route, RouteTarget};
+use crate::server::routes::{self, CONSOLE, PLAYGROUND, Route, RouteTarget};
 use crate::server::state::ProbeKind;
 use crate::telemetry::metrics::RouteLabel;
 use crate::vendor::{App, ErrorShape};
@@ -56,8 +57,13 @@ pub(super) fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> ResolvedR
     let shape = ErrorShape::Problem;
     match routes::find(path).filter(|route| is_served(exchange, route.target)) {
         Some(route) => {
-            let is_playground = matches!(route.target, RouteTarget::Playground(_));
-            let label = RouteLabel::Fixed(if is_playground { PLAYGROUND } else { route.path });
+            let label = RouteLabel::Fixed(match route.target {
+                RouteTarget::Playground(_) => PLAYGROUND,
+                RouteTarget::Console => CONSOLE,
+                RouteTarget::Probe(_) | RouteTarget::Metrics | RouteTarget::OpenApi | RouteTarget::Moderation => {
+                    route.path
+                }
+            });
             ResolvedRoute { label, shape, target: ResolvedTarget::Listed(route) }
         }
         None if path.starts_with(api::PATH) => {
@@ -83,6 +89,7 @@ fn resolve_operation<'a>(app: &'a App, name: &str) -> ResolvedRoute<'a> {
 fn is_served(exchange: &RequestContext, target: RouteTarget) -> bool {
     match target {
         RouteTarget::Metrics => false,
+        RouteTarget::Console => console::is_served(exchange),
         RouteTarget::Playground(_) => is_playground_served(exchange),
         RouteTarget::Probe(_) | RouteTarget::OpenApi | RouteTarget::Moderation => true,
     }
@@ -103,13 +110,18 @@ impl ResolvedRoute<'_> {
         if let ResolvedTarget::Listed(Route { target: RouteTarget::Probe(probe), methods, .. }) = self.target {
             return answer_probe(exchange, *probe, methods, request.method());
         }
-        let accepts_problems = accept::names(request.headers(), render::PROBLEM);
+        let accepts_problems = accept::names(request.headers(), &ACCEPT, render::PROBLEM);
         let shape = if accepts_problems { ErrorShape::Problem } else { self.shape };
+        let is_console = console::is_served(exchange) && console::is_path(request.uri().path());
         let result = self.target.answer(exchange, &mut request).await;
         if result.is_err() {
             body::drain(request.into_body());
         }
-        result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure))
+        let mut answer = result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure));
+        if is_console {
+            console::set_headers(answer.headers_mut());
+        }
+        answer
     }
 }
 
@@ -137,6 +149,7 @@ impl ResolvedTarget<'_> {
             ResolvedTarget::Unknown => admission::enter(exchange).and_then(|_| Err(not_found())),
             ResolvedTarget::Listed(route) => match route.target {
                 RouteTarget::OpenApi => openapi::answer(exchange, route, request),
+                RouteTarget::Console => console::answer(exchange, route, request),
                 RouteTarget::Moderation => Box::pin(moderation::answer(exchange, request)).await,
                 #[cfg(feature = "playground")]
                 RouteTarget::Playground(part) => Box::pin(playground::answer(exchange, route, part, request)).await,

@@ -7,6 +7,7 @@ mod audit;
 mod browsers;
 mod chain;
 mod compat;
+mod console;
 mod limits;
 #[cfg(feature = "playground")]
 mod playground;

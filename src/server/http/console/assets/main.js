@@ -1,0 +1,2 @@
+const config = await (await fetch("/console/config")).json();
+document.title = config.title;
