@@ -10,7 +10,8 @@
 //! - `toml fragment`: a piece that is only held to be TOML
 //!
 //! And of the others: `console` is run and its answers compared, `sh` is [run](shell), `sh fragment` and `json` are read.
-//! `tests/browser/tutorial.test.js` runs the `bash` blocks of `docs/tutorial.md`.
+//! `tests/browser/tutorial.test.js` runs the `bash` blocks of `docs/tutorial.md`, and `.ci/fresh-system` runs the blocks `sh` and `sh debian`
+//! of the README.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod shell;
