@@ -126,9 +126,10 @@ async fn ban(moderation: &ModerationReplica) -> Result<Duration, Failure> {
             scope: Pattern::Everything,
             app: None,
             client: String::new(),
+            own_only: false,
         };
         let began = Instant::now();
-        let outcome = moderation.carry_out(&authorizer, &command, &ChangeSubscribers::default()).await?;
+        let outcome = moderation.carry_out(&authorizer, &command, &ChangeSubscribers::default(), None).await?;
         rounds.push(began.elapsed());
         assert_eq!(outcome.succeeded.len(), 1, "it is allowed: {:?}", outcome.failed);
     }

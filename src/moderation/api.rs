@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chat_signer_core::moderation::EntryKind;
+use chat_signer_core::moderation::{EntryKind, EntryRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,9 +11,6 @@ use crate::vendor::{InvalidRequest, Params};
 
 /// The path prefix of all routes.
 pub const PATH: &str = "/v1/moderation/";
-
-/// The path prefix of conversations, after [`PATH`].
-const CONVERSATIONS: &str = "conversations/";
 
 /// A resource below [`PATH`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +27,24 @@ pub enum ModerationResource {
     Enforcements,
     /// The explanation of a decision.
     Explain,
+    /// What the caller may do.
+    Abilities,
+    /// The outcome that a command would have.
+    Preview,
+    /// The users who have entries.
+    Users,
+    /// The entries of a user, by its id.
+    User(String),
+    /// The history of changes.
+    Changes,
+    /// A change, by its number.
+    Change(String),
+    /// The conversations that have an entry.
+    Conversations,
+    /// The users who have a role in a conversation, by its id.
+    People(String),
+    /// The bans and mutes that end next.
+    Endings,
 }
 
 /// The reason why a path leads to no resource.
@@ -37,12 +52,12 @@ pub enum ModerationResource {
 pub enum PathError {
     /// There is nothing at this path.
     NotFound,
-    /// The id of the conversation is not percent-encoded correctly.
+    /// The id in the path is not percent-encoded correctly.
     Malformed,
 }
 
 /// The resources with a fixed path.
-const FIXED_PATHS: [(&str, ModerationResource); 11] = [
+const FIXED_PATHS: [(&str, ModerationResource); 17] = [
     ("/v1/moderation/bans", ModerationResource::Entries(EntryKind::Bans)),
     ("/v1/moderation/bans/lift", ModerationResource::Removal(EntryKind::Bans)),
     ("/v1/moderation/mutes", ModerationResource::Entries(EntryKind::Mutes)),
@@ -54,6 +69,12 @@ const FIXED_PATHS: [(&str, ModerationResource); 11] = [
     ("/v1/moderation/events", ModerationResource::Events),
     ("/v1/moderation/enforcements", ModerationResource::Enforcements),
     ("/v1/moderation/explain", ModerationResource::Explain),
+    ("/v1/moderation/abilities", ModerationResource::Abilities),
+    ("/v1/moderation/preview", ModerationResource::Preview),
+    ("/v1/moderation/users", ModerationResource::Users),
+    ("/v1/moderation/changes", ModerationResource::Changes),
+    ("/v1/moderation/conversations", ModerationResource::Conversations),
+    ("/v1/moderation/endings", ModerationResource::Endings),
 ];
 
 impl ModerationResource {
@@ -65,32 +86,59 @@ impl ModerationResource {
         if let Some((_, resource)) = FIXED_PATHS.into_iter().find(|(fixed, _)| *fixed == path) {
             return Ok(resource);
         }
-        let id = path.strip_prefix(PATH).and_then(|below| below.strip_prefix(CONVERSATIONS));
-        let id = id.filter(|id| !id.is_empty() && !id.contains('/')).ok_or(PathError::NotFound)?;
-        percent_decode(id).map(ModerationResource::Conversation).ok_or(PathError::Malformed)
+        let below = path.strip_prefix(PATH).and_then(|below| below.split_once('/'));
+        let (collection, rest) = below.filter(|(_, rest)| !rest.is_empty()).ok_or(PathError::NotFound)?;
+        let (id, part) = rest.split_once('/').map_or((rest, None), |(id, part)| (id, Some(part)));
+        let resource: fn(String) -> ModerationResource = match (collection, part) {
+            ("conversations", None) => ModerationResource::Conversation,
+            ("conversations", Some("people")) => ModerationResource::People,
+            ("users", None) => ModerationResource::User,
+            ("changes", None) => ModerationResource::Change,
+            _ => return Err(PathError::NotFound),
+        };
+        percent_decode(id).map(resource).ok_or(PathError::Malformed)
     }
 
-    /// Returns the path of the resource, with a placeholder for the id of a conversation.
+    /// Returns the path of the resource, with a placeholder for the id.
     pub fn path_template(&self) -> &'static str {
-        let fixed = FIXED_PATHS.iter().find(|(_, fixed)| fixed == self);
-        fixed.map_or("/v1/moderation/conversations/{id}", |(path, _)| path)
+        match self {
+            ModerationResource::Conversation(_) => "/v1/moderation/conversations/{id}",
+            ModerationResource::People(_) => "/v1/moderation/conversations/{id}/people",
+            ModerationResource::User(_) => "/v1/moderation/users/{id}",
+            ModerationResource::Change(_) => "/v1/moderation/changes/{id}",
+            fixed => FIXED_PATHS.iter().find(|(_, known)| known == fixed).map_or(PATH, |(path, _)| path),
+        }
     }
 
     /// Returns the path of the resource.
     pub fn path(&self) -> String {
-        match self {
-            ModerationResource::Conversation(id) => format!("{PATH}{CONVERSATIONS}{}", percent_encode(id.as_bytes())),
-            fixed => fixed.path_template().to_owned(),
-        }
+        let (ModerationResource::Conversation(id)
+        | ModerationResource::People(id)
+        | ModerationResource::User(id)
+        | ModerationResource::Change(id)) = self
+        else {
+            return self.path_template().to_owned();
+        };
+        self.path_template().replace("{id}", &percent_encode(id.as_bytes()))
     }
 
     /// Returns the supported methods.
     pub fn methods(&self) -> &'static str {
         match self {
             ModerationResource::Entries(_) => "GET, POST",
-            ModerationResource::Removal(_) => "POST",
+            ModerationResource::Removal(_) | ModerationResource::Preview => "POST",
             ModerationResource::Conversation(_) => "GET, PUT, DELETE",
-            ModerationResource::Events | ModerationResource::Enforcements | ModerationResource::Explain => "GET",
+            ModerationResource::Events
+            | ModerationResource::Enforcements
+            | ModerationResource::Explain
+            | ModerationResource::Abilities
+            | ModerationResource::Users
+            | ModerationResource::User(_)
+            | ModerationResource::Changes
+            | ModerationResource::Change(_)
+            | ModerationResource::Conversations
+            | ModerationResource::People(_)
+            | ModerationResource::Endings => "GET",
         }
     }
 
@@ -114,6 +162,10 @@ pub struct ModerationParameters {
     pub at: Option<String>,
     /// The authenticator of the caller whose request is explained.
     pub authenticator: Option<String>,
+    /// The time before which entries end.
+    pub before: Option<String>,
+    /// The author of changes.
+    pub by: Option<String>,
     /// The capability of a request that is explained.
     pub capability: Option<String>,
     /// The client of a request that is explained.
@@ -122,8 +174,12 @@ pub struct ModerationParameters {
     pub client_id: Option<String>,
     /// The conversation or pattern.
     pub conversation: Option<String>,
+    /// The command of a preview.
+    pub r#do: Option<String>,
     /// The further fields of a request that is explained, as a JSON object.
     pub fields: Option<String>,
+    /// The time of the earliest change.
+    pub from: Option<String>,
     /// The kind of a conversation.
     pub kind: Option<String>,
     /// The id of the last event that the caller received.
@@ -132,18 +188,28 @@ pub struct ModerationParameters {
     pub limit: Option<String>,
     /// The members of a request that is explained, separated by commas.
     pub members: Option<String>,
+    /// Whether a command that lifts or removes concerns only entries of the same author.
+    pub own: Option<bool>,
     /// The owner of a conversation.
     pub owner: Option<String>,
+    /// The beginning of names.
+    pub prefix: Option<String>,
     /// The reason of a ban or mute.
     pub reason: Option<String>,
     /// The role to give or to remove.
     pub role: Option<String>,
     /// The roles to assume in the token of the caller whose request is explained, separated by commas.
     pub roles: Option<String>,
+    /// The version that the caller of a change saw.
+    pub seen: Option<u64>,
     /// The caller whose request is explained, if it is a service.
     pub service: Option<String>,
     /// The state of jobs.
     pub state: Option<String>,
+    /// The time of the latest change.
+    pub to: Option<String>,
+    /// The type of events.
+    pub r#type: Option<String>,
     /// The end of a ban or mute.
     pub until: Option<String>,
     /// The user that a list is limited to, or whose request is explained.
@@ -159,27 +225,38 @@ impl ModerationParameters {
     /// Returns an error that names a parameter of another type.
     pub fn read(params: &Params) -> Result<ModerationParameters, InvalidRequest> {
         let text = |field| Ok(params.text(field)?.map(str::to_owned));
+        let not_boolean = || InvalidRequest::new("own", "must be true or false");
+        let not_a_version = || InvalidRequest::new("seen", "must be the number of a version, without quotes");
         Ok(ModerationParameters {
             action: text("action")?,
             after: text("after")?,
             app: text("app")?,
             at: text("at")?,
             authenticator: text("authenticator")?,
+            before: text("before")?,
+            by: text("by")?,
             capability: text("capability")?,
             client: text("client")?,
             client_id: text("client_id")?,
             conversation: text("conversation")?,
+            r#do: text("do")?,
             fields: text("fields")?,
+            from: text("from")?,
             kind: text("kind")?,
             last_event_id: text("last_event_id")?,
             limit: text("limit")?,
             members: text("members")?,
+            own: params.value("own").map(|value| value.as_bool().ok_or_else(not_boolean)).transpose()?,
             owner: text("owner")?,
+            prefix: text("prefix")?,
             reason: text("reason")?,
             role: text("role")?,
             roles: text("roles")?,
+            seen: params.value("seen").map(|value| value.as_u64().ok_or_else(not_a_version)).transpose()?,
             service: text("service")?,
             state: text("state")?,
+            to: text("to")?,
+            r#type: text("type")?,
             until: text("until")?,
             user: text("user")?,
             users: params.list("users")?.unwrap_or_default(),
@@ -224,6 +301,12 @@ pub struct CommandReply {
     /// The targets in `succeeded` for which nothing was to do. Older servers leave it out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unchanged: Vec<String>,
+    /// The number of the change. `None`: nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// The entries that were removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<EntryRecord>,
 }
 
 /// A target for which a change failed.
@@ -265,11 +348,19 @@ mod tests {
             assert_eq!((resource.path().as_str(), resource.path_template()), (path, path));
             assert_eq!(ModerationResource::from_path(path), Ok(resource));
         }
-        let conversation = ModerationResource::Conversation("a place/with 1%".to_owned());
-        assert_eq!(conversation.path(), "/v1/moderation/conversations/a%20place%2Fwith%201%25");
-        assert_eq!(ModerationResource::from_path(&conversation.path()), Ok(conversation));
-        for path in ["/v1/moderation/", "/v1/moderation/ban", "/v1/moderation/conversations", "/v1/moderation/bans/"] {
-            assert_eq!(ModerationResource::from_path(path), Err(PathError::NotFound), "{path}");
+        for (make, path) in [
+            (ModerationResource::Conversation as fn(String) -> _, "conversations/a%20place%2Fwith%201%25"),
+            (ModerationResource::People, "conversations/a%20place%2Fwith%201%25/people"),
+            (ModerationResource::User, "users/a%20place%2Fwith%201%25"),
+            (ModerationResource::Change, "changes/a%20place%2Fwith%201%25"),
+        ] {
+            let resource = make("a place/with 1%".to_owned());
+            assert_eq!(resource.path(), format!("{PATH}{path}"));
+            assert_eq!(ModerationResource::from_path(&resource.path()), Ok(resource));
+        }
+        for path in ["", "ban", "bans/", "bans/x", "conversations/", "conversations/a/b", "users/a/people", "users//"] {
+            let path = format!("{PATH}{path}");
+            assert_eq!(ModerationResource::from_path(&path), Err(PathError::NotFound), "{path}");
         }
         assert_eq!(ModerationResource::from_path("/v1/moderation/conversations/%4"), Err(PathError::Malformed));
     }

@@ -4,16 +4,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock;
 use crate::config::Settings;
 use crate::crypto::{hex, percent_encode, sha256};
 use crate::model::{Millis, Pattern};
 use crate::moderation::store::{NewChange, NewJob, StoreHead, queue_name};
-use crate::policy::EntryAuthor;
+use crate::policy::{EntryAuthor, EntryOrigin};
 use crate::telemetry::{AuditCaller, AuditEvent, ModerationRecord};
-use chat_signer_core::moderation::{CommandOutcome, EntryRecord, ModerationCommand, ModerationEntry};
+use chat_signer_core::moderation::{
+    CommandOutcome, EntryRecord, ModerationCommand, ModerationEntry, ModerationIndex, RoleAssignment,
+};
 
 /// The recipients of events, and the apps at whose vendors bans and mutes are enforced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,22 +48,51 @@ pub(super) enum ChangeKind {
     Expired,
 }
 
-/// Builds the change for the outcome of a command: the entries to set and to delete, the events and the jobs.
+/// A changed entry, for its event.
+pub(super) struct EventSubject<'a> {
+    pub(super) record: &'a ModerationEntry,
+    /// The entry that no longer applies, if one ended.
+    pub(super) ended: Option<&'a ModerationEntry>,
+    pub(super) kind: ChangeKind,
+    /// The author of the change. `None`: the entry ended by itself.
+    pub(super) by: Option<&'a EntryAuthor>,
+}
+
+impl EventSubject<'_> {
+    /// Returns the data of the event: the record, the number of the change, and the author and time of an entry that
+    /// ended.
+    fn data(&self, change: u64) -> Value {
+        let mut data = json!(EntryRecord::from(self.record).for_event(self.by));
+        data["change"] = change.into();
+        if let Some(EntryOrigin::Runtime { author, at }) = self.ended.map(ModerationEntry::origin) {
+            data["author"] = json!(EntryAuthor { role: None, ..EntryAuthor::clone(author) });
+            data["at"] = at.to_string().into();
+        }
+        data
+    }
+}
+
+/// Builds the change for the outcome of a command: the entries to set and to delete, the events and the jobs. `index`
+/// has the entries before the change.
 pub(super) fn build_change(
     ruling: &CommandOutcome,
     by: &EntryAuthor,
     plan: &ChangeSubscribers,
-    head: &StoreHead,
+    (index, head): (&ModerationIndex, &StoreHead),
     now: Millis,
 ) -> NewChange {
     let mut commit = NewChange::default();
     for record in &ruling.set {
         commit.puts.push((record.key().to_string(), Some(record.value())));
-        add_event_and_jobs(&mut commit, record, ChangeKind::Set, Some(by), plan, head, now);
+        let removed = matches!(record, ModerationEntry::Role(RoleAssignment { role: None, .. }));
+        let before = removed.then(|| index.find(&record.key())).flatten();
+        let about = EventSubject { record, ended: before.as_ref(), kind: ChangeKind::Set, by: Some(by) };
+        add_event_and_jobs(&mut commit, &about, plan, head, now);
     }
     for record in &ruling.deleted {
         commit.puts.push((record.key().to_string(), None));
-        add_event_and_jobs(&mut commit, record, ChangeKind::Lifted, Some(by), plan, head, now);
+        let about = EventSubject { record, ended: Some(record), kind: ChangeKind::Lifted, by: Some(by) };
+        add_event_and_jobs(&mut commit, &about, plan, head, now);
     }
     remove_duplicate_jobs(&mut commit.jobs);
     commit
@@ -92,7 +123,8 @@ pub(super) fn build_expiry_change(
     let mut commit = NewChange::default();
     for record in ended {
         commit.puts.push((record.key().to_string(), None));
-        add_event_and_jobs(&mut commit, record, ChangeKind::Expired, None, plan, head, now);
+        let about = EventSubject { record, ended: Some(record), kind: ChangeKind::Expired, by: None };
+        add_event_and_jobs(&mut commit, &about, plan, head, now);
     }
     remove_duplicate_jobs(&mut commit.jobs);
     commit
@@ -101,16 +133,15 @@ pub(super) fn build_expiry_change(
 /// Adds the event and the jobs for a changed entry. The same job may be added more than once.
 pub(super) fn add_event_and_jobs(
     commit: &mut NewChange,
-    record: &ModerationEntry,
-    fate: ChangeKind,
-    by: Option<&EntryAuthor>,
+    about: &EventSubject<'_>,
     plan: &ChangeSubscribers,
     head: &StoreHead,
     now: Millis,
 ) {
+    let EventSubject { record, kind, .. } = about;
     let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
-    let data = EntryRecord::from(record).for_event(by);
-    let event = json!({ "id": id, "type": event_type(record, fate), "time": now.to_string(), "data": data });
+    let data = about.data(head.version + 1);
+    let event = json!({ "id": id, "type": event_type(record, *kind), "time": now.to_string(), "data": data });
     for webhook in &plan.webhooks {
         let of = if matches!(record, ModerationEntry::Block(_)) { BLOCK_EVENTS_SUFFIX } else { "" };
         let key = format!("webhook:{}{of}:{id}", webhook_hash(webhook));
@@ -151,10 +182,15 @@ fn enforcement_job(record: &ModerationEntry, app: &str) -> Option<NewJob> {
     Some(build_enforcement_job(app, &sanction.user, &sanction.scope))
 }
 
+/// Returns the beginning of the keys of the enforcement jobs of a user.
+pub fn enforcement_key_prefix(app: &str, user: &str) -> String {
+    format!("enforce:{}:{}:", percent_encode(app.as_bytes()), percent_encode(user.as_bytes()))
+}
+
 fn build_enforcement_job(app: &str, user: &str, scope: &Pattern) -> NewJob {
     let conversation = scope.home_conversation().exact().map(str::to_owned);
     let place = conversation.as_deref().map_or_else(|| "*".to_owned(), |name| percent_encode(name.as_bytes()));
-    let key = format!("enforce:{}:{}:{place}", percent_encode(app.as_bytes()), percent_encode(user.as_bytes()));
+    let key = format!("{}{place}", enforcement_key_prefix(app, user));
     NewJob { key, body: json!({ "app": app, "user": user, "conversation": conversation }).to_string() }
 }
 
@@ -207,7 +243,7 @@ pub(super) fn audit_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{EntryOrigin, Sanction};
+    use crate::policy::Sanction;
 
     fn sanction(user: &str) -> Sanction {
         let author =

@@ -2,6 +2,7 @@
 //! memory as an index, which decisions read, and in a store, which outlives the process and is shared by all replicas.
 
 pub mod api;
+mod concurrent_changes;
 mod event;
 mod expiry;
 pub mod outbox;
@@ -9,14 +10,21 @@ mod replica;
 pub mod store;
 pub mod transfer;
 
+use concurrent_changes::ConcurrentChanges;
+use store::{NewChange, StoreHead};
+
 pub use chat_signer_core::moderation::*;
-pub use event::{ChangeSubscribers, enforcement_queues, webhook_queues};
+pub use event::{ChangeSubscribers, enforcement_key_prefix, enforcement_queues, webhook_queues};
 pub use expiry::PendingAudit;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 
+/// How often the changes of other authors are read before all users count as changed.
+const MAX_ATTEMPTS: u32 = 5;
+
 impl ModerationReplica {
     /// Carries out a command as far as the policy and the moderation rules allow it. The outcome lists the users that
-    /// the command failed for.
+    /// the command failed for. If `seen` is the version that the caller saw, the command fails for users whose entries
+    /// another author has changed since.
     ///
     /// # Errors
     /// Returns an error if nothing was changed, or if it is unknown whether the change was made.
@@ -25,16 +33,37 @@ impl ModerationReplica {
         authorizer: &CommandAuthorizer<'_>,
         command: &ModerationCommand,
         plan: &ChangeSubscribers,
+        seen: Option<u64>,
     ) -> Result<CommandOutcome, ChangeError> {
         let author = authorizer.author(command);
-        self.change(|index, head| {
-            let mut ruling = authorizer.authorize(index, command);
-            let mut commit = event::build_change(&ruling, &author, plan, head, authorizer.now);
-            commit.jobs.extend(event::repeat_enforcement_jobs(&ruling, command, plan));
-            ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
-            (commit, ruling)
-        })
-        .await
-        .inspect_err(|not_changed| self.count_failure(ChangeOrigin::Caller, not_changed))
+        let mut concurrent = seen.map(|seen| ConcurrentChanges::new(seen, command, &author));
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            if let Some(concurrent) = &mut concurrent {
+                concurrent.read(self).await?;
+            }
+            let decide = |index: &ModerationIndex, head: &StoreHead| {
+                if let Some(concurrent) = concurrent.as_mut().filter(|concurrent| concurrent.version != head.version) {
+                    if attempt < MAX_ATTEMPTS {
+                        return (NewChange::default(), None);
+                    }
+                    concurrent.add_all_users(head.version);
+                }
+                let mut ruling = authorizer.authorize(index, command);
+                if let Some(concurrent) = &concurrent {
+                    concurrent.reject(&mut ruling);
+                }
+                let mut commit = event::build_change(&ruling, &author, plan, (index, head), authorizer.now);
+                commit.jobs.extend(event::repeat_enforcement_jobs(&ruling, command, plan));
+                ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
+                (commit, Some(ruling))
+            };
+            let made = self.change(decide).await;
+            let made = made.inspect_err(|not_changed| self.count_failure(ChangeOrigin::Caller, not_changed))?;
+            if let Some(outcome) = made {
+                return Ok(outcome);
+            }
+        }
     }
 }

@@ -49,6 +49,34 @@ pub struct ModerationReplica {
     pub(crate) failed_changes: FailedChanges,
 }
 
+/// The state of a replica that has a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaState {
+    /// It follows the store.
+    Current,
+    /// The store does not answer now, but decisions are still possible.
+    Behind,
+    /// The index is too old for decisions.
+    Stale,
+    /// The store is not the known store. An operator must accept it.
+    Refused,
+    /// The store cannot be written until the program is restarted.
+    Broken,
+}
+
+impl ReplicaState {
+    /// Returns the name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReplicaState::Current => "ok",
+            ReplicaState::Behind => "behind",
+            ReplicaState::Stale => "stale",
+            ReplicaState::Refused => "refused",
+            ReplicaState::Broken => "broken",
+        }
+    }
+}
+
 /// The index is too old, or the store is not the known store. Holds a sentence for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -161,6 +189,26 @@ impl ModerationReplica {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// Returns whether decisions may use the index, and why they may not.
+    pub fn state(&self) -> ReplicaState {
+        if self.store.as_ref().is_some_and(Store::is_broken) {
+            ReplicaState::Broken
+        } else if self.refused.load().is_some() {
+            ReplicaState::Refused
+        } else if self.check_fresh().is_err() {
+            ReplicaState::Stale
+        } else if self.last_error().is_some() {
+            ReplicaState::Behind
+        } else {
+            ReplicaState::Current
+        }
+    }
+
+    /// Returns how old the index may become before decisions are impossible.
+    pub fn max_staleness(&self) -> Duration {
+        self.max_staleness
     }
 
     /// Returns the time since the last contact with the store.

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
-use super::event::{ChangeKind, ChangeSubscribers, add_event_and_jobs, audit_line, remove_duplicate_jobs};
+use super::event::{
+    ChangeKind, ChangeSubscribers, EventSubject, add_event_and_jobs, audit_line, remove_duplicate_jobs,
+};
 use crate::config::IMPORT_SUBJECT;
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, is_disruptive};
@@ -261,12 +263,13 @@ fn build_change(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHea
     let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT_SUBJECT.to_owned(), role: None };
     let mut commit = NewChange::default();
     for work in part {
-        let (record, value, by) = match work {
-            ImportChange::Set(record) => (record, Some(record.value()), record.origin().author()),
-            ImportChange::Gone(record) => (record, None, Some(&import)),
+        let (record, value, by, ended) = match work {
+            ImportChange::Set(record) => (record, Some(record.value()), record.origin().author(), None),
+            ImportChange::Gone(record) => (record, None, Some(&import), Some(record)),
         };
         commit.puts.push((record.key().to_string(), value));
-        add_event_and_jobs(&mut commit, record, work.change_kind(), by, plan, head, now);
+        let about = EventSubject { record, ended, kind: work.change_kind(), by };
+        add_event_and_jobs(&mut commit, &about, plan, head, now);
     }
     remove_duplicate_jobs(&mut commit.jobs);
     commit

@@ -128,6 +128,9 @@ pub struct AuditRecord<'a> {
     /// The end of the requested ban or mute. `None`: it is permanent.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
     pub until: Option<Millis>,
+    /// Whether only the outcome of the command was asked for. Nothing was changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub preview: bool,
     /// The rules that allowed the request.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub rules: &'a [String],
@@ -181,6 +184,7 @@ impl<'a> AuditRecord<'a> {
             owner: None,
             forgotten: false,
             until: None,
+            preview: false,
             rules: &[],
             rule: None,
             ban: None,

@@ -12,7 +12,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::console;
 use super::context::{RequestContext, X_REQUEST_ID};
-use super::moderation::{self, LAST_EVENT_ID};
+use super::moderation::{self, LAST_EVENT_ID, MODERATION_VERSION};
 use super::response_body::HttpResponse;
 use super::route::ResolvedRoute;
 use crate::authn::Authenticators;
@@ -64,7 +64,7 @@ fn layer(cors: &CorsConfig, authenticators: &Authenticators, methods: &'static [
     let allowed = cors.origins.clone();
     let is_allowed = move |origin: &HeaderValue, _: &Parts| allowed.iter().any(|one| one.matches(origin));
     let own = [AUTHORIZATION, CONTENT_TYPE, X_REQUEST_ID, LAST_EVENT_ID, TRACEPARENT, TRACESTATE];
-    let exposed = [X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
+    let exposed = [MODERATION_VERSION, X_REQUEST_ID, HeaderName::from_static("x-ably-errorcode"), RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(is_allowed))
         .allow_credentials(cors.credentials)

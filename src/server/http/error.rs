@@ -243,7 +243,7 @@ impl From<&RejectReason> for ApiError {
             RejectReason::Denied(denial) => return ApiError::from(&**denial),
             RejectReason::Invalid(_) => ErrorCode::Malformed,
             RejectReason::NoRole | RejectReason::NotOutranked(_) => ErrorCode::Denied,
-            RejectReason::File(..) | RejectReason::Conflict(_) => ErrorCode::Conflict,
+            RejectReason::File(..) | RejectReason::Conflict(_) | RejectReason::Changed => ErrorCode::Conflict,
         };
         let mut failure = ApiError::new(code, why.public_message(), why.log_message());
         failure.extensions.line = if let RejectReason::File(line, _) = why { Some(*line) } else { None };

@@ -141,7 +141,7 @@ fn programs_get_what_the_server_answers() {
     let server = server();
     let ran = asks(&server, &["ban", "eve", "-o", "json"]);
     let answer: Value = serde_json::from_str(&ran.said).unwrap();
-    assert_eq!(answer, serde_json::json!({ "succeeded": ["eve"], "failed": [] }));
+    assert_eq!(answer, serde_json::json!({ "succeeded": ["eve"], "failed": [], "change": 1 }));
 
     let ran = asks_as(&server, "tom", &["ban", "eve", "-o", "json"]);
     let problem: Value = serde_json::from_str(&ran.said).unwrap();

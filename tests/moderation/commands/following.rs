@@ -57,12 +57,15 @@ fn events_come_as_they_happen() {
     let mut following = Following::start(&server, &[]);
     asks(&server, &["ban", "eve", "--reason", "spam", "--conversation", "den", "--app", "ably"]).well();
     let line = following.line();
-    assert_eq!(without_time(&line), "ban.created: eve, conversation den, app ably, reason spam, by orders (service)");
+    assert_eq!(
+        without_time(&line),
+        "ban.created: eve, conversation den, app ably, reason spam, change 1, by orders (service)"
+    );
     asks(&server, &["manage-conversation", "hall", "--kind", "chatroom", "--owner", "alice"]).well();
     let line = following.line();
     assert_eq!(
         without_time(&line),
-        "conversation.set: conversation hall, kind chatroom, owner alice, by orders (service)"
+        "conversation.set: conversation hall, kind chatroom, owner alice, change 2, by orders (service)"
     );
 
     // A stream ends when the configuration is read again; nothing is missing after it.
@@ -72,7 +75,7 @@ fn events_come_as_they_happen() {
     until("it has come back", || has_reader(&server));
     asks(&server, &["set-role", "zoe", "--role", "manager", "--conversation", "hall"]).well();
     let line = following.line();
-    assert_eq!(without_time(&line), "role.set: zoe, conversation hall, role manager, by orders (service)");
+    assert_eq!(without_time(&line), "role.set: zoe, conversation hall, role manager, change 4, by orders (service)");
 
     let interrupted = Command::new("kill").args(["-INT", &following.child.id().to_string()]).status().unwrap();
     assert!(interrupted.success());

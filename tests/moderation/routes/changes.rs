@@ -10,7 +10,7 @@ fn a_banned_user_gets_nothing_from_the_very_next_request_on() {
     let server = server("");
     assert_eq!(login(&server, "tom"), 200);
     let answer = Service.posts(&server, "bans", &json!({"users": ["tom", "zoe"], "reason": "spam"}));
-    assert_eq!((answer.status, answer.json()), (200, json!({"succeeded": ["tom", "zoe"], "failed": []})));
+    assert_eq!((answer.status, answer.json()), (200, json!({"succeeded": ["tom", "zoe"], "failed": [], "change": 1})));
     assert_eq!(login(&server, "tom"), 403);
     let refused = server.ask(&crate::common::post("/v1/leancloud/login", "zoe", "{}")).json();
     assert_eq!((&refused["code"], &refused["reason"]), (&json!("banned"), &json!("spam")));
@@ -218,7 +218,7 @@ fn roles_are_given_and_taken() {
 }
 
 /// A server, and its next lines of the audit log.
-fn audited() -> (Server, impl Fn(usize) -> Vec<Value>) {
+pub(crate) fn audited() -> (Server, impl Fn(usize) -> Vec<Value>) {
     audited_with(crate::routes::world::MEMORY)
 }
 

@@ -31,7 +31,7 @@ fn a_conversation_is_registered_and_its_owner_moderates() {
     Service.does(&server, "roles", &json!({"users": ["tom"], "conversation": "hall", "role": "member"}));
     assert_eq!(User("zoe").posts(&server, "bans", &ban).status, 403);
     let answer = Service.asks(&server, "PUT", "conversations/hall", &json!({"kind": "chatroom", "owner": "zoe"}));
-    assert_eq!((answer.status, answer.json()), (200, json!({"succeeded": ["hall"], "failed": []})));
+    assert_eq!((answer.status, answer.json()), (200, json!({"succeeded": ["hall"], "failed": [], "change": 2})));
     assert_eq!(
         known(&server, "hall"),
         [json!({"conversation": "hall", "kind": "chatroom", "owner": "zoe", "source": "moderation"})]

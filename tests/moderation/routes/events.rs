@@ -120,7 +120,7 @@ fn what_happens_is_told_as_it_does() {
     let mut data = told.data["data"].clone();
     assert_eq!(
         data.take(),
-        json!({"user": "carol", "conversation": "den", "app": "ably", "reason": "loud", "by": {"kind": "user", "subject": "bob"}})
+        json!({"user": "carol", "conversation": "den", "app": "ably", "reason": "loud", "by": {"kind": "user", "subject": "bob"}, "change": 3})
     );
     Service.does(&server, "bans/lift", &json!({"users": ["tom"]}));
     assert_eq!(events.told(), pair("ban.lifted", "tom"));
@@ -216,6 +216,42 @@ fn there_are_only_so_many() {
         connection.head().status == 200
     });
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn a_moderator_of_a_conversation_hears_what_happens_there() {
+    let server = server("");
+    let mut events = Events::asked(&server, &User("bob").request("GET", "events?conversation=den&app=leancloud", None));
+    ban(&server, &["eve"]);
+    Service.does(&server, "bans", &json!({"users": ["tom"], "conversation": "den", "app": "ably"}));
+    Service.does(&server, "bans", &json!({"users": ["carol"], "conversation": "den"}));
+    assert_eq!(events.told(), pair("ban.created", "carol"));
+    User("alice").does(&server, "mutes", &json!({"users": ["bob"], "conversation": "den", "app": "leancloud"}));
+    assert_eq!(events.told(), pair("mute.created", "bob"));
+    assert_eq!(User("bob").gets(&server, "events").code(), "denied");
+    assert_eq!(User("tom").gets(&server, "events?conversation=den").code(), "denied");
+}
+
+#[test]
+fn an_entry_that_ends_is_told_with_its_author() {
+    let server = server("");
+    let mut events = Events::of(&server, Service, None);
+    let (banned, role) = (
+        json!({"users": ["tom"], "conversation": "den"}),
+        json!({"users": ["zoe"], "conversation": "pub", "role": "member"}),
+    );
+    User("bob").does(&server, "bans", &banned);
+    Service.does(&server, "roles", &role);
+    Service.does(&server, "bans/lift", &banned);
+    User("erin").does(&server, "roles/remove", &role);
+    let told: Vec<_> = (0..4).map(|_| events.next().unwrap().data["data"].take()).collect();
+    assert_eq!((told[0].get("author"), &told[0]["change"]), (None, &json!(1)));
+    assert_eq!(
+        (&told[2]["author"], &told[2]["by"]["kind"]),
+        (&json!({"kind": "user", "subject": "bob"}), &json!("service"))
+    );
+    assert_eq!((&told[3]["author"]["kind"], &told[3]["by"]["subject"]), (&json!("service"), &json!("erin")));
+    assert!(told[2]["at"].is_string() && told[3]["at"].is_string(), "{told:?}");
 }
 
 /// How many streams there are.

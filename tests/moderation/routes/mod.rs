@@ -3,11 +3,13 @@
 
 mod audit;
 mod changes;
+mod concurrent;
 mod conversations;
 mod events;
 mod explain;
 mod file;
 mod lists;
+mod looking;
 mod record;
 mod refusals;
 mod strays;

@@ -105,7 +105,7 @@ fn nothing_that_is_not_taken_is_passed_over() {
         ("bans?state=pending", "state", "is unknown; known are: "),
         ("enforcements?user=tom", "user", "is unknown; known are: state, limit, after, client_id"),
         ("enforcements?app=ably", "app", "is unknown; known are: "),
-        ("events?app=ably", "app", "is unknown; known are: "),
+        ("events?user=tom", "user", "is unknown; known are: "),
         ("conversations/den?user=tom", "user", "is unknown; known are: "),
         ("conversations/den?a%20b=1", "query", "has an unknown parameter; known are: app, client_id"),
     ] {
@@ -170,11 +170,15 @@ fn each_path_has_its_methods_and_there_are_no_others() {
         ("events", "GET"),
         ("enforcements", "GET"),
         ("explain", "GET"),
+        ("users/tom", "GET"),
+        ("changes/1", "GET"),
+        ("conversations/den/people", "GET"),
+        ("preview", "POST"),
     ] {
         let answer = server.ask(&Service.request("PATCH", path, None));
         assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{path}");
     }
-    for path in ["", "ban", "bans/", "bans/remove", "roles/lift", "conversations", "conversations/", "users/tom"] {
+    for path in ["", "ban", "bans/", "bans/remove", "roles/lift", "conversations/", "users/", "users/a/b"] {
         let answer = Service.gets(&server, path);
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
     }

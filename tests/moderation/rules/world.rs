@@ -211,6 +211,7 @@ impl World {
             scope: at(scope),
             app: app.map(Arc::from),
             client: actor.client.clone(),
+            own_only: false,
         }
     }
 

@@ -116,7 +116,10 @@ fn answers_and_errors_can_be_read_by_listed_pages() {
         let answer = ask(method, path, &headers, body);
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
         may_be_read(&answer, "https://app.example.com");
-        assert_eq!(answer.header("access-control-expose-headers"), Some("x-request-id,x-ably-errorcode,retry-after"));
+        assert_eq!(
+            answer.header("access-control-expose-headers"),
+            Some("moderation-version,x-request-id,x-ably-errorcode,retry-after")
+        );
     }
 }
 

@@ -167,11 +167,22 @@ fn steady(value: &Value) -> Value {
                     "mac",
                     "request_id",
                     "line",
+                    "change",
+                    "version",
+                    "oldest",
+                    "now",
+                    "build",
+                    "session",
+                    "policy",
+                    "epoch",
+                    "heard_ms",
                 ];
                 let value = if fresh.contains(&name.as_str()) { Value::Null } else { steady(value) };
                 (name.clone(), value)
             };
-            Value::Object(object.iter().map(steady).collect())
+            // The settings of the console are those of the demonstration.
+            let object = object.iter().filter(|(name, _)| *name != "console");
+            Value::Object(object.map(steady).collect())
         }
         Value::String(text) if text.starts_with("eyJ") => Value::from("a token"),
         Value::String(text) => Value::from(without_lines(text)),

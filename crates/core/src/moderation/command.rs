@@ -19,6 +19,8 @@ pub struct ModerationCommand {
     pub app: Option<Arc<str>>,
     /// The moderator: the user in whose name the caller acts. Empty if a service acts as itself.
     pub client: String,
+    /// Whether a command that lifts or removes concerns only the entries that the same author made.
+    pub own_only: bool,
 }
 
 /// The kind of a command.

@@ -90,5 +90,6 @@ fn moderation_command(engine: &Engine, signing_request: &SigningRequest) -> Opti
         scope,
         app: Some(Arc::clone(&signing_request.app)),
         client: signing_request.client.clone(),
+        own_only: false,
     })
 }

@@ -103,6 +103,11 @@ impl ModerationIndex {
         self.conversations.range(from..).take_while(move |((name, _), _)| name == id).map(|(_, entry)| entry)
     }
 
+    /// Returns the entries of conversations, sorted by id, from this id on.
+    pub fn conversations_from(&self, id: &str) -> impl Iterator<Item = &RegisteredConversation> {
+        self.conversations.range((id.to_owned(), None)..).map(|(_, entry)| entry)
+    }
+
     /// Returns the entries of a user in a table, in the order of their keys.
     pub fn entries_of_user(&self, table: EntryKind, user: &str) -> Vec<ModerationEntry> {
         let all = self.entry_index.all_about(user).filter_map(|entry| to_moderation_entry(user, entry));

@@ -17,6 +17,8 @@ pub(super) struct RequestedChange<'a> {
     pub(super) caller: &'a Caller,
     pub(super) signing_request: &'a SigningRequest,
     pub(super) command_kind: &'a CommandKind,
+    /// Whether only the outcome is asked for.
+    pub(super) is_preview: bool,
 }
 
 impl RequestedChange<'_> {
@@ -38,7 +40,8 @@ impl RequestedChange<'_> {
                 | RejectReason::NoRole
                 | RejectReason::NotOutranked(_)
                 | RejectReason::File(..)
-                | RejectReason::Conflict(_) => record,
+                | RejectReason::Conflict(_)
+                | RejectReason::Changed => record,
             };
             lines.extend(record::audit_line(self.exchange, &record)?);
         }
@@ -65,7 +68,7 @@ impl RequestedChange<'_> {
         let record = record::request_record(self.exchange, self.app, self.caller, self.signing_request);
         // A change of the client itself or of a conversation has no targets.
         let targets = if self.signing_request.members.is_empty() { &[] } else { std::slice::from_ref(user) };
-        with_command_details(self.command_kind, &AuditRecord { targets, ..record })
+        with_command_details(self.command_kind, &AuditRecord { targets, preview: self.is_preview, ..record })
     }
 }
 

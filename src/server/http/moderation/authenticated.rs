@@ -54,12 +54,18 @@ impl<'a> AuthenticatedRequest<'a> {
         asks: &[SigningRequest],
         deed: Option<&CommandKind>,
     ) -> Result<FactsByApp, ApiError> {
+        match self.fetch_facts_unrecorded(asks).await {
+            Ok(told) => Ok(told),
+            Err(undecided) => Err(self.record_undecided(named, asks, deed, undecided).await),
+        }
+    }
+
+    /// Asks other servers for the facts that a decision depends on. A failure is not recorded.
+    pub(super) async fn fetch_facts_unrecorded(&self, asks: &[SigningRequest]) -> Result<FactsByApp, UndecidedRequest> {
         let mut told = FactsByApp::new();
         for signing_request in asks {
-            match facts::fetch_facts(self.exchange, signing_request, &self.caller).await {
-                Ok(known) => drop(told.insert(Arc::clone(&signing_request.app), known)),
-                Err(undecided) => return Err(self.record_undecided(named, asks, deed, undecided).await),
-            }
+            let known = facts::fetch_facts(self.exchange, signing_request, &self.caller).await?;
+            told.insert(Arc::clone(&signing_request.app), known);
         }
         Ok(told)
     }

@@ -12,8 +12,8 @@ use super::read;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::moderation::api::{CommandReply, FailedTarget, ModerationParameters, ModerationResource};
 use crate::moderation::{
-    CommandAuthorizer, CommandKind, CommandOutcome, EntryKind, ModerationCommand, ModerationIndex, RejectReason,
-    RejectedUser,
+    CommandAuthorizer, CommandKind, CommandOutcome, EntryKind, EntryRecord, ModerationCommand, ModerationIndex,
+    RejectReason, RejectedUser,
 };
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::ApiError;
@@ -46,7 +46,7 @@ pub(super) async fn answer(
     // The change runs in a task, so that it is completed and recorded even if the caller disconnects.
     let (context, caller) = (exchange.clone(), Arc::clone(&visit.caller));
     let making = tokio::spawn(async move {
-        let made = carry_out_and_record(&context, &caller, &command, &told, &asks).await;
+        let made = carry_out_and_record(&context, &caller, &command, params.seen, (&told, &asks)).await;
         drop(place);
         made
     });
@@ -70,7 +70,7 @@ async fn read_parameters(
 }
 
 /// Reads the command: what to do, for which users or conversation, and where.
-fn parse_command(
+pub(super) fn parse_command(
     resource: &ModerationResource,
     method: &Method,
     fields: RequestFields<'_>,
@@ -90,20 +90,22 @@ fn parse_command(
         _ => (fields.users()?, fields.scope()?.unwrap_or(Pattern::Everything)),
     };
     let app = fields.app_for_command(&deed, kept)?;
-    Ok(ModerationCommand { kind: deed, users, scope, app, client })
+    let own_only = fields.params.own.unwrap_or_default();
+    Ok(ModerationCommand { kind: deed, users, scope, app, client, own_only })
 }
 
 /// Returns the parameters that a resource accepts.
-fn accepted_parameters(resource: &ModerationResource) -> &'static [&'static str] {
+pub(super) fn accepted_parameters(resource: &ModerationResource) -> &'static [&'static str] {
     match resource {
         ModerationResource::Entries(EntryKind::Bans | EntryKind::Mutes) => {
-            &["users", "conversation", "app", "until", "reason", "client_id"]
+            &["users", "conversation", "app", "until", "reason", "seen", "client_id"]
         }
         ModerationResource::Removal(EntryKind::Bans | EntryKind::Mutes) => {
-            &["users", "conversation", "app", "client_id"]
+            &["users", "conversation", "app", "own", "seen", "client_id"]
         }
-        ModerationResource::Entries(EntryKind::Roles) | ModerationResource::Removal(EntryKind::Roles) => {
-            &["users", "conversation", "app", "role", "client_id"]
+        ModerationResource::Entries(EntryKind::Roles) => &["users", "conversation", "app", "role", "seen", "client_id"],
+        ModerationResource::Removal(EntryKind::Roles) => {
+            &["users", "conversation", "app", "role", "own", "seen", "client_id"]
         }
         ModerationResource::Conversation(_) => &["kind", "owner", "app", "client_id"],
         _ => &["conversation", "app", "client_id"],
@@ -148,21 +150,20 @@ async fn carry_out_and_record(
     exchange: &RequestContext,
     caller: &Arc<Caller>,
     command: &ModerationCommand,
-    told: &FactsByApp,
-    requests: &[SigningRequest],
+    seen: Option<u64>,
+    (told, requests): (&FactsByApp, &[SigningRequest]),
 ) -> Result<HttpResponse, ApiError> {
     let visit = AuthenticatedRequest { exchange, caller: Arc::clone(caller) };
     exchange.runtime.audit.health()?;
     let authorizer = CommandAuthorizer { engine: &exchange.settings().engine, caller, facts: told, now: exchange.now };
-    let outcome =
-        match exchange.runtime.moderation.carry_out(&authorizer, command, &exchange.runtime.change_subscribers()).await
-        {
-            Ok(ruling) => ruling,
-            Err(not_changed) => {
-                let (app, kind) = (command.app.as_ref(), Some(&command.kind));
-                return Err(visit.record_undecided(app, requests, kind, not_changed.into()).await);
-            }
-        };
+    let subscribers = exchange.runtime.change_subscribers();
+    let outcome = match exchange.runtime.moderation.carry_out(&authorizer, command, &subscribers, seen).await {
+        Ok(ruling) => ruling,
+        Err(not_changed) => {
+            let (app, kind) = (command.app.as_ref(), Some(&command.kind));
+            return Err(visit.record_undecided(app, requests, kind, not_changed.into()).await);
+        }
+    };
     let Some(signing_request) = requests.first() else { return Err(ApiError::internal("there is no app")) };
     let asked = RequestedChange {
         exchange,
@@ -170,6 +171,7 @@ async fn carry_out_and_record(
         caller,
         signing_request,
         command_kind: &command.kind,
+        is_preview: false,
     };
     exchange.runtime.audit.write(&asked.lines(&outcome)?).await?;
     asked.count(&outcome);
@@ -186,11 +188,20 @@ fn render_outcome(command: &ModerationCommand, ruling: &CommandOutcome) -> Resul
     {
         return Err(ApiError::from(&first.reason));
     }
-    let failed = ruling.failed.iter().map(|RejectedUser { user, reason }| {
+    Ok(render::json(&CommandReply {
+        succeeded: ruling.succeeded.clone(),
+        failed: failed_targets(ruling),
+        unchanged: ruling.unchanged.clone(),
+        change: ruling.change,
+        gone: ruling.deleted.iter().map(|record| EntryRecord::from(record).for_list()).collect(),
+    }))
+}
+
+/// Returns the users for which the command failed, with the reasons.
+pub(super) fn failed_targets(outcome: &CommandOutcome) -> Vec<FailedTarget> {
+    let failed = outcome.failed.iter().map(|RejectedUser { user, reason }| {
         let (user, code) = (user.clone(), reason.code().to_owned());
         FailedTarget { user, code, reason: reason.public_message() }
     });
-    let CommandOutcome { succeeded, unchanged, .. } = ruling;
-    let (succeeded, unchanged) = (succeeded.clone(), unchanged.clone());
-    Ok(render::json(&CommandReply { succeeded, failed: failed.collect(), unchanged }))
+    failed.collect()
 }

@@ -9,9 +9,10 @@ use super::authenticated::AuthenticatedRequest;
 use super::fields::{RequestFields, invalid_field};
 use super::read::{self, ReadRequest};
 use crate::crypto::{base64url, base64url_decode};
+use crate::model::Pattern;
 use crate::moderation::api::ListPage;
-use crate::moderation::outbox;
 use crate::moderation::store::{Job, JobState, Store, StoreUnavailable};
+use crate::moderation::{self, outbox};
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
@@ -23,7 +24,7 @@ const STATES: [(JobState, &str); 3] =
 
 /// A job in the list. Fields that the job does not have are left out.
 #[derive(Default, Serialize)]
-struct JobRecord {
+pub(super) struct JobRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<String>,
     attempts: u32,
@@ -69,6 +70,31 @@ pub(super) async fn answer(
         )
     })?;
     Ok(render::json(&page))
+}
+
+/// The maximum number of jobs of each app and state in the answer about a user.
+const MAX_JOBS_OF_USER: usize = 50;
+
+/// Returns the enforcements of a user in the place of the request. `None`: there is no store, or it cannot be read.
+pub(super) async fn jobs_of_user(
+    visit: &AuthenticatedRequest<'_>,
+    user: &str,
+    reader: &ReadRequest,
+) -> Option<Vec<JobRecord>> {
+    let store = visit.exchange.runtime.moderation.store()?;
+    let mut jobs = Vec::new();
+    for app in visit.apps(reader.app.as_ref()) {
+        let prefix = moderation::enforcement_key_prefix(app.name(), user);
+        for (state, word) in STATES {
+            let found = store.list_jobs(state, &prefix, "", MAX_JOBS_OF_USER).await.ok()?;
+            jobs.extend(found.iter().map(|job| to_record(job, word)));
+        }
+    }
+    jobs.retain(|job| {
+        let scope = job.conversation.clone().map_or(Pattern::Everything, Pattern::Exact);
+        reader.scope.covers(&scope)
+    });
+    Some(jobs)
 }
 
 fn parse_state(word: &str) -> Result<JobState, InvalidRequest> {

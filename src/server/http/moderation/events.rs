@@ -50,13 +50,15 @@ pub(super) async fn answer(
     visit: &AuthenticatedRequest<'_>,
     request: &Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
-    let params = read::query(request, &["last_event_id", "client_id"])?;
+    let params = read::query(request, &["conversation", "app", "last_event_id", "client_id"])?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
     let last = match request.headers().get(LAST_EVENT_ID) {
         Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
         None => params.last_event_id.clone(),
     };
-    let leave = ReadRequest::for_everything(visit, fields)?.authorize(visit).await?;
+    let place = fields.scope()?.map(|place| place.home_conversation().into_owned());
+    let reader = ReadRequest::new(visit, fields, place)?;
+    let leave = reader.authorize(visit).await?;
     if visit.exchange.runtime.moderation.store().is_none() {
         return Err(ApiError::no_store());
     }
@@ -67,7 +69,7 @@ pub(super) async fn answer(
         Some(last) => LogPosition::parse(&last),
         None => start_position(visit, &sender),
     };
-    tokio::spawn(EventStream { context, caller, permission: leave, sender }.run(position, slot));
+    tokio::spawn(EventStream { context, caller, reader, permission: leave, sender }.run(position, slot));
     let mut answer = HttpResponse::new(ResponseBody::streamed(pieces));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -91,6 +93,8 @@ fn too_many_streams() -> ApiError {
 struct EventStream {
     context: RequestContext,
     caller: Arc<Caller>,
+    /// The place and the app whose events are sent.
+    reader: ReadRequest,
     permission: ReadPermission,
     sender: mpsc::Sender<Bytes>,
 }
@@ -207,6 +211,9 @@ impl EventStream {
         for event in change.events.iter().skip(position.events_sent) {
             position.events_sent += 1;
             let told: Value = serde_json::from_str(event).unwrap_or_default();
+            if !self.reader.includes_event(&told) {
+                continue;
+            }
             let name = told.get("type").and_then(Value::as_str).unwrap_or("message");
             self.send(format!("id: {position}\nevent: {name}\ndata: {event}\n\n")).await?;
         }

@@ -53,7 +53,7 @@ impl<'a> RequestFields<'a> {
     /// user (empty).
     pub(super) fn client(self, caller: &Caller) -> Result<String, InvalidRequest> {
         match (self.params.client_id.as_deref(), caller.kind) {
-            (Some(client), _) => user("client_id", client).map(str::to_owned),
+            (Some(client), _) => check_user("client_id", client).map(str::to_owned),
             (None, CallerKind::User) => Ok(caller.subject.clone()),
             (None, CallerKind::Service) => Ok(String::new()),
         }
@@ -67,7 +67,7 @@ impl<'a> RequestFields<'a> {
         }
         for (place, name) in users.iter().enumerate() {
             let field = format!("users[{place}]");
-            user(&field, name)?;
+            check_user(&field, name)?;
             if users.iter().take(place).any(|other| other == name) {
                 return Err(invalid_field(field, "is a duplicate"));
             }
@@ -77,7 +77,17 @@ impl<'a> RequestFields<'a> {
 
     /// Returns the user that a list is limited to.
     pub(super) fn user(self) -> Result<Option<&'a str>, InvalidRequest> {
-        self.params.user.as_deref().map(|name| user("user", name)).transpose()
+        self.params.user.as_deref().map(|name| check_user("user", name)).transpose()
+    }
+
+    /// Returns the beginning of the names to find, or an empty text.
+    pub(super) fn prefix(self) -> Result<&'a str, InvalidRequest> {
+        let Some(prefix) = self.params.prefix.as_deref() else { return Ok("") };
+        if prefix.chars().count() > MAX_IDENTIFIER_LENGTH || prefix.chars().any(char::is_control) {
+            let message = format!("must have at most {MAX_IDENTIFIER_LENGTH} characters, and no control characters");
+            return Err(invalid_field("prefix", message));
+        }
+        Ok(prefix)
     }
 
     /// Returns the place that the request is about, or `None` if it names none.
@@ -181,7 +191,7 @@ impl<'a> RequestFields<'a> {
 
     /// Returns the owner of a conversation, if the request names it.
     pub(super) fn owner(self) -> Result<Option<String>, InvalidRequest> {
-        self.params.owner.as_deref().map(|name| user("owner", name).map(str::to_owned)).transpose()
+        self.params.owner.as_deref().map(|name| check_user("owner", name).map(str::to_owned)).transpose()
     }
 }
 
@@ -207,7 +217,7 @@ pub(super) fn invalid_field(field: impl Into<String>, message: impl Into<String>
 }
 
 /// Checks the name of a user.
-fn user<'a>(field: &str, name: &'a str) -> Result<&'a str, InvalidRequest> {
+pub(super) fn check_user<'a>(field: &str, name: &'a str) -> Result<&'a str, InvalidRequest> {
     if name == "*" {
         return Err(invalid_field(field, "must name one user, not `*`"));
     }

@@ -1,20 +1,27 @@
 //! `/v1/moderation/…`: the routes that list and change moderation entries at run time. Authentication, limits and
 //! policy are the same as for signing.
 
+mod abilities;
 mod audit;
 mod authenticated;
 mod change;
+mod conversations;
+mod endings;
 mod enforcements;
 mod events;
 mod explain;
 mod fields;
 mod file_entries;
+mod history;
 mod list;
+mod preview;
 mod read;
+mod users;
 
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request};
 
 use super::context::RequestContext;
@@ -25,6 +32,9 @@ use crate::moderation::api::{ModerationResource, PathError};
 use authenticated::AuthenticatedRequest;
 pub(super) use events::LAST_EVENT_ID;
 
+/// The header with the version of the entries, as in the ids of events: the epoch and the number of a change.
+pub(super) const MODERATION_VERSION: HeaderName = HeaderName::from_static("moderation-version");
+
 /// Returns the methods that pages of listed origins can use at this path.
 pub(super) fn cors_methods(path: &str) -> &'static [Method] {
     match ModerationResource::from_path(path) {
@@ -33,8 +43,24 @@ pub(super) fn cors_methods(path: &str) -> &'static [Method] {
     }
 }
 
-/// Answers a request to a moderation route. The order of the checks is the same as for signing.
+/// Answers a request to a moderation route. A successful answer names the version of the entries: for a list, a version
+/// that the list contains completely.
 pub(super) async fn answer(
+    exchange: &RequestContext,
+    request: &mut Request<Incoming>,
+) -> Result<HttpResponse, ApiError> {
+    let moderation = &exchange.runtime.moderation;
+    let (before, is_read) = (moderation.head(), request.method() == Method::GET);
+    let mut answer = answer_authenticated(exchange, request).await?;
+    let head = if is_read { before } else { moderation.head() };
+    let version = Some(format!("{}-{}", head.epoch, head.version)).filter(|_| !head.epoch.is_empty());
+    let version = version.and_then(|version| HeaderValue::try_from(version).ok());
+    answer.headers_mut().extend(version.map(|version| (MODERATION_VERSION, version)));
+    Ok(answer)
+}
+
+/// The order of the checks is the same as for signing.
+async fn answer_authenticated(
     exchange: &RequestContext,
     request: &mut Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
@@ -60,6 +86,15 @@ pub(super) async fn answer(
         ModerationResource::Events => events::answer(&authenticated, request).await,
         ModerationResource::Explain => explain::answer(&authenticated, request).await,
         ModerationResource::Enforcements => enforcements::answer(&authenticated, request).await,
+        ModerationResource::Abilities => abilities::answer(&authenticated, request).await,
+        ModerationResource::Preview => preview::answer(&authenticated, request, place).await,
+        ModerationResource::Users => users::answer_search(&authenticated, request).await,
+        ModerationResource::User(id) => users::answer_user(&authenticated, id, request).await,
+        ModerationResource::Changes => history::answer(&authenticated, request).await,
+        ModerationResource::Change(number) => history::answer_change(&authenticated, number, request).await,
+        ModerationResource::Conversations => conversations::answer(&authenticated, request).await,
+        ModerationResource::People(id) => conversations::answer_people(&authenticated, id, request).await,
+        ModerationResource::Endings => endings::answer(&authenticated, request).await,
         _ => change::answer(&authenticated, &resource, request, place).await,
     }
 }
@@ -74,11 +109,12 @@ fn path_error(error: PathError) -> ApiError {
         PathError::NotFound => ApiError::with_same_message(
             ErrorCode::NotFound,
             "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, \
-             blocks, blocks/lift, conversations/{id}, events, enforcements, explain.",
+             blocks, blocks/lift, conversations/{id}, events, enforcements, explain, abilities, preview, users, \
+             users/{id}, changes, changes/{id}, conversations, conversations/{id}/people, endings.",
         ),
         PathError::Malformed => ApiError::with_same_message(
             ErrorCode::Malformed,
-            "The conversation's id in the path is not well encoded: two hex digits must follow each %, and the text \
+            "The id in the path is not well encoded: two hex digits must follow each %, and the text \
              must be UTF-8.",
         ),
     }

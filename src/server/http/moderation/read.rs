@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::authenticated::{AuthenticatedRequest, FactsByApp};
 use super::fields::{RequestFields, invalid_field};
 use crate::config::ServerConfig;
+use crate::crypto::base64url_decode;
 use crate::model::{Action, Caller, Millis, Pattern, SigningRequest};
 use crate::moderation::api::ModerationParameters;
-use crate::moderation::{ReplicaStale, read_request};
+use crate::moderation::{ModerationEntry, ReplicaStale, read_request};
 use crate::policy::{DecisionData, Denial};
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::ApiError;
 use crate::server::http::metrics::CountedDecision;
-use crate::server::http::{admission, body, params, record};
+use crate::server::http::response_body::HttpResponse;
+use crate::server::http::{admission, body, params, record, render};
 use crate::server::limits::AdmissionPermit;
 use crate::telemetry::{AuditDecision, AuditRecord};
 use crate::vendor::{App, InvalidRequest, Params};
@@ -51,6 +55,21 @@ pub(super) fn query(request: &Request<Incoming>, known: &[&str]) -> Result<Moder
     };
     strict.reject_unknown(known).map_err(unknown)?;
     Ok(ModerationParameters::read(&strict)?)
+}
+
+/// Returns one page of a list, with the version that the list contains completely.
+pub(super) fn page(version: u64, name: &str, items: &impl Serialize, next: Option<String>) -> HttpResponse {
+    let mut page = json!({ "version": version, name: items });
+    if let Some(next) = next {
+        page["next"] = next.into();
+    }
+    render::json(&page)
+}
+
+/// Reads the cursor of a list that is sorted by name: the last name of the previous page.
+pub(super) fn parse_name_cursor(text: &str) -> Result<String, InvalidRequest> {
+    let name = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
+    name.ok_or_else(|| invalid_field("after", "must be the `next` of a page of the same list"))
 }
 
 /// Checks that the query is empty, for requests with parameters in the body.
@@ -93,6 +112,25 @@ impl ReadRequest {
         Ok(ReadRequest { client: fields.client(&visit.caller)?, app: None, scope: Pattern::Everything })
     }
 
+    /// Returns the user that the caller acts as. Empty if a service acts as itself.
+    pub(super) fn client(&self) -> &str {
+        &self.client
+    }
+
+    /// Returns whether an entry is in force, and in the place and for the app of the request.
+    pub(super) fn includes_entry(&self, entry: &ModerationEntry, now: Millis) -> bool {
+        let is_here = entry.scope().is_some_and(|scope| self.scope.covers(&scope.home_conversation()));
+        is_here && entry.is_in_force(now) && self.app.as_ref().is_none_or(|app| entry.is_for_app(app))
+    }
+
+    /// Returns whether an event is about the place and the app of the request.
+    pub(super) fn includes_event(&self, event: &Value) -> bool {
+        let text = |name| event.pointer(name).and_then(Value::as_str);
+        let scope = text("/data/conversation").map_or(Ok(Pattern::Everything), Pattern::parse);
+        let is_here = scope.is_ok_and(|scope| self.scope.covers(&scope.home_conversation()));
+        is_here && self.app.as_deref().zip(text("/data/app")).is_none_or(|(own, app)| own == app)
+    }
+
     /// Decides whether the caller can read the entries, and records the decision.
     pub(super) async fn authorize(&self, visit: &AuthenticatedRequest<'_>) -> Result<ReadPermission, ApiError> {
         let (exchange, app) = (visit.exchange, self.app.as_ref());
@@ -117,6 +155,9 @@ impl ReadRequest {
 impl ReadRequest {
     /// Returns whether the caller can also do this in the same place. Only a permission is recorded, because the caller
     /// gets an answer in either case.
+    ///
+    /// # Errors
+    /// Returns an error if that cannot be decided.
     pub(super) async fn authorize_further(
         &self,
         visit: &AuthenticatedRequest<'_>,
@@ -134,6 +175,17 @@ impl ReadRequest {
             }
             Err(_) => Ok(false),
         }
+    }
+}
+
+impl ReadRequest {
+    /// Returns whether the caller can read the entries, for an answer that is recorded anyway.
+    pub(super) async fn is_allowed(&self, visit: &AuthenticatedRequest<'_>) -> bool {
+        let apps = visit.apps(self.app.as_ref()).into_iter();
+        let requests: Vec<_> =
+            apps.map(|app| read_request(app, &self.client, &self.scope, Action::ReadModeration)).collect();
+        let Ok(facts) = visit.fetch_facts_unrecorded(&requests).await else { return false };
+        ReadPermission { requests, facts }.holds(visit.exchange, &visit.caller, visit.exchange.now)
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::parts::{JSON, OperationExample, answers, content, error_response, headers, parameter, parse_part};
+use super::parts::{
+    JSON, OperationExample, answers, content, error_response, headers, parameter, parse_part, reference,
+};
 
 /// The description of one method of a path in `text/moderation.json`.
 #[derive(Default, Deserialize)]
@@ -87,7 +89,9 @@ impl ModerationText {
     fn responses(&self, components: &Value) -> Value {
         let media = self.media.as_deref().unwrap_or(JSON);
         let good = content(&self.answer, answers(self.examples.iter(), "200"));
-        let good = json!({ "description": "Done", "headers": headers(), "content": { media: good } });
+        let mut headers = headers();
+        headers["Moderation-Version"] = reference("headers", "Moderation-Version");
+        let good = json!({ "description": "Done", "headers": headers, "content": { media: good } });
         let mut all = Map::from_iter([("200".to_owned(), good)]);
         // Some errors occur only with a body, and some only with a query.
         let elsewhere: &[_] = if self.body.is_some() { &["414"] } else { &["408", "413", "415"] };

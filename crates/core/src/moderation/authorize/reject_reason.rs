@@ -17,6 +17,8 @@ pub enum RejectReason {
     File(usize, String),
     /// Another moderation entry conflicts with the command.
     Conflict(String),
+    /// Another author changed the entries of the user there after the caller saw them.
+    Changed,
 }
 
 /// A user that the command failed for, and the reason.
@@ -38,6 +40,7 @@ impl RejectReason {
             RejectReason::NotOutranked(_) => "not_outranked",
             RejectReason::File(..) => "file",
             RejectReason::Conflict(_) => "conflict",
+            RejectReason::Changed => "changed",
         }
     }
 
@@ -48,6 +51,9 @@ impl RejectReason {
             RejectReason::NoRole => {
                 "the user has no role there; moderators of a conversation act only on users who have a role in it"
                     .to_owned()
+            }
+            RejectReason::Changed => {
+                "another author changed this after the version in `seen`: read the entries again".to_owned()
             }
             RejectReason::Invalid(sentence)
             | RejectReason::NotOutranked(sentence)

@@ -20,12 +20,15 @@ impl UserCommand<'_, '_> {
     }
 
     /// Replaces the role with an entry that says that it was removed. Then no token and no other service gives it
-    /// again.
+    /// again. A command for own entries changes nothing if another author gave the role.
     pub(super) fn remove_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
         self.check_not_in_policy_file(self.user)?;
         self.check_no_other_role()?;
         let removed = ModerationEntry::Role(self.role_assignment(None));
         let before = self.index.find(&removed.key());
+        if self.command.own_only && !before.as_ref().is_some_and(|before| self.is_own(before.origin())) {
+            return Ok((Vec::new(), Vec::new()));
+        }
         self.check_unlisted_role(before.as_ref(), word)?;
         let was_removed = before.is_some_and(|before| before.has_same_content(&removed));
         for rank in self.apps.iter().map(|app| self.rank(self.user, app)) {

@@ -30,11 +30,13 @@ impl UserCommand<'_, '_> {
     }
 
     /// Lifts all bans or mutes of exactly this scope, or none. None is lifted if the moderator must not lift one of
-    /// them, or if another sanction would remain in force.
+    /// them, or if another sanction would remain in force. A command for own entries lifts the moderator's own sanction,
+    /// and others remain.
     pub(super) fn lift(&self, table: EntryKind) -> Result<EntryChanges, RejectReason> {
         let is_here = |record: &ModerationEntry| {
             let here = record.scope().is_some_and(|scope| *scope.home_conversation() == self.command.scope);
-            here && record.app() == self.command.app.as_ref() && record.is_in_force(self.authorizer.now)
+            let is_meant = !self.command.own_only || self.is_own(record.origin());
+            here && is_meant && record.app() == self.command.app.as_ref() && record.is_in_force(self.authorizer.now)
         };
         let gone: Vec<ModerationEntry> =
             self.index.entries_of_user(table, self.user).into_iter().filter(is_here).collect();
@@ -42,6 +44,9 @@ impl UserCommand<'_, '_> {
             let sentence =
                 format!("it was made {by}: only its author, or a moderator who outranks the author, can lift it");
             return Err(RejectReason::NotOutranked(sentence));
+        }
+        if self.command.own_only {
+            return Ok((Vec::new(), gone));
         }
         let registers = [self.policy().entries(), self.index.entries()];
         let near = registers.into_iter().flat_map(|entry_index| self.apps.iter().map(move |app| (entry_index, *app)));
@@ -56,11 +61,16 @@ impl UserCommand<'_, '_> {
     /// outrank both the role that the author had then and the role that the author has now.
     fn may_lift(&self, origin: &EntryOrigin) -> bool {
         let Some(EntryAuthor { kind, subject, role }) = origin.author() else { return false };
-        if self.is_service() || (*kind, subject) == (self.author.kind, &self.author.subject) {
+        if self.is_service() || self.is_own(origin) {
             return true;
         }
         let then = role.as_deref().map(|word| self.role_hierarchy().find(word));
         *kind == CallerKind::User && then != Some(None) && self.own_role() > then.flatten() && self.outranks(subject)
+    }
+
+    /// Returns whether the author of the command made the entry.
+    pub(super) fn is_own(&self, origin: &EntryOrigin) -> bool {
+        origin.author().is_some_and(|by| (by.kind, &by.subject) == (self.author.kind, &self.author.subject))
     }
 
     /// Returns the sanction of an entry if the entry is in the table, is in force, and applies in the scope of the
