@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 use super::common::{CommonArguments, has_color, print_error, render_report};
-use crate::config::{self, ConfigProblem, LoadResult, Report, Settings, Severity, SourceFiles};
-use crate::server::listener::{Application, ExitReason, StartError};
+use crate::config::{self, ConfigProblem, LoadResult, Settings, Severity};
+use crate::server::listener::{Application, ExitReason};
 use crate::telemetry::log::{self, LogFormat, ProgramLog, UNLIMITED};
 
 /// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.
@@ -53,17 +53,18 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
 
 fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode> {
     let runtime = runtime()?;
-    let LoadResult { settings, report, sources } = config::load(&common.config);
+    let mut loaded = config::load(&common.config);
+    let report = &loaded.report;
     match arguments.log_format {
         LogFormat::Text if report.is_empty() => {}
-        LogFormat::Text => print_error(&render_report(&report)),
+        LogFormat::Text => print_error(&render_report(report)),
         LogFormat::Json => report.problems().iter().for_each(log_problem),
     }
-    let Some(settings) = settings else {
+    let Some(settings) = loaded.settings.take() else {
         return Ok(ExitCode::FAILURE);
     };
     log::set_level(settings.log_level);
-    let code = runtime.block_on(serve(settings, &common.config, sources, &report));
+    let code = runtime.block_on(serve(settings, &common.config, loaded));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     Ok(code)
 }
@@ -106,8 +107,9 @@ fn exit_on_main_thread_panic(log: ProgramLog) {
     }));
 }
 
-async fn serve(settings: Settings, path: &Path, sources: SourceFiles, report: &Report) -> ExitCode {
-    let app = match start_with_reload(settings, path, sources, report).await {
+async fn serve(settings: Settings, path: &Path, loaded: LoadResult) -> ExitCode {
+    let started = Application::start(settings).await;
+    let app = match started.and_then(|mut app| app.reload_on_change(path, loaded).map(|()| app)) {
         Ok(app) => app,
         Err(error) => {
             tracing::error!("{error}");
@@ -124,15 +126,4 @@ async fn serve(settings: Settings, path: &Path, sources: SourceFiles, report: &R
         }
         ExitReason::Failed => ExitCode::FAILURE,
     }
-}
-
-async fn start_with_reload(
-    settings: Settings,
-    path: &Path,
-    sources: SourceFiles,
-    report: &Report,
-) -> Result<Application, StartError> {
-    let mut app = Application::start(settings).await?;
-    app.reload_on_change(path, sources, report)?;
-    Ok(app)
 }

@@ -45,6 +45,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Config
         root.file.missing(&place, "there is no app to sign for", &help);
     }
     for item in entries {
+        let _part = root.file.enter(&format!("apps.{}", item.name));
         check_name(&item);
         apps.names.push(item.name.to_owned());
         let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::endpoint;
+use super::origin::AUDIT_PART;
 use super::reader::{ConfigItem, Section, quoted};
 use super::secret::{self, SecretResolver};
 use crate::authn::Endpoint;
@@ -45,6 +46,7 @@ pub(super) fn audit(
     let mut read: Vec<PathBuf> = policy.into_iter().chain([root.file.name.as_str()]).map(PathBuf::from).collect();
     read.extend(root.entries().iter().flat_map(named_files).map(|name| dir.join(name)));
     let Some(mut section) = root.section("audit") else { return (AuditOutput::Stdout, None) };
+    let _part = section.file.enter(AUDIT_PART);
     let to = section.get("to").and_then(|item| destination(&item, &dir, &read));
     let chain = audit_chain(&mut section, vault);
     section.report_unknown_keys();
@@ -130,6 +132,7 @@ pub fn read_chain_key(path: &Path) -> io::Result<Secret> {
 /// Reads `[traces]`, if the file has it.
 pub(super) fn traces(root: &mut Section<'_>, vault: &mut SecretResolver) -> Option<Endpoint> {
     let mut section = root.section("traces")?;
+    let _part = section.file.enter("traces");
     if !cfg!(feature = "otlp") {
         let help = "build it with `--features otlp`, or leave the section out";
         section.file.mistake(&section.span, "this program was built without the export of traces", help);

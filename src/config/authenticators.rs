@@ -63,6 +63,7 @@ fn authenticator(
     context: &mut AuthenticatorContext<'_>,
 ) {
     let name = name(&mut section, callers);
+    let _part = name.as_ref().map(|name| section.file.enter(&format!("authenticators.{name}")));
     let help = "write type = \"jwt\" or type = \"api-key\"";
     let Some(kind_item) = section.require("type", help) else { return section.hide_unread_values() };
     let Some(kind) = kind_item.keyword(&TYPES) else { return section.hide_unread_values() };

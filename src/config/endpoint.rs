@@ -113,7 +113,7 @@ pub(super) fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver, whose:
 /// Reads a file by its path. Returns the path and the content.
 pub(super) fn read<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a str, Vec<u8>)> {
     let name = item.non_empty_text()?;
-    match vault.read(name) {
+    match vault.read(item, name) {
         Ok(bytes) => Some((name, bytes)),
         Err(error) => item.mistake(
             format!("names {}, {}", quoted(name), describe_read_error(&error)),

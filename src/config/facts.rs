@@ -33,6 +33,7 @@ pub(super) fn facts(
     vault: &mut SecretResolver,
 ) -> Option<Arc<FactsProvider>> {
     let mut section = root.section("facts")?;
+    let _part = section.file.enter("facts");
     let types = [("http", FactsType::Http), ("leancloud", FactsType::LeanCloud)];
     let item = section.get("type");
     let Some(kind) = item.as_ref().map_or(Some(FactsType::Http), |item| item.keyword(&types)) else {

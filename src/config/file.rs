@@ -1,10 +1,12 @@
 //! A file that is being read, and the problems found in it.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::origin::MAIN_PART;
 use super::report::{ByteRange, ConfigProblem, Severity, SourceLine};
 use super::syntax::SyntaxError;
 
@@ -22,23 +24,92 @@ pub(super) struct ConfigFile<'a> {
     may_hold_secrets: bool,
     /// The byte offset of the start of each line.
     lines: Vec<usize>,
+    /// The parts whose sections are not from this text, so that warnings about them have no place in it.
+    kept: BTreeSet<String>,
     notes: RefCell<FileNotes>,
 }
 
 #[derive(Default)]
 struct FileNotes {
-    problems: Vec<(Severity, ByteRange, String, String)>,
+    problems: Vec<Note>,
     /// Ranges that may contain a secret. They and the rest of their last line must not be shown.
     hidden: Vec<ByteRange>,
     /// The line of the syntax error, if there is one. Everything from there on is not reliable.
     line_of_syntax_error: Option<usize>,
+    /// The part that is being read.
+    part: Option<String>,
+    /// All parts that were read.
+    parts: BTreeSet<String>,
+    /// The ranges that name files or variables. Mistakes there come from outside this file.
+    references: Vec<ByteRange>,
+}
+
+struct Note {
+    severity: Severity,
+    span: ByteRange,
+    message: String,
+    help: String,
+    part: Option<String>,
+}
+
+/// The time in which a part is read.
+pub(super) struct PartScope<'f> {
+    notes: &'f RefCell<FileNotes>,
+    outer: Option<String>,
+}
+
+impl Drop for PartScope<'_> {
+    fn drop(&mut self) {
+        self.notes.borrow_mut().part = self.outer.take();
+    }
 }
 
 impl<'a> ConfigFile<'a> {
     /// Returns a file without problems. `guarded`: a secret may be in it by mistake.
     pub(super) fn new(name: String, text: &'a str, guarded: bool) -> ConfigFile<'a> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        ConfigFile { name, text, may_hold_secrets: guarded, lines, notes: RefCell::default() }
+        ConfigFile { name, text, may_hold_secrets: guarded, lines, kept: BTreeSet::new(), notes: RefCell::default() }
+    }
+
+    /// Returns the file as one part of the configuration.
+    pub(super) fn with_part(self, part: &str) -> ConfigFile<'a> {
+        self.notes.borrow_mut().part = Some(part.to_owned());
+        self.note_reference(0..usize::MAX);
+        self
+    }
+
+    /// Returns the file with these parts, whose sections are from an earlier text.
+    pub(super) fn with_kept_parts(self, kept: BTreeSet<String>) -> ConfigFile<'a> {
+        ConfigFile { kept, ..self }
+    }
+
+    /// Begins to read a part. It ends when the result is dropped.
+    pub(super) fn enter(&self, part: &str) -> PartScope<'_> {
+        let mut notes = self.notes.borrow_mut();
+        notes.parts.insert(part.to_owned());
+        PartScope { outer: notes.part.replace(part.to_owned()), notes: &self.notes }
+    }
+
+    /// Returns the name of the part that is being read.
+    pub(super) fn part(&self) -> String {
+        self.notes.borrow().part.clone().unwrap_or_else(|| MAIN_PART.to_owned())
+    }
+
+    /// Returns the names of all parts that were read.
+    pub(super) fn parts(&self) -> BTreeSet<String> {
+        self.notes.borrow().parts.clone()
+    }
+
+    /// Notes that this range names a file or variable, which is the cause of mistakes there.
+    pub(super) fn note_reference(&self, range: ByteRange) {
+        self.notes.borrow_mut().references.push(range);
+    }
+
+    /// Notes a mistake in the combination of several parts.
+    pub(super) fn conflict(&self, span: &ByteRange, message: impl Into<String>, help: impl Into<String>) {
+        let part = self.notes.borrow_mut().part.take();
+        self.mistake(span, message, help);
+        self.notes.borrow_mut().part = part;
     }
 
     /// The whole text of the file.
@@ -100,43 +171,38 @@ impl<'a> ConfigFile<'a> {
 
     /// Returns whether the file has a problem that makes it unusable.
     pub(super) fn has_mistakes(&self) -> bool {
-        self.notes.borrow().problems.iter().any(|(severity, ..)| *severity == Severity::Mistake)
+        self.notes.borrow().problems.iter().any(|note| note.severity == Severity::Mistake)
     }
 
     /// Returns all problems, in the order of the file.
     pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
         let mut notes = self.notes.take();
-        notes.problems.sort_by_key(|(severity, span, ..)| (span.start, *severity == Severity::Warning));
+        notes.problems.sort_by_key(|note| (note.span.start, note.severity == Severity::Warning));
         let problems = std::mem::take(&mut notes.problems);
-        problems
-            .into_iter()
-            .map(|(severity, span, message, help)| self.problem(&notes.hidden, severity, &span, message, help))
-            .collect()
+        problems.into_iter().map(|note| self.problem(&notes, note)).collect()
     }
 
     fn note(&self, severity: Severity, span: &ByteRange, message: String, help: String) {
         let mut notes = self.notes.borrow_mut();
         let is_before = |error: usize| *span != WHOLE_FILE && self.line(span.start) < error;
-        if notes.line_of_syntax_error.is_none_or(is_before) {
-            notes.problems.push((severity, span.clone(), message, help));
+        let part = notes.part.clone();
+        let is_kept = part.as_ref().is_some_and(|part| self.kept.contains(part));
+        if notes.line_of_syntax_error.is_none_or(is_before) && !(is_kept && severity == Severity::Warning) {
+            notes.problems.push(Note { severity, span: span.clone(), message, help, part });
         }
     }
 
-    fn problem(
-        &self,
-        hidden: &[ByteRange],
-        severity: Severity,
-        span: &ByteRange,
-        message: String,
-        help: String,
-    ) -> ConfigProblem {
+    fn problem(&self, notes: &FileNotes, note: Note) -> ConfigProblem {
+        let Note { severity, span, message, help, part } = note;
+        let is_inside = |range: &ByteRange| range.start <= span.start && span.end <= range.end;
+        let part = part.filter(|_| notes.references.iter().any(is_inside));
         let line = self.line(span.start);
         let start = self.lines.get(line).copied().unwrap_or(0);
         let column = self.text.get(start..span.start).map_or(0, |before| before.chars().count());
-        let shown = self.visible_line(hidden, line, span);
+        let shown = self.visible_line(&notes.hidden, line, &span);
         let piece = shown.as_ref().and_then(|shown| shown.line.get(shown.mark.clone())).map(str::to_owned);
         let place = Some((line + 1, column + 1));
-        ConfigProblem { severity, file: self.name.clone(), place, piece, message, help, source_line: shown }
+        ConfigProblem { severity, file: self.name.clone(), place, piece, message, help, part, source_line: shown }
     }
 
     /// Returns the line up to the first part that must not be shown, and the part of it that `span` marks.

@@ -217,7 +217,7 @@ fn check_and_record_secrets(
         secrets.iter().filter(own).find_map(|secret| vault.owner_signing_with(secret.expose(), owner.issuer))
     {
         let message = format!("`secret` is also the secret of {other}, so each can sign as the other");
-        item.file.mistake(place, message, NEW_SECRET);
+        item.file.conflict(place, message, NEW_SECRET);
     }
     let name = owner.common.map_or("another authenticator".to_owned(), |common| quoted(&common.name));
     let signing = |secret: &Secret| SigningSecret {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::origin::POLICY_PART;
 use super::policy_names::{EntryLocations, PolicyNames};
 use super::reader::Section;
 use super::report::ByteRange;
@@ -15,7 +16,9 @@ use crate::{clock, crypto};
 pub(super) fn read_policy_file(root: &mut Section<'_>, dir: &Path, disk: &FileReader) -> Option<(String, String)> {
     let (path, place) = policy_file(root, dir)?;
     let name = path.display().to_string();
-    let flaw = match disk.read(&path).map(String::from_utf8) {
+    let _part = root.file.enter(POLICY_PART);
+    root.file.note_reference(place.clone());
+    let flaw = match disk.read(POLICY_PART, &path).map(String::from_utf8) {
         Ok(Ok(text)) => return Some((name, text)),
         Ok(Err(_)) => "which is not UTF-8".to_owned(),
         Err(error) => describe_read_error(&error),

@@ -142,6 +142,11 @@ impl<'a> ConfigItem<'a> {
         None
     }
 
+    /// Notes that the item names a file or variable, which is the cause of mistakes in this item.
+    pub(super) fn note_reference(&self) {
+        self.file.note_reference(self.key.start.min(self.span.start)..self.span.end.max(self.key.end));
+    }
+
     /// Reads a string.
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.value {

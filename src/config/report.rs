@@ -1,6 +1,7 @@
 //! The problems of the configuration, each with its place and the correction.
 
 use std::ops::Range;
+use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ pub struct ConfigProblem {
     pub message: String,
     /// The correction. Empty if the message already includes it.
     pub help: String,
+    /// The part of the configuration whose own files are the cause. `None` for any other cause.
+    pub part: Option<String>,
     pub(super) source_line: Option<SourceLine>,
 }
 
@@ -89,6 +92,19 @@ impl Report {
 }
 
 impl ConfigProblem {
+    /// Returns a mistake that has no place in its file.
+    pub fn of_file(file: &Path, message: impl Into<String>, help: &str) -> ConfigProblem {
+        let (file, message, help) = (file.display().to_string(), message.into(), help.to_owned());
+        let (severity, place, piece) = (Severity::Mistake, None, None);
+        ConfigProblem { severity, file, place, piece, message, help, part: None, source_line: None }
+    }
+
+    /// Returns the problem with its own files of this part as the cause.
+    #[must_use]
+    pub fn of_part(self, part: &str) -> ConfigProblem {
+        ConfigProblem { part: Some(part.to_owned()), ..self }
+    }
+
     fn group(&self) -> Group<'_> {
         let level = match self.severity {
             Severity::Mistake => Level::ERROR,

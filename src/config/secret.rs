@@ -79,9 +79,10 @@ impl SecretResolver {
         }
     }
 
-    /// Reads a file that the configuration names, secret or not.
-    pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.file_reader.read(&self.dir.join(name))
+    /// Reads a file that this item names, secret or not.
+    pub(super) fn read(&self, item: &ConfigItem<'_>, name: &str) -> io::Result<Vec<u8>> {
+        item.note_reference();
+        self.file_reader.read(&item.file.part(), &self.dir.join(name))
     }
 
     /// Reads a secret or a list of secrets that are sent to others. Returns `None` if any is wrong.
@@ -103,7 +104,9 @@ impl SecretResolver {
             return refuse(item, "must not be an empty list", HELP);
         }
         let read: Vec<_> = item.elements(HELP)?.iter().map(|item| self.resolve_one(item, purpose)).collect();
-        read.into_iter().collect()
+        let secrets = read.into_iter().collect::<Option<_>>()?;
+        item.note_reference();
+        Some(secrets)
     }
 
     /// Reads a token to send to others. If the token is in a file, the program reads the file again for each request;
@@ -142,7 +145,10 @@ impl SecretResolver {
     fn resolve_one(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Secret> {
         item.file.hide_if_guarded(&item.span);
         let bytes = match reference(item)? {
-            SecretReference::Variable(name) => variable(item, name)?,
+            SecretReference::Variable(name) => {
+                item.note_reference();
+                variable(item, name)?
+            }
             SecretReference::File(path) => self.file(item, path)?,
         };
         warn_of_space(item, &bytes);
@@ -171,7 +177,7 @@ impl SecretResolver {
     fn file(&self, item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
         let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
         let needs = |flaw: &str| format!("needs the file {shown}, {flaw}");
-        let bytes = match self.read(name) {
+        let bytes = match self.read(item, name) {
             Ok(bytes) => without_newline(bytes),
             Err(error) if error.kind() == ErrorKind::IsADirectory => {
                 return refuse(item, &needs("which is a directory"), "name a file that holds the secret");

@@ -11,6 +11,7 @@ use super::demo::DemoCaller;
 use super::enforcement::Enforcement;
 use super::file::ConfigFile;
 use super::limits::LimitsConfig;
+use super::origin::{ConfigOrigin, MAIN_PART, POLICY_PART};
 use super::policy_names::PolicyNames;
 use super::reader::Section;
 use super::report::Report;
@@ -42,6 +43,8 @@ pub struct LoadResult {
     pub report: Report,
     /// The files that were read, also those that could not be read.
     pub sources: SourceFiles,
+    /// The content of these files, for a reload.
+    pub origin: ConfigOrigin,
 }
 
 /// The checked settings, with the values of the secrets.
@@ -86,19 +89,13 @@ pub fn load(path: &Path) -> LoadResult {
     read(path, &FileReader::default())
 }
 
-/// Reads the configuration of a running program again. If it includes a pipe or device, that is a mistake, because
-/// these can be read only once.
-pub fn reload(path: &Path) -> LoadResult {
-    read(path, &FileReader::for_reload())
-}
-
 /// Reads the address of the probes in this `signer.toml`, and whether they use TLS. Everything else is ignored, and no
 /// other file is read: a running program must not look unhealthy because its files have changed since it started.
 ///
 /// # Errors
 /// Returns the report if the address cannot be read.
 pub fn read_probe_address(path: &Path) -> Result<(SocketAddr, bool), Report> {
-    let text = read_main_file(path, &FileReader::for_reload())?;
+    let text = read_main_file(path, &FileReader::for_reload(Arc::default()))?;
     let file = ConfigFile::new(path.display().to_string(), &text, true);
     let probes = server::probes(&mut Section::root(&file, file.parse().get_ref()));
     probes.ok_or_else(|| Report::new(file.into_problems()))
@@ -138,34 +135,40 @@ pub fn read_app_keys(path: &Path) -> Vec<(String, Vec<Secret>)> {
     keys.collect()
 }
 
-fn read(path: &Path, disk: &FileReader) -> LoadResult {
-    let (settings, report) = match read_main_file(path, disk) {
+/// Reads the configuration with this reader, which has not read anything before.
+pub(super) fn read(path: &Path, disk: &FileReader) -> LoadResult {
+    let (settings, report, origin) = match read_main_file(path, disk) {
         Ok(text) => settings_from_text(path, &text, disk),
-        Err(report) => (None, report),
+        Err(report) => (None, report, ConfigOrigin::default()),
     };
-    LoadResult { settings, report, sources: disk.sources() }
+    LoadResult { settings, report, sources: disk.sources(), origin }
 }
 
 fn read_main_file(path: &Path, disk: &FileReader) -> Result<String, Report> {
-    decode_text(path, disk.read(path), "the configuration is this file", NO_FILE_HELP)
+    decode_text(path, disk.read(MAIN_PART, path), "the configuration is this file", NO_FILE_HELP)
 }
 
-fn settings_from_text(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, Report) {
-    let file = ConfigFile::new(path.display().to_string(), text, true);
-    let table = file.parse();
+fn settings_from_text(path: &Path, text: &str, disk: &FileReader) -> (Option<Settings>, Report, ConfigOrigin) {
+    let kept = disk.kept_parts();
+    let file = ConfigFile::new(path.display().to_string(), text, true).with_kept_parts(kept.clone());
+    let mut table = file.parse();
+    for part in kept {
+        disk.earlier().restore_section(part, table.get_mut());
+    }
     let mut root = Section::root(&file, table.get_ref());
     let dir = path.parent().unwrap_or(Path::new(""));
 
     let (name, policy_text) = policy::read_policy_file(&mut root, dir, disk).unwrap_or_default();
-    let policy_file = ConfigFile::new(name, &policy_text, false);
+    let policy_file = ConfigFile::new(name, &policy_text, false).with_part(POLICY_PART);
     let policy_table = policy_file.parse();
     let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
 
     let settings = settings(root, policy_root, SecretResolver::new(dir, disk.clone()), &policy_text);
+    let origin = disk.origin(file.parts(), text);
     let mut problems = file.into_problems();
     problems.extend(policy_file.into_problems());
     let report = Report::new(problems);
-    (settings.filter(|_| !report.has_mistakes()), report)
+    (settings.filter(|_| !report.has_mistakes()), report, origin)
 }
 
 /// Reads everything in both files. The result is only valid if no mistake was noted.

@@ -1,16 +1,18 @@
 //! The files of a configuration, and the content that each had.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::report::{ConfigProblem, Report, Severity};
+use super::origin::ConfigOrigin;
+use super::report::{ConfigProblem, Report};
 use crate::{crypto, files};
 
 /// How long the times of a file must be unchanged before they are trusted. On file systems with coarse clocks, a second
@@ -108,16 +110,43 @@ pub(super) struct FileReader {
     sources: Rc<RefCell<SourceFiles>>,
     /// Whether the files have been read before. A second read of a pipe would never end.
     again: bool,
+    /// The origin of the settings in force.
+    earlier: Arc<ConfigOrigin>,
+    /// The parts that keep their earlier values.
+    kept: Rc<BTreeSet<String>>,
+    origin: Rc<RefCell<ConfigOrigin>>,
+    /// The kept parts with a file that differs from its earlier content.
+    replaced: Rc<RefCell<BTreeSet<String>>>,
 }
 
 impl FileReader {
-    /// Returns a reader for a configuration that has been read before.
-    pub(super) fn for_reload() -> FileReader {
-        FileReader { again: true, ..FileReader::default() }
+    /// Returns a reader for a configuration that has been read before, with this origin.
+    pub(super) fn for_reload(earlier: Arc<ConfigOrigin>) -> FileReader {
+        FileReader { again: true, earlier, ..FileReader::default() }
     }
 
-    /// Reads a file.
-    pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+    /// Returns a reader of the same files. It returns the earlier content of the files of these parts.
+    pub(super) fn keeping(&self, kept: BTreeSet<String>) -> FileReader {
+        let (sources, earlier) = (Rc::clone(&self.sources), Arc::clone(&self.earlier));
+        FileReader { sources, again: self.again, earlier, kept: Rc::new(kept), ..FileReader::default() }
+    }
+
+    /// Reads a file of this part.
+    pub(super) fn read(&self, part: &str, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read_now(path);
+        if let Some(earlier) = self.earlier.file(part, path).filter(|_| self.kept.contains(part)) {
+            if !bytes.as_ref().is_ok_and(|bytes| bytes == earlier.expose()) {
+                self.replaced.borrow_mut().insert(part.to_owned());
+            }
+            bytes = Ok(earlier.expose().to_vec());
+        }
+        if let Ok(bytes) = &bytes {
+            self.origin.borrow_mut().record_file(part, path, bytes);
+        }
+        bytes
+    }
+
+    fn read_now(&self, path: &Path) -> io::Result<Vec<u8>> {
         let (stamp, (content, bytes)) = match files::open(path, !self.again) {
             Ok(mut file) => (file.metadata().ok().as_ref().map(stamp), read(&mut file, self.again)),
             Err(error) => (None, (FileContent::Unread(error.kind()), Err(error))),
@@ -129,6 +158,29 @@ impl FileReader {
     /// Returns all files that were read.
     pub(super) fn sources(&self) -> SourceFiles {
         self.sources.borrow().clone()
+    }
+
+    /// Returns the kept parts with a file that differs from its earlier content.
+    pub(super) fn replaced_parts(&self) -> BTreeSet<String> {
+        self.replaced.borrow().clone()
+    }
+
+    /// Returns the parts that keep their earlier values.
+    pub(super) fn kept_parts(&self) -> &BTreeSet<String> {
+        &self.kept
+    }
+
+    /// Returns the origin of the settings in force.
+    pub(super) fn earlier(&self) -> &ConfigOrigin {
+        &self.earlier
+    }
+
+    /// Returns the origin of what was read with this reader. `parts` are the parts of the main file, which has this
+    /// text.
+    pub(super) fn origin(&self, parts: BTreeSet<String>, text: &str) -> ConfigOrigin {
+        let mut origin = self.origin.take();
+        origin.record_sections(parts, text, &self.kept, &self.earlier);
+        origin
     }
 }
 
@@ -167,10 +219,7 @@ pub(super) fn decode_text(path: &Path, bytes: io::Result<Vec<u8>>, is: &str, hel
         Ok(Err(_)) => ("this is not UTF-8".to_owned(), "save the file as UTF-8"),
         Err(error) => (format!("{is}, {}", describe_read_error(&error)), help),
     };
-    let (file, help) = (path.display().to_string(), help.to_owned());
-    let problem =
-        ConfigProblem { severity: Severity::Mistake, file, place: None, piece: None, message, help, source_line: None };
-    Err(Report::new(vec![problem]))
+    Err(Report::new(vec![ConfigProblem::of_file(path, message, help)]))
 }
 
 fn stamp(metadata: &Metadata) -> FileStamp {
@@ -188,6 +237,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::config::origin::MAIN_PART;
 
     /// A directory for a single test. It is removed at the end.
     struct Directory(PathBuf);
@@ -214,7 +264,7 @@ mod tests {
     fn read(paths: &[&Path]) -> SourceFiles {
         let disk = FileReader::default();
         for path in paths {
-            let _ = disk.read(path);
+            let _ = disk.read(MAIN_PART, path);
         }
         disk.sources()
     }
@@ -263,7 +313,7 @@ mod tests {
         let disk = FileReader::default();
         for text in ["one", "two"] {
             fs::write(&path, text).unwrap();
-            disk.read(&path).unwrap();
+            disk.read(MAIN_PART, &path).unwrap();
         }
         assert!(!disk.sources().has_same_content_as(&disk.sources()));
         assert!(!disk.sources().recheck().has_same_content_as(&disk.sources()));
@@ -279,9 +329,12 @@ mod tests {
             move || fs::write(path, "secret").unwrap()
         });
         let disk = FileReader::default();
-        assert_eq!(disk.read(&path).unwrap(), b"secret");
+        assert_eq!(disk.read(MAIN_PART, &path).unwrap(), b"secret");
         writer.join().unwrap();
         assert!(disk.sources().recheck().has_same_content_as(&disk.sources()));
-        assert_eq!(FileReader::for_reload().read(&path).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            FileReader::for_reload(Arc::default()).read(MAIN_PART, &path).unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
     }
 }

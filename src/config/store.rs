@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::endpoint;
+use super::origin::STORE_PART;
 use super::reader::{ConfigItem, Section, quoted};
 use super::redis_url::{self, RedisServer};
 use super::secret::SecretResolver;
@@ -20,6 +21,22 @@ pub struct StoreSettings {
     /// The record file outside the store, which has the latest known version of the store. `None`: a restart does not
     /// know this version.
     pub record: Option<PathBuf>,
+}
+
+impl StoreSettings {
+    /// Returns the settings that identify the store and its use. The other settings, which are the credentials, can
+    /// change while the program runs: users, passwords, certificates and certificate authorities.
+    #[must_use]
+    pub fn without_credentials(&self) -> StoreSettings {
+        let mut settings = self.clone();
+        if let StoreKind::Redis(redis) = &mut settings.kind {
+            for server in redis.servers.iter_mut().chain(&mut redis.sentinels) {
+                (server.user, server.password) = (None, None);
+            }
+            (redis.authorities, redis.identity) = (Vec::new(), None);
+        }
+        settings
+    }
 }
 
 /// The kind of the moderation store.
@@ -69,6 +86,7 @@ pub enum Durability {
 /// Reads `[store]`, if the file has it. `demonstration`: the store need not keep its entries.
 pub(super) fn store(root: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bool) -> Option<StoreSettings> {
     let mut section = root.section("store")?;
+    let _part = section.file.enter(STORE_PART);
     let kind = kind(&mut section, vault, demonstration);
     let record = record(&mut section, vault, kind.as_ref());
     let max_staleness = match section.get("max_staleness") {

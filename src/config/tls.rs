@@ -74,6 +74,7 @@ impl fmt::Debug for TlsConfig {
 /// Reads `tls`. If `for_callers` is set, clients may show certificates.
 pub(super) fn tls(listener: &mut Section<'_>, vault: &SecretResolver, for_callers: bool) -> Option<TlsConfig> {
     let section = listener.section("tls")?;
+    let _part = section.file.enter(if for_callers { "server.tls" } else { "admin.tls" });
     let (file, place) = (section.file, section.span.clone());
     let tls = read(section, vault, for_callers);
     if tls.is_none() && !file.has_mistakes() {

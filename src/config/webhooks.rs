@@ -35,6 +35,9 @@ pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Ve
     for mut section in root.sections("webhooks") {
         let item = section.require("url", "write the address of the receiver: url = \"https://…\"");
         let url = item.as_ref().and_then(|item| url(item, &mut urls));
+        // The path of the address can be a secret, and the name is shown.
+        let host = url.as_ref().and_then(http::Uri::host);
+        let _part = host.map(|host| section.file.enter(&format!("webhooks.{host}")));
         let authorities = endpoint::authorities(&mut section, vault);
         let item = section.require("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
         let keys = item.and_then(|item| keys(&item, vault));
@@ -86,7 +89,11 @@ fn check_key_is_unshared(item: &ConfigItem<'_>, key: &[u8], vault: &SecretResolv
             "`{}` is also the signing secret of {other}, so the receiver of the webhook can sign for both",
             item.name
         );
-        item.file.mistake(&item.key, message, "make a secret only for webhooks: echo whsec_$(openssl rand -base64 32)");
+        item.file.conflict(
+            &item.key,
+            message,
+            "make a secret only for webhooks: echo whsec_$(openssl rand -base64 32)",
+        );
     }
 }
 

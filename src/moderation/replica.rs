@@ -20,6 +20,7 @@ use self::recording::Recording;
 pub use self::write_health::ChangeOrigin;
 use self::write_health::{FailedChanges, WriteHealth};
 use crate::moderation::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
+use crate::telemetry::scheduling::{DELAY_CAUSES, SchedulingDelay, seconds};
 use chat_signer_core::moderation::ModerationIndex;
 
 /// The moderation entries: an index, and the store that it follows.
@@ -44,6 +45,8 @@ pub struct ModerationReplica {
     /// The version that the index has reached, for readers without the lock.
     head: ArcSwap<StoreHead>,
     version: watch::Sender<u64>,
+    /// How late this process runs. A delay is another cause for an old index than the store.
+    pub scheduling: SchedulingDelay,
     write_health: WriteHealth,
     /// The numbers of failed changes.
     pub(crate) failed_changes: FailedChanges,
@@ -140,6 +143,7 @@ impl ModerationReplica {
             trouble: ArcSwapOption::empty(),
             head: ArcSwap::default(),
             version: watch::channel(0).0,
+            scheduling: SchedulingDelay::default(),
             write_health: WriteHealth::default(),
             failed_changes: FailedChanges::default(),
         }
@@ -185,7 +189,10 @@ impl ModerationReplica {
         match self.age() {
             None => Err(ReplicaStale(format!("the moderation store has not been read yet{}", why()))),
             Some(age) if age > self.max_staleness => {
-                Err(ReplicaStale(format!("the moderation store has not answered for {} s{}", age.as_secs(), why())))
+                let delay = self.scheduling.within(age);
+                // Without the delay, the index would be fresh enough.
+                let why = if age.saturating_sub(delay) > self.max_staleness { why() } else { delay_note(delay) };
+                Err(ReplicaStale(format!("the moderation store has not answered for {} s{why}", age.as_secs())))
             }
             Some(_) => Ok(()),
         }
@@ -248,4 +255,9 @@ impl ModerationReplica {
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.heard.store(asked.saturating_add(1), Ordering::Release);
     }
+}
+
+/// Returns the end of a sentence about something that took long: for how long the process did not run meanwhile.
+fn delay_note(delay: Duration) -> String {
+    format!("; meanwhile, this process did not run for {}: {DELAY_CAUSES}", seconds(delay))
 }

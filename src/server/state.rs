@@ -1,7 +1,9 @@
 //! The state of the running server: the current settings and the objects built from them, the audit log, and readiness.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod reloads;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use http_body_util::Full;
@@ -10,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use tokio::sync::watch;
 
+pub use self::reloads::{ConfigParts, ReloadOutcome, Reloads};
 use crate::clock;
 use crate::config::Settings;
 use crate::files::FileIdentity;
@@ -48,7 +51,7 @@ pub struct ServerState {
     /// The file of the Unix socket, if the server listens on one.
     pub socket: Option<FileIdentity>,
     /// The outcomes of reloads.
-    pub reloads: ReloadCounts,
+    pub reloads: Reloads,
     /// The time at which this state was created, which is some milliseconds after the start of the process.
     pub started: Millis,
 }
@@ -66,17 +69,6 @@ pub struct Snapshot {
     /// The exporter of spans, if one is configured.
     #[cfg(feature = "otlp")]
     pub spans: Option<Arc<SpanExporter>>,
-}
-
-/// Counts of successful and failed reloads.
-#[derive(Debug)]
-pub struct ReloadCounts {
-    succeeded: AtomicU64,
-    failed: AtomicU64,
-    /// The time of the last successful reload, in milliseconds since 1970.
-    last: AtomicU64,
-    /// The reason why the last reload failed, if it failed.
-    failure: Mutex<Option<String>>,
 }
 
 /// A health probe of an orchestrator.
@@ -116,7 +108,7 @@ impl ServerState {
         let (current, draining) = (ArcSwap::from_pointee(first), watch::channel(false).0);
         let probes = ConcurrencyLimit::new(MAX_ADMIN_CONNECTIONS, "probes beyond the limit of open connections");
         let (metrics, started) = (Metrics::default(), clock::now());
-        let (moderation, outbox, reloads) = (Arc::new(moderation), OnceLock::new(), ReloadCounts::new());
+        let (moderation, outbox, reloads) = (Arc::new(moderation), OnceLock::new(), Reloads::new());
         let refusals = RefusalSummaries::default();
         ServerState {
             current,
@@ -146,6 +138,9 @@ impl ServerState {
     /// Returns an error if something that the new settings need cannot be built. In this case nothing changes.
     pub fn replace(&self, settings: Settings) -> Result<(), UpstreamError> {
         let next = self.snapshot().with_settings(settings)?;
+        if let (Some(store), Some(settings)) = (self.moderation.store(), &next.settings.store) {
+            store.use_credentials(settings)?;
+        }
         if let Some(outbox) = self.outbox.get() {
             outbox.configure(delivery_targets(&next.settings)?);
         }
@@ -219,7 +214,7 @@ impl ServerState {
                 format!("the file at {} is no longer the socket of this program: restart it", lost.path.display());
             checks.push(ReadinessCheck { name: "socket", result: CheckResult::Notice(flaw) });
         }
-        if let Some(failure) = self.reloads.last_failure() {
+        if let Some(failure) = self.reloads.failure() {
             checks.push(ReadinessCheck { name: "configuration", result: CheckResult::Notice(failure) });
         }
         checks
@@ -329,49 +324,5 @@ impl ReadinessCheck {
     /// Returns true unless the result makes the server not ready.
     pub fn passes(&self) -> bool {
         !matches!(self.result, CheckResult::Bad(_))
-    }
-}
-
-impl ReloadCounts {
-    fn new() -> ReloadCounts {
-        let (succeeded, failed, last) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(clock::now().0));
-        ReloadCounts { succeeded, failed, last, failure: Mutex::new(None) }
-    }
-
-    /// Records a successful reload.
-    pub fn record_success(&self) {
-        self.succeeded.fetch_add(1, Ordering::Relaxed);
-        self.last.store(clock::now().0, Ordering::Relaxed);
-        *self.lock() = None;
-    }
-
-    /// Records a failed reload and its reason.
-    pub fn record_failure(&self, reason: String) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        *self.lock() = Some(reason);
-    }
-
-    /// Returns the number of successful reloads.
-    pub fn succeeded(&self) -> u64 {
-        self.succeeded.load(Ordering::Relaxed)
-    }
-
-    /// Returns the number of failed reloads.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Returns the time of the last successful reload. At first this is the time of the start.
-    pub fn last_success(&self) -> Millis {
-        Millis(self.last.load(Ordering::Relaxed))
-    }
-
-    /// Returns the reason why the last reload failed, if it failed.
-    pub fn last_failure(&self) -> Option<String> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod process;
 mod refusal_summary;
 mod refusals;
+pub mod scheduling;
 pub mod trace;
 
 pub use audit_event::AuditEvent;

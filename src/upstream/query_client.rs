@@ -28,6 +28,8 @@ pub enum UpstreamError {
     Client(#[from] ClientBuildError),
     /// There is no random key for the cache of answers.
     Entropy(#[from] EntropyError),
+    /// The certificates for the moderation store cannot be used.
+    Certificates(#[from] rustls::Error),
 }
 
 /// A server that answers queries.

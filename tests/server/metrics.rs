@@ -239,19 +239,22 @@ fn what_is_in_progress_is_shown_and_what_finds_no_room_is_counted() {
 fn changed_files_are_counted() {
     let server = Server::start();
     let first = Scrape::of(&server);
-    first.assert("reloads_total", &[(r#"outcome="applied""#, 0.0), (r#"outcome="refused""#, 0.0)]);
+    let [applied, partial, refused] = ["applied", "partial", "refused"].map(|word| format!("outcome=\"{word}\""));
+    let outcomes =
+        |counts: [f64; 2]| [(applied.as_str(), counts[0]), (partial.as_str(), 0.0), (refused.as_str(), counts[1])];
+    first.assert("reloads_total", &outcomes([0.0, 0.0]));
     let path = server.directory.join("policy.toml");
     let policy = fs::read_to_string(&path).unwrap();
     fs::write(&path, "roles = 7").unwrap();
-    let refused = until(&server, "it is refused", |scrape| scrape.value("reload_failing") == 1.0);
-    refused.assert("reloads_total", &[(r#"outcome="applied""#, 0.0), (r#"outcome="refused""#, 1.0)]);
-    assert_eq!(refused.value("ready"), 1.0);
+    let during = until(&server, "it is refused", |scrape| scrape.value("reload_failing") == 1.0);
+    during.assert("reloads_total", &outcomes([0.0, 1.0]));
+    assert_eq!((during.value("ready"), during.value(r#"reload_kept{part="policy.toml"}"#)), (1.0, 1.0));
     let last = "reload_last_success_timestamp_seconds";
-    assert_eq!(refused.value(last), first.value(last));
+    assert_eq!(during.value(last), first.value(last));
     fs::write(&path, policy + "\n").unwrap();
-    let applied = until(&server, "it is applied", |scrape| scrape.value("reload_failing") == 0.0);
-    applied.assert("reloads_total", &[(r#"outcome="applied""#, 1.0), (r#"outcome="refused""#, 1.0)]);
-    assert!(applied.value(last) > first.value(last));
+    let after = until(&server, "it is applied", |scrape| scrape.value("reload_failing") == 0.0);
+    after.assert("reloads_total", &outcomes([1.0, 1.0]));
+    assert!(after.value(last) > first.value(last));
 }
 
 #[test]

@@ -69,10 +69,8 @@ fn keys(section: &mut AppSection<'_, '_>) -> Option<Vec<AblyKey>> {
         let other = section.taken.ids.insert((section.vendor, id.to_owned()), section.name.to_owned());
         if let Some(other) = other.filter(|other| other != section.name) {
             let other = other.escape_debug();
-            note(
-                format!("the secret `key` is for the same Ably app as the key of [apps.{other}]"),
-                "configure each Ably app once",
-            );
+            let message = format!("the secret `key` is for the same Ably app as the key of [apps.{other}]");
+            item.file.conflict(&item.key, message, "configure each Ably app once");
         }
     }
     (keys.len() == secrets.len()).then_some(keys)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::ModerationReplica;
 use super::lineage::Untrusted;
+use super::{ModerationReplica, delay_note};
 use crate::moderation::store::{
     ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange,
 };
@@ -20,6 +20,9 @@ const CHECKS_PER_STALENESS: u32 = 4;
 
 /// The longest time between two checks.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The least time without CPU that is a possible reason for a failed read.
+const MIN_NOTED_DELAY: Duration = Duration::from_secs(1);
 
 /// The result of an update. The inner error says why the store is not trusted.
 type SyncResult = Result<Result<(), Untrusted>, StoreUnavailable>;
@@ -57,7 +60,7 @@ impl ModerationReplica {
                 match self.update_record(store, known).await {
                     Ok(()) => self.record_read_success(),
                     // The index remains usable, but no change is acknowledged.
-                    Err(unavailable) => self.record_read_failure(&unavailable),
+                    Err(unavailable) => self.record_read_failure(&unavailable, asked),
                 }
                 Ok(())
             }
@@ -68,16 +71,19 @@ impl ModerationReplica {
                 Err(StoreUnavailable::new(FailureReason::Refused, untrusted.reason))
             }
             Err(unavailable) => {
-                self.record_read_failure(&unavailable);
+                self.record_read_failure(&unavailable, asked);
                 Err(unavailable)
             }
         }
     }
 
-    /// Stores that the store cannot be read.
-    fn record_read_failure(&self, unavailable: &StoreUnavailable) {
-        if self.trouble.swap(Some(Arc::new(unavailable.to_string()))).is_none() {
-            tracing::warn!("the moderation store can't be read: {unavailable}");
+    /// Stores that the store cannot be read. It was asked at the time `asked` after the start.
+    fn record_read_failure(&self, unavailable: &StoreUnavailable, asked: Duration) {
+        let delay = self.scheduling.within(self.began.elapsed().saturating_sub(asked));
+        let note = if delay >= MIN_NOTED_DELAY { delay_note(delay) } else { String::new() };
+        let trouble = format!("{unavailable}{note}");
+        if self.trouble.swap(Some(Arc::new(trouble.clone()))).is_none() {
+            tracing::warn!("the moderation store can't be read: {trouble}");
         }
     }
 

@@ -61,6 +61,17 @@ impl Store {
         }
     }
 
+    /// Uses the users, passwords and certificates in these settings for new connections. Open connections remain.
+    ///
+    /// # Errors
+    /// Returns an error if the certificates cannot be used. In this case nothing changes.
+    pub fn use_credentials(&self, settings: &StoreSettings) -> Result<(), rustls::Error> {
+        match (self, &settings.kind) {
+            (Store::Redis(redis), StoreKind::Redis(settings)) => redis.use_credentials(settings),
+            (Store::Redis(_) | Store::Redb(_), _) => Ok(()),
+        }
+    }
+
     /// Reads the head of the store. It asks the primary, so the head includes every change that was acknowledged
     /// before.
     pub async fn head(&self) -> Result<StoreHead, StoreUnavailable> {

@@ -58,6 +58,8 @@ fn program_registry(runtime: &ServerState) -> Registry {
     counter(&mut registry, "audit_lines", "Lines in the audit log", runtime.audit.written());
     let help = "Lines that could not be written to the audit log, or were late";
     counter(&mut registry, "audit_errors", help, runtime.audit.failed());
+    let help = "Seconds in which the program was ready to run, but got no CPU time or was stopped";
+    counter(&mut registry, "scheduling_delay_seconds", help, runtime.moderation.scheduling.total().as_secs_f64());
     limits(&mut registry, runtime);
     reloads(&mut registry, runtime);
     key_sets(&mut registry, runtime);
@@ -80,13 +82,20 @@ fn limits(registry: &mut Registry, runtime: &ServerState) {
 
 fn reloads(registry: &mut Registry, runtime: &ServerState) {
     let reloads = &runtime.reloads;
-    let outcomes = [("applied", reloads.succeeded()), ("refused", reloads.failed())];
-    let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome.to_owned())], count));
+    let outcomes = reloads.counts().map(|(outcome, count)| ([("outcome", outcome.to_owned())], count));
     counters(registry, "reloads", "Reloads of the configuration, by outcome", outcomes);
-    let help = "Time of the last successful reload, in seconds since 1970";
+    let help = "Time of the last reload that applied all changes, in seconds since 1970";
     gauge(registry, "reload_last_success_timestamp_seconds", help, timestamp(reloads.last_success()));
-    let help = "Whether the last reload failed; the last valid configuration stays in force";
-    gauge(registry, "reload_failing", help, u32::from(reloads.last_failure().is_some()));
+    let help = "Whether signer.toml or the policy has changes that are not in force because of mistakes";
+    gauge(registry, "reload_failing", help, u32::from(reloads.failure().is_some()));
+    let kept = |kept: Option<String>| f64::from(u8::from(kept.is_some()));
+    let parts = reloads.parts().into_iter().map(|(part, reason)| ([("part", part)], kept(reason)));
+    gauges(
+        registry,
+        "reload_kept",
+        "Whether a part keeps earlier values, because its changed files can't be used",
+        parts,
+    );
 }
 
 fn key_sets(registry: &mut Registry, runtime: &ServerState) {

@@ -15,7 +15,7 @@ use crate::authn::{CrossSite, RequestTarget};
 use crate::config::AdminConfig;
 use crate::redaction::KnownSecrets;
 use crate::server::routes::{self, RouteTarget};
-use crate::server::state::{CheckResult, ProbeKind, ReadinessCheck, ServerState};
+use crate::server::state::{CheckResult, ConfigParts, ProbeKind, ReadinessCheck, ServerState};
 use crate::telemetry::metrics::{ListenerLabel, RouteLabel};
 
 const OPENMETRICS: &str = "application/openmetrics-text";
@@ -67,7 +67,8 @@ fn reject_cross_site<B>(admin: &AdminConfig, request: &Request<B>) -> Option<Res
 
 fn answer_probe<B>(runtime: &ServerState, probe: ProbeKind, request: &Request<B>) -> Response<Full<Bytes>> {
     if probe == ProbeKind::Ready && is_verbose(request) {
-        return verbose_answer(&runtime.checks(), &runtime.snapshot().settings.known_secrets);
+        let known = &runtime.snapshot().settings.known_secrets;
+        return verbose_answer(&runtime.checks(), runtime.reloads.parts(), known);
     }
     runtime.probe(probe)
 }
@@ -96,13 +97,21 @@ fn is_verbose<B>(request: &Request<B>) -> bool {
         .is_some_and(|query| query.split('&').any(|name| matches!(name, "verbose" | "verbose=" | "verbose=1")))
 }
 
-fn verbose_answer(checks: &[ReadinessCheck], known: &KnownSecrets) -> Response<Full<Bytes>> {
+/// Returns a line for each check. While a part of the configuration keeps earlier values, also a line for each part.
+fn verbose_answer(checks: &[ReadinessCheck], parts: ConfigParts, known: &KnownSecrets) -> Response<Full<Bytes>> {
     let mut lines = String::new();
     for ReadinessCheck { name, result: finding } in checks {
         let _ = match finding {
             CheckResult::Good => writeln!(lines, "[+] {name}: ok"),
             CheckResult::Notice(reason) => writeln!(lines, "[!] {name}: {reason}"),
             CheckResult::Bad(reason) => writeln!(lines, "[-] {name}: {reason}"),
+        };
+    }
+    let parts = if parts.values().all(Option::is_none) { ConfigParts::new() } else { parts };
+    for (part, reason) in parts {
+        let _ = match reason {
+            None => writeln!(lines, "[+] {part}: ok"),
+            Some(reason) => writeln!(lines, "[!] {part}: the earlier values are in force: {reason}"),
         };
     }
     let ready = checks.iter().all(ReadinessCheck::passes);

@@ -21,9 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::{admin, http};
-use crate::config::{
-    AuditChain, AuditOutput, ListenAddress, Report, Settings, ShutdownConfig, SourceFiles, StoreSettings,
-};
+use crate::config::{AuditChain, AuditOutput, ListenAddress, LoadResult, Settings, ShutdownConfig, StoreSettings};
 use crate::moderation::ModerationReplica;
 use crate::moderation::outbox::Outbox;
 use crate::moderation::store::{self, RecordFile, Store};
@@ -128,13 +126,13 @@ impl Application {
         Ok(Application { runtime, main, admin, stop, tasks, expiry_stopped: swept })
     }
 
-    /// Reloads the settings when their files change.
+    /// Reloads the settings when their files change. `loaded` is the result of reading them.
     ///
     /// # Errors
     /// Returns an error if the handler for SIGHUP cannot be installed.
-    pub fn reload_on_change(&mut self, path: &Path, sources: SourceFiles, report: &Report) -> Result<(), StartError> {
+    pub fn reload_on_change(&mut self, path: &Path, loaded: LoadResult) -> Result<(), StartError> {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
-        let reload = Reloader::new(Arc::clone(&self.runtime), path.to_owned(), sources, report);
+        let reload = Reloader::new(Arc::clone(&self.runtime), path.to_owned(), loaded);
         self.tasks.spawn("following the files", reload.run(hangup));
         Ok(())
     }

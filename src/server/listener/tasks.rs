@@ -34,14 +34,16 @@ impl Tasks {
     }
 }
 
-/// Starts the background tasks: they write the counts of refused requests, follow the moderation store, and remove
-/// expired entries. The receiver is closed when the removal has stopped at the end of the program.
+/// Starts the background tasks: they write the counts of refused requests, measure the scheduling delay, follow the
+/// moderation store, and remove expired entries. The receiver is closed when the removal has stopped at the end of the program.
 pub(super) fn spawn_tasks(runtime: &Arc<ServerState>) -> (Tasks, oneshot::Receiver<Infallible>) {
     let (mut tasks, (sweeps, swept)) = (Tasks::default(), oneshot::channel());
     let counting = Arc::clone(runtime);
     tasks.spawn("writing how many requests were refused", async move {
         counting.refusal_summaries.write_to(&counting.audit).await;
     });
+    let measuring = Arc::clone(runtime);
+    tasks.spawn("measuring the scheduling delay", async move { measuring.moderation.scheduling.measure().await });
     if runtime.moderation.store().is_some() {
         let following = Arc::clone(runtime);
         tasks.spawn("following the moderation store", async move { following.moderation.follow().await });

@@ -12,6 +12,8 @@ mod lagging;
 mod outage;
 mod resumed;
 mod rolled_back;
+mod rotated;
+mod starved;
 mod told;
 mod torn;
 mod unwritable;

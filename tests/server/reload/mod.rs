@@ -7,6 +7,7 @@ mod carried;
 mod files;
 mod keys;
 mod load;
+mod partial;
 mod probing;
 mod settings;
 
@@ -15,18 +16,19 @@ use std::path::Path;
 
 use crate::common::{Server, post, until};
 
-/// Waits until the admin listener says this of the configuration.
+/// Waits until the admin listener says this of a part of the configuration that is not in force.
 fn until_refused(server: &Server, why: &str) {
     until(why, || {
         let answer = server.admin("/readyz?verbose");
         assert_eq!(answer.status, 200, "a mistake is no reason not to be ready: {}", answer.body);
-        answer.body.lines().any(|line| line.starts_with("[!] configuration: ") && line.contains(why))
+        answer.body.lines().any(|line| line.starts_with("[!] ") && line.contains(why))
     });
 }
 
 /// Waits until the files are in force, as far as the admin listener knows.
 fn until_accepted(server: &Server) {
-    until("the configuration is in order", || !server.admin("/readyz?verbose").body.contains("[!] configuration"));
+    let is_kept = |body: &str| body.contains("[!] configuration") || body.contains("the earlier values are in force");
+    until("the configuration is in order", || !is_kept(&server.admin("/readyz?verbose").body));
 }
 
 /// Whether tom may do this in the app.

@@ -63,10 +63,18 @@ fn files_that_do_not_fit_together_change_nothing() {
     fs::write(server.directory.join("tls.key"), others.servers.server().pem().1).unwrap();
     server.signal("-HUP");
     let began = Instant::now();
-    while !server.admin("/readyz?verbose").body.contains("[!] configuration: ") {
+    while !server.admin("/readyz?verbose").body.contains("[!] server.tls: the earlier values are in force: ") {
         assert!(began.elapsed() < LONG, "it is not noticed");
     }
     assert_eq!(client.login(&server, "").status, 200);
+    // The rest of a change takes force, such as a ban.
+    fs::write(
+        server.directory.join("policy.toml"),
+        "roles = [\"member\"]\n[[rules]]\nid = \"no-login\"\neffect = \"deny\"\nactions = [\"login\"]\n",
+    )
+    .unwrap();
+    server.signal("-HUP");
+    until("the policy has changed", || client.login(&server, "").status == 403);
     replace(&server, &others.servers.server(), &[&world.clients]);
     until_shown(&others, &server);
 }

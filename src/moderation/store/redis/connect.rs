@@ -3,6 +3,7 @@
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, ProtocolVersion, PushInfo, Value};
 use redis::{RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, cmd};
@@ -30,8 +31,8 @@ pub(super) type PushSender = UnboundedSender<PushInfo>;
 
 /// The servers that can be the primary, or that know its address.
 pub(super) struct RedisServers {
-    settings: RedisSettings,
-    tls: TlsConnector,
+    /// The settings for new connections.
+    current: ArcSwap<(RedisSettings, TlsConnector)>,
     pub(super) keys: RedisKeys,
     /// Ensures that the warning about the eviction policy is logged only once.
     eviction_warning: Once,
@@ -51,11 +52,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
 impl RedisServers {
     pub(super) fn new(settings: &RedisSettings) -> Result<RedisServers, StoreUnavailable> {
-        let tls = upstream::tls_config(&settings.authorities, settings.identity.as_ref())
-            .map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
+        let current =
+            with_tls(settings).map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
         let keys = RedisKeys::new(&settings.prefix);
-        let tls = TlsConnector::from(Arc::new(tls));
-        Ok(RedisServers { settings: settings.clone(), tls, keys, eviction_warning: Once::new() })
+        Ok(RedisServers { current: ArcSwap::from_pointee(current), keys, eviction_warning: Once::new() })
+    }
+
+    /// Replaces the settings for new connections. Only credentials may differ.
+    pub(super) fn use_credentials(&self, settings: &RedisSettings) -> Result<(), rustls::Error> {
+        if self.current.load().0 != *settings {
+            self.current.store(Arc::new(with_tls(settings)?));
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> Guard<Arc<(RedisSettings, TlsConnector)>> {
+        self.current.load()
     }
 
     /// Connects to the primary. Asks all servers or Sentinels at the same time, so a server that does not answer causes
@@ -64,7 +76,7 @@ impl RedisServers {
         self: &Arc<Self>,
         pushes: Option<&PushSender>,
     ) -> Result<RedisConnection, StoreUnavailable> {
-        let settings = &self.settings;
+        let (settings, _) = &**self.current();
         let asked = if settings.sentinels.is_empty() { &settings.servers } else { &settings.sentinels };
         let mut attempts = JoinSet::new();
         for server in asked {
@@ -90,7 +102,8 @@ impl RedisServers {
     ) -> Result<RedisConnection, StoreUnavailable> {
         let name = server.address.to_string();
         let reached = async {
-            let server = if self.settings.sentinels.is_empty() { server } else { self.ask_sentinel(&server).await? };
+            let server =
+                if self.current().0.sentinels.is_empty() { server } else { self.ask_sentinel(&server).await? };
             self.follow_redirects(server, pushes).await
         };
         timeout(TIMEOUT, reached).await.unwrap_or_else(|_| Err(slow(&name)))
@@ -98,7 +111,9 @@ impl RedisServers {
 
     /// Asks a Sentinel for the address of the primary.
     async fn ask_sentinel(&self, sentinel: &RedisServer) -> Result<RedisServer, StoreUnavailable> {
-        let Some(wanted) = self.settings.servers.first() else { return Err(unreachable_error("no server")) };
+        let Some(wanted) = self.current().0.servers.first().cloned() else {
+            return Err(unreachable_error("no server"));
+        };
         let RedisAddress::Tcp { host: name, tls, .. } = &wanted.address else {
             return Err(unreachable_error(format!("a Sentinel needs the name of the primary, not {}", wanted.address)));
         };
@@ -163,7 +178,7 @@ impl RedisServers {
             return Ok(Box::new(stream));
         }
         let name = ServerName::try_from(host.clone()).map_err(std::io::Error::other)?;
-        Ok(Box::new(self.tls.connect(name, stream).await?))
+        Ok(Box::new(self.current().1.connect(name, stream).await?))
     }
 
     /// Logs a warning, once, if Redis may evict the keys of the store. A user without the right to read the setting gets no
@@ -185,7 +200,7 @@ impl RedisServers {
 
     /// Returns the error for servers that did not answer in time.
     pub(super) fn timeout_error(&self) -> StoreUnavailable {
-        let names: Vec<_> = self.settings.servers.iter().map(|server| server.address.to_string()).collect();
+        let names: Vec<_> = self.current().0.servers.iter().map(|server| server.address.to_string()).collect();
         slow(&names.join(", "))
     }
 }
@@ -222,6 +237,12 @@ impl Drop for RedisConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Returns the settings with the TLS settings made from them.
+fn with_tls(settings: &RedisSettings) -> Result<(RedisSettings, TlsConnector), rustls::Error> {
+    let tls = upstream::tls_config(&settings.authorities, settings.identity.as_ref())?;
+    Ok((settings.clone(), TlsConnector::from(Arc::new(tls))))
 }
 
 fn slow(name: &str) -> StoreUnavailable {

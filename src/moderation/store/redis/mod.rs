@@ -59,6 +59,10 @@ impl RedisStore {
         Ok(RedisStore { servers, reads, writes, probes, hint, listener, publish_warning: Once::new() })
     }
 
+    pub(super) fn use_credentials(&self, settings: &RedisSettings) -> Result<(), rustls::Error> {
+        self.servers.use_credentials(settings)
+    }
+
     pub(super) async fn head(&self) -> Result<StoreHead, StoreUnavailable> {
         head(self.reads.query(&self.keys().head).await?)
     }
