@@ -36,6 +36,8 @@ pub enum RouteTarget {
 /// A route of the playground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaygroundRoute {
+    /// The root of the server, which leads to the page.
+    Home,
     /// The page, or one of its files.
     Asset,
     /// The names in the configuration.
@@ -85,6 +87,7 @@ pub const ROUTES: &[Route] = &[
     console(CONSOLE),
     console("/console/config"),
     console("/console/{assets}/{file}"),
+    playground("/", READ, PlaygroundRoute::Home),
     playground("/playground/world", READ, PlaygroundRoute::Names),
     playground("/playground/token", "POST", PlaygroundRoute::Token),
     playground("/playground/explain/{app}/{operation}", "POST", PlaygroundRoute::Explanation),
@@ -132,9 +135,7 @@ mod tests {
     #[test]
     fn a_placeholder_stands_for_one_segment() {
         assert_eq!(path_of("/v1/moderation/conversations/a%2Fb"), Some("/v1/moderation/conversations/{id}"));
-        for path in
-            ["/v1/moderation/conversations/", "/v1/moderation/conversations/a/b", "/v1/moderation/bans/", "", "/"]
-        {
+        for path in ["/v1/moderation/conversations/", "/v1/moderation/conversations/a/b", "/v1/moderation/bans/", ""] {
             assert_eq!(path_of(path), None, "{path}");
         }
     }

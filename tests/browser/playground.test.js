@@ -57,6 +57,8 @@ const EXAMPLES = [
   ['An Ably token, partly granted', 'Partly granted', /Withheld\s+chat:lobby message-delete-any/, '200 OK'],
   ['The same, as a moderator', 'Allowed', /Granted\s+chat:lobby publish, subscribe, message-delete-any/, '200 OK'],
   ['A TalkJS token for zoe', 'Allowed', /zoe may log in/, '200 OK'],
+  ['A LiveKit room', 'Allowed', /tom may have a token for chat:lobby|tom may join chat:lobby/, '200 OK'],
+  ['A presence channel at Pusher', 'Allowed', /tom may/, '200 OK'],
   ['A backend acts for tom', 'Allowed', /The service orders, for tom, may read the history/, '200 OK'],
 ];
 
@@ -95,18 +97,38 @@ describe('each step', () => {
     assert.match(told, /tom is member by the conversation's list\s+bob is manager by the conversation's list/);
     assert.match(told, /managers-kick would allow; comes nearest\s+roles needs role manager, administrator or owner; tom is member/);
     assert.match(told, /nobody-is-added-to-open-rooms would deny\s+kinds needs kind chatroom or system/);
-    const rules = ['everyone-logs-in', 'managers-kick', 'services-act-for-anyone', 'everyone-has-a-channel'];
+    const rules = ['everyone-logs-in', 'managers-kick', 'services-act-for-anyone'];
     for (const rule of rules) assert.ok(told.includes(rule), rule);
     assert.match(await step(page, 4).innerText(), /Nothing is signed/);
+    await context.close();
+  });
+
+  test('folds the rules for other apps', async () => {
+    const { context, page } = await playground();
+    await example(page, 'tom kicks bob: refused');
+    assert.ok(!(await step(page, 3).innerText()).includes('everyone-has-a-channel'));
+    await step(page, 3).getByText('4 rules are not for the app leancloud').click();
+    assert.match(await step(page, 3).innerText(), /everyone-has-a-channel would allow\s+actions is not about kick/);
+    await context.close();
+  });
+
+  test('shows the text of a rule, and leads to the documentation', async () => {
+    const { context, page } = await playground();
+    await example(page, 'tom kicks bob: refused');
+    await step(page, 3).getByText('managers-kick in the policy').click();
+    const text = await step(page, 3).locator('li', { hasText: 'managers-kick' }).locator('pre').innerText();
+    assert.match(text, /^\[\[rules\]\]\nid = "managers-kick"\neffect = "allow"\nactions = \["kick", "block-clients", "unblock-clients"\]\n[^]*targets = "outranked"\n/);
+    await page.getByRole('link', { name: 'How the policy decides' }).click();
+    await page.getByText('# Policy').waitFor();
     await context.close();
   });
 
   test('opens by a click', async () => {
     const { context, page } = await playground();
     await example(page, 'An Ably token, partly granted');
-    const things = step(page, 3).locator('details');
+    const things = step(page, 3).locator('details.thing');
     assert.deepEqual(await things.evaluateAll((all) => all.map((one) => one.open)), [false, false, false, true, false]);
-    await things.nth(1).locator('summary').click();
+    await things.nth(1).locator('> summary').click();
     assert.match(await things.nth(1).innerText(), /everyone-chats allows it/);
     await context.close();
   });
@@ -197,6 +219,85 @@ describe('the keyboard', () => {
     assert.equal(await page.locator('h1').count(), 1);
     await context.close();
   });
+});
+
+describe('a moderator', () => {
+  const JOIN = `#${new URLSearchParams({ as: 'tom', app: 'leancloud', action: 'join', conv_id: GROUP })}`;
+  const verdict = (page, text) => page.locator('#verdict').getByText(text).first().waitFor();
+
+  async function moderation(options) {
+    const opened = await playground({ hash: JOIN, ...options });
+    await opened.page.getByText('Ban, mute, or give a role').click();
+    await opened.page.getByText('No entries yet.').waitFor();
+    return opened;
+  }
+
+  for (const [place, viewport, colorScheme] of [['desk', DESK, 'light'], ['phone', PHONE, 'dark']]) {
+    test(`bans tom, sees the effect, and takes it back, ${place}, ${colorScheme}`, async () => {
+      const { context, page, wrong } = await moderation({ viewport, colorScheme });
+      await page.getByLabel('Reason').fill('spam of a test');
+      await page.getByRole('button', { name: 'Apply', exact: true }).click();
+      await verdict(page, 'Banned');
+      await page.getByText('“spam of a test”').waitFor();
+      assert.match(await page.locator('#entries').innerText(), /tom is banned everywhere, by orders: spam of a test/);
+      assert.deepEqual(await page.evaluate(tooWide), []);
+      assert.deepEqual(await page.evaluate(faint), []);
+      assert.deepEqual(await page.evaluate(nameless), []);
+      if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, `${place}-${colorScheme}-moderation.png`), fullPage: true });
+      await page.getByRole('button', { name: 'Lift: tom is banned' }).click();
+      await verdict(page, 'Allowed');
+      await page.getByText('No entries yet.').waitFor();
+      assert.deepEqual(wrong, []);
+      await context.close();
+    });
+  }
+
+  test('gives a role, which takes effect', async () => {
+    const capability = '{"chat:lobby": ["message-delete-any"]}';
+    const { context, page } = await moderation({ hash: `#${new URLSearchParams({ as: 'zoe', app: 'ably', action: 'token', capability })}` });
+    await verdict(page, 'Denied');
+    await page.getByLabel('Change').selectOption('Give a role');
+    await page.getByLabel('User', { exact: true }).fill('zoe');
+    await page.getByLabel('Role', { exact: true }).selectOption('moderator');
+    await page.getByLabel('In the conversation').fill('chat:lobby');
+    await page.getByRole('button', { name: 'Apply', exact: true }).click();
+    await verdict(page, 'Allowed');
+    assert.match(await page.locator('#entries').innerText(), /zoe has the role moderator in chat:lobby, by orders/);
+    await page.getByRole('button', { name: 'Remove: zoe has the role' }).click();
+    await verdict(page, 'Denied');
+    await page.getByText('No entries yet.').waitFor();
+    await context.close();
+  });
+
+  test('who may not is told why', async () => {
+    const { context, page } = await moderation();
+    await page.getByLabel('Moderator').selectOption('bob');
+    await page.getByLabel('User', { exact: true }).fill('alice');
+    await page.getByLabel('In the conversation').fill(GROUP);
+    await page.getByRole('button', { name: 'Apply', exact: true }).click();
+    await page.locator('#moderated').getByText('outrank').waitFor();
+    await context.close();
+  });
+});
+
+test('the root leads to the page, and each action has its own fields', async () => {
+  const { context, page, wrong } = await open(browser, { viewport: DESK });
+  await page.goto(demonstration.url);
+  await answered(page);
+  assert.equal(new URL(page.url()).pathname, '/playground');
+  const shown = async (app, action) => {
+    await page.getByLabel('App').selectOption(app);
+    await page.getByLabel('Action').selectOption(action);
+    return page.locator('#fields label').allInnerTexts();
+  };
+  assert.deepEqual(await shown('pusher', 'channel-auth'), ['socket_id', 'channel_name', 'Client']);
+  assert.deepEqual(await shown('livekit', 'token'), ['room_name', 'Client', 'Lifetime']);
+  assert.deepEqual(await shown('stream', 'token'), ['Client', 'call_cids', 'Lifetime']);
+  await page.getByLabel('call_cids').fill('default:one, default:two');
+  await ask(page);
+  assert.match(await step(page, 2).innerText(), /"call_cids":\["default:one","default:two"\]/);
+  assert.deepEqual(wrong, []);
+  await context.close();
 });
 
 describe('a situation', () => {

@@ -1,6 +1,8 @@
 //! The demonstration's playground: there for its own page and nobody else, and never without the demonstration.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -47,6 +49,7 @@ fn the_page_comes_with_all_that_keeps_it_to_itself() {
     for (path, media) in [
         ("/playground", "text/html; charset=utf-8"),
         ("/playground/main.js", "text/javascript; charset=utf-8"),
+        ("/playground/policy.md", "text/plain; charset=utf-8"),
         ("/playground/style.css", "text/css; charset=utf-8"),
         ("/playground/icon.svg", "image/svg+xml"),
     ] {
@@ -61,6 +64,8 @@ fn the_page_comes_with_all_that_keeps_it_to_itself() {
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
+    let home = get(&server, "/", "");
+    assert_eq!((home.status, home.header("location")), (303, Some("/playground")));
     let wrong = post(&server, "/playground", "", &json!({}));
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(get(&server, "/playground/", "").status, 404);
@@ -71,7 +76,7 @@ fn the_page_comes_with_all_that_keeps_it_to_itself() {
 fn there_is_none_unless_the_demonstration_asks_for_it() {
     let servers = [Server::start(), demonstration(&[("playground = true", "playground = false")])];
     for server in servers {
-        for path in ["/playground", "/playground/main.js", "/playground/world"] {
+        for path in ["/", "/playground", "/playground/main.js", "/playground/world"] {
             assert_eq!(get(&server, path, "").code(), "not_found", "{path}");
         }
         for path in ["/playground/token", "/playground/explain/leancloud/login"] {
@@ -136,6 +141,69 @@ fn a_decision_is_explained_in_the_words_of_the_command_line() {
         .unwrap();
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(decided.take(), told);
+}
+
+/// A rule with every condition.
+const RULE: &str = r#"
+[[rules]]
+id = "every-condition"
+effect = "allow"
+actions = ["*", "app-token"]
+callers = ["user", "service"]
+services = ["orders"]
+authenticators = ["backend"]
+apps = ["leancloud"]
+roles = ["member"]
+caller_roles = ["owner"]
+client = "any"
+targets = "others"
+kinds = ["group"]
+conversations = ["room:{client}"]
+max_members = 3
+claims = { tenant = "a \"quoted\" name", "/level" = 2 }
+reason = "Because of a \\ and a \"."
+
+[[rules]]
+id = "self"
+effect = "deny"
+actions = ["leave"]
+client = "self"
+"#;
+
+#[test]
+fn the_texts_of_the_rules_are_the_rules() {
+    let directory = common::demonstration(&[]);
+    let path = directory.join("policy.toml");
+    let (head, tail) = ("default_role = \"guest\"\n", "\n# --- People and conversations");
+    let policy = fs::read_to_string(&path).unwrap();
+    let (before, rest) = policy.split_once(head).unwrap();
+    let (rules, entries) = rest.split_once(tail).unwrap();
+    fs::write(&path, format!("{before}{head}{rules}{RULE}{tail}{entries}")).unwrap();
+    let told = |directory: &Path| {
+        let server = Server::run(directory.to_owned(), Setup::default());
+        let tom = caller(&server, "tom", &[]);
+        let (_, mut reasons) = follow(&server, &tom, "leancloud/kick", &json!({"conv_id": GROUP, "members": ["bob"]}));
+        reasons["decided"]["at"] = Value::Null;
+        (reasons["rules"].clone(), reasons["decided"].clone())
+    };
+    let original = told(&directory);
+    let texts = original.0.as_object().unwrap();
+    assert_eq!(texts.len(), policy.matches("\n[[rules]]").count() + RULE.matches("[[rules]]").count());
+    let texts: String = texts.values().map(|rule| rule["text"].as_str().unwrap()).collect();
+    for key in RULE.lines().filter_map(|line| line.split_once(" = ")) {
+        assert!(texts.contains(&format!("\n{} = ", key.0)), "{key:?}");
+    }
+    assert!(texts.contains("actions = [\"*\", \"app-token\"]"), "{texts}");
+
+    let again = common::demonstration(&[]);
+    fs::write(again.join("policy.toml"), format!("{before}{head}{texts}{tail}{entries}")).unwrap();
+    let copied = told(&again);
+    assert_eq!(copied.0, original.0);
+    let results = |decided: &Value| -> BTreeMap<String, Value> {
+        let rules = decided["steps"][0]["rules"].as_array().unwrap();
+        rules.iter().map(|rule| (rule["id"].to_string(), rule.clone())).collect()
+    };
+    assert_eq!(results(&copied.1), results(&original.1));
 }
 
 #[test]

@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::rule_text::rule_text;
 use crate::authn::{ApiKey, Authenticator, Jwt};
 use crate::config::{DemoCaller, Settings, demo_api_key};
 use crate::engine::RuntimeData;
 use crate::model;
-use crate::policy::PolicyEntries;
+use crate::policy::{PolicyDocument, PolicyEntries, Rule};
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::signing_route::SigningRoute;
@@ -46,6 +47,7 @@ fn app(app: &App) -> Value {
         "operations": spec.operation_names(),
         "fields": fields,
         "client_field": spec.client_field,
+        "conversation_field": spec.conversation_field,
     })
 }
 
@@ -123,8 +125,8 @@ struct PlaygroundExchange {
     answer: Option<String>,
 }
 
-/// Returns the JSON output of the command `explain`, and the string that was signed. The credential of the real request
-/// determines the caller.
+/// Returns the JSON output of the command `explain`, the string that was signed, and each rule with its text. The credential
+/// of the real request determines the caller.
 pub(super) async fn explain(
     exchange: &RequestContext,
     route: &SigningRoute<'_>,
@@ -145,7 +147,10 @@ pub(super) async fn explain(
     let world = RuntimeData { moderation: index.entries(), facts: &told };
     let steps = engine.explain(&signing_request, &caller, world, exchange.now);
     let decided = engine.decide(signing_request, Arc::unwrap_or_clone(caller), world, exchange.now);
-    Ok(json!({ "decided": decided.json(&steps), "signed": signed }))
+    let PolicyDocument { rules, role_hierarchy, .. } = engine.policy.document();
+    let rule = |rule: &Rule| json!({ "text": rule_text(rule, role_hierarchy), "apps": rule.apps });
+    let rules: Map<String, Value> = rules.iter().map(|one| (one.id.clone(), rule(one))).collect();
+    Ok(json!({ "decided": decided.json(&steps), "signed": signed, "rules": rules }))
 }
 
 /// Returns the text that was signed for an answer, and whether the answer has the MAC of this text with one of the

@@ -8,15 +8,25 @@ use hyper::header::{
 use crate::server::http::response_body::{HttpResponse, ResponseBody};
 
 /// The files: path below the path of the page, media type and content.
-const ASSETS: [(&str, &str, &str); 8] = [
+const ASSETS: [(&str, &str, &str); 11] = [
     ("", "text/html; charset=utf-8", include_str!("page/page.html")),
     ("/style.css", CSS, include_str!("page/style.css")),
     ("/main.js", JS, include_str!("page/main.js")),
+    ("/http.js", JS, include_str!("page/http.js")),
     ("/form.js", JS, include_str!("page/form.js")),
+    ("/fields.js", JS, include_str!("page/fields.js")),
+    ("/moderation.js", JS, include_str!("page/moderation.js")),
     ("/result.js", JS, include_str!("page/result.js")),
     ("/decision.js", JS, include_str!("page/decision.js")),
     ("/dom.js", JS, include_str!("page/dom.js")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+];
+
+/// The pages of the documentation that the page links to.
+const DOCUMENTATION: [(&str, &str); 3] = [
+    ("/policy.md", include_str!("../../../../docs/policy.md")),
+    ("/http.md", include_str!("../../../../docs/http.md")),
+    ("/playground.md", include_str!("../../../../docs/playground.md")),
 ];
 
 const CSS: &str = "text/css; charset=utf-8";
@@ -29,8 +39,9 @@ const CONTENT_SECURITY_POLICY_VALUE: &str = "default-src 'none'; script-src 'sel
 
 /// Returns the file at this path below the path of the page.
 pub(super) fn find_asset(below: &str) -> Option<HttpResponse> {
-    let (_, media, text) = ASSETS.iter().find(|(path, ..)| *path == below)?;
-    let mut answer = Response::new(ResponseBody::from(*text));
+    let pages = DOCUMENTATION.map(|(path, text)| (path, "text/plain; charset=utf-8", text));
+    let (_, media, text) = ASSETS.into_iter().chain(pages).find(|(path, ..)| *path == below)?;
+    let mut answer = Response::new(ResponseBody::from(text));
     set_headers(answer.headers_mut(), media);
     Some(answer)
 }

@@ -7,14 +7,16 @@
 
 mod api;
 mod assets;
+mod rule_text;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{HeaderValue, LOCATION};
+use hyper::{Request, Response, StatusCode};
 use serde_json::Value;
 
 use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode};
-use super::response_body::HttpResponse;
+use super::response_body::{HttpResponse, ResponseBody};
 use super::{admission, authenticate, render, signing_route};
 use crate::config::DemoCaller;
 use crate::server::routes::{PLAYGROUND, PlaygroundRoute, Route};
@@ -40,13 +42,16 @@ pub(super) async fn answer(
     let _slot = admission::enter(exchange)?;
     admission::check_host(exchange, request)?;
     let below = request.uri().path().strip_prefix(PLAYGROUND).unwrap_or_default().to_owned();
+    if part == PlaygroundRoute::Home {
+        return admission::check_method(request, route.methods).map(|()| redirect());
+    }
     if part == PlaygroundRoute::Asset {
         let asset = assets::find_asset(&below).ok_or_else(not_found)?;
         return admission::check_method(request, route.methods).map(|()| asset);
     }
     check_same_origin(exchange, request)?;
     match part {
-        PlaygroundRoute::Asset => Err(not_found()),
+        PlaygroundRoute::Home | PlaygroundRoute::Asset => Err(not_found()),
         PlaygroundRoute::Names => admission::check_method(request, route.methods)
             .map(|()| json_response(&api::choices(exchange.settings(), demo))),
         PlaygroundRoute::Token => {
@@ -70,6 +75,14 @@ fn check_same_origin<B>(exchange: &RequestContext, request: &Request<B>) -> Resu
         return Ok(());
     }
     Err(ApiError::with_same_message(ErrorCode::Denied, "The playground serves only its own page."))
+}
+
+/// Returns the answer that leads to the page.
+fn redirect() -> HttpResponse {
+    let mut answer = Response::new(ResponseBody::from(""));
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_static(PLAYGROUND));
+    answer
 }
 
 fn json_response(value: &Value) -> HttpResponse {

@@ -1,10 +1,10 @@
 // The form. A situation is a caller and a request as a plain object. The address also contains it, so it can be linked.
 
 import { byId, el, fill } from "./dom.js";
+import { input, parse } from "./fields.js";
 
 const form = byId("form");
 const control = (name) => form.elements.namedItem(name);
-const FIELDS = ["client_id", "conv_id", "members", "capability", "ttl"];
 const GROUP = "5f3c2a1b9e8d7c6b5a493827";
 
 const CAPABILITY = { "chat:lobby": ["subscribe", "publish", "message-delete-any"], "user:tom": ["subscribe"] };
@@ -18,10 +18,16 @@ const EXAMPLES = [
   ["An Ably token, partly granted", { as: "tom", app: "ably", action: "token", capability: pretty(CAPABILITY) }],
   ["The same, as a moderator", { as: "tom", role: "moderator", app: "ably", action: "token", capability: pretty(CAPABILITY) }],
   ["A TalkJS token for zoe", { as: "zoe", app: "talkjs", action: "token", ttl: "30m" }],
+  ["A LiveKit room", { as: "tom", app: "livekit", action: "token", room_name: "chat:lobby" }],
+  ["A presence channel at Pusher", { as: "tom", app: "pusher", action: "channel-auth", socket_id: "1234.1234", channel_name: "presence-chat.42" }],
   ["A backend acts for tom", { service: "orders", app: "leancloud", action: "history", client_id: "tom", conv_id: GROUP }],
 ];
 
 let world;
+let openapi;
+
+/** The controls of the chosen action, by the name of the field. */
+let fields = new Map();
 
 function pretty(value) {
   const lines = Object.entries(value).map(([name, words]) => `  ${JSON.stringify(name)}: [${words.map((word) => JSON.stringify(word)).join(", ")}]`);
@@ -29,8 +35,8 @@ function pretty(value) {
 }
 
 /** Fills the form with the names in the configuration. Calls `changed` on every change, and `ask` to send the request. */
-export function start(known, { changed, ask }) {
-  world = known;
+export function start(known, description, { changed, ask }) {
+  [world, openapi] = [known, description];
   fill(control("app"), world.apps.map((app) => app.name));
   fill(control("service"), services().map((service) => service.id));
   fill(control("role"), [["", "none"], ...world.roles.map(role)]);
@@ -93,9 +99,9 @@ export function read() {
   const caller = kind === "service" ? { service: control("service").value } : { as: control("as").value.trim() };
   const role = kind === "user" && control("role").value ? { role: control("role").value } : {};
   const situation = { ...caller, ...role, app: control("app").value, action: control("action").value };
-  for (const field of FIELDS.filter(taken)) {
-    const value = control(field).value.trim();
-    if (value) situation[field] = value;
+  for (const [name, field] of fields) {
+    const value = field.value.trim();
+    if (value) situation[name] = value;
   }
   return situation;
 }
@@ -108,8 +114,8 @@ export function write(situation) {
   for (const name of ["service", "role", "app"]) choose(name, situation[name]);
   arrange();
   choose("action", situation.action);
-  for (const field of FIELDS) control(field).value = situation[field] ?? "";
   arrange();
+  for (const [name, field] of fields) field.value = situation[name] ?? "";
   return ["service", "role", "app", "action"].find((name) => situation[name] && control(name).value !== situation[name]);
 }
 
@@ -128,38 +134,36 @@ function arrange() {
     if (operations.includes(before)) action.value = before;
   }
   for (const place of form.querySelectorAll("[data-kind]")) place.hidden = place.dataset.kind !== control("kind").value;
-  for (const place of form.querySelectorAll("[data-field]")) place.hidden = !taken(place.dataset.field);
+  arrangeFields();
+}
+
+/** Makes the fields of the chosen action. Fields of the same name keep their text. */
+function arrangeFields() {
+  const app = chosenApp();
+  const place = byId("fields");
+  const chosen = `${app.name}/${control("action").value}`;
+  if (place.dataset.action === chosen) return;
+  place.dataset.action = chosen;
+  const before = fields;
+  const route = openapi.paths[`/v1/${chosen}`];
+  const made = app.fields[control("action").value].map((name) => input(name, app, route, openapi.components.schemas)).filter(Boolean);
+  fields = new Map(made.map(({ field }) => [field.name, field]));
+  for (const [name, field] of fields) field.value = before.get(name)?.value ?? "";
+  place.replaceChildren(...made.map(({ row }) => row));
 }
 
 const chosenApp = () => world.apps.find((app) => app.name === control("app").value) ?? world.apps[0];
-
-/** Returns true if the chosen action has a field. */
-function taken(field) {
-  const { fields, client_field } = chosenApp();
-  return fields[control("action").value].includes(field === "client_id" ? client_field : field);
-}
 
 /**
  * Returns the request of a situation.
  * @throws {Error} with a message for the page, if a field cannot be parsed.
  */
 export function request(situation) {
-  const app = world.apps.find(({ name }) => name === situation.app);
   const body = {};
-  if (situation.client_id) body[app.client_field] = situation.client_id;
-  if (situation.conv_id) body.conv_id = situation.conv_id;
-  if (situation.members) body.members = situation.members.split(",").map((member) => member.trim());
-  if (situation.capability) body.capability = parse(situation.capability);
-  if (situation.ttl) body.ttl = /^\d+$/.test(situation.ttl) ? Number(situation.ttl) : situation.ttl;
-  return { path: `${app.name}/${situation.action}`, body };
-}
-
-function parse(capability) {
-  try {
-    return JSON.parse(capability);
-  } catch (error) {
-    throw new Error(`The capability is not JSON: ${error.message}`);
+  for (const [name, field] of fields) {
+    if (situation[name]) body[name] = parse(field, situation[name]);
   }
+  return { path: `${situation.app}/${situation.action}`, body };
 }
 
 /** Returns the service of a situation, with its header and key. */
@@ -167,8 +171,9 @@ export const service = (situation) => services().find(({ id }) => id === situati
 
 /** Returns a situation as the fragment of the address. */
 export function toHash(situation) {
-  const order = ["as", "role", "service", "app", "action", ...FIELDS];
-  return `#${new URLSearchParams(order.filter((name) => situation[name]).map((name) => [name, situation[name]]))}`;
+  const first = ["as", "role", "service", "app", "action"];
+  const names = [...first, ...Object.keys(situation).filter((name) => !first.includes(name))];
+  return `#${new URLSearchParams(names.filter((name) => situation[name]).map((name) => [name, situation[name]]))}`;
 }
 
 /** Returns the situation in the address, or the first example if there is none. */

@@ -2,6 +2,8 @@
 
 import { byId } from "./dom.js";
 import * as form from "./form.js";
+import { prove, send } from "./http.js";
+import * as moderation from "./moderation.js";
 import { show, trouble, waiting } from "./result.js";
 
 /** The number of the last request. Answers to earlier requests are not shown. */
@@ -10,8 +12,9 @@ let latest = 0;
 await begin();
 
 async function begin() {
-  const world = await (await fetch("/playground/world")).json();
-  form.start(world, { changed: () => (byId("stale").hidden = false), ask: () => ask().then(reveal) });
+  const [world, openapi] = await Promise.all(["/playground/world", "/v1/openapi.json"].map(async (path) => (await fetch(path)).json()));
+  form.start(world, openapi, { changed: () => (byId("stale").hidden = false), ask: () => ask().then(reveal) });
+  moderation.start(world, ask);
   addEventListener("hashchange", open);
   open();
 }
@@ -51,35 +54,11 @@ function reveal() {
 /** Does all steps of one request: the credential of the caller, the answer of the real route, and its reasons. */
 async function follow(situation) {
   const { path, body } = form.request(situation);
-  const credential = await prove(situation);
+  const credential = await prove({ ...situation, service: form.service(situation) });
   const request = { path: `/v1/${path}`, headers: { ...credential, "content-type": "application/json" }, body };
-  const answer = await post(request.path, request.headers, body);
+  const answer = await send("POST", request.path, credential, body);
   const asked = { request: body, answer: answer.ok ? answer.text : null };
-  const explained = await post(`/playground/explain/${path}`, request.headers, asked);
+  const explained = await send("POST", `/playground/explain/${path}`, credential, asked);
   const reasons = JSON.parse(explained.text);
   return { situation, request, answer, reasons: explained.ok ? reasons : null, problem: explained.ok ? null : reasons };
-}
-
-/** Returns the header with the credential of the caller. */
-async function prove(situation) {
-  if (situation.service) {
-    const { header, key } = form.service(situation);
-    return { [header]: key };
-  }
-  const roles = situation.role ? [situation.role] : [];
-  const made = await post("/playground/token", { "content-type": "application/json" }, { subject: situation.as, roles });
-  const { token, detail } = JSON.parse(made.text);
-  if (!made.ok) throw new Error(`This caller is not valid: ${detail}`);
-  return { authorization: `Bearer ${token}` };
-}
-
-async function post(path, headers, body) {
-  let response;
-  try {
-    response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
-  } catch {
-    throw new Error("The server does not answer. Is the server still running?");
-  }
-  const { ok, status, statusText } = response;
-  return { ok, status, statusText, headers: response.headers, text: await response.text() };
 }

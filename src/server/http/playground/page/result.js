@@ -2,6 +2,7 @@
 
 import { byId, code, copier, el } from "./dom.js";
 import { decision } from "./decision.js";
+import { detail } from "./http.js";
 
 /** Marks the steps as busy until the answer arrives. Until then they show an earlier request. */
 export function waiting() {
@@ -161,14 +162,4 @@ function answer({ answer: { status, statusText, headers, text } }) {
     `${status} ${statusText}`,
     code(text, [`${lines.join("\n")}\n\n`, ...body]),
   ];
-}
-
-/** Returns the message of an error in any of the formats. */
-function detail({ text, status }) {
-  try {
-    const said = JSON.parse(text);
-    return said.detail ?? said.error?.message ?? String(status);
-  } catch {
-    return String(status);
-  }
 }
