@@ -45,7 +45,7 @@ fn abilities_are_those_of_the_policy() {
     let banned = get(&server, User("mallory"), "abilities?conversation=den");
     assert_eq!(banned["here"]["may"]["ban"]["allowed"], false);
     assert_ne!(manager["session"], member["session"]);
-    User("bob").gets(&server, "abilities?unknown=1").code();
+    assert_eq!(User("bob").gets(&server, "abilities?unknown=1").code(), "invalid_field");
 }
 
 #[test]
