@@ -80,7 +80,8 @@ fn text(signed: &SignedResult) -> String {
         SignedResult::UserSignature { user_id, signature } => format!("user_id    {user_id}\nsignature  {signature}"),
         SignedResult::Token { token, .. }
         | SignedResult::UserToken { token, .. }
-        | SignedResult::ParticipantToken { token, .. } => token.clone(),
+        | SignedResult::ParticipantToken { token, .. }
+        | SignedResult::UserSig { user_sig: token, .. } => token.clone(),
         SignedResult::ChannelAuth { .. } | SignedResult::UserAuth { .. } => signed.to_json(),
         SignedResult::TokenRequest(request) => request.to_json(),
     }

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 const CALLER_SECRET: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
 
 /// All secrets of the demonstration. For the Ably key, also the part that signs.
-const SECRETS: [&[u8]; 9] = [
+const SECRETS: [&[u8]; 11] = [
     CALLER_SECRET,
     b"demonstration-only-leancloud-master-key",
     b"demonstration-only-talkjs-secret-key",
@@ -22,6 +22,8 @@ const SECRETS: [&[u8]; 9] = [
     b"demonstration-only-centrifugo-secret",
     b"demonstration-only-livekit-secret",
     b"demonstration-only-pusher-secret",
+    b"demonstration-only-tencent-secret",
+    b"de3057a7100de3057a7100de3057a710",
 ];
 
 /// The API key of the demonstration.

@@ -7,12 +7,17 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-const VENDORS: [&str; 7] = ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher"];
+const VENDORS: [&str; 9] =
+    ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora"];
 
 #[test]
 fn what_it_writes_is_right_for_every_choice() {
-    for choice in 1..1_usize << VENDORS.len() {
-        let chosen: Vec<_> = (0..VENDORS.len()).filter(|bit| choice >> bit & 1 == 1).map(|bit| VENDORS[bit]).collect();
+    // Each vendor alone, all pairs, and all together.
+    let pairs =
+        (0..VENDORS.len()).flat_map(|one| (one..VENDORS.len()).map(move |other| [VENDORS[one], VENDORS[other]]));
+    let mut choices: Vec<Vec<_>> = pairs.map(Vec::from).collect();
+    choices.iter_mut().for_each(Vec::dedup);
+    for chosen in choices.into_iter().chain([VENDORS.to_vec()]) {
         let home = Home::new();
         let wrote = home.init(&chosen);
         let variables = fakes(&wrote["variables"]);
@@ -23,6 +28,8 @@ fn what_it_writes_is_right_for_every_choice() {
         let warned: Vec<_> = report["problems"].as_array().unwrap().iter().map(|one| &one["message"]).collect();
         let ids = chosen.iter().filter(|vendor| !["ably", "centrifugo"].contains(vendor)).map(|vendor| match *vendor {
             "stream" | "livekit" => "`api_key` still says change-me",
+            "tencent" => "`sdk_app_id` is still the number of the examples",
+            "agora" => "`app_id` is still the id of the examples",
             _ => "`app_id` still says change-me",
         });
         let issuer = ["`issuer` still says change-me", "`audience` still says change-me"];
@@ -30,6 +37,12 @@ fn what_it_writes_is_right_for_every_choice() {
 
         home.edit("change-me.invalid", "id.example.com");
         home.edit("change-me", "fake-app");
+        if chosen.contains(&"tencent") {
+            home.edit("1400000000", "1400000001");
+        }
+        if chosen.contains(&"agora") {
+            home.edit(&"0".repeat(32), &"0f".repeat(16));
+        }
         assert_eq!(home.check(&variables)["problems"], json!([]), "{chosen:?}");
     }
 }
@@ -40,6 +53,8 @@ fn what_is_commented_out_is_right_too() {
     let variables = fakes(&home.init(&VENDORS)["variables"]);
     home.edit("change-me.invalid", "id.example.com");
     home.edit("change-me", "fake-app");
+    home.edit("1400000000", "1400000001");
+    home.edit(&"0".repeat(32), &"0f".repeat(16));
     home.edit("# tls = ", "# ");
     home.edit("…\" }]", &format!("{}\" }}]", "0f".repeat(32)));
     for file in ["signer.toml", "policy.toml"] {
@@ -63,6 +78,10 @@ fn the_policy_decides_as_it_says() {
     let pusher = |channel: &'static str| ["pusher", "channel-auth", "--field", "socket_id=1.2", "--field", channel];
     assert!(allowed(&pusher("channel_name=presence-chat.42")) && allowed(&pusher("channel_name=private-user.tom")));
     assert!(!allowed(&pusher("channel_name=private-user.alice")) && !allowed(&pusher("channel_name=private-x")));
+    assert!(allowed(&["tencent", "user-sig"]) && allowed(&["tencent", "private-map-key", "--conv-id", "meeting-1"]));
+    assert!(!allowed(&["tencent", "private-map-key", "--conv-id", "1234"]));
+    assert!(allowed(&["agora", "chat-token"]) && allowed(&["agora", "rtc-token", "--conv-id", "meeting-1"]));
+    assert!(!allowed(&["agora", "rtm-token", "--field", r#"channels={"secret": ["publish"]}"#]));
     assert!(allowed(&["livekit", "token", "--field", "room_name=meeting:a"]));
     assert!(!allowed(&["livekit", "token", "--field", "room_name=secret"]));
     assert!(allowed(&["centrifugo", "subscription-token", "--field", "channel=chat:lobby"]));
@@ -126,7 +145,11 @@ fn uncommented(line: &str) -> &str {
 /// Fake secrets in these variables.
 fn fakes(variables: &Value) -> Vec<(String, String)> {
     let names = variables.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
-    names.map(|name| (name.to_owned(), format!("fakeapp.fakekey:fake-secret-of-{name}"))).collect()
+    let fake = |name: &str| match name {
+        "AGORA_CERTIFICATE" => "fa4e0123456789abcdef0123456789fa".to_owned(),
+        _ => format!("fakeapp.fakekey:fake-secret-of-{name}"),
+    };
+    names.map(|name| (name.to_owned(), fake(name))).collect()
 }
 
 /// A directory of one test's own, which `init` makes.

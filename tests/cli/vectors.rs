@@ -274,3 +274,76 @@ fn is_canonical(capability: &str) -> bool {
     let channels: serde_json::Map<String, Value> = serde_json::from_str(capability).unwrap();
     channels.values().all(|list| list.as_array().unwrap().is_sorted_by_key(|operation| operation.as_str().unwrap()))
 }
+
+fn tencent_setup(vectors: &Value) -> Setup {
+    let app = format!(
+        "vendor = \"tencent\"\nsdk_app_id = {}\nsecret = {{ file = \"app.secret\" }}\nmax_ttl = \"365d\"",
+        vectors["sdkappid"]
+    );
+    Setup::new("tencent", &app, text(vectors, "secret"))
+}
+
+/// Keys with fewer rights than an operator gets are only verified.
+#[test]
+fn tencent_user_sigs_are_the_vectors() {
+    let vectors = vectors("tencent");
+    let setup = tencent_setup(&vectors);
+    let mut made = 0;
+    for case in cases(&vectors, "cases") {
+        let inputs = &case["inputs"];
+        let room = inputs["roomstr"].as_str().map(str::to_owned).or(inputs["roomid"].as_u64().map(|id| id.to_string()));
+        let (clock, ttl) = (vectors["clock"].to_string(), inputs["expire"].to_string());
+        let mut arguments = vec![if room.is_some() { "private-map-key" } else { "user-sig" }];
+        arguments.extend(["--client-id", text(inputs, "userid"), "--ttl", &ttl, "--timestamp", &clock]);
+        arguments.extend(room.as_deref().map(|room| ["--conv-id", room]).into_iter().flatten());
+        let reason = match text(case, "name") {
+            "administrator" => "--client-id must not be an administrator",
+            "hazard_newline_in_user" => "--client-id must be 1 to 32 letters",
+            _ => {
+                assert!(setup.verifies(&arguments, text(case, "output")), "{case}");
+                assert!(!setup.verifies(&arguments, &text(case, "output").replacen("eJ", "eK", 1)), "{case}");
+                let signed = setup.sign(&arguments).unwrap_or_else(|error| panic!("{case}: {error}"));
+                let document = chat_signer::vendor::tencent::decode(text(&signed, "user_sig")).map(Value::Object);
+                if inputs.get("privilegeMap").is_none_or(|map| map == 255) {
+                    assert_eq!(document, serde_json::from_str(text(case, "document")).unwrap(), "{case}");
+                    made += 1;
+                }
+                continue;
+            }
+        };
+        let error = setup.sign(&arguments).unwrap_err();
+        assert!(error.contains(reason), "{case}: {error}");
+    }
+    assert_eq!(made, 3);
+}
+
+/// The salt of a token comes from a nonce, so the vectors are only verified. What the rules keep out is refused.
+#[test]
+fn agora_tokens_are_the_vectors() {
+    let vectors = vectors("agora");
+    let app = format!(
+        "vendor = \"agora\"\napp_id = \"{}\"\napp_certificate = {{ file = \"app.secret\" }}",
+        text(&vectors, "app_id")
+    );
+    let setup = Setup::new("agora", &app, text(&vectors, "app_certificate"));
+    let mut number = 0;
+    for case in cases(&vectors, "cases").iter().filter(|case| case["signing_info_hex"].is_string()) {
+        let inputs = &case["inputs"];
+        let (at, ttl) = (inputs["issue_ts"].to_string(), inputs["expire"].to_string());
+        let user = inputs["user"].as_str().unwrap_or("tom");
+        let arguments = ["chat-token", "--client-id", user, "--ttl", &ttl, "--timestamp", &at];
+        let is_user_of_chat = text(case, "name").starts_with("chat_user");
+        assert_eq!(setup.verifies(&arguments, text(case, "output")), is_user_of_chat, "{case}");
+        number += usize::from(is_user_of_chat);
+    }
+    assert_eq!(number, 2);
+    let arguments = ["rtc-token", "--client-id", "tom", "--conv-id", "lobby", "--timestamp", "1800000000"];
+    let signed = setup.sign(&arguments).unwrap();
+    assert!(setup.verifies(&arguments, text(&signed, "token")));
+    let other = ["rtc-token", "--client-id", "tom", "--conv-id", "other", "--timestamp", "1800000000"];
+    assert!(!setup.verifies(&other, text(&signed, "token")));
+    assert!(setup.sign(&["rtc-token", "--client-id", "0", "--conv-id", "lobby"]).unwrap_err().contains("any user"));
+    let wrong = Setup::new("agora-bad", &app, "not-a-certificate");
+    let output = wrong.run(&["sign", "app", "chat-token", "--client-id", "tom"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("`app_certificate` must be 32 hex digits"));
+}

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod collisions;
+mod compressed_vectors;
 mod policy_oracle;
 mod shipped_policy;
 mod token_vectors;

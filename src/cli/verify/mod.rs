@@ -93,13 +93,16 @@ impl Checked<'_> {
             let padded = "there is white space around it, and clients keep it as a part of the token";
             finding.differences.push(padded.to_owned());
         }
-        let Some(token) = ForeignToken::parse(text) else {
-            let other = "it is not a JSON Web Token: three parts in base64url, the first two with JSON objects";
-            finding.differences.push(other.to_owned());
-            return finding;
+        let token = match self.app.read_token(text) {
+            Ok(token) => token,
+            Err(other) => {
+                finding.differences.push(format!("it is not {other}"));
+                return finding;
+            }
         };
         finding.key = self.find_signing_key(&token, keys, &mut finding.differences);
-        finding.differences.extend(token.header.difference("alg", "HS256"));
+        let algorithm = self.app.token_algorithm();
+        finding.differences.extend(algorithm.and_then(|algorithm| token.header.difference("alg", algorithm)));
         if let Some(key) = keys.own.get(finding.key.unwrap_or_default()) {
             finding.differences.extend(self.app.token_differences(self.job, &self.foreign, &token, key));
         }
@@ -115,8 +118,8 @@ impl Checked<'_> {
     ) -> Option<usize> {
         let style =
             SignatureStyle { algorithm: MacAlgorithm::HmacSha256, encoding: MacEncoding::OtherBase64, tried: "" };
-        let messages = |_: &_| vec![search::unchanged(token.message)];
-        let Some(found) = search(token.signature, style, &messages, self.app, keys) else {
+        let messages = |_: &_| vec![search::unchanged(&token.message)];
+        let Some(found) = search(&token.signature, style, &messages, self.app, keys) else {
             differences.push("no key of this configuration made its signature with HMAC-SHA256".to_owned());
             return None;
         };

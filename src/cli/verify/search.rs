@@ -77,7 +77,7 @@ pub(super) fn search(
     let readings = decode_signature(signature, style);
     let found = keys.own.iter().enumerate().filter_map(|(index, key)| {
         let (texts, variants) = (messages(key), app.key_variants(key));
-        readings.iter().find_map(|reading| reading.explain(&texts, &variants, &keys.others, index))
+        readings.iter().find_map(|reading| reading.explain(app, &texts, &variants, &keys.others, index))
     });
     found.min_by_key(|found| found.changes.len())
 }
@@ -86,6 +86,7 @@ impl DecodedSignature {
     /// Returns how the MAC was made: with the correct text and key, a wrong text, a wrong key, or a key of another app.
     fn explain(
         &self,
+        app: &App,
         texts: &[MessageVariant],
         own: &[KeyVariant],
         others: &[KeyVariant],
@@ -95,9 +96,10 @@ impl DecodedSignature {
         let wrong_texts = texts.iter().map(|text| (text, key, Some(index)));
         let wrong_keys = own.iter().map(|key| (text, key, Some(index)));
         let other_keys = others.iter().map(|key| (text, key, None));
-        let (text, key, index) = wrong_texts.chain(wrong_keys).chain(other_keys).find(|(text, key, _)| {
-            constant_time_eq(&self.algorithm.mac(key.secret.expose(), text.text.as_bytes()), &self.mac)
-        })?;
+        let (text, key, index) = wrong_texts
+            .chain(wrong_keys)
+            .chain(other_keys)
+            .find(|(text, key, _)| constant_time_eq(&app.mac(self.algorithm, &key.secret, &text.text), &self.mac))?;
         let changes = [self.changes.as_slice(), key.change.as_slice(), text.change.as_slice()].concat();
         Some(FoundSignature { changes, message: text.text.clone(), key: index })
     }

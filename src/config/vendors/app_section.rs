@@ -45,14 +45,20 @@ impl<'a> AppSection<'_, 'a> {
         if id.contains(':') {
             return item.mistake("must not hold a `:`", &help);
         }
-        if let Some(other) = self.taken.ids.insert((self.vendor, id.to_owned()), self.name.to_owned()) {
-            return item.mistake(
-                format!("is already the id of [apps.{}]", other.escape_debug()),
-                "configure each app of the vendor only once",
-            );
-        }
+        self.record_id(&item, id.to_owned())?;
         text::warn_if_unchanged(&item, what);
         Some(id.to_owned())
+    }
+
+    /// Records the id of the app at the vendor. Notes a mistake if another app has it.
+    pub(super) fn record_id(&mut self, item: &ConfigItem<'_>, id: String) -> Option<()> {
+        match self.taken.ids.insert((self.vendor, id), self.name.to_owned()) {
+            None => Some(()),
+            Some(other) => item.mistake(
+                format!("is already the id of [apps.{}]", other.escape_debug()),
+                "configure each app of the vendor only once",
+            ),
+        }
     }
 
     /// Reads the keys of the app. Also returns the item, for further checks.

@@ -1,6 +1,7 @@
 //! The parts of `[apps.*]` that depend on the vendor: a file for each vendor.
 
 mod ably;
+mod agora;
 mod app_section;
 mod centrifugo;
 pub(super) mod leancloud;
@@ -8,6 +9,7 @@ mod livekit;
 pub(super) mod pusher;
 mod stream;
 mod talkjs;
+mod tencent;
 
 pub(super) use app_section::{AppSection, UsedIdentifiers};
 
@@ -51,5 +53,7 @@ pub(super) fn config(vendor: Vendor) -> &'static VendorConfig {
         Vendor::Centrifugo => &centrifugo::CONFIG,
         Vendor::LiveKit => &livekit::CONFIG,
         Vendor::Pusher => &pusher::CONFIG,
+        Vendor::Tencent => &tencent::CONFIG,
+        Vendor::Agora => &agora::CONFIG,
     }
 }

@@ -23,6 +23,8 @@ export const STREAM = { apiKey: 'fake-stream-key', secret: 'fake-stream-secret-0
 export const CENTRIFUGO = { secret: 'fake-centrifugo-secret-0123456789abcdef' };
 export const LIVEKIT = { apiKey: 'fake-livekit-key', secret: 'fake-livekit-secret-0123456789abcdef', url: 'wss://livekit.example.com' };
 export const PUSHER = { appId: '4711', key: 'fake-pusher-key', secret: 'fake-pusher-secret-0123456789abcdef' };
+export const TENCENT = { sdkAppId: 1400000001, secret: 'fake-tencent-secret-0123456789abcdef' };
+export const AGORA = { appId: 'fa4e0000000000000000000000000a99', certificate: 'fa4e5ec2e7fa4e5ec2e7fa4e5ec2e700' };
 export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 /** A page that may call from a browser. */
 export const PAGE = 'https://app.example.com';
@@ -81,6 +83,16 @@ vendor = "pusher"
 app_id = "${PUSHER.appId}"
 key = "${PUSHER.key}"
 secret = { file = "pusher.secret" }
+
+[apps.tencent]
+vendor = "tencent"
+sdk_app_id = ${TENCENT.sdkAppId}
+secret = { file = "tencent.secret" }
+
+[apps.agora]
+vendor = "agora"
+app_id = "${AGORA.appId}"
+app_certificate = { file = "agora.secret" }
 
 [[authenticators]]
 name = "app-users"
@@ -150,7 +162,7 @@ reason = "Only managers and owners add and remove members."
 [[rules]]
 id = "chat"
 effect = "allow"
-apps = ["ably", "centrifugo", "livekit"]
+apps = ["ably", "centrifugo", "livekit", "tencent", "agora"]
 actions = ["subscribe", "publish", "history"]
 conversations = ["chat:*"]
 
@@ -195,6 +207,8 @@ const FILES = {
   'centrifugo.secret': CENTRIFUGO.secret,
   'livekit.secret': LIVEKIT.secret,
   'pusher.secret': PUSHER.secret,
+  'tencent.secret': TENCENT.secret,
+  'agora.secret': AGORA.certificate,
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
@@ -224,7 +238,7 @@ export class Signer {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-demo-'));
     cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
-    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'livekit', 'pusher', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
+    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'livekit', 'pusher', 'tencent', 'agora', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
     signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
     const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
     signer.write('signer.toml', anyPort);

@@ -163,6 +163,7 @@ fn steady(value: &Value) -> Value {
                     "nonce",
                     "msg",
                     "token",
+                    "user_sig",
                     "expires_at",
                     "mac",
                     "request_id",

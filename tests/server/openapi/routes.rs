@@ -24,6 +24,8 @@ fn it_has_every_route_and_no_other() {
         ("stream", Vendor::Stream),
         ("centrifugo", Vendor::Centrifugo),
         ("livekit", Vendor::LiveKit),
+        ("agora", Vendor::Agora),
+        ("tencent", Vendor::Tencent),
         ("pusher", Vendor::Pusher),
     ];
     for (app, vendor) in apps {
@@ -44,6 +46,8 @@ fn the_answer_to_an_unknown_path_names_the_known_ones() {
     known.extend(named(&server, "/v1/ably/nothing", "It has: ").map(|name| format!("/v1/ably/{name}")));
     known.extend(named(&server, "/v1/stream/nothing", "It has: ").map(|name| format!("/v1/stream/{name}")));
     known.extend(named(&server, "/v1/centrifugo/nothing", "It has: ").map(|name| format!("/v1/centrifugo/{name}")));
+    known.extend(named(&server, "/v1/tencent/nothing", "It has: ").map(|name| format!("/v1/tencent/{name}")));
+    known.extend(named(&server, "/v1/agora/nothing", "It has: ").map(|name| format!("/v1/agora/{name}")));
     known.extend(named(&server, "/v1/livekit/nothing", "It has: ").map(|name| format!("/v1/livekit/{name}")));
     known.extend(named(&server, "/v1/pusher/nothing", "It has: ").map(|name| format!("/v1/pusher/{name}")));
     known.extend(["/pusher/auth", "/pusher/user-auth"].map(str::to_owned));

@@ -52,6 +52,7 @@ fn holds(document: &Document, schema: &Map<String, Value>, keyword: &str, operan
             others.all(|(_, value)| operand.as_bool().unwrap_or_else(|| fits(operand, value)))
         }
         "minProperties" => value.as_object().is_none_or(|object| object.len() as u64 >= number()),
+        "maxProperties" => value.as_object().is_none_or(|object| object.len() as u64 <= number()),
         "items" => value.as_array().into_iter().flatten().all(|item| fits(operand, item)),
         "minItems" => items().is_none_or(|items| items >= number()),
         "maxItems" => items().is_none_or(|items| items <= number()),

@@ -19,6 +19,10 @@ macro_rules! for_each_vendor {
             LiveKit => livekit,
             /// Pusher Channels and compatible servers.
             Pusher => pusher,
+            /// Tencent Cloud Chat and TRTC.
+            Tencent => tencent,
+            /// Agora Chat, Signaling and RTC.
+            Agora => agora,
         }
     };
 }

@@ -27,6 +27,8 @@ pub struct VendorFeatures {
     pub conversations: ConversationNames,
     /// Whether the signatures for `login` and for `create` without members are the same, so that both must be allowed.
     pub login_is_create: bool,
+    /// Whether requests for `create` name the conversation.
+    pub create_names_conversation: bool,
 }
 
 /// The names of conversations in the requests of a vendor.
@@ -110,7 +112,7 @@ fn never_matches(rule: &Rule, apps: &[LintApp]) -> Option<String> {
         let words: Vec<_> = rule.actions.iter().map(Action::as_str).collect();
         return never(format!("none of its apps has the action {}", words.join(", ")));
     }
-    let placeless = possible.iter().all(|action| !has_conversation(action));
+    let placeless = possible.iter().all(|action| !has_conversation(rule, action, apps));
     let words = || possible.iter().map(Action::as_str).collect::<Vec<_>>().join(", ");
     if placeless && rule.conversations.is_some() {
         return never(format!("it has `conversations`, but {} has no conversation", words()));
@@ -389,8 +391,15 @@ impl ConversationNames {
     }
 }
 
-fn has_conversation(action: Action) -> bool {
-    !matches!(action, Action::Login | Action::Create | Action::AppToken)
+/// Returns whether requests of the rule's apps have a conversation for this action. `create` names one only where the
+/// client can choose it.
+fn has_conversation(rule: &Rule, action: Action, apps: &[LintApp]) -> bool {
+    let mut meant = apps.iter().filter(|app| rule.apps.as_ref().is_none_or(|names| names.contains(&app.name)));
+    match action {
+        Action::Login | Action::AppToken => false,
+        Action::Create => meant.any(|app| app.vendor.create_names_conversation),
+        _ => true,
+    }
 }
 
 fn has_targets(action: Action) -> bool {

@@ -10,6 +10,7 @@ use super::signing_input::Nonce;
 use super::spec::{Operation, OperationSpec};
 use super::variants::{ForeignRequest, KeyVariant, MessageVariant, SignatureFormat};
 use super::vendor_app::{TimestampUnit, VendorApp};
+use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Caller, Millis, SigningRequest, Vendor, for_each_vendor};
 use crate::policy::Permit;
 use crate::secret::Secret;
@@ -70,8 +71,8 @@ macro_rules! define_dispatch {
                 }
             }
 
-            /// Returns the form of the signature. `None` means that the answer is a JSON Web Token, or that the job is for
-            /// another vendor.
+            /// Returns the form of the signature. `None` means that the answer is a token, or that the job is for another
+            /// vendor.
             pub fn signature_format(&self, signing_job: &SigningJob) -> Option<SignatureFormat> {
                 match (self, signing_job) {
                     $((App::$vendor(app), SigningJob::$vendor(job)) => app.signature_format(job),)*
@@ -95,6 +96,24 @@ macro_rules! define_dispatch {
             /// Returns the key that signs, from a configured key, and the keys that other programs use by mistake.
             pub fn key_variants(&self, key: &Secret) -> Vec<KeyVariant> {
                 match self { $(App::$vendor(app) => app.key_variants(key),)* }
+            }
+
+            /// Reads a token that another program made.
+            ///
+            /// # Errors
+            /// Returns what the token is not, in words that complete "it is not …".
+            pub fn read_token<'a>(&self, text: &'a str) -> Result<ForeignToken<'a>, &'static str> {
+                match self { $(App::$vendor(app) => app.read_token(text),)* }
+            }
+
+            /// Returns the algorithm in the header of the app's tokens, if they have a header.
+            pub fn token_algorithm(&self) -> Option<&'static str> {
+                match self { $(App::$vendor(app) => app.token_algorithm(),)* }
+            }
+
+            /// Returns the MAC of a text with this key.
+            pub fn mac(&self, algorithm: MacAlgorithm, key: &Secret, message: &str) -> Vec<u8> {
+                match self { $(App::$vendor(app) => app.mac(algorithm, key, message),)* }
             }
 
             /// Describes how a token differs from the expected token, apart from its signature and algorithm. `key` is

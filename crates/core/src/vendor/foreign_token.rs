@@ -1,4 +1,4 @@
-//! JSON Web Tokens of other programs, and the comparison of their claims with the expected claims.
+//! Tokens of other programs, and the comparison of their claims with the expected claims.
 
 use serde_json::{Map, Value};
 
@@ -6,24 +6,24 @@ use super::variants::SECONDS_LIMIT;
 use crate::crypto::base64url_decode;
 use crate::model::{Millis, json};
 
-/// A JSON Web Token that another program made.
+/// A token that another program made: a JSON Web Token, or a token in a form of the vendor.
 #[derive(Debug)]
 pub struct ForeignToken<'a> {
     /// The whole token.
     pub text: &'a str,
     /// The text under the signature.
-    pub message: &'a str,
+    pub message: String,
     /// The signature, in base64url.
-    pub signature: &'a str,
-    /// The header.
+    pub signature: String,
+    /// The header. It is empty if the form of the token has none.
     pub header: TokenPart,
     /// The claims.
     pub claims: TokenPart,
 }
 
 /// The header or the claims of a token.
-#[derive(Debug)]
-pub struct TokenPart(Map<String, Value>);
+#[derive(Debug, Default)]
+pub struct TokenPart(pub(super) Map<String, Value>);
 
 impl<'a> ForeignToken<'a> {
     /// Splits a token. Returns `None` if it is not a JSON Web Token.
@@ -31,7 +31,8 @@ impl<'a> ForeignToken<'a> {
         let (message, signature) = text.rsplit_once('.')?;
         let (header, payload) = message.split_once('.')?;
         let object = |part: &str| json::parse_object(&base64url_decode(part)?).ok().map(TokenPart);
-        Some(ForeignToken { text, message, signature, header: object(header)?, claims: object(payload)? })
+        let (header, claims) = (object(header)?, object(payload)?);
+        Some(ForeignToken { text, message: message.to_owned(), signature: signature.to_owned(), header, claims })
     }
 
     /// Describes what is wrong with the times: `exp`, which is required, and `nbf`, which is optional. If the time of

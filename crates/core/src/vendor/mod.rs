@@ -5,6 +5,7 @@
 //! signed about people and conversations comes from the [`Permit`](crate::policy::Permit). Thus only what the policy decided can be signed.
 
 pub mod ably;
+pub mod agora;
 mod app;
 pub mod centrifugo;
 mod foreign_token;
@@ -20,10 +21,12 @@ mod signing_input;
 mod spec;
 pub mod stream;
 pub mod talkjs;
+pub mod tencent;
 #[cfg(test)]
 mod tests;
 mod variants;
 mod vendor_app;
+mod zlib;
 
 pub use ably::Capability;
 pub use app::{App, SigningJob, VendorRequest, operation, parse, sign};

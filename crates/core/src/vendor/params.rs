@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::invalid_request::{InvalidRequest, is_wordlike, nearest, quote_for_error};
-use crate::model::{Caller, CallerKind, Pattern, check_identifier};
+use crate::model::{Action, ActionSet, Caller, CallerKind, Pattern, RequestedGrant, check_identifier};
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default)]
@@ -163,6 +163,36 @@ impl Params {
         filled.values.retain(|_, value| !is_empty(value));
         Cow::Owned(filled)
     }
+}
+
+/// The most channels in a token. A larger token can be too long for a request.
+const MAX_CHANNELS: usize = 50;
+
+/// Reads the field `channels`: an object with a list of operations for each channel. `parse` reads a name; its error
+/// completes "the name …".
+pub(super) fn requested_channels(
+    params: &Params,
+    allowed: ActionSet,
+    parse: fn(&str) -> Result<Pattern, String>,
+) -> Result<Vec<RequestedGrant>, InvalidRequest> {
+    let wrong = |message: String| InvalidRequest::new("channels", message);
+    let words = || allowed.iter().map(|action| format!("`{action}`")).collect::<Vec<_>>().join(" and ");
+    let needs_lists = || wrong(format!("must have a list of {} for each channel", words()));
+    let Some(Value::Object(channels)) = params.value("channels") else {
+        let form = "must be an object with a list of operations for each channel, as {\"lobby\": [\"subscribe\"]}";
+        return Err(wrong(form.to_owned()));
+    };
+    if channels.is_empty() || channels.len() > MAX_CHANNELS {
+        return Err(wrong(format!("must have 1 to {MAX_CHANNELS} channels")));
+    }
+    let operation = |word: &Value| Action::parse(word.as_str()?).filter(|action| allowed.contains(*action));
+    let grant = |(name, operations): (&String, &Value)| {
+        let resource = parse(name).map_err(|flaw| wrong(format!("has a name that {flaw}")))?;
+        let operations = operations.as_array().filter(|list| !list.is_empty()).ok_or_else(needs_lists)?;
+        let operations = operations.iter().map(operation).collect::<Option<_>>().ok_or_else(needs_lists)?;
+        Ok(RequestedGrant { resource, operations })
+    };
+    channels.iter().map(grant).collect()
 }
 
 fn unknown_field(name: &str, known: &[&str]) -> InvalidRequest {

@@ -68,6 +68,17 @@ pub enum SignedResult {
         /// The signed JSON about the user.
         user_data: String,
     },
+    /// A UserSig of Tencent Cloud, with everything that its SDKs need to log in.
+    UserSig {
+        /// The UserSig.
+        user_sig: String,
+        /// The user.
+        user_id: String,
+        /// The id of the app at Tencent.
+        sdk_app_id: u32,
+        /// The expiry time in Unix seconds.
+        expires_at: u64,
+    },
     /// An Ably token request, which Ably exchanges for a token.
     TokenRequest(TokenRequest),
 }
@@ -107,6 +118,12 @@ impl SignedResult {
             SignedResult::UserAuth { auth, user_data } => {
                 JsonObject::new().string("auth", auth).string("user_data", user_data).finish()
             }
+            SignedResult::UserSig { user_sig, user_id, sdk_app_id, expires_at } => JsonObject::new()
+                .string("user_id", user_id)
+                .string("user_sig", user_sig)
+                .number("sdk_app_id", u64::from(*sdk_app_id))
+                .number("expires_at", *expires_at)
+                .finish(),
             SignedResult::TokenRequest(request) => request.to_json(),
         }
     }
@@ -139,7 +156,8 @@ impl SignedResult {
         match self {
             SignedResult::Token { token, .. }
             | SignedResult::UserToken { token, .. }
-            | SignedResult::ParticipantToken { token, .. } => Some(token),
+            | SignedResult::ParticipantToken { token, .. }
+            | SignedResult::UserSig { user_sig: token, .. } => Some(token),
             SignedResult::Signature { .. }
             | SignedResult::UserSignature { .. }
             | SignedResult::ChannelAuth { .. }
@@ -157,6 +175,7 @@ impl SignedResult {
             | SignedResult::Token { .. }
             | SignedResult::UserToken { .. }
             | SignedResult::ParticipantToken { .. }
+            | SignedResult::UserSig { .. }
             | SignedResult::ChannelAuth { .. }
             | SignedResult::UserAuth { .. } => None,
         }
@@ -171,6 +190,7 @@ impl fmt::Debug for SignedResult {
             SignedResult::Token { .. } => "Token(…)",
             SignedResult::UserToken { .. } => "UserToken(…)",
             SignedResult::ParticipantToken { .. } => "ParticipantToken(…)",
+            SignedResult::UserSig { .. } => "UserSig(…)",
             SignedResult::ChannelAuth { .. } => "ChannelAuth(…)",
             SignedResult::UserAuth { .. } => "UserAuth(…)",
             SignedResult::TokenRequest(_) => "TokenRequest(…)",

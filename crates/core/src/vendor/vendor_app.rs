@@ -9,6 +9,7 @@ use super::params::Params;
 use super::signed::{SignedResult, SignedText};
 use super::signing_input::Nonce;
 use super::variants::{self, ForeignRequest, KeyVariant, MessageVariant, SignatureFormat};
+use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Caller, Millis, SigningRequest};
 use crate::policy::Permit;
 use crate::secret::Secret;
@@ -72,7 +73,7 @@ pub trait VendorApp: fmt::Debug {
         answer: &str,
     ) -> Option<SignedText>;
 
-    /// Returns the form of the signature. `None` means that the answer is a JSON Web Token.
+    /// Returns the form of the signature. `None` means that the answer is a token.
     fn signature_format(&self, _signing_job: &Self::SigningJob) -> Option<SignatureFormat> {
         None
     }
@@ -90,6 +91,24 @@ pub trait VendorApp: fmt::Debug {
     /// Returns the key that signs, from a configured key, and the keys that other programs use by mistake.
     fn key_variants(&self, key: &Secret) -> Vec<KeyVariant> {
         variants::key_variants(key, None)
+    }
+
+    /// Reads a token that another program made.
+    ///
+    /// # Errors
+    /// Returns what the token is not, in words that complete "it is not …".
+    fn read_token<'a>(&self, text: &'a str) -> Result<ForeignToken<'a>, &'static str> {
+        ForeignToken::parse(text).ok_or("a JSON Web Token: three parts in base64url, the first two with JSON objects")
+    }
+
+    /// Returns the algorithm in the header of the app's tokens, if they have a header.
+    fn token_algorithm(&self) -> Option<&'static str> {
+        Some("HS256")
+    }
+
+    /// Returns the MAC of a text with this key.
+    fn mac(&self, algorithm: MacAlgorithm, key: &Secret, message: &str) -> Vec<u8> {
+        algorithm.mac(key.expose(), message.as_bytes())
     }
 
     /// Describes how a token differs from the expected token, apart from its signature and algorithm. `key` is the

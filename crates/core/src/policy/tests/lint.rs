@@ -8,18 +8,21 @@ static NAMED_IDS: VendorFeatures = VendorFeatures {
     actions: ActionSet::of(&[Action::Login, Action::Create, Action::Join, Action::Invite, Action::History]),
     conversations: ConversationNames::WithoutColon { except: "_tmp:" },
     login_is_create: true,
+    create_names_conversation: false,
 };
 static LOGINS: VendorFeatures = VendorFeatures {
     title: "TalkJS",
     actions: ActionSet::of(&[Action::Login, Action::AppToken]),
     conversations: ConversationNames::None,
     login_is_create: false,
+    create_names_conversation: false,
 };
 static CHANNELS: VendorFeatures = VendorFeatures {
     title: "Ably",
     actions: ActionSet::CHANNEL_OPERATIONS.with(Action::Login),
     conversations: ConversationNames::Any,
     login_is_create: false,
+    create_names_conversation: false,
 };
 
 fn warnings(document: &PolicyDocument) -> Vec<(LintLocation, String)> {

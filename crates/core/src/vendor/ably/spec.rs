@@ -14,6 +14,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         actions: ActionSet::CHANNEL_OPERATIONS.with(Action::Login),
         conversations: ConversationNames::Any,
         login_is_create: false,
+        create_names_conversation: false,
     },
     operations: &[
         // All SDKs accept a token as text, also those that ask for JSON or MessagePack. Only newer SDKs know the media

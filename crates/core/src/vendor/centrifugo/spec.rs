@@ -14,6 +14,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         actions: ActionSet::of(&[Action::Login, Action::Subscribe]),
         conversations: ConversationNames::Any,
         login_is_create: false,
+        create_names_conversation: false,
     },
     operations: &[
         operation("connection-token", centrifugo::Operation::ConnectionToken, &["user", "ttl"]),

@@ -17,6 +17,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         actions: ACTIONS,
         conversations: ConversationNames::WithoutColon { except: "_tmp:" },
         login_is_create: true,
+        create_names_conversation: false,
     },
     operations: &[
         action(Action::Login, &["client_id"]),

@@ -15,6 +15,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         actions: GRANTS.with(Action::Login).with(Action::Join),
         conversations: ConversationNames::Any,
         login_is_create: false,
+        create_names_conversation: false,
     },
     operations: &[OperationSpec::json("token", Operation::LiveKit(livekit::Operation::Token), &FIELDS)],
     compat: None,

@@ -16,6 +16,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         actions: ActionSet::of(&[Action::Login, Action::Subscribe, Action::Publish, Action::Presence]),
         conversations: ConversationNames::WithoutColon { except: "" },
         login_is_create: false,
+        create_names_conversation: false,
     },
     operations: &[CHANNEL_AUTH, USER_AUTH],
     compat: Some(CompatRoutes {

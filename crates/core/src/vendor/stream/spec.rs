@@ -14,6 +14,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         actions: ActionSet::of(&[Action::Login, Action::Join]),
         conversations: ConversationNames::Any,
         login_is_create: false,
+        create_names_conversation: false,
     },
     operations: &[OperationSpec::json(
         "token",

@@ -14,6 +14,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         actions: ActionSet::of(&[Action::Login, Action::AppToken]),
         conversations: ConversationNames::None,
         login_is_create: false,
+        create_names_conversation: false,
     },
     operations: &[
         OperationSpec {
