@@ -12,7 +12,7 @@ use crate::secret::Secret;
 const CALLER_SECRET: &[u8] = b"demonstration-only-caller-secret-not-for-production-use-0000000000";
 
 /// All secrets of the demonstration. For the Ably key, also the part that signs.
-const SECRETS: [&[u8]; 11] = [
+const SECRETS: [&[u8]; 12] = [
     CALLER_SECRET,
     b"demonstration-only-leancloud-master-key",
     b"demonstration-only-talkjs-secret-key",
@@ -24,6 +24,7 @@ const SECRETS: [&[u8]; 11] = [
     b"demonstration-only-pusher-secret",
     b"demonstration-only-tencent-secret",
     b"de3057a7100de3057a7100de3057a710",
+    b"demonstration-only-jwt-secret-not-for-production",
 ];
 
 /// The API key of the demonstration.

@@ -73,7 +73,10 @@ fn the_demonstration_is_right() {
     assert_eq!(settings.demo_caller.unwrap().audience, "chat-signer-demo");
     assert_eq!(settings.engine.authenticators.names().collect::<Vec<_>>(), ["demo", "backend"]);
     let apps: Vec<_> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
-    assert_eq!(apps, ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora"]);
+    assert_eq!(
+        apps,
+        ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora", "jwt"]
+    );
     assert_eq!(settings.server.listen.to_string(), "127.0.0.1:7480");
     assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:7481");
     assert_eq!(settings.server.body_limit, 65_536);

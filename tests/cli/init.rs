@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-const VENDORS: [&str; 9] =
-    ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora"];
+const VENDORS: [&str; 10] =
+    ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora", "jwt"];
 
 #[test]
 fn what_it_writes_is_right_for_every_choice() {
@@ -26,12 +26,15 @@ fn what_it_writes_is_right_for_every_choice() {
         let report = home.check(&variables);
         assert_eq!((&report["ok"], &report["apps"]), (&json!(true), &json!(chosen.len())), "{chosen:?}: {report:#}");
         let warned: Vec<_> = report["problems"].as_array().unwrap().iter().map(|one| &one["message"]).collect();
-        let ids = chosen.iter().filter(|vendor| !["ably", "centrifugo"].contains(vendor)).map(|vendor| match *vendor {
-            "stream" | "livekit" => "`api_key` still says change-me",
-            "tencent" => "`sdk_app_id` is still the number of the examples",
-            "agora" => "`app_id` is still the id of the examples",
-            _ => "`app_id` still says change-me",
-        });
+        let ids =
+            chosen.iter().filter(|vendor| !["ably", "centrifugo", "jwt"].contains(vendor)).map(
+                |vendor| match *vendor {
+                    "stream" | "livekit" => "`api_key` still says change-me",
+                    "tencent" => "`sdk_app_id` is still the number of the examples",
+                    "agora" => "`app_id` is still the id of the examples",
+                    _ => "`app_id` still says change-me",
+                },
+            );
         let issuer = ["`issuer` still says change-me", "`audience` still says change-me"];
         assert_eq!(warned, ids.chain(issuer).collect::<Vec<_>>());
 
@@ -82,6 +85,7 @@ fn the_policy_decides_as_it_says() {
     assert!(!allowed(&["tencent", "private-map-key", "--conv-id", "1234"]));
     assert!(allowed(&["agora", "chat-token"]) && allowed(&["agora", "rtc-token", "--conv-id", "meeting-1"]));
     assert!(!allowed(&["agora", "rtm-token", "--field", r#"channels={"secret": ["publish"]}"#]));
+    assert!(allowed(&["jwt", "token"]) && !allowed(&["jwt", "token", "--client-id", "alice"]));
     assert!(allowed(&["livekit", "token", "--field", "room_name=meeting:a"]));
     assert!(!allowed(&["livekit", "token", "--field", "room_name=secret"]));
     assert!(allowed(&["centrifugo", "subscription-token", "--field", "channel=chat:lobby"]));

@@ -3,6 +3,7 @@
 
 mod collisions;
 mod compressed_vectors;
+mod jwt_vectors;
 mod policy_oracle;
 mod shipped_policy;
 mod token_vectors;

@@ -4,6 +4,7 @@
 
 use chat_signer::crypto::hex;
 use chat_signer::crypto::mac::HmacSha256;
+use chat_signer::crypto::signing_key::{SigningKey, TokenAlgorithm};
 use chat_signer::model::Millis;
 use chat_signer::policy::for_operator;
 use chat_signer::secret::Secret;
@@ -148,7 +149,8 @@ mod centrifugo {
     }
 
     fn app(vectors: &Vectors) -> App {
-        App::Centrifugo(centrifugo::App::new("centrifugo".into(), &[vectors.secret()], DAY, Vec::new()))
+        let key = SigningKey::from_secret(vectors.secret().expose());
+        App::Centrifugo(centrifugo::App::new("centrifugo".into(), TokenAlgorithm::Hs256, vec![key], DAY, Vec::new()))
     }
 
     #[test]
@@ -174,7 +176,26 @@ mod centrifugo {
         }
         let info = Map::new();
         let claims = TokenClaims { user: "tom", channel: None, issued_at: 0, expires_at: 1, info: &info };
-        assert!(!claims.signing_input().as_str().is_empty());
+        assert!(!claims.signing_input(TokenAlgorithm::Hs256).as_str().is_empty());
+    }
+
+    #[test]
+    fn private_keys_sign_the_same_claims() {
+        for (algorithm, of_tests) in
+            [(TokenAlgorithm::Rs256, &rcgen::PKCS_RSA_SHA256), (TokenAlgorithm::Es256, &rcgen::PKCS_ECDSA_P256_SHA256)]
+        {
+            let der = rcgen::KeyPair::generate_for(of_tests).unwrap().serialize_der();
+            let key = SigningKey::from_pkcs8(algorithm, &der).unwrap();
+            let app = App::Centrifugo(centrifugo::App::new("c".into(), algorithm, vec![key], DAY, Vec::new()));
+            let token = signed(&app, "connection-token", json!({"user": "tom"})).unwrap().token().unwrap().to_owned();
+            assert_eq!(payload(&token), json!({"sub": "tom", "exp": 1_800_000_600, "iat": 1_800_000_000}));
+            let header = chat_signer::crypto::base64url_decode(token.split('.').next().unwrap()).unwrap();
+            let header: Value = serde_json::from_slice(&header).unwrap();
+            assert_eq!(header, json!({"alg": algorithm.as_str(), "typ": "JWT"}));
+            let (message, signature) = token.rsplit_once('.').unwrap();
+            let signature = chat_signer::crypto::base64url_decode(signature).unwrap();
+            assert_eq!((app.verify(message, &signature), app.verify("other", &signature)), (Some(0), None));
+        }
     }
 
     #[test]

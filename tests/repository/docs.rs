@@ -283,9 +283,19 @@ impl Home {
         let read = |name: &str| fs::read_to_string(Path::new(ROOT).join(name)).unwrap();
         let billing = format!("keys = [{{ id = \"billing\", sha256 = \"{}\" }}, ", "0f".repeat(32));
         let home = Home::new(name, &read("signer.toml").replace("keys = [", &billing), policy);
-        for secret in
-            ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora", "caller"]
-        {
+        for secret in [
+            "leancloud",
+            "talkjs",
+            "ably",
+            "stream",
+            "centrifugo",
+            "livekit",
+            "pusher",
+            "tencent",
+            "agora",
+            "jwt",
+            "caller",
+        ] {
             let path = format!("deploy/demo/{secret}.secret");
             home.write(&path, &read(&path));
         }

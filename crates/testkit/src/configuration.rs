@@ -118,9 +118,20 @@ pub fn demonstration(changes: &[(&str, &str)]) -> PathBuf {
     });
     let directory = lay_out(&configuration, &read("policy.toml"), &[]);
     fs::create_dir_all(directory.join("deploy/demo")).unwrap();
-    for secret in
-        ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora", "caller"]
-            .map(|name| format!("deploy/demo/{name}.secret"))
+    for secret in [
+        "leancloud",
+        "talkjs",
+        "ably",
+        "stream",
+        "centrifugo",
+        "livekit",
+        "pusher",
+        "tencent",
+        "agora",
+        "jwt",
+        "caller",
+    ]
+    .map(|name| format!("deploy/demo/{name}.secret"))
     {
         fs::copy(root.join(&secret), directory.join(&secret)).unwrap();
     }

@@ -16,7 +16,7 @@ use crate::vendor::InitTemplate;
 /// `init`'s own arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The vendors to sign for: leancloud, talkjs, ably, stream, centrifugo, livekit, pusher, tencent, agora, or several of them.
+    /// The vendors to sign for: leancloud, talkjs, ably, stream, centrifugo, livekit, pusher, tencent, agora, jwt, or several of them.
     #[arg(required = true, value_name = "VENDOR", value_parser = parse_vendor)]
     vendors: Vec<Vendor>,
     /// The directory for the two files. It is created if it does not exist. Default: the current directory.

@@ -13,7 +13,9 @@ use super::common::{CommandError, CommonArguments, exit_code};
 use super::request_args::{RequestArguments, SigningTime};
 use crate::clock;
 use crate::config;
+use crate::crypto::base64url_decode;
 use crate::crypto::mac::MacAlgorithm;
+use crate::secret::Secret;
 use crate::vendor::{App, ForeignRequest, ForeignToken, MacEncoding, SignatureFormat, SigningJob};
 use finding::VerifyResult;
 use search::{CandidateKeys, SignatureStyle, search};
@@ -103,9 +105,9 @@ impl Checked<'_> {
         finding.key = self.find_signing_key(&token, keys, &mut finding.differences);
         let algorithm = self.app.token_algorithm();
         finding.differences.extend(algorithm.and_then(|algorithm| token.header.difference("alg", algorithm)));
-        if let Some(key) = keys.own.get(finding.key.unwrap_or_default()) {
-            finding.differences.extend(self.app.token_differences(self.job, &self.foreign, &token, key));
-        }
+        let none = Secret::new(Vec::new());
+        let key = keys.own.get(finding.key.unwrap_or_default()).unwrap_or(&none);
+        finding.differences.extend(self.app.token_differences(self.job, &self.foreign, &token, key));
         finding
     }
 
@@ -116,6 +118,13 @@ impl Checked<'_> {
         keys: &CandidateKeys,
         differences: &mut Vec<String>,
     ) -> Option<usize> {
+        if let Some(algorithm) = self.app.token_algorithm().filter(|algorithm| *algorithm != "HS256") {
+            let signature = base64url_decode(&token.signature).unwrap_or_default();
+            let key = self.app.verify(&token.message, &signature);
+            let unknown = || format!("no key of this app made its signature with {algorithm}");
+            differences.extend(key.is_none().then(unknown));
+            return key;
+        }
         let style =
             SignatureStyle { algorithm: MacAlgorithm::HmacSha256, encoding: MacEncoding::OtherBase64, tried: "" };
         let messages = |_: &_| vec![search::unchanged(&token.message)];

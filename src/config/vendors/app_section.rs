@@ -71,9 +71,20 @@ impl<'a> AppSection<'_, 'a> {
             item.file.mistake(&item.key, message, "copy it again from the vendor's console");
             return None;
         }
-        self.record_signing_secrets(&item, &secrets);
-        self.taken.secrets.push((self.name.to_owned(), secrets.clone()));
+        self.record_keys(&item, &secrets);
         Some((item, secrets))
+    }
+
+    /// Reads secrets that may have several lines, such as private keys.
+    pub(super) fn signing_secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
+        let secrets = self.vault.signing_secrets(item)?;
+        self.record_keys(item, &secrets);
+        Some(secrets)
+    }
+
+    fn record_keys(&mut self, item: &ConfigItem<'_>, secrets: &[Secret]) {
+        self.record_signing_secrets(item, secrets);
+        self.taken.secrets.push((self.name.to_owned(), secrets.to_vec()));
     }
 
     /// Records the signing secrets of an app. Two apps with the same key cause a warning, because vendors give each app

@@ -4,9 +4,11 @@ mod ably;
 mod agora;
 mod app_section;
 mod centrifugo;
+mod jwt;
 pub(super) mod leancloud;
 mod livekit;
 pub(super) mod pusher;
+mod signing_keys;
 mod stream;
 mod talkjs;
 mod tencent;
@@ -55,5 +57,6 @@ pub(super) fn config(vendor: Vendor) -> &'static VendorConfig {
         Vendor::Pusher => &pusher::CONFIG,
         Vendor::Tencent => &tencent::CONFIG,
         Vendor::Agora => &agora::CONFIG,
+        Vendor::Jwt => &jwt::CONFIG,
     }
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -25,6 +25,10 @@ export const LIVEKIT = { apiKey: 'fake-livekit-key', secret: 'fake-livekit-secre
 export const PUSHER = { appId: '4711', key: 'fake-pusher-key', secret: 'fake-pusher-secret-0123456789abcdef' };
 export const TENCENT = { sdkAppId: 1400000001, secret: 'fake-tencent-secret-0123456789abcdef' };
 export const AGORA = { appId: 'fa4e0000000000000000000000000a99', certificate: 'fa4e5ec2e7fa4e5ec2e7fa4e5ec2e700' };
+export const SYNAPSE = { secret: 'fake-synapse-secret-0123456789abcdef' };
+/** The key pair of the app `supabase`, new for each run. */
+const SUPABASE_KEYS = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+export const SUPABASE = { kid: 'fake-key', jwk: { ...SUPABASE_KEYS.publicKey.export({ format: 'jwk' }), kid: 'fake-key', alg: 'ES256', key_ops: ['verify'] } };
 export const ROOM = '5f3c2a1b9e8d7c6b5a493827';
 /** A page that may call from a browser. */
 export const PAGE = 'https://app.example.com';
@@ -93,6 +97,18 @@ secret = { file = "tencent.secret" }
 vendor = "agora"
 app_id = "${AGORA.appId}"
 app_certificate = { file = "agora.secret" }
+
+[apps.synapse]
+vendor = "jwt"
+preset = "synapse"
+secret = { file = "synapse.secret" }
+
+[apps.supabase]
+vendor = "jwt"
+preset = "supabase"
+algorithm = "ES256"
+private_key = { file = "supabase.pem" }
+kid = "${SUPABASE.kid}"
 
 [[authenticators]]
 name = "app-users"
@@ -209,6 +225,8 @@ const FILES = {
   'pusher.secret': PUSHER.secret,
   'tencent.secret': TENCENT.secret,
   'agora.secret': AGORA.certificate,
+  'synapse.secret': SYNAPSE.secret,
+  'supabase.pem': SUPABASE_KEYS.privateKey.export({ type: 'pkcs8', format: 'pem' }),
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
@@ -238,7 +256,7 @@ export class Signer {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-demo-'));
     cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
-    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'livekit', 'pusher', 'tencent', 'agora', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
+    for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'livekit', 'pusher', 'tencent', 'agora', 'jwt', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
     signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
     const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
     signer.write('signer.toml', anyPort);

@@ -267,9 +267,19 @@ fn no_secret_that_signs_is_told() {
     let (answer, reasons) = follow(&server, &tom, "leancloud/login", &json!({}));
     let world = get(&server, "/playground/world", "");
     let texts = [answer.body, reasons.to_string(), world.body];
-    for secret in
-        ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora", "caller"]
-    {
+    for secret in [
+        "leancloud",
+        "talkjs",
+        "ably",
+        "stream",
+        "centrifugo",
+        "livekit",
+        "pusher",
+        "tencent",
+        "agora",
+        "jwt",
+        "caller",
+    ] {
         let secret = fs::read_to_string(server.directory.join(format!("deploy/demo/{secret}.secret"))).unwrap();
         let secret = secret.trim().rsplit(':').next().unwrap().to_owned();
         assert!(secret.len() > 20);

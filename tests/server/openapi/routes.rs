@@ -24,6 +24,7 @@ fn it_has_every_route_and_no_other() {
         ("stream", Vendor::Stream),
         ("centrifugo", Vendor::Centrifugo),
         ("livekit", Vendor::LiveKit),
+        ("jwt", Vendor::Jwt),
         ("agora", Vendor::Agora),
         ("tencent", Vendor::Tencent),
         ("pusher", Vendor::Pusher),
@@ -48,6 +49,7 @@ fn the_answer_to_an_unknown_path_names_the_known_ones() {
     known.extend(named(&server, "/v1/centrifugo/nothing", "It has: ").map(|name| format!("/v1/centrifugo/{name}")));
     known.extend(named(&server, "/v1/tencent/nothing", "It has: ").map(|name| format!("/v1/tencent/{name}")));
     known.extend(named(&server, "/v1/agora/nothing", "It has: ").map(|name| format!("/v1/agora/{name}")));
+    known.extend(named(&server, "/v1/jwt/nothing", "It has: ").map(|name| format!("/v1/jwt/{name}")));
     known.extend(named(&server, "/v1/livekit/nothing", "It has: ").map(|name| format!("/v1/livekit/{name}")));
     known.extend(named(&server, "/v1/pusher/nothing", "It has: ").map(|name| format!("/v1/pusher/{name}")));
     known.extend(["/pusher/auth", "/pusher/user-auth"].map(str::to_owned));

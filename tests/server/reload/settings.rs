@@ -98,9 +98,20 @@ fn a_demonstration_stays_one_and_nothing_real_becomes_one() {
     let signer =
         signer.replace("\"127.0.0.1:7480\"", "\"127.0.0.1:0\"").replace("\"127.0.0.1:7481\"", "\"127.0.0.1:0\"");
     let policy = fs::read_to_string(root.join("policy.toml")).unwrap();
-    let names =
-        ["leancloud", "talkjs", "ably", "stream", "centrifugo", "livekit", "pusher", "tencent", "agora", "caller"]
-            .map(|name| format!("deploy/demo/{name}.secret"));
+    let names = [
+        "leancloud",
+        "talkjs",
+        "ably",
+        "stream",
+        "centrifugo",
+        "livekit",
+        "pusher",
+        "tencent",
+        "agora",
+        "jwt",
+        "caller",
+    ]
+    .map(|name| format!("deploy/demo/{name}.secret"));
     let directory = lay_out(&signer, &policy, &[]);
     fs::create_dir_all(directory.join("deploy/demo")).unwrap();
     for name in &names {

@@ -1,6 +1,7 @@
 //! Hashes, MACs and encodings. These are thin wrappers: the algorithms come from the `RustCrypto` project.
 
 pub mod mac;
+pub mod signing_key;
 
 use std::fmt::Write;
 

@@ -23,6 +23,8 @@ macro_rules! for_each_vendor {
             Tencent => tencent,
             /// Agora Chat, Signaling and RTC.
             Agora => agora,
+            /// Any system that reads JSON Web Tokens.
+            Jwt => jwt,
         }
     };
 }

@@ -10,6 +10,7 @@ mod app;
 pub mod centrifugo;
 mod foreign_token;
 mod invalid_request;
+pub mod jwt;
 pub mod leancloud;
 pub mod livekit;
 pub mod moderation;

@@ -5,9 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::crypto::signing_key::TokenAlgorithm;
 use crate::vendor::signing_input::{JsonObject, SigningInput};
-
-const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 /// The claims of a token. A connection token has no other claims than these: `channels` and `subs` would subscribe the
 /// user, and `expire_at` would make a connection that never expires.
@@ -26,8 +25,8 @@ pub struct TokenClaims<'a> {
 }
 
 impl TokenClaims<'_> {
-    /// Returns the text to sign.
-    pub fn signing_input(&self) -> SigningInput {
+    /// Returns the text to sign with this algorithm.
+    pub fn signing_input(&self, algorithm: TokenAlgorithm) -> SigningInput {
         let mut payload = JsonObject::new().string("sub", self.user);
         if let Some(channel) = self.channel {
             payload = payload.string("channel", channel);
@@ -36,6 +35,7 @@ impl TokenClaims<'_> {
         if !self.info.is_empty() {
             payload = payload.object("info", self.info);
         }
-        SigningInput::new(HEADER, &payload.finish())
+        let header = JsonObject::new().string("alg", algorithm.as_str()).string("typ", "JWT").finish();
+        SigningInput::new(&header, &payload.finish())
     }
 }

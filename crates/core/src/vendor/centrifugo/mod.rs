@@ -1,4 +1,4 @@
-//! Centrifugo: tokens for connections and subscriptions, signed with HMAC-SHA256 and the server's token secret.
+//! Centrifugo: tokens for connections and subscriptions, signed with a secret or a private key.
 
 mod message;
 mod request;
@@ -14,8 +14,7 @@ use serde_json::{Map, Value};
 use super::invalid_request::{InvalidRequest, check_permit, missing_key_error, wrong_permit_error};
 use super::vendor_app::{TimestampUnit, VendorApp};
 use super::{ForeignRequest, ForeignToken, Nonce, Params, SignedResult, SignedText, Ttl};
-use crate::crypto::constant_time_eq;
-use crate::crypto::mac::HmacSha256;
+use crate::crypto::signing_key::{SigningKey, TokenAlgorithm};
 use crate::model::{Action, Caller, Millis, Pattern, SigningRequest};
 use crate::policy::Permit;
 use crate::secret::Secret;
@@ -46,17 +45,23 @@ pub struct SigningJob {
 /// A Centrifugo app.
 pub struct App {
     name: Arc<str>,
-    secrets: Vec<HmacSha256>,
+    algorithm: TokenAlgorithm,
+    keys: Vec<SigningKey>,
     ttl: Ttl,
     info_claims: Vec<String>,
 }
 
 impl App {
-    /// Creates an app with the server's token secrets. The first secret signs. All secrets verify. `info_claims` are
-    /// the claims of the caller's token that other users see.
-    pub fn new(name: Arc<str>, secrets: &[Secret], ttl: Ttl, info_claims: Vec<String>) -> App {
-        let secrets = secrets.iter().map(|secret| HmacSha256::new(secret.expose())).collect();
-        App { name, secrets, ttl, info_claims }
+    /// Creates an app with the keys of its tokens. The first key signs. All keys verify. `info_claims` are the claims of
+    /// the caller's token that other users see.
+    pub fn new(
+        name: Arc<str>,
+        algorithm: TokenAlgorithm,
+        keys: Vec<SigningKey>,
+        ttl: Ttl,
+        info_claims: Vec<String>,
+    ) -> App {
+        App { name, algorithm, keys, ttl, info_claims }
     }
 }
 
@@ -102,13 +107,18 @@ impl VendorApp for App {
         };
         let expires_at = now.seconds().saturating_add(*ttl_seconds);
         let claims = TokenClaims { user: &request.client, channel, issued_at: now.seconds(), expires_at, info };
-        let input = claims.signing_input();
-        let key = self.secrets.first().ok_or_else(missing_key_error)?;
-        Ok(SignedResult::Token { token: input.token(&key.mac(input.as_str().as_bytes())), expires_at })
+        let input = claims.signing_input(self.algorithm);
+        let key = self.keys.first().ok_or_else(missing_key_error)?;
+        let signature = key.sign(input.as_str().as_bytes()).ok_or_else(missing_key_error)?;
+        Ok(SignedResult::Token { token: input.token(&signature), expires_at })
     }
 
-    fn verify(&self, message: &str, mac: &[u8]) -> Option<usize> {
-        self.secrets.iter().position(|key| constant_time_eq(&key.mac(message.as_bytes()), mac))
+    fn verify(&self, message: &str, signature: &[u8]) -> Option<usize> {
+        self.keys.iter().position(|key| key.verifies(message.as_bytes(), signature))
+    }
+
+    fn token_algorithm(&self) -> Option<&'static str> {
+        Some(self.algorithm.as_str())
     }
 
     fn token_differences(

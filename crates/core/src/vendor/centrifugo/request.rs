@@ -86,14 +86,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::secret::Secret;
+    use crate::crypto::signing_key::{SigningKey, TokenAlgorithm};
     use crate::vendor::Ttl;
     use crate::vendor::tests::{params, service, user};
 
     fn app() -> App {
         let ttl = Ttl { min_seconds: 60, default_seconds: 600, max_seconds: 3600 };
-        let secret = Secret::new(b"made-up".to_vec());
-        App::new("centrifugo".into(), &[secret], ttl, vec!["name".to_owned()])
+        let key = SigningKey::from_secret(b"made-up");
+        App::new("centrifugo".into(), TokenAlgorithm::Hs256, vec![key], ttl, vec!["name".to_owned()])
     }
 
     fn read(operation: Operation, values: Value) -> Result<(SigningRequest, SigningJob), InvalidRequest> {
