@@ -65,7 +65,7 @@ pub use report::{ConfigProblem, Report, Severity};
 pub use server::{AdminConfig, CorsConfig, ListenAddress, ServerConfig, ShutdownConfig};
 pub use settings::{LoadResult, Settings, load, read_app_keys, read_audit_chain, read_probe_address};
 pub use source_files::SourceFiles;
-pub use store::{Durability, RedisSettings, StoreKind, StoreSettings};
+pub use store::{Durability, RedisSettings, RequiredReplicas, StoreKind, StoreSettings};
 pub use text::CHANGE_ME;
 pub use tls::{ClientIdentity, TlsConfig};
 pub use value::duration;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::endpoint;
 use super::origin::STORE_PART;
 use super::reader::{ConfigItem, Section, quoted};
@@ -66,6 +68,8 @@ pub struct RedisSettings {
     pub prefix: String,
     /// The condition under which a change is confirmed.
     pub durability: Durability,
+    /// The largest difference between the clock of this machine and the clock of Redis with which a process decides.
+    pub max_clock_offset: Duration,
     /// The certificate authorities of the servers, in DER. Empty: the authorities that browsers trust.
     pub authorities: Vec<Vec<u8>>,
     /// The certificate for servers that require client certificates.
@@ -77,10 +81,19 @@ pub struct RedisSettings {
 pub enum Durability {
     /// The change is on the disk of the primary.
     Fsync,
-    /// The change is also on a replica.
-    Replica,
+    /// The change is on replicas, too.
+    Replica(RequiredReplicas),
     /// The change is in the memory of the primary.
     None,
+}
+
+/// The replicas that must have a change before it is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredReplicas {
+    /// This number of replicas, at least 1.
+    Count(u32),
+    /// All replicas that the primary has, or had until a moment ago. At least one.
+    All,
 }
 
 /// Reads `[store]`, if the file has it. `demonstration`: the store need not keep its entries.
@@ -125,7 +138,7 @@ fn read_all_keys(section: &mut Section<'_>, vault: &mut SecretResolver) -> Optio
     for key in ["url", "sentinels"] {
         section.get(key).map(|item| vault.secrets(&item));
     }
-    for key in ["path", "prefix", "durability", "ca", "client_cert", "client_key"] {
+    for key in ["path", "prefix", "durability", "replicas", "max_clock_offset", "ca", "client_cert", "client_key"] {
         section.get(key);
     }
     None
@@ -184,7 +197,11 @@ fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisS
     }
     let sentinels = sentinels.map_or(Some(Vec::new()), |item| self::servers(&item, vault));
     let prefix = section.get("prefix").map_or(Some("chat-signer:".to_owned()), |item| prefix(&item));
-    let durability = section.get("durability").map_or(Some(Durability::Fsync), |item| durability(&item));
+    let durability = durability(section);
+    let max_clock_offset = match section.get("max_clock_offset") {
+        Some(item) => item.duration("1s", "1h"),
+        None => Some(Duration::from_secs(30)),
+    };
     let authorities = endpoint::authorities(section, vault);
     let identity = tls::identity(section, vault);
     Some(RedisSettings {
@@ -192,6 +209,7 @@ fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisS
         sentinels: sentinels?,
         prefix: prefix?,
         durability: durability?,
+        max_clock_offset: max_clock_offset?,
         authorities,
         identity,
     })
@@ -243,12 +261,29 @@ fn prefix(item: &ConfigItem<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn durability(item: &ConfigItem<'_>) -> Option<Durability> {
-    let words = [("fsync", Durability::Fsync), ("replica", Durability::Replica), ("none", Durability::None)];
-    let durability = item.keyword(&words)?;
-    if durability == Durability::None {
+fn durability(section: &mut Section<'_>) -> Option<Durability> {
+    let (item, replicas) = (section.get("durability"), section.get("replicas"));
+    let required = replicas.as_ref().map_or(Some(RequiredReplicas::Count(1)), required_replicas);
+    let words = [
+        ("fsync", Durability::Fsync),
+        ("replica", Durability::Replica(required.unwrap_or(RequiredReplicas::All))),
+        ("none", Durability::None),
+    ];
+    let durability = item.as_ref().map_or(Some(Durability::Fsync), |item| item.keyword(&words))?;
+    if let (Some(replicas), Durability::Fsync | Durability::None) = (replicas, durability) {
+        return replicas.mistake("has no effect without durability = \"replica\"", "write durability = \"replica\"");
+    }
+    if let (Some(item), Durability::None) = (item, durability) {
         let message = "a confirmed ban is lost if Redis crashes before it writes the ban to disk";
         item.file.warning(&item.span, message, "write \"fsync\" or \"replica\" where that matters");
     }
-    Some(durability)
+    required.map(|_| durability)
+}
+
+fn required_replicas(item: &ConfigItem<'_>) -> Option<RequiredReplicas> {
+    match item.value {
+        DeValue::String(text) if text == "all" => Some(RequiredReplicas::All),
+        DeValue::String(_) => item.mistake("must be a number or \"all\"", "write a number from 1 to 100, or \"all\""),
+        _ => item.integer(1..=100).map(RequiredReplicas::Count),
+    }
 }

@@ -4,6 +4,7 @@
 //! that it acknowledged before, they get [`ReplicaStale`] and nothing is signed.
 
 mod change;
+mod clock_offset;
 mod lineage;
 mod recording;
 mod sync;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Mutex, watch};
 
+use self::clock_offset::LastClockOffset;
 use self::recording::Recording;
 pub use self::write_health::ChangeOrigin;
 use self::write_health::{FailedChanges, WriteHealth};
@@ -38,6 +40,7 @@ pub struct ModerationReplica {
     heard: AtomicU64,
     /// The head of the store when it was last seen with a rollback mark. Empty when the store is trusted again.
     marked: ArcSwapOption<StoreHead>,
+    clock_offset: LastClockOffset,
     /// Why the store is not trusted, until an operator accepts it or it has all known changes again.
     refused: ArcSwapOption<String>,
     /// Why the last read of the store failed, if it failed.
@@ -139,6 +142,7 @@ impl ModerationReplica {
             began: Instant::now(),
             heard: AtomicU64::new(0),
             marked: ArcSwapOption::empty(),
+            clock_offset: LastClockOffset::default(),
             refused: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
             head: ArcSwap::default(),
@@ -174,16 +178,17 @@ impl ModerationReplica {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks whether decisions may use the index.
+    /// Checks whether decisions may use the index: it is fresh, the store is trusted, and the clock is right.
     ///
     /// # Errors
     /// Returns an error with the reason if they must not use it.
     pub fn check_fresh(&self) -> Result<(), ReplicaStale> {
-        if self.store.is_none() {
-            return Ok(());
-        }
+        let Some(store) = &self.store else { return Ok(()) };
         if let Some(refused) = &*self.refused.load() {
             return Err(ReplicaStale(String::clone(refused)));
+        }
+        if let Some(reason) = self.clock_offset.error(store) {
+            return Err(ReplicaStale(reason));
         }
         let why = || self.trouble.load().as_deref().map_or_else(String::new, |trouble| format!(": {trouble}"));
         match self.age() {
@@ -222,6 +227,12 @@ impl ModerationReplica {
     pub fn age(&self) -> Option<Duration> {
         let heard = self.heard.load(Ordering::Acquire).checked_sub(1)?;
         Some(self.began.elapsed().saturating_sub(Duration::from_millis(heard)))
+    }
+
+    /// Returns how many seconds the clock of this machine is ahead of the clock of the store, at least. Below 0: it is
+    /// behind. `None`: unknown.
+    pub fn clock_offset_seconds(&self) -> Option<f64> {
+        self.clock_offset.seconds(self.store()?)
     }
 
     /// Returns the number of the last change in the index, and its updates.

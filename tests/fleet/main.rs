@@ -11,5 +11,6 @@ use chat_signer_testkit as common;
 use chat_signer_testkit::fake_server as server;
 use chat_signer_testkit::fake_vendors as vendors;
 use chat_signer_testkit::redis;
+use chat_signer_testkit::redis_group as group;
 use chat_signer_testkit::redis_proxy as proxy;
 use chat_signer_testkit::webhook_receiver as receiver;

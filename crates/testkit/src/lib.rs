@@ -8,6 +8,7 @@ pub mod fake_vendors;
 mod http_client;
 mod program;
 pub mod redis;
+pub mod redis_group;
 pub mod redis_proxy;
 mod token;
 pub mod webhook_receiver;

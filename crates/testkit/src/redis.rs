@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io, process, thread};
 
-use redis::{Client, FromRedisValue};
+use redis::{Client, FromRedisValue, RedisResult};
 
 /// The arguments that make Redis write to the disk before it answers.
 pub const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
@@ -73,7 +73,12 @@ impl Redis {
 
     /// Runs a command, as an operator would.
     pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        self.client().get_connection().and_then(|mut connection| command(words).query(&mut connection)).unwrap()
+        self.try_ask(words).unwrap()
+    }
+
+    /// Runs a command that may fail. Sentinel cuts connections to a server that it makes a replica.
+    pub fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+        self.client().get_connection().and_then(|mut connection| command(words).query(&mut connection))
     }
 
     fn client(&self) -> Client {

@@ -105,6 +105,7 @@ impl ModerationReplica {
     /// Compares the index with the store and applies new changes.
     async fn sync_with_store(&self, store: &Store, known: &mut StoreHead) -> SyncResult {
         let mut head = store.head().await?;
+        self.clock_offset.measure(store).await?;
         if head.epoch.is_empty() && known.epoch.is_empty() && store.can_initialize() {
             store.initialize().await?;
             head = store.head().await?;
@@ -126,17 +127,22 @@ impl ModerationReplica {
             return Ok(Err(Untrusted::new(flaw)));
         }
         if head.epoch == known.epoch && self.is_loaded() {
-            self.read_changes(store, known, &head).await
+            let reached = store.replicated_head(&head).await?;
+            if reached.epoch != head.epoch || reached.version < head.version {
+                return Err(unavailable("another store took its place while it was read"));
+            }
+            self.read_changes(store, known, &reached).await
         } else {
             self.read_all(store, known, &head).await
         }
     }
 
-    /// Applies changes until the index has reached this head.
+    /// Applies changes until the index has reached this head, and no later change.
     async fn read_changes(&self, store: &Store, known: &mut StoreHead, head: &StoreHead) -> SyncResult {
         while known.version < head.version {
             match continue_log(store, known).await? {
-                LogContinuation::With(new) if !new.is_empty() => {
+                LogContinuation::With(mut new) if !new.is_empty() => {
+                    new.retain(|change| change.version <= head.version);
                     if let Err(flaw) = self.apply_changes(known, &new) {
                         return Ok(Err(Untrusted::new(flaw)));
                     }

@@ -98,6 +98,25 @@ impl Store {
         }
     }
 
+    /// Returns the head up to which other processes than the author may use changes. With replicas, this method waits
+    /// until they have the changes up to `seen`. Otherwise a failover could take back a change that processes already
+    /// use, and they would refuse the store. If the replicas do not keep up, returns the present head after a while.
+    pub async fn replicated_head(&self, seen: &StoreHead) -> Result<StoreHead, StoreUnavailable> {
+        match self {
+            Store::Redb(_) => Ok(seen.clone()),
+            Store::Redis(redis) => redis.replicated_head(seen).await,
+        }
+    }
+
+    /// Returns the largest difference between the clock of this machine and the clock of a shared store with which a
+    /// process may decide. `None`: the store has no clock of its own.
+    pub fn max_clock_offset(&self) -> Option<Duration> {
+        match self {
+            Store::Redb(_) => None,
+            Store::Redis(redis) => Some(redis.max_clock_offset()),
+        }
+    }
+
     /// Returns the time of the clock that all processes with this store share.
     pub async fn now(&self) -> Result<Millis, StoreUnavailable> {
         match self {

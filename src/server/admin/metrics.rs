@@ -151,6 +151,10 @@ fn moderation(registry: &mut Registry, runtime: &ServerState) {
         let help = "Seconds since the last answer of the moderation store";
         gauge(registry, "moderation_age_seconds", help, age.as_secs_f64());
     }
+    if let Some(offset) = moderation.clock_offset_seconds() {
+        let help = "How far the clock of this machine is ahead of the clock of the moderation store";
+        gauge(registry, "moderation_clock_offset_seconds", help, offset);
+    }
     if let Some(is_writable) = moderation.is_writable() {
         let help = "Whether the store accepts changes, according to the last write";
         gauge(registry, "moderation_writable", help, u32::from(is_writable));

@@ -98,7 +98,8 @@ pub(crate) fn with_record(url: &str, max_staleness: &str, record: &str) -> Serve
     start_with(url, max_staleness, &format!("record = \"{record}\"\n"))
 }
 
-fn start_with(url: &str, max_staleness: &str, lines: &str) -> Server {
+/// A server on the Redis at this URL, with more lines in its section of the store.
+pub(crate) fn start_with(url: &str, max_staleness: &str, lines: &str) -> Server {
     let store = "[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\n";
     let more = format!("{store}{lines}max_staleness = \"{max_staleness}\"");
     let files = vec![("policy.toml", POLICY.to_owned()), ("redis.url", url.to_owned())];

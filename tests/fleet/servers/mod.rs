@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod carrying;
+mod clocks;
 mod cut;
 mod ended;
 mod fleet;

@@ -30,6 +30,7 @@ fn write(redis: &Redis) -> StoreHead {
             sentinels: Vec::new(),
             prefix: "chat-signer:".to_owned(),
             durability: Durability::Fsync,
+            max_clock_offset: Duration::from_secs(30),
             authorities: Vec::new(),
             identity: None,
         };

@@ -32,13 +32,13 @@ fn files(redis: &Redis) -> [PathBuf; 2] {
     ["appendonlydir", "backup"].map(|name| redis.directory.join(name))
 }
 
-fn back_up(redis: &Redis) {
+pub(crate) fn back_up(redis: &Redis) {
     let [files, backup] = files(redis);
     copy(&files, &backup);
 }
 
 /// Stops Redis, puts the backup in the place of its files, and starts it.
-fn restore(redis: &mut Redis) {
+pub(crate) fn restore(redis: &mut Redis) {
     redis.kill();
     let [files, backup] = files(redis);
     fs::remove_dir_all(&files).unwrap();
@@ -250,6 +250,7 @@ fn outgrow_the_log(redis: &Redis) {
             sentinels: Vec::new(),
             prefix: "chat-signer:".to_owned(),
             durability: Durability::None,
+            max_clock_offset: Duration::from_secs(30),
             authorities: Vec::new(),
             identity: None,
         };

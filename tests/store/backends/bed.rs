@@ -65,6 +65,7 @@ pub fn at(address: RedisAddress) -> RedisSettings {
         sentinels: Vec::new(),
         prefix: "chat-signer:".to_owned(),
         durability: Durability::Fsync,
+        max_clock_offset: Duration::from_secs(30),
         authorities: Vec::new(),
         identity: None,
     }

@@ -1,6 +1,6 @@
 //! A change in Redis is acknowledged only when it is as durable as was asked for.
 
-use chat_signer::config::{Durability, RedisAddress, RedisSettings};
+use chat_signer::config::{Durability, RedisAddress, RedisSettings, RequiredReplicas};
 use chat_signer::moderation::store::StoreHead;
 
 use crate::backends::bed::{at, commit, put, socket};
@@ -53,7 +53,8 @@ async fn a_redis_that_is_set_to_forget_meanwhile_acknowledges_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_has_it_before_it_counts() {
     let Some(redis) = Redis::with(&[]) else { return };
-    let wanted = |redis: &Redis| RedisSettings { durability: Durability::Replica, ..socket(redis) };
+    let wanted =
+        |redis: &Redis| RedisSettings { durability: Durability::Replica(RequiredReplicas::Count(1)), ..socket(redis) };
     let flaw = fails(&open(wanted(&redis)).await, &nothing(), put("ban/tom", "1")).await;
     assert!(flaw.contains("no replica has the change"), "{flaw}");
     assert_eq!(open(socket(&redis)).await.head().await.unwrap(), nothing());

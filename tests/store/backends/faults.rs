@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_signer::clock;
-use chat_signer::config::{Durability, RedisAddress, RedisSettings, StoreKind};
+use chat_signer::config::{Durability, RedisAddress, RedisSettings, RequiredReplicas, StoreKind};
 use chat_signer::moderation::store::{ChangesSince, CommitError, NewChange, Store, StoreHead, StoreUnavailable};
 use tokio::sync::{mpsc, watch};
 
 use crate::backends::bed::{ask, at, commit, eventually, put, settings, since, socket};
 use crate::proxy::{Fate, Proxy};
-use crate::redis::{DURABLE, Redis};
+use crate::redis::{DURABLE, Redis, free_port};
 
 /// Longer than anything may take, on a machine that is busy with other things.
 pub const BOUND: Duration = Duration::from_secs(20);
@@ -200,21 +200,49 @@ pub async fn pair() -> Option<(Redis, Redis)> {
     Some((primary, replica))
 }
 
-async fn in_step(replica: &Redis) {
+/// Waits until the replica follows its primary.
+pub async fn in_step(replica: &Redis) {
     let is_up =
         || async { replica.ask::<String>(&["INFO", "replication"]).contains("master_link_status:up").then_some(()) };
     eventually("replication", is_up).await;
 }
 
-fn both(primary: &Redis, replica: &Redis) -> RedisSettings {
+/// The settings of a store on one of these two.
+pub fn both(primary: &Redis, replica: &Redis) -> RedisSettings {
     let servers = [replica, primary].map(socket).into_iter().flat_map(|settings| settings.servers).collect();
     RedisSettings { servers, ..socket(primary) }
+}
+
+/// A cluster of three nodes. Each has a third of the slots, in order.
+pub async fn cluster() -> Option<Vec<Redis>> {
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        let bus = free_port().to_string();
+        let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
+        nodes.push((Redis::on_port(&[&DURABLE[..], &cluster].concat())?, bus));
+    }
+    for (index, (node, _)) in nodes.iter().enumerate() {
+        let (first, last) = (index * 5462, (index * 5462 + 5461).min(16383));
+        node.ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+        let (other, bus) = &nodes[0];
+        let port = other.port.unwrap().to_string();
+        node.ask::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]);
+    }
+    for (node, _) in &nodes {
+        let is_ok = || async { node.ask::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok").then_some(()) };
+        eventually("the cluster", is_ok).await;
+    }
+    Some(nodes.into_iter().map(|(node, _)| node).collect())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_is_seen_to_be_one() {
     let Some((mut primary, replica)) = pair().await else { return };
-    let store = begun(RedisSettings { durability: Durability::Replica, ..both(&primary, &replica) }).await;
+    let store = begun(RedisSettings {
+        durability: Durability::Replica(RequiredReplicas::Count(1)),
+        ..both(&primary, &replica)
+    })
+    .await;
     let shared = commit(&store, put("ban/tom", "1")).await;
     replica.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
     let alone = begun(socket(&primary)).await;

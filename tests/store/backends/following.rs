@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chat_signer::clock;
-use chat_signer::config::{Durability, RedisAddress, RedisSettings};
+use chat_signer::config::{Durability, RedisAddress, RedisSettings, RequiredReplicas};
 use chat_signer::model::{CallerKind, Millis, Pattern};
 use chat_signer::moderation::store::{LOG_LIMIT, NewChange, Store};
 use chat_signer::moderation::{ChangeSubscribers, ModerationEntry, ModerationReplica, PendingAudit};
@@ -97,7 +98,7 @@ async fn others_go_on_while_all_is_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_so_already_is_said_when_it_is_durable() {
     let Some((primary, replica)) = pair().await else { return };
-    let wanted = || RedisSettings { durability: Durability::Replica, ..socket(&primary) };
+    let wanted = || RedisSettings { durability: Durability::Replica(RequiredReplicas::Count(1)), ..socket(&primary) };
     let writer = begun(wanted()).await;
     let (last, other) = (writer.head().await.unwrap(), following(open(wanted()).await).await);
     replica.stall();
@@ -120,6 +121,7 @@ async fn what_has_ended_the_stores_clock_says() {
     // One whose clock is years before this one's, as it looks from here.
     let proxy = Proxy::replacing(&redis.socket(), Some((TIME, LONG_AGO)));
     let slow = at(RedisAddress::Tcp { host: "127.0.0.1".to_owned(), port: proxy.address.port(), tls: false });
+    let slow = RedisSettings { max_clock_offset: Duration::MAX, ..slow };
     let moderation = following(open(slow).await).await;
     assert_eq!(
         moderation.expire(&ChangeSubscribers::default(), &mut PendingAudit::default()).await.unwrap(),

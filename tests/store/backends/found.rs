@@ -12,12 +12,14 @@ use chat_signer::secret::Secret;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::backends::bed::{LONG, Scratch, ask, at, claim, commit, eventually, put};
-use crate::backends::faults::{begun, keys, listening, open, pair};
+use crate::backends::faults::{begun, cluster, keys, listening, open, pair};
+use crate::group::sentinel;
 use crate::redis::{DURABLE, Redis, free_port};
 
 const PASSWORD: &str = "fake-Password/0123";
 
-fn tcp(port: u16) -> RedisAddress {
+/// The address of a server on this machine.
+pub fn tcp(port: u16) -> RedisAddress {
     RedisAddress::Tcp { host: "127.0.0.1".to_owned(), port, tls: false }
 }
 
@@ -150,16 +152,6 @@ async fn a_change_is_made_though_nobody_may_be_told_of_it() {
     store.accept().await.unwrap();
 }
 
-/// A Sentinel that watches a primary.
-fn sentinel(primary: &Redis) -> Redis {
-    let scratch = Scratch::quick();
-    let file = scratch.0.join("sentinel.conf");
-    let watched = format!("sentinel monitor mymaster 127.0.0.1 {} 1\n", primary.port.unwrap());
-    let patience = "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 10000\n";
-    fs::write(&file, watched + patience).unwrap();
-    Redis::sentinel(&file).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_know_the_primary() {
     let Some((mut primary, replica)) = pair().await else { return };
@@ -193,25 +185,8 @@ async fn sentinels_know_the_primary() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_node_of_a_cluster_leads_to_the_store() {
-    let mut nodes = Vec::new();
-    for _ in 0..3 {
-        let bus = free_port().to_string();
-        let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
-        let Some(node) = Redis::on_port(&[&DURABLE[..], &cluster].concat()) else { return };
-        nodes.push((node, bus));
-    }
-    for (index, (node, _)) in nodes.iter().enumerate() {
-        let (first, last) = (index * 5462, (index * 5462 + 5461).min(16383));
-        node.ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
-        let (other, bus) = &nodes[0];
-        let port = other.port.unwrap().to_string();
-        node.ask::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]);
-    }
-    for (node, _) in &nodes {
-        let is_ok = || async { node.ask::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok").then_some(()) };
-        eventually("the cluster", is_ok).await;
-    }
-    for (number, (node, _)) in nodes.iter().enumerate() {
+    let Some(nodes) = cluster().await else { return };
+    for (number, node) in nodes.iter().enumerate() {
         let store = begun(at(tcp(node.port.unwrap()))).await;
         let mut hints = listening(&store).await;
         let jobs = ask(&["enforce:a"], "").jobs;

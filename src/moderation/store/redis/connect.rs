@@ -1,5 +1,6 @@
 //! Finds the Redis primary, connects and authenticates.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::replicas::RecentReplicas;
 use super::script::RedisKeys;
-use crate::config::{RedisAddress, RedisServer, RedisSettings};
+use crate::config::{Durability, RedisAddress, RedisServer, RedisSettings};
 use crate::moderation::store::{FailureReason, StoreUnavailable};
 use crate::upstream;
 
@@ -34,8 +36,14 @@ pub(super) struct RedisServers {
     /// The settings for new connections.
     current: ArcSwap<(RedisSettings, TlsConnector)>,
     pub(super) keys: RedisKeys,
+    /// The number of failures of connections. Connections that are older than the last failure are not used again.
+    generation: AtomicU64,
+    /// The number of replicas that the primary had recently.
+    pub(super) replicas: RecentReplicas,
     /// Ensures that the warning about the eviction policy is logged only once.
     eviction_warning: Once,
+    /// Ensures that the warning about the number of replicas is logged only once.
+    pub(super) replica_warning: Once,
 }
 
 /// A connection and its background task. The task ends with the connection.
@@ -55,7 +63,14 @@ impl RedisServers {
         let current =
             with_tls(settings).map_err(|error| StoreUnavailable::new(FailureReason::Other, error.to_string()))?;
         let keys = RedisKeys::new(&settings.prefix);
-        Ok(RedisServers { current: ArcSwap::from_pointee(current), keys, eviction_warning: Once::new() })
+        Ok(RedisServers {
+            current: ArcSwap::from_pointee(current),
+            keys,
+            generation: AtomicU64::new(0),
+            replicas: RecentReplicas::default(),
+            eviction_warning: Once::new(),
+            replica_warning: Once::new(),
+        })
     }
 
     /// Replaces the settings for new connections. Only credentials may differ.
@@ -198,6 +213,26 @@ impl RedisServers {
         }
     }
 
+    /// Returns whether a change is confirmed when replicas have it.
+    pub(super) fn has_replicas(&self) -> bool {
+        matches!(self.current().0.durability, Durability::Replica(_))
+    }
+
+    pub(super) fn max_clock_offset(&self) -> Duration {
+        self.current().0.max_clock_offset
+    }
+
+    /// Returns the generation of connections that are opened now.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Begins a new generation, because a connection of this generation failed. If the primary has moved, no client may
+    /// go on with the old one. Only the first failure of a generation counts.
+    pub(super) fn end_generation(&self, generation: u64) {
+        _ = self.generation.compare_exchange(generation, generation + 1, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     /// Returns the error for servers that did not answer in time.
     pub(super) fn timeout_error(&self) -> StoreUnavailable {
         let names: Vec<_> = self.current().0.servers.iter().map(|server| server.address.to_string()).collect();
@@ -251,6 +286,23 @@ fn slow(name: &str) -> StoreUnavailable {
 
 fn unreachable_error(message: impl Into<String>) -> StoreUnavailable {
     StoreUnavailable::new(FailureReason::Unreachable, message)
+}
+
+/// Returns whether a server that gives this error has run no part of the command: it is a replica, it does not have the
+/// slot, or it is not ready.
+pub(super) fn is_not_executed(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::ReadOnly
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::BusyLoading
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ClusterDown
+        )
+    )
 }
 
 /// Joins the errors of several servers. The reason is the reason of a server that answered, if there is one.

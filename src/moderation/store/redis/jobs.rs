@@ -79,7 +79,7 @@ impl RedisStore {
     ) -> Result<bool, StoreUnavailable> {
         let mut set = self.keys().script(SET_NOTE);
         set.arg(worker).arg(&job.key).arg(stage(job)).arg(key).arg(value);
-        self.writes.write(&set).await
+        self.writes.query(&set).await
     }
 }
 

@@ -1,16 +1,19 @@
 //! A store in Redis or Valkey that many processes share.
 //!
-//! All keys are in one cluster slot. One script on the primary does each step that must be atomic. No script is sent
-//! twice. If the answer to a change is lost, the next read of the store shows whether the change was made.
+//! All keys are in one cluster slot. One script on the primary does each step that must be atomic. A script is sent a
+//! second time only if it is certain that no server ran it. If the answer to a change is lost, the next read of the
+//! store shows whether the change was made.
 
 mod connect;
 mod hints;
 mod jobs;
 mod link;
+mod replicas;
 mod script;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use redis::cmd;
 use tokio::sync::watch;
@@ -68,11 +71,25 @@ impl RedisStore {
     }
 
     pub(super) async fn durable_head(&self) -> Result<StoreHead, StoreUnavailable> {
-        head(self.writes.write(&self.keys().script(DURABLE_HEAD)).await?)
+        head(self.writes.query(&self.keys().script(DURABLE_HEAD)).await?)
+    }
+
+    pub(super) async fn replicated_head(&self, seen: &StoreHead) -> Result<StoreHead, StoreUnavailable> {
+        if !self.servers.has_replicas() {
+            return Ok(seen.clone());
+        }
+        match self.durable_head().await {
+            Ok(head) => Ok(head),
+            Err(_) => self.head().await,
+        }
+    }
+
+    pub(super) fn max_clock_offset(&self) -> Duration {
+        self.servers.max_clock_offset()
     }
 
     pub(super) async fn probe(&self) -> Result<(), StoreUnavailable> {
-        self.probes.write(&self.keys().script(PROBE)).await
+        self.probes.query(&self.keys().script(PROBE)).await
     }
 
     pub(super) async fn now(&self) -> Result<Millis, StoreUnavailable> {
@@ -83,13 +100,13 @@ impl RedisStore {
     pub(super) async fn begin(&self) -> Result<(), StoreUnavailable> {
         let mut begin = self.keys().script(BEGIN);
         begin.arg(random_id()?).arg(LAYOUT);
-        self.writes.write(&begin).await
+        self.writes.query(&begin).await
     }
 
     pub(super) async fn accept(&self) -> Result<(), StoreUnavailable> {
         let mut accept = self.keys().script(ACCEPT);
         accept.arg(random_id()?).arg(LAYOUT).arg(&self.keys().channel);
-        self.writes.write(&accept).await
+        self.writes.query(&accept).await
     }
 
     pub(super) async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
@@ -157,7 +174,7 @@ impl RedisStore {
         let mut mark = self.keys().script(MARK);
         mark.arg(&seen.epoch).arg(seen.version).arg(&seen.change).arg(accepted_arg(seen));
         mark.arg(&known.epoch).arg(known.version).arg(&known.change).arg(&self.keys().channel);
-        self.writes.write(&mark).await
+        self.writes.query(&mark).await
     }
 
     pub(super) async fn commit(
@@ -181,7 +198,7 @@ impl RedisStore {
             // The script appends the time of the request, by the server's clock.
             script.arg(&job.key).arg(to_json(&job)?.trim_end_matches("null}"));
         }
-        match self.writes.write(&script).await? {
+        match self.writes.query(&script).await? {
             0 => return Err(CommitError::Behind),
             1 => {}
             _ => self.publish_warning.call_once(|| {
