@@ -1,6 +1,8 @@
 //! `store`: accepts the moderation store, and exports and imports its entries. It opens the configured store directly,
 //! without a server.
 
+mod replay;
+
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -30,6 +32,9 @@ pub(super) enum StoreCommand {
     Export(ExportArguments),
     /// Import the entries of an exported file.
     Import(ImportArguments),
+    /// Show the acknowledged changes in audit logs that the store lacks, for example after a failover, and make them
+    /// again.
+    Replay(replay::Arguments),
 }
 
 /// `store accept`'s own arguments.
@@ -70,6 +75,10 @@ pub(super) fn run(common: &CommonArguments, command: &StoreCommand) -> Result<Ex
         StoreCommand::Accept(arguments) => block_on(accept(common, &settings, arguments))?,
         StoreCommand::Export(arguments) => block_on(export(common, &settings, arguments))?,
         StoreCommand::Import(arguments) => import(common, &settings, arguments),
+        StoreCommand::Replay(arguments) => block_on(async {
+            let store = open(&settings, false).await?;
+            replay::run(common, &settings, &store, arguments).await
+        })?,
     }
 }
 

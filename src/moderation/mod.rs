@@ -6,6 +6,7 @@ mod concurrent_changes;
 mod event;
 mod expiry;
 pub mod outbox;
+pub mod replay;
 mod replica;
 pub mod store;
 pub mod transfer;

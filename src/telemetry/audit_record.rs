@@ -128,6 +128,9 @@ pub struct AuditRecord<'a> {
     /// The end of the requested ban or mute. `None`: it is permanent.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_display_option")]
     pub until: Option<Millis>,
+    /// Whether the command concerned only the entries of its author.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
     /// Whether only the outcome of the command was asked for. Nothing was changed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub preview: bool,
@@ -184,6 +187,7 @@ impl<'a> AuditRecord<'a> {
             owner: None,
             forgotten: false,
             until: None,
+            own: false,
             preview: false,
             rules: &[],
             rule: None,

@@ -17,6 +17,8 @@ pub(super) struct RequestedChange<'a> {
     pub(super) caller: &'a Caller,
     pub(super) signing_request: &'a SigningRequest,
     pub(super) command_kind: &'a CommandKind,
+    /// Whether the command concerns only the entries of its author.
+    pub(super) own_only: bool,
     /// Whether only the outcome is asked for.
     pub(super) is_preview: bool,
 }
@@ -68,7 +70,10 @@ impl RequestedChange<'_> {
         let record = record::request_record(self.exchange, self.app, self.caller, self.signing_request);
         // A change of the client itself or of a conversation has no targets.
         let targets = if self.signing_request.members.is_empty() { &[] } else { std::slice::from_ref(user) };
-        with_command_details(self.command_kind, &AuditRecord { targets, preview: self.is_preview, ..record })
+        with_command_details(
+            self.command_kind,
+            &AuditRecord { targets, own: self.own_only, preview: self.is_preview, ..record },
+        )
     }
 }
 

@@ -171,6 +171,7 @@ async fn carry_out_and_record(
         caller,
         signing_request,
         command_kind: &command.kind,
+        own_only: command.own_only,
         is_preview: false,
     };
     exchange.runtime.audit.write(&asked.lines(&outcome)?).await?;

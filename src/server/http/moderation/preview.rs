@@ -86,6 +86,7 @@ pub(super) async fn answer(
         caller: &visit.caller,
         signing_request,
         command_kind: &command.kind,
+        own_only: command.own_only,
         is_preview: true,
     };
     exchange.runtime.audit.write(&asked.lines(&outcome)?).await?;
