@@ -1,6 +1,7 @@
 //! Several servers with one Redis, and the enforcement of their decisions at vendors and webhooks.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod history;
 mod outbox;
 mod servers;
 #[allow(dead_code)]
