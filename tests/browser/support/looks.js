@@ -42,3 +42,13 @@ export function nameless() {
   const named = (control) => control.ariaLabel || control.labels?.length || (control.tagName === 'BUTTON' && control.textContent.trim());
   return [...document.querySelectorAll('input, select, textarea, button')].filter((control) => !named(control)).map((control) => control.outerHTML);
 }
+
+/** Controls that are too small for a thumb. Links in sentences may be. */
+export function small() {
+  const controls = [...document.querySelectorAll('button, select, summary, input:not([type=radio], [type=checkbox]), .button, #nav a, [role=option], .choice')];
+  const shown = controls.filter((control) => control.checkVisibility() && !control.closest('[inert]'));
+  return shown.filter((control) => {
+    const { width, height } = control.getBoundingClientRect();
+    return Math.min(width, height) < 43.5;
+  }).map((control) => control.outerHTML.slice(0, 100));
+}

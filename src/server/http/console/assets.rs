@@ -1,7 +1,8 @@
 //! The page of the console and its files, which are compiled into the program.
 //!
 //! The page links its files as `{assets}/NAME`. The placeholder stands for a folder whose name is a hash of all files,
-//! so that browsers can cache the files without end, and modules can import each other by their plain names.
+//! so that browsers can cache the files without end. All modules are sent as one file, because a phone with a slow
+//! connection would wait for each level of imports.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -14,6 +15,7 @@ use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
 };
 
+use super::modules;
 use crate::crypto::{hex, sha256};
 use crate::server::http::response_body::{HttpResponse, ResponseBody};
 use crate::server::http::{accept, render};
@@ -24,9 +26,14 @@ const JS: &str = "text/javascript; charset=utf-8";
 /// The page.
 const PAGE: &str = include_str!("assets/index.html");
 
-/// The files: name, media type and content.
-const FILES: [(&str, &str, &str); 2] =
-    [("console.css", CSS, include_str!("assets/console.css")), ("main.js", JS, include_str!("assets/main.js"))];
+/// The files besides the script: name, media type and content.
+const FILES: [(&str, &str, &str); 2] = [
+    ("console.css", CSS, concat!(include_str!("assets/tokens.css"), include_str!("assets/console.css"))),
+    ("icon.svg", "image/svg+xml", include_str!("../playground/page/icon.svg")),
+];
+
+/// The name of the script, which is made of the modules.
+const SCRIPT: &str = "console.js";
 
 /// What is derived from the page and its files, once.
 struct ConsoleAssets {
@@ -77,21 +84,23 @@ pub(super) fn file(below: &str, headers: &HeaderMap) -> Option<HttpResponse> {
 fn assets() -> &'static ConsoleAssets {
     static ASSETS: OnceLock<ConsoleAssets> = OnceLock::new();
     ASSETS.get_or_init(|| {
-        let all: Vec<&str> = FILES.iter().flat_map(|(name, _, text)| [*name, *text]).collect();
-        let build = short_hash(&all.join("\0"));
+        let files = FILES.map(|(name, media, text)| (name, media, text.to_owned()));
+        let files = files.into_iter().chain([(SCRIPT, JS, modules::bundle())]);
+        let files: Vec<_> = files.map(|(name, media, text)| (name, CompressedAsset::new(media, text))).collect();
+        let all: Vec<_> = files.iter().flat_map(|(name, file)| [name.as_bytes(), &file.plain, b"\0"]).collect();
+        let build = short_hash(&all.concat());
         let page = PAGE.replace("{assets}", &format!("/console/{build}"));
-        let files = FILES.map(|(name, media, text)| (name, CompressedAsset::new(media, text.to_owned())));
         ConsoleAssets {
-            page_tag: format!("W/\"{}\"", short_hash(&page)),
+            page_tag: format!("W/\"{}\"", short_hash(page.as_bytes())),
             page: CompressedAsset::new("text/html; charset=utf-8", page),
-            files: files.into(),
+            files,
             build,
         }
     })
 }
 
-fn short_hash(text: &str) -> String {
-    hex(&sha256(text.as_bytes())).chars().take(16).collect()
+fn short_hash(bytes: &[u8]) -> String {
+    hex(&sha256(bytes)).chars().take(16).collect()
 }
 
 impl CompressedAsset {
@@ -119,7 +128,7 @@ mod tests {
     use super::*;
 
     fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
-        FILES.into_iter().map(|(name, _, text)| (name, text)).chain([("index.html", PAGE)])
+        FILES.into_iter().map(|(name, _, text)| (name, text)).chain([("index.html", PAGE)]).chain(modules::MODULES)
     }
 
     #[test]
@@ -145,9 +154,8 @@ mod tests {
     #[test]
     fn all_linked_files_exist() {
         for (name, text) in texts() {
-            let linked = text.split("\"{assets}/").skip(1).chain(text.split(" \"./").skip(1));
-            for link in linked.filter_map(|rest| rest.split('"').next()) {
-                assert!(FILES.iter().any(|(known, ..)| *known == link), "{name} links {link}");
+            for link in text.split("\"{assets}/").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(assets().files.iter().any(|(known, _)| *known == link), "{name} links {link}");
             }
         }
     }

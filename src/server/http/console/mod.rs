@@ -2,6 +2,7 @@
 //! moderation. It is public, because it holds no data: the policy decides about each of these requests.
 
 mod assets;
+mod modules;
 
 use hyper::Request;
 use hyper::body::Incoming;
