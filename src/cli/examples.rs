@@ -113,6 +113,19 @@ Examples:
   chat-signer list conversation 5f3c2a1b9e8d7c6b5a493827
   chat-signer list enforcements --state dead-letter";
 
+pub(super) const RETRY: &str = "\
+Examples:
+  chat-signer retry --app talkjs --cause refused --yes
+  chat-signer retry ZW5mb3JjZTp0YWxranM6ZXZlOio";
+
+pub(super) const CLOSE: &str = "\
+Examples:
+  chat-signer close --webhook hooks.example.com --cause gone --reason 'the receiver is gone' --yes";
+
+pub(super) const ENFORCE: &str = "\
+Examples:
+  chat-signer enforce --app talkjs";
+
 pub(super) const EVENTS: &str = "\
 Examples:
   chat-signer events

@@ -26,6 +26,17 @@ pub struct Webhook {
     pub endpoint: Endpoint,
     /// The signing keys. Each event is signed with all keys, so receivers can change from the old key to the new key.
     pub keys: Vec<HmacSha256>,
+    /// The maximum number of requests per second of each process.
+    pub rate: u32,
+    /// The maximum number of events that each process sends at once.
+    pub max_in_flight: u32,
+}
+
+impl Webhook {
+    /// Creates a webhook with the default limits.
+    pub fn new(endpoint: Endpoint, keys: Vec<HmacSha256>) -> Webhook {
+        Webhook { endpoint, keys, rate: 500, max_in_flight: 32 }
+    }
 }
 
 /// Reads all webhooks.
@@ -41,15 +52,19 @@ pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Ve
         let authorities = endpoint::authorities(&mut section, vault);
         let item = section.require("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
         let keys = item.and_then(|item| keys(&item, vault));
+        let rate = section.get("rate").and_then(|item| item.integer(1..=10_000));
+        let max_in_flight = section.get("max_in_flight").and_then(|item| item.integer(1..=1000));
         if !has_store {
             let message = "[[webhooks]] needs [store]: events are kept there until the receiver accepts them";
             section.file.mistake(&section.span, message, NO_STORE);
         }
         section.report_unknown_keys();
         let webhook = url.zip(keys);
-        webhooks.extend(webhook.map(|(url, keys)| Webhook {
-            endpoint: Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url) },
-            keys,
+        webhooks.extend(webhook.map(|(url, keys)| {
+            let endpoint = Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url) };
+            let default = Webhook::new(endpoint, keys);
+            let (rate, max_in_flight) = (rate.unwrap_or(default.rate), max_in_flight.unwrap_or(default.max_in_flight));
+            Webhook { rate, max_in_flight, ..default }
         }));
     }
     webhooks

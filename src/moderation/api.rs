@@ -6,7 +6,7 @@ use chat_signer_core::moderation::{EntryKind, EntryRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::crypto::{percent_decode, percent_encode};
+use crate::crypto::{base64url_decode, percent_decode, percent_encode};
 use crate::vendor::{InvalidRequest, Params};
 
 /// The path prefix of all routes.
@@ -25,6 +25,10 @@ pub enum ModerationResource {
     Events,
     /// The jobs of the outbox: enforcements at vendors and deliveries to webhooks.
     Enforcements,
+    /// The failed jobs in groups.
+    EnforcementGroups,
+    /// A command about jobs.
+    EnforcementCommand(EnforcementCommand),
     /// The explanation of a decision.
     Explain,
     /// What the caller may do.
@@ -47,6 +51,17 @@ pub enum ModerationResource {
     Endings,
 }
 
+/// A command about jobs of the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnforcementCommand {
+    /// Try dead letters again.
+    Retry,
+    /// Take dead letters out, because they were done by other means or are not needed.
+    Close,
+    /// Enforce all bans and mutes of an app again.
+    Repeat,
+}
+
 /// The reason why a path leads to no resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
@@ -57,7 +72,7 @@ pub enum PathError {
 }
 
 /// The resources with a fixed path.
-const FIXED_PATHS: [(&str, ModerationResource); 17] = [
+const FIXED_PATHS: [(&str, ModerationResource); 21] = [
     ("/v1/moderation/bans", ModerationResource::Entries(EntryKind::Bans)),
     ("/v1/moderation/bans/lift", ModerationResource::Removal(EntryKind::Bans)),
     ("/v1/moderation/mutes", ModerationResource::Entries(EntryKind::Mutes)),
@@ -68,6 +83,10 @@ const FIXED_PATHS: [(&str, ModerationResource); 17] = [
     ("/v1/moderation/blocks/lift", ModerationResource::Removal(EntryKind::Blocks)),
     ("/v1/moderation/events", ModerationResource::Events),
     ("/v1/moderation/enforcements", ModerationResource::Enforcements),
+    ("/v1/moderation/enforcements/groups", ModerationResource::EnforcementGroups),
+    ("/v1/moderation/enforcements/retry", ModerationResource::EnforcementCommand(EnforcementCommand::Retry)),
+    ("/v1/moderation/enforcements/close", ModerationResource::EnforcementCommand(EnforcementCommand::Close)),
+    ("/v1/moderation/enforcements/repeat", ModerationResource::EnforcementCommand(EnforcementCommand::Repeat)),
     ("/v1/moderation/explain", ModerationResource::Explain),
     ("/v1/moderation/abilities", ModerationResource::Abilities),
     ("/v1/moderation/preview", ModerationResource::Preview),
@@ -126,10 +145,13 @@ impl ModerationResource {
     pub fn methods(&self) -> &'static str {
         match self {
             ModerationResource::Entries(_) => "GET, POST",
-            ModerationResource::Removal(_) | ModerationResource::Preview => "POST",
+            ModerationResource::Removal(_)
+            | ModerationResource::Preview
+            | ModerationResource::EnforcementCommand(_) => "POST",
             ModerationResource::Conversation(_) => "GET, PUT, DELETE",
             ModerationResource::Events
             | ModerationResource::Enforcements
+            | ModerationResource::EnforcementGroups
             | ModerationResource::Explain
             | ModerationResource::Abilities
             | ModerationResource::Users
@@ -166,6 +188,8 @@ pub struct ModerationParameters {
     pub before: Option<String>,
     /// The author of changes.
     pub by: Option<String>,
+    /// The cause of failed jobs.
+    pub cause: Option<String>,
     /// The capability of a request that is explained.
     pub capability: Option<String>,
     /// The client of a request that is explained.
@@ -176,11 +200,15 @@ pub struct ModerationParameters {
     pub conversation: Option<String>,
     /// The command of a preview.
     pub r#do: Option<String>,
+    /// A part of the error of failed jobs.
+    pub error: Option<String>,
     /// The further fields of a request that is explained, as a JSON object.
     pub fields: Option<String>,
     /// The time of the earliest change.
     pub from: Option<String>,
-    /// The kind of a conversation.
+    /// The jobs that a command is about.
+    pub jobs: Vec<JobReference>,
+    /// The kind of a conversation or of jobs.
     pub kind: Option<String>,
     /// The id of the last event that the caller received.
     pub last_event_id: Option<String>,
@@ -194,7 +222,7 @@ pub struct ModerationParameters {
     pub owner: Option<String>,
     /// The beginning of names.
     pub prefix: Option<String>,
-    /// The reason of a ban or mute.
+    /// The reason of a ban or mute, or why a job is closed.
     pub reason: Option<String>,
     /// The role to give or to remove.
     pub role: Option<String>,
@@ -216,6 +244,26 @@ pub struct ModerationParameters {
     pub user: Option<String>,
     /// The users that a change is about.
     pub users: Vec<String>,
+    /// The origin or the host of a webhook.
+    pub webhook: Option<String>,
+}
+
+/// A job of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobReference {
+    /// The id in lists.
+    pub id: String,
+    /// The number of the change that requested the job. If it is absent, the job is meant as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+}
+
+impl JobReference {
+    /// Returns the key of the job in the store. `None`: the id is not one of a list.
+    pub fn key(&self) -> Option<String> {
+        String::from_utf8(base64url_decode(&self.id)?).ok()
+    }
 }
 
 impl ModerationParameters {
@@ -236,12 +284,15 @@ impl ModerationParameters {
             before: text("before")?,
             by: text("by")?,
             capability: text("capability")?,
+            cause: text("cause")?,
             client: text("client")?,
             client_id: text("client_id")?,
             conversation: text("conversation")?,
             r#do: text("do")?,
+            error: text("error")?,
             fields: text("fields")?,
             from: text("from")?,
+            jobs: job_references(params)?,
             kind: text("kind")?,
             last_event_id: text("last_event_id")?,
             limit: text("limit")?,
@@ -260,6 +311,7 @@ impl ModerationParameters {
             until: text("until")?,
             user: text("user")?,
             users: params.list("users")?.unwrap_or_default(),
+            webhook: text("webhook")?,
         })
     }
 
@@ -278,6 +330,12 @@ impl ModerationParameters {
         let values = values.as_object().into_iter().flatten().filter(|(_, value)| is_set(value));
         values.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
+}
+
+fn job_references(params: &Params) -> Result<Vec<JobReference>, InvalidRequest> {
+    let Some(jobs) = params.values.get("jobs") else { return Ok(Vec::new()) };
+    let message = r#"must be a list of jobs such as {"id": "…", "change": 17}"#;
+    Vec::deserialize(jobs).map_err(|_| InvalidRequest::new("jobs", message))
 }
 
 /// One page of a list.
@@ -318,6 +376,41 @@ pub struct FailedTarget {
     pub code: String,
     /// The message for people.
     pub reason: String,
+}
+
+/// The answer to a command about jobs: the ids of changed jobs, and of those that were not changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JobReply {
+    /// The ids of the changed jobs.
+    pub succeeded: Vec<String>,
+    /// The jobs that were not changed.
+    pub failed: Vec<FailedJob>,
+}
+
+/// A job that a command did not change.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FailedJob {
+    /// The id.
+    pub id: String,
+    /// The error code: `gone`, `changed` or `not_dead_letter`.
+    pub code: String,
+    /// The message for people.
+    pub reason: String,
+}
+
+/// The answer to a request to enforce the bans and mutes of an app again. One answer is about a part of the users.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RepeatReply {
+    /// The number of jobs that were requested.
+    pub requested: usize,
+    /// The number of jobs that waited before. If there are too many, none is requested.
+    pub waiting: u64,
+    /// The number of the change that requested them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    /// The cursor of the next part. `None`: this is the last part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// An error in the form of problem details (RFC 9457). Each member can be missing in the answer of another program.

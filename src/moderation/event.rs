@@ -12,6 +12,7 @@ use crate::crypto::{hex, percent_encode, sha256};
 use crate::model::{Millis, Pattern};
 use crate::moderation::store::{NewChange, NewJob, StoreHead, queue_name};
 use crate::policy::{EntryAuthor, EntryOrigin};
+use crate::telemetry::outbox::DeliveryKind;
 use crate::telemetry::{AuditCaller, AuditEvent, ModerationRecord};
 use chat_signer_core::moderation::{
     CommandOutcome, EntryRecord, ModerationCommand, ModerationEntry, ModerationIndex, RoleAssignment,
@@ -37,8 +38,29 @@ impl ChangeSubscribers {
     }
 }
 
-/// The part of a job key that separates block events from other events for the same webhook.
-const BLOCK_EVENTS_SUFFIX: &str = ".blocks";
+impl ChangeSubscribers {
+    /// Returns the queues of jobs of this kind.
+    pub fn queues(&self, kind: DeliveryKind) -> Vec<String> {
+        match kind {
+            DeliveryKind::Enforcement => self.enforced.iter().flat_map(|app| enforcement_queues(app)).collect(),
+            DeliveryKind::Webhook => self.webhooks.iter().flat_map(|url| webhook_queues(url)).collect(),
+        }
+    }
+}
+
+/// The last part of the keys of events with separate queues, so that other events do not wait for them: ended and imported
+/// entries, and blocks, which any user can make without limit.
+const BACKGROUND_LANE: &str = ":*background";
+const BLOCK_LANE: &str = ":*blocks";
+
+/// The context of a change.
+pub(super) struct ChangeContext<'a> {
+    pub(super) plan: &'a ChangeSubscribers,
+    pub(super) head: &'a StoreHead,
+    pub(super) now: Millis,
+    /// Whether no moderator makes the change now. The events of other changes are sent first.
+    pub(super) is_background: bool,
+}
 
 /// The kind of change of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,18 +103,18 @@ pub(super) fn build_change(
     (index, head): (&ModerationIndex, &StoreHead),
     now: Millis,
 ) -> NewChange {
-    let mut commit = NewChange::default();
+    let (mut commit, context) = (NewChange::default(), ChangeContext { plan, head, now, is_background: false });
     for record in &ruling.set {
         commit.puts.push((record.key().to_string(), Some(record.value())));
         let removed = matches!(record, ModerationEntry::Role(RoleAssignment { role: None, .. }));
         let before = removed.then(|| index.find(&record.key())).flatten();
         let about = EventSubject { record, ended: before.as_ref(), kind: ChangeKind::Set, by: Some(by) };
-        add_event_and_jobs(&mut commit, &about, plan, head, now);
+        context.add_event_and_jobs(&mut commit, &about);
     }
     for record in &ruling.deleted {
         commit.puts.push((record.key().to_string(), None));
         let about = EventSubject { record, ended: Some(record), kind: ChangeKind::Lifted, by: Some(by) };
-        add_event_and_jobs(&mut commit, &about, plan, head, now);
+        context.add_event_and_jobs(&mut commit, &about);
     }
     remove_duplicate_jobs(&mut commit.jobs);
     commit
@@ -120,36 +142,38 @@ pub(super) fn build_expiry_change(
     head: &StoreHead,
     now: Millis,
 ) -> NewChange {
-    let mut commit = NewChange::default();
+    let (mut commit, context) = (NewChange::default(), ChangeContext { plan, head, now, is_background: true });
     for record in ended {
         commit.puts.push((record.key().to_string(), None));
         let about = EventSubject { record, ended: Some(record), kind: ChangeKind::Expired, by: None };
-        add_event_and_jobs(&mut commit, &about, plan, head, now);
+        context.add_event_and_jobs(&mut commit, &about);
     }
     remove_duplicate_jobs(&mut commit.jobs);
     commit
 }
 
-/// Adds the event and the jobs for a changed entry. The same job may be added more than once.
-pub(super) fn add_event_and_jobs(
-    commit: &mut NewChange,
-    about: &EventSubject<'_>,
-    plan: &ChangeSubscribers,
-    head: &StoreHead,
-    now: Millis,
-) {
-    let EventSubject { record, kind, .. } = about;
-    let id = format!("{}-{}-{}", head.epoch, head.version + 1, commit.events.len() + 1);
-    let data = about.data(head.version + 1);
-    let event = json!({ "id": id, "type": event_type(record, *kind), "time": now.to_string(), "data": data });
-    for webhook in &plan.webhooks {
-        let of = if matches!(record, ModerationEntry::Block(_)) { BLOCK_EVENTS_SUFFIX } else { "" };
-        let key = format!("webhook:{}{of}:{id}", webhook_hash(webhook));
-        commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
-    }
-    commit.events.push(event.to_string());
-    for app in plan.enforced.iter().filter(|app| record.is_for_app(app)) {
-        commit.jobs.extend(enforcement_job(record, app));
+impl ChangeContext<'_> {
+    /// Adds the event and the jobs for a changed entry. The same job may be added more than once.
+    pub(super) fn add_event_and_jobs(&self, commit: &mut NewChange, about: &EventSubject<'_>) {
+        let EventSubject { record, kind, .. } = about;
+        let (version, number) = (self.head.version + 1, commit.events.len() + 1);
+        let id = format!("{}-{version}-{number}", self.head.epoch);
+        let data = about.data(version);
+        let event = json!({ "id": id, "type": event_type(record, *kind), "time": self.now.to_string(), "data": data });
+        let lane = match record {
+            ModerationEntry::Block(_) => BLOCK_LANE,
+            _ if self.is_background => BACKGROUND_LANE,
+            _ => "",
+        };
+        let user = percent_encode(record.name().as_bytes());
+        for webhook in &self.plan.webhooks {
+            let key = format!("webhook:{}:{user}:{version:016}-{number:05}{lane}", webhook_hash(webhook));
+            commit.jobs.push(NewJob { key, body: json!({ "webhook": webhook, "event": event }).to_string() });
+        }
+        commit.events.push(event.to_string());
+        for app in self.plan.enforced.iter().filter(|app| record.is_for_app(app)) {
+            commit.jobs.extend(enforcement_job(record, app));
+        }
     }
 }
 
@@ -164,10 +188,9 @@ pub fn enforcement_queues(app: &str) -> [String; 2] {
     ["", "*"].map(|place| queue_name(&format!("enforce:{}::{place}", percent_encode(app.as_bytes()))))
 }
 
-/// Returns the queues of a webhook: for events of moderators, and for block events, which any user can cause without
-/// limit.
-pub fn webhook_queues(url: &str) -> [String; 2] {
-    ["", BLOCK_EVENTS_SUFFIX].map(|of| queue_name(&format!("webhook:{}{of}:", webhook_hash(url))))
+/// Returns the queues of a webhook: for what moderators do, for ended and imported entries, and for blocks.
+pub fn webhook_queues(url: &str) -> [String; 3] {
+    ["", BACKGROUND_LANE, BLOCK_LANE].map(|lane| queue_name(&format!("webhook:{}:{lane}", webhook_hash(url))))
 }
 
 /// Returns the hash that names a webhook in job keys. The URL of the webhook may hold a secret.
@@ -187,7 +210,7 @@ pub fn enforcement_key_prefix(app: &str, user: &str) -> String {
     format!("enforce:{}:{}:", percent_encode(app.as_bytes()), percent_encode(user.as_bytes()))
 }
 
-fn build_enforcement_job(app: &str, user: &str, scope: &Pattern) -> NewJob {
+pub(super) fn build_enforcement_job(app: &str, user: &str, scope: &Pattern) -> NewJob {
     let conversation = scope.home_conversation().exact().map(str::to_owned);
     let place = conversation.as_deref().map_or_else(|| "*".to_owned(), |name| percent_encode(name.as_bytes()));
     let key = format!("{}{place}", enforcement_key_prefix(app, user));
@@ -268,6 +291,6 @@ mod tests {
         assert_eq!((made.events.len(), made.jobs.len()), (4, 8));
         let queues: HashSet<_> = made.jobs.iter().map(|job| queue_name(&job.key)).collect();
         let [[_, ably], [_, talkjs]] = ["ably", "talkjs"].map(enforcement_queues);
-        assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queues("https://a.example")[0].clone()]));
+        assert_eq!(queues, HashSet::from([ably, talkjs, webhook_queues("https://a.example")[1].clone()]));
     }
 }

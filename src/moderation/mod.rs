@@ -6,6 +6,7 @@ mod concurrent_changes;
 mod event;
 mod expiry;
 pub mod outbox;
+mod repeat;
 pub mod replay;
 mod replica;
 pub mod store;
@@ -17,6 +18,7 @@ use store::{NewChange, StoreHead};
 pub use chat_signer_core::moderation::*;
 pub use event::{ChangeSubscribers, enforcement_key_prefix, enforcement_queues, webhook_queues};
 pub use expiry::PendingAudit;
+pub use repeat::EnforcementPass;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 
 /// How often the changes of other authors are read before all users count as changed.

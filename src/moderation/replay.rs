@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::event::{
-    ChangeKind, ChangeSubscribers, EventSubject, add_event_and_jobs, audit_line, remove_duplicate_jobs,
-};
+use super::event::{ChangeContext, ChangeKind, ChangeSubscribers, EventSubject, audit_line, remove_duplicate_jobs};
 use super::transfer::{AuditLineSink, ImportError, MAX_ENTRIES_PER_CHANGE, read_entries};
 use crate::clock;
 use crate::model::Millis;
@@ -235,13 +233,13 @@ impl MissingChange {
 }
 
 fn build_change(part: &[MissingChange], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
-    let mut commit = NewChange::default();
+    let (mut commit, context) = (NewChange::default(), ChangeContext { plan, head, now, is_background: true });
     for one in part {
         let value = (!one.is_lift).then(|| one.entry.value());
         commit.puts.push((one.entry.key().to_string(), value));
         let ended = one.is_lift.then_some(&one.entry);
         let about = EventSubject { record: &one.entry, ended, kind: one.change_kind(), by: Some(&one.by) };
-        add_event_and_jobs(&mut commit, &about, plan, head, now);
+        context.add_event_and_jobs(&mut commit, &about);
     }
     remove_duplicate_jobs(&mut commit.jobs);
     commit

@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
-use super::event::{
-    ChangeKind, ChangeSubscribers, EventSubject, add_event_and_jobs, audit_line, remove_duplicate_jobs,
-};
+use super::event::{ChangeContext, ChangeKind, ChangeSubscribers, EventSubject, audit_line, remove_duplicate_jobs};
 use crate::config::IMPORT_SUBJECT;
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, is_disruptive};
@@ -261,7 +259,7 @@ fn audit_lines(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'
 /// import.
 fn build_change(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHead, now: Millis) -> NewChange {
     let import = EntryAuthor { kind: CallerKind::Service, subject: IMPORT_SUBJECT.to_owned(), role: None };
-    let mut commit = NewChange::default();
+    let (mut commit, context) = (NewChange::default(), ChangeContext { plan, head, now, is_background: true });
     for work in part {
         let (record, value, by, ended) = match work {
             ImportChange::Set(record) => (record, Some(record.value()), record.origin().author(), None),
@@ -269,7 +267,7 @@ fn build_change(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHea
         };
         commit.puts.push((record.key().to_string(), value));
         let about = EventSubject { record, ended, kind: work.change_kind(), by };
-        add_event_and_jobs(&mut commit, &about, plan, head, now);
+        context.add_event_and_jobs(&mut commit, &about);
     }
     remove_duplicate_jobs(&mut commit.jobs);
     commit

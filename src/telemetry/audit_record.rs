@@ -44,6 +44,7 @@ impl Serialize for AuditDecision {
 
 /// The audit line of a decision, or of a caller who was refused. It has no field for a signature or token.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a field of the line")]
 pub struct AuditRecord<'a> {
     /// The time at which the request arrived.
     #[serde(serialize_with = "serialize_display")]

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 pub struct OutboxMetrics {
     deliveries: Family<AttemptLabels, Counter>,
     jobs: Family<QueueLabels, Gauge>,
+    failing: Family<FailureLabels, Gauge>,
     oldest: Family<KindLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -41,16 +42,18 @@ pub enum AttemptOutcome {
 }
 
 /// The jobs of one kind in the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueDepth {
-    /// The number of due jobs.
-    pub due: u32,
-    /// The number of jobs that failed the last time and will be tried again.
-    pub failing: u32,
+    /// The number of jobs that are not done.
+    pub pending: u64,
+    /// The number of jobs that can be taken now.
+    pub due: u64,
+    /// The numbers of jobs that failed the last time and will be tried again, by the name of the cause.
+    pub failing: Vec<(&'static str, u64)>,
     /// The number of dead letters.
-    pub dead_letter: u32,
+    pub dead_letter: u64,
     /// The number of jobs whose app or webhook is not configured in this process. They wait for another process.
-    pub unconfigured: u32,
+    pub unconfigured: u64,
     /// How long the oldest due job has been due, in milliseconds.
     pub oldest: u64,
 }
@@ -66,6 +69,12 @@ struct AttemptLabels {
 struct QueueLabels {
     kind: &'static str,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    kind: &'static str,
+    cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -99,10 +108,15 @@ impl OutboxMetrics {
     /// Sets the gauges for the jobs that wait.
     pub fn set_queue_depth(&self, kind: DeliveryKind, waiting: &QueueDepth) {
         let kind = kind.as_str();
-        let QueueDepth { due, failing, dead_letter, unconfigured, .. } = *waiting;
-        let states = [("due", due), ("failing", failing), ("dead_letter", dead_letter), ("unconfigured", unconfigured)];
+        let QueueDepth { due, failing, dead_letter, unconfigured, .. } = waiting;
+        let all_failing = failing.iter().map(|(_, count)| count).sum();
+        let states =
+            [("due", *due), ("failing", all_failing), ("dead_letter", *dead_letter), ("unconfigured", *unconfigured)];
         for (state, count) in states {
-            self.jobs.get_or_create(&QueueLabels { kind, state }).set(count.into());
+            self.jobs.get_or_create(&QueueLabels { kind, state }).set(count.cast_signed());
+        }
+        for &(cause, count) in failing {
+            self.failing.get_or_create(&FailureLabels { kind, cause }).set(count.cast_signed());
         }
         self.oldest.get_or_create(&KindLabel { kind }).set(Duration::from_millis(waiting.oldest).as_secs_f64());
     }
@@ -116,6 +130,8 @@ impl OutboxMetrics {
             "Jobs that are due, that failed, that are dead letters, or whose app or webhook is not configured",
             self.jobs.clone(),
         );
+        let help = "Jobs whose last attempt failed and that are tried again, by the cause";
+        registry.register("outbox_failing_jobs", help, self.failing.clone());
         let help = "Seconds for which the oldest due job has been due";
         registry.register("outbox_oldest_due_seconds", help, self.oldest.clone());
     }
@@ -124,6 +140,14 @@ impl OutboxMetrics {
 impl DeliveryKind {
     /// All kinds.
     pub const ALL: [DeliveryKind; 2] = [DeliveryKind::Enforcement, DeliveryKind::Webhook];
+
+    /// Returns the beginning of the keys of these jobs.
+    pub fn key_prefix(self) -> &'static str {
+        match self {
+            DeliveryKind::Enforcement => "enforce:",
+            DeliveryKind::Webhook => "webhook:",
+        }
+    }
 
     /// Returns the value of the label.
     pub fn as_str(self) -> &'static str {

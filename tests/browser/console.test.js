@@ -352,12 +352,12 @@ describe('two moderators at once', () => {
   test('events come in by themselves at the top, and as a number for those who read below', async () => {
     const { context, page } = await consoleOf('ada', '#/live');
     await page.locator('#live.live').waitFor();
-    await world.server.api('bans', { users: ['carol'], conversation: HALL, reason: 'first' });
-    await page.locator('#events').getByText('first', { exact: true }).waitFor();
+    await world.server.api('bans', { users: ['carol'], conversation: HALL, reason: 'earlier event' });
+    await page.locator('#events').getByText('earlier event', { exact: true }).waitFor();
     await page.locator('#events a').first().focus();
-    await world.server.api('bans', { users: ['carol'], conversation: HALL, reason: 'second' });
+    await world.server.api('bans', { users: ['carol'], conversation: HALL, reason: 'later event' });
     await page.getByRole('button', { name: '1 new' }).click();
-    await page.locator('#events').getByText('second', { exact: true }).waitFor();
+    await page.locator('#events').getByText('later event', { exact: true }).waitFor();
     await clear('carol');
     await context.close();
   });

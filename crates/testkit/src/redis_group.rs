@@ -34,6 +34,12 @@ impl RedisGroup {
         self.sentinel.as_ref()
     }
 
+    /// Makes Sentinel begin a planned failover. Sentinel refuses it while an earlier one is in progress.
+    pub fn fail_over(&self) {
+        let sentinel = self.sentinel.as_ref().unwrap();
+        until("Sentinel begins a failover", || sentinel.try_ask::<()>(&["SENTINEL", "FAILOVER", NAME]).is_ok());
+    }
+
     /// Ends the Sentinel.
     pub fn end_sentinel(&mut self) {
         self.sentinel = None;

@@ -84,7 +84,7 @@ pub(in crate::cli) fn check_status(common: &CommonArguments, answer: &ServerResp
 }
 
 /// Builds the error for an answer that does not match the request.
-fn unexpected_answer(answer: &ServerResponse) -> CommandError {
+pub(super) fn unexpected_answer(answer: &ServerResponse) -> CommandError {
     CommandError::Failed(format!(
         "the answer of the server ({}) is not an answer of chat-signer's moderation interface: check that --server names \
          the right server",

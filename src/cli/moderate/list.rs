@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::super::common::{CommandError, CommonArguments, escape_line};
 use super::answer::{check_status, format_value, list_page};
 use super::conversation_resource;
+use super::jobs::JobFilterArguments;
 use super::server::{ServerArguments, ServerRequest};
 use crate::moderation::EntryKind;
 use crate::moderation::api::{ListPage, ModerationParameters, ModerationResource};
@@ -35,6 +36,8 @@ pub(in crate::cli) struct Arguments {
     /// Show only enforcements in this state: pending, dead-letter or done.
     #[arg(long)]
     state: Option<String>,
+    #[command(flatten)]
+    filter: JobFilterArguments,
     /// Show at most this number of entries.
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -86,7 +89,7 @@ impl Arguments {
             limit: self.limit.map(|limit| limit.to_string()),
             after: self.after.clone(),
             client_id: self.client.clone(),
-            ..ModerationParameters::default()
+            ..self.filter.parameters()
         };
         Ok(ServerRequest { method: Method::GET, resource, parameters })
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod events;
+mod jobs;
 mod list;
 mod server;
 
@@ -54,6 +55,15 @@ pub(super) enum ModerateCommand {
     /// List bans, mutes, roles, blocks, a conversation, or the enforcements at vendors and webhooks.
     #[command(after_help = examples::LIST)]
     List(list::Arguments),
+    /// Try dead letters again: changes that could not be sent to vendors or webhooks.
+    #[command(after_help = examples::RETRY)]
+    Retry(jobs::JobArguments),
+    /// Close dead letters, because they were done by hand or are not needed.
+    #[command(after_help = examples::CLOSE)]
+    Close(jobs::CloseArguments),
+    /// Enforce all bans and mutes of an app at its vendor again, including those of the policy file.
+    #[command(after_help = examples::ENFORCE)]
+    Enforce(jobs::EnforceArguments),
     /// Print moderation events as they happen.
     #[command(after_help = examples::EVENTS)]
     Events(events::Arguments),
@@ -170,6 +180,9 @@ pub(super) fn run(common: &CommonArguments, command: &ModerateCommand) -> Result
         }
         ModerateCommand::ManageConversation(conversation) => conversation.change_request()?,
         ModerateCommand::List(arguments) => return list::run(common, arguments),
+        ModerateCommand::Retry(arguments) => return jobs::retry(common, arguments),
+        ModerateCommand::Close(arguments) => return jobs::close(common, arguments),
+        ModerateCommand::Enforce(arguments) => return jobs::enforce(common, arguments),
         ModerateCommand::Events(arguments) => return events::run(common, arguments),
     };
     answer::print_reply(common, &actor.server.ask(common, &request)?, &targets, &effect)

@@ -1,11 +1,9 @@
 //! The desired state of a user at a vendor, according to the moderation entries and the policy file.
 
-use std::sync::RwLockReadGuard;
-
 use super::job::{JobError, RunningJob};
+use super::reconciler::Reconciler;
 use crate::clock;
 use crate::model::{Millis, Pattern};
-use crate::moderation::ModerationIndex;
 use crate::policy::{Sanction, UserEntry};
 use crate::vendor::moderation::{DesiredState, SanctionEnd};
 
@@ -28,90 +26,70 @@ impl RunningJob<'_> {
         let known = moderation.head();
         moderation.check_fresh().map_err(|stale| JobError::temporary(stale.to_string()))?;
         if known.epoch != head.epoch || known.version < head.version {
-            return Err(JobError::temporary("the moderation entries are older than the store".to_owned()));
+            return Err(JobError::temporary("the moderation entries are older than the store"));
         }
         Ok(())
     }
+}
 
-    /// Returns the desired state of a user in a conversation, or everywhere.
-    pub(super) fn desired_state(
-        &self,
-        app: &str,
-        user: &str,
-        conversation: Option<&str>,
-    ) -> Result<DesiredState, JobError> {
-        Ok(to_desired_state(&self.desired_sanctions(app, user, conversation)?))
+impl Reconciler<'_> {
+    /// Returns the desired state of the user in a conversation, or everywhere.
+    pub(super) fn desired_state(&self, conversation: Option<&str>) -> Result<DesiredState, JobError> {
+        Ok(to_desired_state(&self.desired_sanctions(conversation)?))
     }
 
     /// Returns the time at which a sanction of the policy file ends. No event reports this end.
-    pub(super) fn policy_file_sanction_end(
-        &self,
-        app: &str,
-        user: &str,
-        conversation: Option<&str>,
-    ) -> Result<Option<Millis>, JobError> {
-        let DesiredSanctions { ban, mute } = self.desired_sanctions(app, user, conversation)?;
+    pub(super) fn policy_file_sanction_end(&self, conversation: Option<&str>) -> Result<Option<Millis>, JobError> {
+        let DesiredSanctions { ban, mute } = self.desired_sanctions(conversation)?;
         let own = [ban, mute].into_iter().flatten().filter(|sanction| sanction.origin.author().is_none());
         Ok(own.filter_map(|sanction| sanction.until).min())
     }
 
-    /// Returns the sanctions that a vendor should enforce now for a user in a conversation of an app. If `conversation`
-    /// is `None`, these are the sanctions that apply everywhere. Entries of the policy file and entries made at run
-    /// time both count.
-    fn desired_sanctions(
-        &self,
-        app: &str,
-        user: &str,
-        conversation: Option<&str>,
-    ) -> Result<DesiredSanctions, JobError> {
-        let (index, now) = (self.read_index()?, clock::now());
+    /// Returns the sanctions that the vendor should enforce now for the user in a conversation. If `conversation` is
+    /// `None`, these are the sanctions that apply everywhere.
+    fn desired_sanctions(&self, conversation: Option<&str>) -> Result<DesiredSanctions, JobError> {
         let place = conversation.map(|name| Pattern::Exact(name.to_owned()));
-        let registers = [self.targets.policy.entries(), index.entries()];
         let mut desired = DesiredSanctions::default();
-        for entry in registers.into_iter().flat_map(|entry_index| entry_index.entries_near(user, app, place.as_ref())) {
-            let (sanction, slot) = match entry {
-                UserEntry::Ban(ban) => (ban, &mut desired.ban),
-                UserEntry::Mute(mute) => (mute, &mut desired.mute),
-                UserEntry::Block(_) | UserEntry::Role(_) => continue,
-            };
-            let end = |one: &Sanction| one.until.map_or(u64::MAX, |until| until.0);
-            if sanction.overlaps(place.as_ref())
-                && sanction.is_in_force(now)
-                && slot.as_ref().is_none_or(|best| end(best) < end(sanction))
-            {
+        let end = |one: &Sanction| one.until.map_or(u64::MAX, |until| until.0);
+        self.for_each_sanction(place.as_ref(), |sanction, is_ban| {
+            let slot = if is_ban { &mut desired.ban } else { &mut desired.mute };
+            if sanction.overlaps(place.as_ref()) && slot.as_ref().is_none_or(|best| end(best) < end(sanction)) {
                 *slot = Some(sanction.clone());
             }
-        }
+        })?;
         Ok(desired)
     }
 
-    /// Returns the moderation entries, if they are not too old and their store is trusted.
-    fn read_index(&self) -> Result<RwLockReadGuard<'_, ModerationIndex>, JobError> {
-        self.shared.moderation.read().map_err(|stale| JobError::temporary(stale.to_string()))
+    /// Returns the strictest state of the user in any conversation.
+    pub(super) fn strictest_state(&self) -> Result<DesiredState, JobError> {
+        let mut worst = DesiredState::default();
+        self.for_each_sanction(Some(&Pattern::Everything), |sanction, is_ban| {
+            let slot = if is_ban { &mut worst.banned } else { &mut worst.muted };
+            *slot = (*slot).max(Some(sanction_end(sanction)));
+        })?;
+        Ok(worst)
     }
 
-    /// Returns the strictest state of a user in any conversation.
-    pub(super) fn strictest_state(&self, app: &str, user: &str) -> Result<DesiredState, JobError> {
+    /// Calls `visit` for each ban (`true`) and mute (`false`) of the user that is in force near a place, of the policy file
+    /// and made at run time.
+    fn for_each_sanction(
+        &self,
+        place: Option<&Pattern>,
+        mut visit: impl FnMut(&Sanction, bool),
+    ) -> Result<(), JobError> {
+        let RunningJob { shared, targets, .. } = self.running;
+        let index = shared.moderation.read().map_err(|stale| JobError::temporary(stale.to_string()))?;
         let now = clock::now();
-        let index = self.read_index()?;
-        let registers = [self.targets.policy.entries(), index.entries()];
-        let mut worst = DesiredState::default();
-        for entry in registers
-            .into_iter()
-            .flat_map(|entry_index| entry_index.entries_near(user, app, Some(&Pattern::Everything)))
-        {
-            let slot = match entry {
-                UserEntry::Ban(_) => &mut worst.banned,
-                UserEntry::Mute(_) => &mut worst.muted,
-                UserEntry::Block(_) | UserEntry::Role(_) => continue,
-            };
-            if let UserEntry::Ban(sanction) | UserEntry::Mute(sanction) = entry
-                && sanction.is_in_force(now)
-            {
-                *slot = (*slot).max(Some(sanction_end(sanction)));
+        for entries in [targets.policy.entries(), index.entries()] {
+            for entry in entries.entries_near(self.user, self.app, place) {
+                match entry {
+                    UserEntry::Ban(sanction) if sanction.is_in_force(now) => visit(sanction, true),
+                    UserEntry::Mute(sanction) if sanction.is_in_force(now) => visit(sanction, false),
+                    UserEntry::Ban(_) | UserEntry::Mute(_) | UserEntry::Block(_) | UserEntry::Role(_) => {}
+                }
             }
         }
-        Ok(worst)
+        Ok(())
     }
 }
 

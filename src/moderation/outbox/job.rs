@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
 use tokio::time::{Instant, sleep_until};
 
 use super::state::OutboxState;
@@ -13,7 +13,7 @@ use super::targets::{DeliveryTarget, DeliveryTargets};
 use crate::clock;
 use crate::config::Enforcement;
 use crate::model::Millis;
-use crate::moderation::store::{Job, Store, StoreUnavailable};
+use crate::moderation::store::{FailureCause, Job, JobFailure, Store, StoreUnavailable};
 use crate::vendor::moderation::{PermanentFailure, ResponseClass, VendorCall};
 
 /// The longest answer of a vendor that is read, in bytes: 30 conversations with hundreds of participants each.
@@ -36,29 +36,32 @@ pub(super) struct RunningJob<'a> {
 pub(super) struct ReconcileResult {
     /// The time at which there is more to do.
     pub(super) requeue_at: Option<Millis>,
-    /// The part that this vendor cannot enforce: a sentence.
+    /// The part that this vendor cannot enforce: a sentence. Empty if the job runs again in any case.
     pub(super) unsupported: Option<Cow<'static, str>>,
-    /// The time until which the result can still be undone, if it can: an earlier request may arrive later, or another
-    /// process does not know the sanction yet.
-    pub(super) uncertain_until: Option<Millis>,
 }
 
 /// Why a job is not completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum JobError {
     /// A temporary failure. The next attempt comes after this delay, or later.
-    Later(String, Option<Duration>),
+    Later(JobFailure, Option<Duration>),
     /// The time of the job is over, or the process stops. The next holder continues.
     Unfinished,
+    /// The job must wait until this time for another job.
+    Waiting(Millis),
     /// A permanent failure.
-    Never(String),
+    Never(JobFailure),
     /// Another process holds the job now.
     Lost,
 }
 
 impl JobError {
-    pub(super) fn temporary(why: String) -> JobError {
-        JobError::Later(why, None)
+    pub(super) fn temporary(why: impl Into<String>) -> JobError {
+        JobError::Later(JobFailure::new(FailureCause::Trouble, why), None)
+    }
+
+    pub(super) fn impossible(why: impl Into<String>) -> JobError {
+        JobError::Never(JobFailure::new(FailureCause::Impossible, why))
     }
 }
 
@@ -70,13 +73,22 @@ impl From<StoreUnavailable> for JobError {
 
 impl From<PermanentFailure> for JobError {
     fn from(impossible: PermanentFailure) -> JobError {
-        JobError::Never(impossible.to_string())
+        JobError::impossible(impossible.to_string())
+    }
+}
+
+/// Returns the cause of a failure with this status, or `other` if the status says nothing special.
+pub(super) fn cause_of_status(status: StatusCode, other: FailureCause) -> FailureCause {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FailureCause::Refused,
+        StatusCode::GONE => FailureCause::Gone,
+        _ => other,
     }
 }
 
 impl RunningJob<'_> {
     pub(super) fn store(&self) -> Result<&Store, JobError> {
-        self.shared.moderation.store().ok_or_else(|| JobError::Never("no store is configured".to_owned()))
+        self.shared.moderation.store().ok_or_else(|| JobError::impossible("no store is configured"))
     }
 
     /// Waits for the future. Stops if the time of the job is over or the process stops.
@@ -102,17 +114,22 @@ impl RunningJob<'_> {
         let mut request = Request::new(Full::from(call.body.clone().unwrap_or_default()));
         *request.method_mut() = call.method.clone();
         let url = format!("{}{}", base.trim_end_matches('/'), call.path);
-        *request.uri_mut() = url.parse().map_err(|_| JobError::Never("its address is too long".to_owned()))?;
+        *request.uri_mut() = url.parse().map_err(|_| JobError::impossible("its address is too long"))?;
         *request.headers_mut() = moderator.headers(call, clock::now())?;
         let answer = target.client.send(request, MAX_ANSWER_BYTES).await;
+        let named = |cause, why: String| JobFailure::new(cause, format!("{}: {why}", moderator.vendor().as_str()));
         let answer =
-            answer.map_err(|trouble| JobError::temporary(format!("{}: {trouble}", moderator.vendor().as_str())))?;
-        let named = |why: String| format!("{}: {why}", moderator.vendor().as_str());
+            answer.map_err(|trouble| JobError::Later(named(FailureCause::Unreachable, trouble.to_string()), None))?;
         match moderator.classify_response(call, answer.status(), answer.headers(), answer.body()) {
             ResponseClass::Done => Ok(Some(answer.into_body())),
             ResponseClass::NotFound => Ok(None),
-            ResponseClass::Retry(why, asked) => Err(JobError::Later(named(why), asked.map(Duration::from_secs))),
-            ResponseClass::Permanent(why) => Err(JobError::Never(named(why))),
+            ResponseClass::Retry(why, asked) => {
+                Err(JobError::Later(named(FailureCause::Trouble, why), asked.map(Duration::from_secs)))
+            }
+            ResponseClass::Permanent(why) => {
+                let cause = cause_of_status(answer.status(), FailureCause::Impossible);
+                Err(JobError::Never(named(cause, why)))
+            }
         }
     }
 }

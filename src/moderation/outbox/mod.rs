@@ -14,13 +14,12 @@
 //! vendor has ended the effects of the signatures before. So a sanction is enforced again when no process can do this
 //! any more.
 
-mod checkpoint;
 mod config;
 mod desired_state;
 mod enforce;
 mod job;
-mod observe;
 mod participations;
+mod reconciler;
 mod state;
 mod targets;
 mod webhook;

@@ -7,19 +7,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::checkpoint::{ListProgress, OwnCheckpoints, parse_user_checkpoint};
-use super::enforce::{CONVERSATION_LIST, EnforcementResult, checkpoint_key};
-use super::job::{JobError, RunningJob};
-use super::observe::{VendorUser, malformed_answer};
+use super::job::JobError;
+use super::reconciler::{ListProgress, Reconciler, UserCheckpoint};
 use crate::vendor::moderation::{ConversationList, DesiredState, ListedConversation};
 
-/// A pass over the conversations of a user, and its results.
-struct ParticipationPass<'a> {
-    running: &'a RunningJob<'a>,
-    list: &'a dyn ConversationList,
-    subject: &'a VendorUser<'a>,
-    own: &'a mut OwnCheckpoints,
-    delivered: &'a mut EnforcementResult,
+/// A pass over the conversations of a user.
+struct ParticipationPass<'r, 'a> {
+    reconciler: &'r mut Reconciler<'a>,
+    list: &'r dyn ConversationList,
     listed_conversations: BTreeSet<String>,
     /// The conversations that failed permanently, and the last error. They do not stop the other conversations.
     failed_conversations: BTreeSet<String>,
@@ -29,37 +24,23 @@ struct ParticipationPass<'a> {
 /// A conversation, and the user's participation in it as the vendor lists it.
 type FoundParticipation = (String, Option<ListedConversation>);
 
-impl RunningJob<'_> {
+impl Reconciler<'_> {
     /// Enforces the desired state in each conversation that the vendor lists, and in each conversation that is known
     /// from before.
-    pub(super) async fn enforce_in_all_conversations(
-        &self,
-        list: &dyn ConversationList,
-        subject: &VendorUser<'_>,
-        own: &mut OwnCheckpoints,
-        delivered: &mut EnforcementResult,
-    ) -> Result<(), JobError> {
-        let (seen, flawed) = (BTreeSet::new(), BTreeSet::new());
-        let mut round = ParticipationPass {
-            running: self,
-            list,
-            subject,
-            own,
-            delivered,
-            listed_conversations: seen,
-            failed_conversations: flawed,
-            last_error: None,
-        };
-        round.process_listed().await?;
-        round.process_unlisted().await?;
-        round.write_progress(None).await?;
-        let flaw = round.last_error;
-        delivered.result.unsupported = flaw.map(Cow::Owned).or(delivered.result.unsupported.take());
-        self.remove_restored_from_list(subject, |_| true, own).await
+    pub(super) async fn enforce_in_all_conversations(&mut self, list: &dyn ConversationList) -> Result<(), JobError> {
+        let (listed_conversations, failed_conversations) = (BTreeSet::new(), BTreeSet::new());
+        let mut pass =
+            ParticipationPass { reconciler: self, list, listed_conversations, failed_conversations, last_error: None };
+        pass.process_listed().await?;
+        pass.process_unlisted().await?;
+        pass.write_progress(None).await?;
+        let flaw = pass.last_error;
+        self.progress.unsupported = flaw.map(Cow::Owned).or(self.progress.unsupported.take());
+        self.remove_restored_from_list(|_| true).await
     }
 }
 
-impl ParticipationPass<'_> {
+impl ParticipationPass<'_, '_> {
     async fn process_listed(&mut self) -> Result<(), JobError> {
         let mut after = self.resume().await?;
         loop {
@@ -68,14 +49,14 @@ impl ParticipationPass<'_> {
                 // The page was to begin after a conversation that no longer exists.
                 None if after.is_some() => {
                     self.write_progress(None).await?;
-                    return Err(malformed_answer("its list of conversations broke off"));
+                    return Err(JobError::temporary("its list of conversations broke off"));
                 }
                 _ => return Ok(()),
             };
             let length = self.listed_conversations.len();
             self.listed_conversations.extend(page.iter().map(|(conversation, _)| conversation.clone()));
             if self.listed_conversations.len() == length {
-                return Err(malformed_answer("its list of conversations has no end"));
+                return Err(JobError::temporary("its list of conversations has no end"));
             }
             self.process_page(&page).await?;
             if let Some(last) = self.last_remaining_conversation(&page)? {
@@ -89,18 +70,18 @@ impl ParticipationPass<'_> {
 
     /// Processes the conversations that the vendor did not list, because the user was removed from them.
     async fn process_unlisted(&mut self) -> Result<(), JobError> {
-        let mut known = self.running.known_conversations(self.subject, self.own).await?;
+        let mut known = self.reconciler.known_conversations().await?;
         known.retain(|conversation| !self.listed_conversations.contains(conversation));
         let known: Vec<FoundParticipation> = known.into_iter().map(|conversation| (conversation, None)).collect();
         self.process_page(&known).await
     }
 
     async fn read_page(&self, after: Option<&str>) -> Result<Option<Vec<FoundParticipation>>, JobError> {
-        let VendorUser { target, user, .. } = *self.subject;
-        let Some(body) = self.running.send(target, &self.list.page_query(user, after)?).await? else {
+        let Reconciler { running, target, user, .. } = *self.reconciler;
+        let Some(body) = running.send(target, &self.list.page_query(user, after)?).await? else {
             return Ok(None);
         };
-        let found = self.list.read_page(user, &body).map_err(malformed_answer)?.into_iter();
+        let found = self.list.read_page(user, &body).map_err(JobError::temporary)?.into_iter();
         Ok(Some(found.map(|listed| (listed.id.clone(), Some(listed))).collect()))
     }
 
@@ -108,14 +89,14 @@ impl ParticipationPass<'_> {
         let mut needy = Vec::new();
         for (conversation, found) in all {
             match self.needs_request(conversation, found.as_ref()).await {
-                Err(JobError::Never(why)) => self.record_failure(conversation, why),
+                Err(JobError::Never(why)) => self.record_failure(conversation, why.message),
                 is_needy => needy.extend(is_needy?.then_some(conversation.as_str())),
             }
         }
-        self.running.add_to_conversation_list(self.subject, needy.iter().copied(), self.own).await?;
+        self.reconciler.add_to_conversation_list(needy.iter().copied()).await?;
         for conversation in needy {
-            match self.running.reconcile(self.subject, conversation, self.own, self.delivered).await {
-                Err(JobError::Never(why)) => self.record_failure(conversation, why),
+            match self.reconciler.reconcile(conversation).await {
+                Err(JobError::Never(why)) => self.record_failure(conversation, why.message),
                 done => done?,
             }
         }
@@ -134,25 +115,23 @@ impl ParticipationPass<'_> {
         conversation: &str,
         found: Option<&ListedConversation>,
     ) -> Result<bool, JobError> {
-        let ParticipationPass { running, list, subject, .. } = *self;
-        let want = running.desired_in_place(subject, Some(conversation))?;
-        let key = checkpoint_key(subject, conversation);
-        let memo = running.read_checkpoint(&key).await?;
-        let note = memo.note.as_ref().or(self.own.get(&key)).map(String::as_str);
-        if want != DesiredState::default() || note.is_some() || memo.sent.is_some() {
-            let plan = list.plan(&running.moderation_target(subject.user, conversation, &want, note), found)?;
-            if !plan.calls.is_empty() || plan.checkpoint_after != memo.note || memo.sent.is_some() {
+        let desired = self.reconciler.desired_in_place(Some(conversation))?;
+        let stored = self.reconciler.read_checkpoint(conversation).await?;
+        let note = stored.note.as_ref().or(self.reconciler.own.get(conversation)).map(String::as_str);
+        if desired != DesiredState::default() || note.is_some() || stored.sent.is_some() {
+            let plan = self.list.plan(&self.reconciler.moderation_target(conversation, &desired, note), found)?;
+            if !plan.calls.is_empty() || plan.checkpoint_after != stored.note || stored.sent.is_some() {
                 return Ok(true);
             }
         }
-        self.delivered.enforced_states.insert(Some(conversation.to_owned()), want);
+        self.reconciler.progress.enforced_states.insert(Some(conversation.to_owned()), desired);
         Ok(false)
     }
 
     /// Returns the last conversation of the page in which the user still is.
     fn last_remaining_conversation(&self, page: &[FoundParticipation]) -> Result<Option<String>, JobError> {
         for (conversation, found) in page.iter().rev() {
-            let is_banned = self.running.desired_in_place(self.subject, Some(conversation))?.banned.is_some();
+            let is_banned = self.reconciler.desired_in_place(Some(conversation))?.banned.is_some();
             let has_access = found.as_ref().is_some_and(|found| found.has_access);
             if !is_banned || !has_access || self.failed_conversations.contains(conversation) {
                 return Ok(Some(conversation.clone()));
@@ -163,9 +142,8 @@ impl ParticipationPass<'_> {
 
     /// Returns the conversation up to which an earlier attempt got, if there was an earlier attempt.
     async fn resume(&mut self) -> Result<Option<String>, JobError> {
-        let noted = self.running.vendor_state_of(&checkpoint_key(self.subject, CONVERSATION_LIST), self.own).await?;
-        let so_far = parse_user_checkpoint(noted.as_deref())?.so_far;
-        let Some(so_far) = so_far.filter(|so_far| so_far.revision == self.running.job.revision) else {
+        let so_far = self.reconciler.read_user_checkpoint().await?.so_far;
+        let Some(so_far) = so_far.filter(|so_far| so_far.revision == self.reconciler.running.job.revision) else {
             return Ok(None);
         };
         self.last_error = so_far.flaw;
@@ -173,13 +151,11 @@ impl ParticipationPass<'_> {
     }
 
     async fn write_progress(&mut self, after: Option<String>) -> Result<(), JobError> {
-        let (running, key) = (self.running, checkpoint_key(self.subject, CONVERSATION_LIST));
-        let noted = running.vendor_state_of(&key, self.own).await?;
-        let mut touched = parse_user_checkpoint(noted.as_deref())?;
-        let (revision, flaw) = (running.job.revision, self.last_error.clone());
-        touched.so_far = after.map(|after| ListProgress { revision, after, flaw });
-        let memo = touched.to_checkpoint();
-        let is_kept = memo.note == noted || running.write_checkpoint(&key, &memo, self.own).await?;
-        if is_kept { Ok(()) } else { Err(JobError::Lost) }
+        let UserCheckpoint { conversations, so_far: before } = self.reconciler.read_user_checkpoint().await?;
+        let (revision, flaw) = (self.reconciler.running.job.revision, self.last_error.clone());
+        let so_far = after.map(|after| ListProgress { revision, after, flaw });
+        let is_written = so_far == before
+            || self.reconciler.write_user_checkpoint(&UserCheckpoint { conversations, so_far }).await?;
+        if is_written { Ok(()) } else { Err(JobError::Lost) }
     }
 }

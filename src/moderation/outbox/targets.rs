@@ -19,9 +19,6 @@ use crate::telemetry::outbox::{DeliveryKind, OutboxMetrics};
 use crate::upstream::{ClientBuildError, UpstreamClient};
 use crate::vendor::moderation::ModerationReach;
 
-/// The rate limit of a webhook: the requests per second, and the largest burst.
-const WEBHOOK_RATE_LIMIT: (u32, u32) = (20, 100);
-
 /// The maximum number of jobs in progress for an app that concern a user everywhere, if they take many requests. They
 /// share the rate limit of the app, so fewer jobs get further.
 const MAX_USER_WIDE_JOBS: usize = 2;
@@ -82,12 +79,13 @@ impl DeliveryTargets {
         }
         for what in webhooks {
             let client = UpstreamClient::new(&what.endpoint)?.with_timeout(terms.webhook_patience);
-            let (label, pace) =
-                (Arc::from(what.endpoint.url.host().unwrap_or("unknown")), RequestPacer::new(WEBHOOK_RATE_LIMIT));
+            let label = Arc::from(what.endpoint.url.host().unwrap_or("unknown"));
+            let pace = RequestPacer::new((what.rate, what.rate));
             let target = DeliveryTarget { settings: Arc::clone(what), label, client, rate_limiter: Arc::new(pace) };
             let url = what.endpoint.url.to_string();
-            let [most, blocks] = webhook_queues(&url);
-            targets.queues.extend([(most, terms.at_once), (blocks, terms.at_once.min(MAX_BLOCK_EVENTS))]);
+            let [events, background, blocks] = webhook_queues(&url);
+            let most = usize::try_from(what.max_in_flight).unwrap_or(usize::MAX);
+            targets.queues.extend([(events, most), (background, most), (blocks, most.min(MAX_BLOCK_EVENTS))]);
             targets.webhooks.insert(url, Arc::new(target));
         }
         Ok(targets)
@@ -104,14 +102,10 @@ impl DeliveryTargets {
             reuse_rate_limiter(target, before.apps.get(app));
         }
         for (url, target) in &mut self.webhooks {
-            reuse_rate_limiter(target, before.webhooks.get(url));
+            let before = before.webhooks.get(url).filter(|before| before.settings.rate == target.settings.rate);
+            reuse_rate_limiter(target, before);
         }
         self
-    }
-
-    /// Returns whether the jobs of this queue are for a target.
-    pub(super) fn has_queue(&self, queue: &str) -> bool {
-        self.queues.iter().any(|(own, _)| own == queue)
     }
 
     /// Returns the kinds of deliveries to the targets.

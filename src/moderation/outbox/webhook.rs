@@ -10,11 +10,12 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::job::{JobError, ReconcileResult, RunningJob};
+use super::job::{JobError, ReconcileResult, RunningJob, cause_of_status};
 use crate::clock;
 use crate::crypto::base64;
 use crate::crypto::mac::HmacSha256;
 use crate::model::Millis;
+use crate::moderation::store::{FailureCause, Job, JobFailure, JobState, queue_name, subject};
 use crate::vendor::moderation::retry_after;
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -23,6 +24,9 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// The maximum number of bytes of an answer that are read. The body is ignored.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+/// How long an event waits before it looks again whether an earlier event was sent.
+const ORDER_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long after an event it is sent, in milliseconds.
 const MAX_EVENT_AGE_MS: u64 = 3 * 24 * 3_600_000;
@@ -37,7 +41,7 @@ pub(super) struct WebhookJob {
 impl WebhookJob {
     /// Reads the body of a job.
     pub(super) fn parse(body: &str) -> Result<WebhookJob, JobError> {
-        serde_json::from_str(body).map_err(|_| JobError::Never("the event cannot be read".to_owned()))
+        serde_json::from_str(body).map_err(|_| JobError::impossible("the event cannot be read"))
     }
 
     /// Returns the id of the event.
@@ -58,7 +62,7 @@ impl WebhookJob {
     fn request(&self, keys: &[HmacSha256], now: Millis) -> Result<Request<Full<Bytes>>, JobError> {
         let (id, timestamp, body) = (self.id(), now.seconds().to_string(), self.event.to_string());
         let signature = signature(keys, id, &timestamp, &body);
-        let malformed = || JobError::Never("the id of the event is not valid in a header".to_owned());
+        let malformed = || JobError::impossible("the id of the event is not valid in a header");
         let header = |text: &str| HeaderValue::from_str(text).map_err(|_| malformed());
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
@@ -88,26 +92,52 @@ fn signature(keys: &[HmacSha256], id: &str, timestamp: &str, body: &str) -> Stri
 }
 
 impl RunningJob<'_> {
-    /// Sends the event once.
+    /// Sends the event once, after all earlier events about the same user.
     pub(super) async fn send_event(&self, message: &WebhookJob) -> Result<ReconcileResult, JobError> {
-        let unknown = || JobError::Never("this webhook is not configured".to_owned());
+        self.check_order().await?;
+        let unknown = || JobError::impossible("this webhook is not configured");
         let target = self.targets.webhooks.get(&message.webhook).ok_or_else(unknown)?;
         self.with_deadline(target.rate_limiter.wait()).await?;
         let now = clock::now();
         let mut request = message.request(&target.settings.keys, now)?;
         *request.uri_mut() = target.settings.endpoint.url.clone();
-        let (why, asked) = match target.client.send_ignoring_body(request, MAX_ANSWER_BYTES).await {
+        let (failure, asked) = match target.client.send_ignoring_body(request, MAX_ANSWER_BYTES).await {
             Ok(answer) if answer.status().is_success() => return Ok(ReconcileResult::default()),
             Ok(answer) if answer.status() == StatusCode::GONE => {
-                return Err(JobError::Never("it answers 410: it no longer wants events".to_owned()));
+                let message = "it answers 410: it no longer wants events";
+                return Err(JobError::Never(JobFailure::new(FailureCause::Gone, message)));
             }
-            Ok(answer) => (format!("it answers {}", answer.status().as_u16()), retry_after(answer.headers())),
-            Err(trouble) => (trouble.to_string(), None),
+            Ok(answer) => {
+                let cause = cause_of_status(answer.status(), FailureCause::Trouble);
+                let message = format!("it answers {}", answer.status().as_u16());
+                (JobFailure::new(cause, message), retry_after(answer.headers()))
+            }
+            Err(trouble) => (JobFailure::new(FailureCause::Unreachable, trouble.to_string()), None),
         };
         if message.is_old(now) {
-            return Err(JobError::Never(format!("delivery was tried for three days: {why}")));
+            let message = format!("delivery was tried for three days: {}", failure.message);
+            return Err(JobError::Never(JobFailure { message, ..failure }));
         }
-        Err(JobError::Later(why, asked.map(Duration::from_secs)))
+        Err(JobError::Later(failure, asked.map(Duration::from_secs)))
+    }
+}
+
+impl RunningJob<'_> {
+    /// Checks that no earlier event about the same user waits for the same webhook. If one waits in the queue for events
+    /// that others overtake, it is moved to the front.
+    async fn check_order(&self) -> Result<(), JobError> {
+        let subject = subject(&self.job.key);
+        if subject == self.job.key {
+            return Ok(());
+        }
+        let first = self.store()?.list_jobs(JobState::Pending, &format!("{subject}:"), "", 1).await?;
+        let Some(earlier) = first.into_iter().next().filter(|first| first.key < self.job.key) else { return Ok(()) };
+        let due = earlier.due.max(clock::now().after(ORDER_PAUSE));
+        if earlier.error.is_none() && queue_name(&earlier.key) != queue_name(&self.job.key) {
+            let next = Job { due: Millis(0), ..earlier.clone() };
+            self.store()?.replace_jobs(vec![(earlier, next)], clock::now()).await?;
+        }
+        Err(JobError::Waiting(due))
     }
 }
 

@@ -17,13 +17,9 @@ use super::targets::{DeliveryTargets, RequestPacer};
 use super::webhook::{WebhookJob, origin};
 use crate::clock;
 use crate::model::Millis;
-use crate::moderation::store::{AttemptResult, Job, JobState, Store, StoreUnavailable, queue_name};
+use crate::moderation::store::{AttemptResult, FailureCause, Job, JobFailure, Store, queue_name, subject};
 use crate::random;
-use crate::telemetry::outbox::{AttemptOutcome, DeliveryKind, QueueDepth};
-
-/// The maximum number of jobs that are counted, and the number of jobs in a read.
-const MAX_COUNTED_JOBS: usize = 10_000;
-const JOBS_PER_READ: usize = 500;
+use crate::telemetry::outbox::{AttemptOutcome, DeliveryKind};
 
 /// The number of free places for jobs, by queue.
 #[derive(Default)]
@@ -105,7 +101,12 @@ async fn run_job(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, unt
     let Some(store) = shared.moderation.store() else { return };
     let once_more = repeat_at(&shared.terms, job, clock::now());
     let running = RunningJob { shared, targets, job, send_deadline: until, repeat_at: once_more };
-    let (label, pace, done) = running.execute().await;
+    // Jobs about the same user run one after the other, until their results are stored.
+    let turn = running.with_deadline(shared.user_locks.lock(subject(&job.key))).await;
+    let (label, pace, done) = match &turn {
+        Ok(_) => running.execute().await,
+        Err(error) => (None, None, Err(error.clone())),
+    };
     if done == Err(JobError::Lost) {
         return;
     }
@@ -142,19 +143,10 @@ impl RunningJob<'_> {
             Ok(order) => {
                 let target = self.targets.apps.get(order.app.as_str());
                 let label = target.map(|target| (DeliveryKind::Enforcement, Arc::clone(&target.label)));
-                (
-                    label,
-                    target.map(|target| Arc::clone(&target.rate_limiter)),
-                    self.enforce_with_user_lock(&order).await,
-                )
+                (label, target.map(|target| Arc::clone(&target.rate_limiter)), self.enforce(&order).await)
             }
             Err(halt) => (None, None, Err(halt)),
         }
-    }
-
-    async fn enforce_with_user_lock(&self, order: &EnforcementJob) -> Result<ReconcileResult, JobError> {
-        let _turn = self.with_deadline(self.shared.user_locks.lock(&format!("{}\n{}", order.app, order.user))).await?;
-        self.enforce(order).await
     }
 
     fn webhook_label(&self, message: &WebhookJob) -> Option<JobLabel> {
@@ -177,12 +169,12 @@ fn log_name(job: &Job) -> Cow<'_, str> {
 
 fn log_result(job: &Job, pace: Option<&RequestPacer>, done: &Result<ReconcileResult, JobError>) {
     match done {
-        Err(JobError::Never(why)) => tracing::warn!("{} is a dead letter: {why}", log_name(job)),
-        Ok(ReconcileResult { unsupported: Some(lacking), uncertain_until: None, .. }) => {
+        Err(JobError::Never(why)) => tracing::warn!("{} is a dead letter: {}", log_name(job), why.message),
+        Ok(ReconcileResult { unsupported: Some(lacking), .. }) => {
             tracing::warn!("{} is a dead letter: {lacking}", log_name(job));
         }
         Err(JobError::Later(why, _)) if pace.is_none_or(RequestPacer::should_log) => {
-            tracing::warn!("{} is tried again later: {why}", log_name(job));
+            tracing::warn!("{} is tried again later: {}", log_name(job), why.message);
         }
         _ => {}
     }
@@ -196,12 +188,9 @@ fn attempt_result(
     let again = |wait: Duration, error| AttemptResult::Retry { due: due_after(wait), error };
     let backoff = |asked| retry_delay(&shared.terms, job.failures, asked, random_u32());
     match done {
-        Ok(ReconcileResult { uncertain_until: Some(due), requeue_at: sooner, .. }) => (
-            AttemptResult::Retry { due: sooner.map_or(due, |sooner| sooner.min(due)), error: None },
-            AttemptOutcome::Done,
-        ),
         Ok(ReconcileResult { unsupported: Some(lacking), .. }) => {
-            (AttemptResult::DeadLetter { error: lacking.into_owned() }, AttemptOutcome::DeadLetter)
+            let error = JobFailure::new(FailureCause::Impossible, lacking);
+            (AttemptResult::DeadLetter { error }, AttemptOutcome::DeadLetter)
         }
         Ok(ReconcileResult { requeue_at: Some(due), .. }) => {
             (AttemptResult::Retry { due, error: None }, AttemptOutcome::Done)
@@ -209,6 +198,7 @@ fn attempt_result(
         Ok(_) => (AttemptResult::Done, AttemptOutcome::Done),
         Err(JobError::Never(why)) => (AttemptResult::DeadLetter { error: why }, AttemptOutcome::DeadLetter),
         Err(JobError::Later(why, asked)) => (again(backoff(asked), Some(why)), AttemptOutcome::Failed),
+        Err(JobError::Waiting(due)) => (AttemptResult::Retry { due, error: None }, AttemptOutcome::Unfinished),
         Err(JobError::Unfinished | JobError::Lost) => (again(Duration::ZERO, None), AttemptOutcome::Unfinished),
     }
 }
@@ -234,50 +224,12 @@ async fn count_at_intervals(shared: &OutboxState, store: &Store) {
 async fn count_jobs(shared: &OutboxState, store: &Store) {
     let targets = shared.targets.load_full();
     for kind in targets.kinds() {
-        match queue_depth(store, &targets, kind).await {
+        let queues = targets.queues.iter().map(|(queue, _)| queue.clone());
+        let queues = queues.filter(|queue| queue.starts_with(kind.key_prefix())).collect();
+        match store.count_jobs(kind.key_prefix(), queues, clock::now()).await {
             Ok(waiting) => shared.counts.set_queue_depth(kind, &waiting),
             Err(unavailable) => tracing::debug!("waiting jobs cannot be counted: {unavailable}"),
         }
-    }
-}
-
-async fn queue_depth(
-    store: &Store,
-    targets: &DeliveryTargets,
-    kind: DeliveryKind,
-) -> Result<QueueDepth, StoreUnavailable> {
-    let (now, mut waiting) = (clock::now(), QueueDepth::default());
-    let prefix = match kind {
-        DeliveryKind::Enforcement => "enforce:",
-        DeliveryKind::Webhook => "webhook:",
-    };
-    for state in [JobState::Pending, JobState::DeadLetter] {
-        let (mut after, mut seen) = (String::new(), 0);
-        while seen < MAX_COUNTED_JOBS {
-            let jobs = store.list_jobs(state, prefix, &after, JOBS_PER_READ).await?;
-            for job in &jobs {
-                add_job(&mut waiting, job, targets.has_queue(&queue_name(&job.key)), now);
-            }
-            seen += jobs.len();
-            match jobs.last() {
-                Some(last) if jobs.len() == JOBS_PER_READ => after.clone_from(&last.key),
-                _ => break,
-            }
-        }
-    }
-    Ok(waiting)
-}
-
-fn add_job(waiting: &mut QueueDepth, job: &Job, is_known: bool, now: Millis) {
-    match job.state {
-        JobState::DeadLetter => waiting.dead_letter += 1,
-        JobState::Pending if !is_known => waiting.unconfigured += 1,
-        JobState::Pending if job.error.is_some() => waiting.failing += 1,
-        JobState::Pending if job.due <= now => {
-            waiting.due += 1;
-            waiting.oldest = waiting.oldest.max(now.0 - job.due.0);
-        }
-        JobState::Pending | JobState::Done => {}
     }
 }
 
@@ -296,9 +248,11 @@ mod tests {
             attempts: 0,
             failures: 0,
             due: Millis(0),
-            state: JobState::Pending,
+            state: crate::moderation::store::JobState::Pending,
             error: None,
+            cause: None,
             taken_over: false,
+            settled: None,
             asked: None,
         };
         let event = json!({ "webhook": "https://hooks.example.com/canary?canary", "event": { "id": "e-1-1" } });

@@ -41,9 +41,15 @@ pub struct Job {
     pub state: JobState,
     /// The error of the last attempt, if it failed.
     pub error: Option<String>,
+    /// The cause of the error.
+    #[serde(default)]
+    pub cause: Option<FailureCause>,
     /// Whether another worker claimed the job before and did not report a result. Its last request can still arrive at
     /// the vendor or webhook.
     pub taken_over: bool,
+    /// The time at which the job was done or became a dead letter.
+    #[serde(default)]
+    pub settled: Option<Millis>,
     /// The time at which the job was requested, by the store's clock if it has one. `None`: an earlier version wrote
     /// the job.
     pub asked: Option<Millis>,
@@ -60,6 +66,80 @@ pub enum JobState {
     DeadLetter,
 }
 
+/// Why an attempt failed. It decides what helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCause {
+    /// There was no connection, or no answer in time.
+    Unreachable,
+    /// The answer was an error that can pass, or this process could not do its part.
+    Trouble,
+    /// The credential was refused (401, 403).
+    Refused,
+    /// The receiver does not want the event any more (410).
+    Gone,
+    /// Every further attempt fails in the same way.
+    Impossible,
+}
+
+impl FailureCause {
+    /// All causes.
+    pub const ALL: [FailureCause; 5] = [
+        FailureCause::Unreachable,
+        FailureCause::Trouble,
+        FailureCause::Refused,
+        FailureCause::Gone,
+        FailureCause::Impossible,
+    ];
+
+    /// Returns the name in lists and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureCause::Unreachable => "unreachable",
+            FailureCause::Trouble => "trouble",
+            FailureCause::Refused => "refused",
+            FailureCause::Gone => "gone",
+            FailureCause::Impossible => "impossible",
+        }
+    }
+
+    /// Returns whether another attempt can help.
+    pub fn can_pass(self) -> bool {
+        match self {
+            FailureCause::Unreachable | FailureCause::Trouble | FailureCause::Refused => true,
+            FailureCause::Gone | FailureCause::Impossible => false,
+        }
+    }
+
+    /// Returns the name of the index of pending jobs that failed for this cause. Stores use it beside the letters of
+    /// the states.
+    pub(super) fn index_name(self) -> &'static str {
+        match self {
+            FailureCause::Unreachable => "fu",
+            FailureCause::Trouble => "ft",
+            FailureCause::Refused => "fr",
+            FailureCause::Gone => "fg",
+            FailureCause::Impossible => "fi",
+        }
+    }
+}
+
+/// A failure: its cause, and a sentence without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobFailure {
+    /// The cause.
+    pub cause: FailureCause,
+    /// The sentence.
+    pub message: String,
+}
+
+impl JobFailure {
+    /// Creates a failure.
+    pub fn new(cause: FailureCause, message: impl Into<String>) -> JobFailure {
+        JobFailure { cause, message: message.into() }
+    }
+}
+
 /// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
@@ -70,21 +150,35 @@ pub enum AttemptResult {
         /// The earliest time of the next attempt.
         due: Millis,
         /// The error. `None`: there was no error.
-        error: Option<String>,
+        error: Option<JobFailure>,
     },
     /// The job cannot be done.
     DeadLetter {
         /// The error.
-        error: String,
+        error: JobFailure,
     },
 }
 
-/// Returns the queue of a job with this key. Jobs of the same kind for the same app or webhook share a queue. Jobs
-/// about a user in all conversations (`*`) can take long, so they have a separate queue.
+/// Returns the queue of a job with this key. Jobs of the same kind for the same app or webhook share a queue. If the last
+/// part of the key begins with `*`, it names a separate queue: for example, jobs about a user in all conversations (`*`)
+/// can take long.
 pub fn queue_name(key: &str) -> String {
-    let end = key.match_indices(':').nth(1).map_or(key.len(), |(end, _)| end);
-    let whom = key.get(..end).unwrap_or(key);
-    if key.ends_with(":*") { format!("{whom}:*") } else { whom.to_owned() }
+    let target = parts(key, 2);
+    match key.rsplit_once(':') {
+        Some((_, lane)) if lane.starts_with('*') => format!("{target}:{lane}"),
+        _ => target.to_owned(),
+    }
+}
+
+/// Returns the parts of a key that say what it is about: kind, app or webhook, and user. Events about the same user are
+/// sent in the order of their keys.
+pub fn subject(key: &str) -> &str {
+    parts(key, 3)
+}
+
+fn parts(key: &str, count: usize) -> &str {
+    let end = key.match_indices(':').nth(count - 1).map_or(key.len(), |(end, _)| end);
+    key.get(..end).unwrap_or(key)
 }
 
 /// Returns the lower bound of the keys that begin with `prefix` and come after `after`.
@@ -114,7 +208,9 @@ impl Job {
             due: at,
             state: JobState::Pending,
             error: None,
+            cause: None,
             taken_over: false,
+            settled: None,
             asked: Some(at),
         }
     }
@@ -128,19 +224,40 @@ impl Job {
         }
     }
 
-    /// Updates the job after an attempt.
-    pub(super) fn record_attempt(&mut self, attempt: &AttemptResult) {
+    /// Returns the index of pending jobs that failed, if the job is one of them.
+    pub(super) fn failure_index(&self) -> Option<&'static str> {
+        self.cause.filter(|_| self.state == JobState::Pending).map(FailureCause::index_name)
+    }
+
+    /// Returns the job as requested anew: it is due now, and its attempts count from 0.
+    #[must_use]
+    pub fn retried(&self, now: Millis) -> Job {
+        let (attempts, failures, state, settled) = (0, 0, JobState::Pending, None);
+        Job { attempts, failures, state, settled, due: now, error: None, cause: None, ..self.clone() }
+    }
+
+    /// Returns the job as done by other means. It keeps its error.
+    #[must_use]
+    pub fn closed(&self, now: Millis) -> Job {
+        Job { state: JobState::Done, settled: Some(now), ..self.clone() }
+    }
+
+    /// Updates the job after an attempt that ended at the time `now`.
+    pub(super) fn record_attempt(&mut self, attempt: &AttemptResult, now: Millis) {
         self.attempts = self.attempts.saturating_add(1);
         let has_failed = matches!(attempt, AttemptResult::Retry { error: Some(_), .. });
         self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
-        (self.state, self.error) = match attempt {
+        let (state, failure) = match attempt {
             AttemptResult::Done => (JobState::Done, None),
             AttemptResult::Retry { due, error } => {
                 self.due = *due;
-                (JobState::Pending, error.clone())
+                (JobState::Pending, error.as_ref())
             }
-            AttemptResult::DeadLetter { error } => (JobState::DeadLetter, Some(error.clone())),
+            AttemptResult::DeadLetter { error } => (JobState::DeadLetter, Some(error)),
         };
-        self.taken_over = false;
+        (self.state, self.taken_over) = (state, false);
+        (self.error, self.cause) =
+            (failure.map(|failure| failure.message.clone()), failure.map(|failure| failure.cause));
+        self.settled = (state != JobState::Pending).then_some(now);
     }
 }

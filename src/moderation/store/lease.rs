@@ -64,7 +64,19 @@ impl LeasedJob {
         if self.job.revision != revision {
             return false;
         }
-        self.job.record_attempt(attempt);
+        self.job.record_attempt(attempt, now);
+        self.done = self.job.has_ended().then_some(now);
+        true
+    }
+
+    /// Replaces the job by `after` if it is still the job `before` and no worker does it. Returns whether it is.
+    pub(super) fn replace(&mut self, before: &Job, after: &Job, now: Millis) -> bool {
+        let stage = |job: &Job| (job.revision, job.attempts, job.state);
+        let is_free = self.lease.as_ref().is_none_or(|lease| lease.until <= now);
+        if !is_free || stage(&self.job) != stage(before) {
+            return false;
+        }
+        self.job = Job { taken_over: self.job.taken_over, ..after.clone() };
         self.done = self.job.has_ended().then_some(now);
         true
     }

@@ -24,13 +24,16 @@ pub use self::change::{
 };
 pub use self::failure::{FailureReason, StoreUnavailable};
 pub use self::head::{ROLLED_BACK_MESSAGE, RollbackMark, StoreContents, StoreHead};
-pub use self::job::{AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, NewJob, queue_name};
+pub use self::job::{
+    AttemptResult, ENDED_JOBS_LIMIT, FailureCause, Job, JobFailure, JobState, NewJob, queue_name, subject,
+};
 pub use self::record::{HighWaterMark, RecordFile, RecordUpdate};
 use self::redb::RedbStore;
 use self::redis::RedisStore;
 use crate::clock;
 use crate::config::{StoreKind, StoreSettings};
 use crate::model::Millis;
+use crate::telemetry::outbox::QueueDepth;
 
 /// A store of any kind.
 pub enum Store {
@@ -272,6 +275,36 @@ impl Store {
         match self {
             Store::Redb(redb) => redb.jobs(state, prefix, after, most).await,
             Store::Redis(redis) => redis.jobs(state, prefix, after, most).await,
+        }
+    }
+
+    /// Returns the jobs with these keys, each if it exists.
+    pub async fn find_jobs(&self, keys: Vec<String>) -> Result<Vec<Option<Job>>, StoreUnavailable> {
+        match self {
+            Store::Redb(redb) => redb.find_jobs(keys).await,
+            Store::Redis(redis) => redis.find_jobs(&keys).await,
+        }
+    }
+
+    /// Replaces each job by the job beside it, if its state, revision and number of attempts are still the same and no
+    /// worker does it. Returns which jobs were replaced, when this is durable.
+    pub async fn replace_jobs(&self, jobs: Vec<(Job, Job)>, now: Millis) -> Result<Vec<bool>, StoreUnavailable> {
+        match self {
+            Store::Redb(redb) => redb.replace_jobs(jobs, now).await,
+            Store::Redis(redis) => redis.replace_jobs(&jobs, now).await,
+        }
+    }
+
+    /// Counts the jobs whose keys begin with `prefix`. `queues` are the queues that this process works on.
+    pub async fn count_jobs(
+        &self,
+        prefix: &str,
+        queues: Vec<String>,
+        now: Millis,
+    ) -> Result<QueueDepth, StoreUnavailable> {
+        match self {
+            Store::Redb(redb) => redb.count_jobs(prefix, queues, now).await,
+            Store::Redis(redis) => redis.count_jobs(prefix, &queues).await,
         }
     }
 

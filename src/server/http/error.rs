@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use crate::authn::AuthnError;
+use crate::moderation::store::StoreUnavailable;
 use crate::moderation::{ChangeError, RejectReason, ReplicaStale};
 use crate::policy::{Denial, DenyReason};
 use crate::server::limits::RateLimited;
@@ -202,6 +203,13 @@ impl From<AuditError> for ApiError {
     fn from(error: AuditError) -> ApiError {
         let detail = "The answer could not be recorded in the audit log, so it is withheld. Try again.";
         ApiError::new(ErrorCode::Unavailable, detail, error.to_string())
+    }
+}
+
+impl From<StoreUnavailable> for ApiError {
+    fn from(unavailable: StoreUnavailable) -> ApiError {
+        let detail = "The store cannot be used at the moment. Try again.";
+        ApiError::new(ErrorCode::Unavailable, detail, unavailable.to_string())
     }
 }
 

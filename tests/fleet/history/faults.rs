@@ -8,7 +8,6 @@ use super::clients::Clients;
 use super::deployment::{Backend, Deployment};
 use super::parameters::{MAX_STALENESS, Random};
 use crate::common::{Server, until};
-use crate::group::NAME;
 use crate::servers::rolled_back::{back_up, restore};
 
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +60,7 @@ fn disturb(backend: &mut Backend, fault: Fault, length: Duration) {
         return proxy.lead_to(&redis.socket());
     }
     if let (Backend::Group(group), Fault::FailOver) = (&*backend, fault) {
-        return group.sentinel().unwrap().ask(&["SENTINEL", "FAILOVER", NAME]);
+        return group.fail_over();
     }
     let redis = match backend {
         Backend::Single(redis, _) => redis,

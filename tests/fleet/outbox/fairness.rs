@@ -25,7 +25,8 @@ fn patient() -> OutboxConfig {
 }
 
 fn webhook(receiver: &Receiver) -> Webhook {
-    Webhook { endpoint: endpoint(&receiver.url()), keys: vec![HmacSha256::new(SECRET)] }
+    let webhook = Webhook::new(endpoint(&receiver.url()), vec![HmacSha256::new(SECRET)]);
+    Webhook { max_in_flight: brisk().at_once.try_into().unwrap(), ..webhook }
 }
 
 /// One in memory, and one in a file.
@@ -122,7 +123,8 @@ client = "any"
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ban_is_told_before_what_someone_has_blocked_a_hundred_times() {
     let receiver = Receiver::knowing(SECRET).await;
-    let hook = format!("[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\n", receiver.url());
+    let hook =
+        format!("[[webhooks]]\nurl = \"{}\"\nsecret = {{ file = \"hook.secret\" }}\nrate = 20\n", receiver.url());
     let files = vec![("policy.toml", ANYONE_BLOCKS.to_owned()), ("hook.secret", format!("whsec_{}", base64(SECRET)))];
     let server = Server::with(Setup { files, ..Setup::more(&format!("[store]\ntype = \"memory\"\n{hook}")) });
     common::until("it is ready", || server.is_ready());

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod ably;
+mod dead_letters;
 mod fairness;
 mod killed;
 mod lagging;

@@ -30,7 +30,7 @@ reason = "Managers moderate those whom they outrank."
 [[rules]]
 id = "services-moderate"
 effect = "allow"
-actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-moderation", "block-conversation", "unblock-conversation"]
+actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-moderation", "retry-enforcement", "block-conversation", "unblock-conversation"]
 callers = ["service"]
 client = "any"
 

@@ -73,6 +73,9 @@ fn what_is_not_as_it_must_be_is_named() {
         ("mutes?app=elsewhere", "app"),
         ("enforcements?state=lost", "state"),
         ("enforcements?after=x", "after"),
+        ("enforcements?kind=group", "kind"),
+        ("enforcements?cause=bad", "cause"),
+        ("enforcements?app=elsewhere", "app"),
     ] {
         let answer = Service.gets(&server, path);
         assert_eq!((answer.status, answer.json()["field"].clone()), (400, json!(field)), "{path}");
@@ -103,8 +106,8 @@ fn nothing_that_is_not_taken_is_passed_over() {
             "is unknown; known are: user, conversation, app, limit, after, client_id",
         ),
         ("bans?state=pending", "state", "is unknown; known are: "),
-        ("enforcements?user=tom", "user", "is unknown; known are: state, limit, after, client_id"),
-        ("enforcements?app=ably", "app", "is unknown; known are: "),
+        ("enforcements?order=time", "order", "is unknown; known are: state, kind, app, webhook, user, "),
+        ("enforcements/groups?app=ably", "app", "is unknown; known are: client_id"),
         ("events?user=tom", "user", "is unknown; known are: "),
         ("conversations/den?user=tom", "user", "is unknown; known are: "),
         ("conversations/den?a%20b=1", "query", "has an unknown parameter; known are: app, client_id"),

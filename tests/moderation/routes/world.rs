@@ -36,7 +36,7 @@ roles = ["manager", "owner"]
 [[rules]]
 id = "services-moderate"
 effect = "allow"
-actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-moderation", "block-conversation", "unblock-conversation"]
+actions = ["ban", "unban", "mute", "unmute", "set-role", "manage-conversation", "read-moderation", "retry-enforcement", "block-conversation", "unblock-conversation"]
 callers = ["service"]
 client = "any"
 

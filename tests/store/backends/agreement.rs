@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chat_signer::model::Millis;
 use chat_signer::moderation::store::{
-    AttemptResult, ChangesSince, CommitError, Job, JobState, NewChange, NewJob, Store, StoreHead, StoredChange,
+    AttemptResult, ChangesSince, CommitError, FailureCause, Job, JobFailure, JobState, NewChange, NewJob, Store,
+    StoreHead, StoredChange,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -164,15 +165,17 @@ fn name(worker: u8) -> String {
 fn attempt(how: u8) -> AttemptResult {
     match how {
         0 => AttemptResult::Done,
-        1 => AttemptResult::DeadLetter { error: "no".to_owned() },
+        1 => AttemptResult::DeadLetter { error: JobFailure::new(FailureCause::Impossible, "no") },
         2 => AttemptResult::Retry { due: Millis(0), error: None },
-        _ => AttemptResult::Retry { due: Millis(1 << 45), error: Some("later".to_owned()) },
+        _ => {
+            AttemptResult::Retry { due: Millis(1 << 45), error: Some(JobFailure::new(FailureCause::Trouble, "later")) }
+        }
     }
 }
 
 /// Some have a clock of their own.
 fn timeless(job: &Job) -> Job {
-    Job { asked: job.asked.map(|_| Millis(0)), ..job.clone() }
+    Job { asked: job.asked.map(|_| Millis(0)), settled: job.settled.map(|_| Millis(0)), ..job.clone() }
 }
 
 fn without_id(change: &StoredChange) -> StoredChange {

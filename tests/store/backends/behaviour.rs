@@ -8,8 +8,8 @@ use std::time::Duration;
 use chat_signer::clock;
 use chat_signer::model::Millis;
 use chat_signer::moderation::store::{
-    AttemptResult, ChangesSince, CommitError, ENDED_JOBS_LIMIT, Job, JobState, LOG_LIMIT, NewChange, READ_LIMIT_BYTES,
-    READ_LIMIT_CHANGES, Store, StoreHead, queue_name,
+    AttemptResult, ChangesSince, CommitError, ENDED_JOBS_LIMIT, FailureCause, Job, JobFailure, JobState, LOG_LIMIT,
+    NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, Store, StoreHead, queue_name,
 };
 
 use crate::backends::bed::{Bed, LONG, Scratch, ask, claim, claim_of, commit, eventually, put, since};
@@ -38,6 +38,8 @@ macro_rules! behaviours {
                 a_job_asked_for_again_begins_anew,
                 a_job_tells_when_it_was_asked_for,
                 what_came_of_a_job_is_noted_by_who_has_it,
+                a_job_is_replaced_only_as_it_was_seen,
+                all_jobs_are_counted,
                 jobs_are_listed_by_key,
                 only_the_last_done_jobs_are_kept,
                 only_the_last_messages_dead_letters_are_kept,
@@ -228,7 +230,7 @@ async fn a_job_is_done_by_one(store: Store) {
 
     assert!(store.complete("me", job, &AttemptResult::Done, clock::now()).await.unwrap());
     let done = store.list_jobs(JobState::Done, "", "", 10).await.unwrap();
-    assert_eq!(done, [Job { state: JobState::Done, attempts: 1, ..job.clone() }]);
+    assert_eq!(done, [Job { state: JobState::Done, attempts: 1, settled: done[0].settled, ..job.clone() }]);
     assert_eq!(keys(&store.list_jobs(JobState::Pending, "", "", 10).await.unwrap()), ["enforce:x:b"]);
     assert!(!store.complete("me", job, &AttemptResult::Done, clock::now()).await.unwrap(), "it is no longer mine");
 }
@@ -257,7 +259,7 @@ async fn each_queue_gives_what_has_been_due_for_longest(store: Store) {
 
 async fn what_is_given_back_is_taken_again(store: Store) {
     commit(&store, ask(&["enforce:x:t:*"], "")).await;
-    let due = |error: Option<&str>| AttemptResult::Retry { due: Millis(0), error: error.map(str::to_owned) };
+    let due = |error: Option<&str>| AttemptResult::Retry { due: Millis(0), error: error.map(refused) };
     let mut counted = Vec::new();
     for attempt in [due(Some("refused")), due(Some("refused")), due(None), due(Some("refused"))] {
         let job = claim_of(&store, "me", &[("enforce:x:*", 1)]).await.remove(0);
@@ -272,9 +274,16 @@ async fn a_job_waits_until_it_is_due(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
     let due = Millis(clock::now().0 + 300);
-    let again = AttemptResult::Retry { due, error: Some("refused".to_owned()) };
+    let again = AttemptResult::Retry { due, error: Some(refused("refused")) };
     assert!(store.complete("me", &job, &again, clock::now()).await.unwrap());
-    let waiting = Job { due, attempts: 1, failures: 1, error: Some("refused".to_owned()), ..job };
+    let waiting = Job {
+        due,
+        attempts: 1,
+        failures: 1,
+        error: Some("refused".to_owned()),
+        cause: Some(FailureCause::Refused),
+        ..job
+    };
     assert_eq!(store.list_jobs(JobState::Pending, "", "", 10).await.unwrap(), slice::from_ref(&waiting));
     let claimed = eventually("the job's time", || async {
         let before = clock::now();
@@ -337,16 +346,72 @@ async fn a_job_tells_when_it_was_asked_for(store: Store) {
     }
 }
 
+fn refused(message: &str) -> JobFailure {
+    JobFailure::new(FailureCause::Refused, message)
+}
+
+/// Makes a dead letter of a new job with this key.
+async fn dead_letter(store: &Store, key: &str) -> Job {
+    commit(store, ask(&[key], "")).await;
+    let job = claim_of(store, "me", &[(&queue_name(key), 9)]).await.remove(0);
+    assert!(
+        store.complete("me", &job, &AttemptResult::DeadLetter { error: refused("no") }, clock::now()).await.unwrap()
+    );
+    store.find_jobs(vec![key.to_owned()]).await.unwrap().remove(0).unwrap()
+}
+
+async fn a_job_is_replaced_only_as_it_was_seen(store: Store) {
+    let (now, none) = (clock::now(), store.find_jobs(vec!["enforce:x:t:a".to_owned()]).await.unwrap());
+    assert_eq!(none, [None]);
+    let [first, second] = [dead_letter(&store, "enforce:x:t:a").await, dead_letter(&store, "webhook:x:1").await];
+    let changes = vec![(first.clone(), first.retried(now)), (second.clone(), second.closed(now))];
+    assert_eq!(store.replace_jobs(changes.clone(), now).await.unwrap(), [true, true]);
+    assert_eq!(store.replace_jobs(changes, now).await.unwrap(), [false, false], "it is no longer a dead letter");
+    let closed = store.list_jobs(JobState::Done, "", "", 9).await.unwrap();
+    assert_eq!((keys(&closed), closed[0].error.as_deref()), (vec!["webhook:x:1"], Some("no")));
+
+    let job = claim_of(&store, "you", &[("enforce:x", 9)]).await.remove(0);
+    assert_eq!((job.attempts, job.failures, job.error.as_deref(), job.revision), (0, 0, None, first.revision));
+    let held = store.replace_jobs(vec![(job.clone(), job.closed(now))], now).await.unwrap();
+    assert_eq!(held, [false], "a worker does it");
+    assert!(store.complete("you", &job, &AttemptResult::Done, now).await.unwrap());
+    commit(&store, ask(&["enforce:x:t:a"], "")).await;
+    assert_eq!(store.replace_jobs(vec![(first.clone(), first.closed(now))], now).await.unwrap(), [false]);
+    assert_eq!(claim_of(&store, "you", &[("enforce:x", 9)]).await.len(), 1);
+}
+
+/// Also more than one read of the list has.
+async fn all_jobs_are_counted(store: Store) {
+    let names: Vec<String> = (0..10_500).map(|number| format!("webhook:x:{number:05}")).collect();
+    for part in names.chunks(1_500) {
+        commit(&store, ask(&part.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
+    }
+    dead_letter(&store, "enforce:x:t:a").await;
+    let (taken, now) = (claim_of(&store, "me", &[("webhook:x", 3)]).await, clock::now());
+    let again = |cause| AttemptResult::Retry { due: now.after(LONG), error: Some(JobFailure::new(cause, "no")) };
+    for (job, cause) in taken.iter().zip([FailureCause::Unreachable, FailureCause::Trouble]) {
+        assert!(store.complete("me", job, &again(cause), now).await.unwrap());
+    }
+    let depth = store.count_jobs("webhook:", vec!["webhook:x".to_owned()], clock::now()).await.unwrap();
+    assert_eq!((depth.pending, depth.due, depth.dead_letter, depth.unconfigured), (10_500, 10_497, 0, 0));
+    let failing: Vec<u64> = depth.failing.iter().map(|(_, count)| *count).collect();
+    assert_eq!(failing, [1, 1, 0, 0, 0]);
+    let elsewhere = store.count_jobs("webhook:", vec!["webhook:y".to_owned()], clock::now()).await.unwrap();
+    assert_eq!((elsewhere.due, elsewhere.unconfigured, elsewhere.oldest), (0, 10_500, 0));
+    assert_eq!(store.count_jobs("enforce:", Vec::new(), clock::now()).await.unwrap().dead_letter, 1);
+}
+
 async fn what_came_of_a_job_is_noted_by_who_has_it(store: Store) {
     commit(&store, ask(&["enforce:a"], "")).await;
     let job = claim(&store, "me", LONG).await.remove(0);
-    let aside = AttemptResult::DeadLetter { error: "no such user".to_owned() };
+    let aside = AttemptResult::DeadLetter { error: refused("no such user") };
     assert!(!store.complete("you", &job, &aside, clock::now()).await.unwrap());
     assert_eq!(store.list_jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), Vec::new());
     assert!(store.complete("me", &job, &aside, clock::now()).await.unwrap());
-    let expected =
-        Job { state: JobState::DeadLetter, attempts: 1, error: Some("no such user".to_owned()), ..job.clone() };
-    assert_eq!(store.list_jobs(JobState::DeadLetter, "", "", 10).await.unwrap(), [expected]);
+    let found = store.list_jobs(JobState::DeadLetter, "", "", 10).await.unwrap();
+    let (error, cause, settled) = (Some("no such user".to_owned()), Some(FailureCause::Refused), found[0].settled);
+    assert!(settled.is_some());
+    assert_eq!(found, [Job { state: JobState::DeadLetter, attempts: 1, error, cause, settled, ..job.clone() }]);
     assert_eq!(claim(&store, "me", LONG).await, Vec::new());
     let unknown = Job { key: "enforce:unknown".to_owned(), ..job };
     assert!(!store.complete("me", &unknown, &AttemptResult::Done, clock::now()).await.unwrap());
@@ -403,7 +468,7 @@ async fn only_the_last_messages_dead_letters_are_kept(store: Store) {
     commit(&store, ask(&all.iter().map(String::as_str).collect::<Vec<_>>(), "")).await;
     let jobs = claim_of(&store, "me", &[("enforce:x", 3), ("webhook:x", all.len())]).await;
     for (job, time) in jobs.iter().zip(1..) {
-        let aside = AttemptResult::DeadLetter { error: "gone".to_owned() };
+        let aside = AttemptResult::DeadLetter { error: refused("gone") };
         assert!(store.complete("me", job, &aside, Millis(time)).await.unwrap());
     }
     let aside = store.list_jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap();
@@ -416,7 +481,7 @@ async fn only_the_last_messages_dead_letters_are_kept(store: Store) {
     assert!(store.complete("me", &again, &AttemptResult::Done, Millis(1)).await.unwrap());
     commit(&store, ask(&["webhook:x"], "")).await;
     let new = claim(&store, "me", LONG).await.remove(0);
-    assert!(store.complete("me", &new, &AttemptResult::DeadLetter { error: String::new() }, Millis(1)).await.unwrap());
+    assert!(store.complete("me", &new, &AttemptResult::DeadLetter { error: refused("") }, Millis(1)).await.unwrap());
     assert_eq!(store.list_jobs(JobState::DeadLetter, "", "", all.len()).await.unwrap().len(), ENDED_JOBS_LIMIT + 3);
     assert_eq!(keys(&store.list_jobs(JobState::Done, "", "", 10).await.unwrap()), ["webhook:x:0002"]);
 }
@@ -451,7 +516,7 @@ async fn any_text_will_do(store: Store) {
         assert_eq!(store.checkpoint(key).await.unwrap().as_deref(), Some(text));
         assert!(
             store
-                .complete(text, &job, &AttemptResult::DeadLetter { error: text.to_owned() }, clock::now())
+                .complete(text, &job, &AttemptResult::DeadLetter { error: refused(text) }, clock::now())
                 .await
                 .unwrap()
         );

@@ -31,10 +31,6 @@ fn settings(group: &RedisGroup, required: RequiredReplicas) -> RedisSettings {
     RedisSettings { sentinels, durability: Durability::Replica(required), ..at(name) }
 }
 
-fn by_sentinel(group: &RedisGroup) {
-    group.sentinel().unwrap().ask::<()>(&["SENTINEL", "FAILOVER", NAME]);
-}
-
 /// `FAILOVER` makes the old primary a replica. The other replica must be told to follow the new primary.
 fn by_redis(group: &RedisGroup) {
     let old = group.primary();
@@ -145,13 +141,13 @@ async fn fail_over(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failover_by_sentinel_loses_nothing_if_all_replicas_have_each_change() {
     let Some(group) = RedisGroup::start() else { return };
-    assert_eq!(fail_over(&group, RequiredReplicas::All, by_sentinel).await, (0, Vec::new()));
+    assert_eq!(fail_over(&group, RequiredReplicas::All, RedisGroup::fail_over).await, (0, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failover_by_sentinel_loses_nothing_if_both_replicas_have_each_change() {
     let Some(group) = RedisGroup::start() else { return };
-    assert_eq!(fail_over(&group, RequiredReplicas::Count(2), by_sentinel).await, (0, Vec::new()));
+    assert_eq!(fail_over(&group, RequiredReplicas::Count(2), RedisGroup::fail_over).await, (0, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -149,9 +149,7 @@ const BLOCKS: ActionSet = ActionSet::of(&[Action::BlockConversation, Action::Unb
 
 /// Returns true if the action is moderation of users.
 fn acts_on_users(action: Action) -> bool {
-    const WITHOUT_USERS: ActionSet =
-        ActionSet::of(&[Action::ManageConversation, Action::ReadModeration, Action::ReadDecisions]);
-    action.is_moderation() && !WITHOUT_USERS.contains(action)
+    action.is_moderation() && !ActionSet::MODERATION_WITHOUT_TARGETS.contains(action)
 }
 
 fn check_name(field: &str, id: &str) -> Result<(), InvalidRequest> {

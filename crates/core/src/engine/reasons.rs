@@ -93,6 +93,7 @@ fn describe_request(signing_request: &SigningRequest, permit: Option<&Permit>) -
         Action::ManageConversation => format!("manage {place}"),
         Action::ReadModeration => format!("see the moderation entries of {place}"),
         Action::ReadDecisions => format!("see the decisions about {place}"),
+        Action::RetryEnforcement => format!("retry enforcements in {place}"),
         action if who.is_empty() => format!("{action} in {place}"),
         action => format!("{action} {who} in {place}"),
     }

@@ -95,6 +95,8 @@ actions! {
     ReadModeration = "read-moderation",
     /// Moderation: read decisions, with the result of each rule.
     ReadDecisions = "read-decisions",
+    /// Moderation: retry and close jobs at vendors and webhooks.
+    RetryEnforcement = "retry-enforcement",
 }
 
 impl Action {
@@ -161,6 +163,14 @@ impl ActionSet {
         Action::MessageDeleteOwn,
         Action::MessageDeleteAny,
         Action::PushAdmin,
+    ]);
+
+    /// The moderation actions that have no targets.
+    pub const MODERATION_WITHOUT_TARGETS: ActionSet = ActionSet::of(&[
+        Action::ManageConversation,
+        Action::ReadModeration,
+        Action::ReadDecisions,
+        Action::RetryEnforcement,
     ]);
 
     /// Returns the meaning of `"*"` in a rule's `actions`: all actions except those that a rule must name.
@@ -262,9 +272,16 @@ mod tests {
 
     #[test]
     fn a_star_leaves_out_what_must_be_named() {
-        for word in
-            ["app-token", "push-admin", "privileged-headers", "ban", "set-role", "read-moderation", "read-decisions"]
-        {
+        for word in [
+            "app-token",
+            "push-admin",
+            "privileged-headers",
+            "ban",
+            "set-role",
+            "read-moderation",
+            "read-decisions",
+            "retry-enforcement",
+        ] {
             let action = Action::parse(word).unwrap();
             assert!(!ActionSet::all_by_default().contains(action), "{word}");
         }

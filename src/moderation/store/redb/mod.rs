@@ -7,11 +7,11 @@ mod file;
 mod tables;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use redb::{Database, ReadableDatabase};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use self::file::OpenedFile;
@@ -22,6 +22,7 @@ use super::head::{StoreContents, StoreHead, random_id};
 use super::job::{AttemptResult, Job, JobState};
 use crate::clock;
 use crate::model::Millis;
+use crate::telemetry::outbox::QueueDepth;
 
 /// A store in a file or in memory.
 pub struct RedbStore {
@@ -39,6 +40,18 @@ struct OpenDatabase {
     broken: OnceLock<String>,
     /// The lock that a probe holds until the disk has answered.
     probe_lock: Mutex<()>,
+    /// The results of jobs that wait to be stored.
+    settlements: Mutex<Vec<Settlement>>,
+}
+
+/// The result of a job, which waits to be stored.
+struct Settlement {
+    worker: String,
+    job: Job,
+    attempt: AttemptResult,
+    now: Millis,
+    /// Receives whether the result was stored.
+    stored: oneshot::Sender<bool>,
 }
 
 impl RedbStore {
@@ -60,7 +73,14 @@ impl RedbStore {
     }
 
     fn new(name: String, opened: Option<OpenedFile>, database: Database) -> RedbStore {
-        let file = OpenDatabase { name, opened, database, broken: OnceLock::new(), probe_lock: Mutex::new(()) };
+        let file = OpenDatabase {
+            name,
+            opened,
+            database,
+            broken: OnceLock::new(),
+            probe_lock: Mutex::new(()),
+            settlements: Mutex::default(),
+        };
         RedbStore { file: Arc::new(file), hint: watch::channel(0).0 }
     }
 
@@ -171,9 +191,22 @@ impl RedbStore {
         attempt: &AttemptResult,
         now: Millis,
     ) -> Result<bool, StoreUnavailable> {
+        let (stored, result) = oneshot::channel();
         let (worker, job, attempt) = (worker.to_owned(), job.clone(), attempt.clone());
-        let settled = move |writing: &WriteTables| writing.settle(&worker, &job, &attempt, now);
-        Ok(self.write(settled).await?.unwrap_or(false))
+        self.file.settlements().push(Settlement { worker, job, attempt, now, stored });
+        let file = Arc::clone(&self.file);
+        // One transaction takes all results that wait, so that many results need one write to the disk.
+        let settled = self.write(move |writing| {
+            let waiting = std::mem::take(&mut *file.settlements());
+            let settle = |one: &Settlement| writing.settle(&one.worker, &one.job, &one.attempt, one.now);
+            let stored = waiting.iter().map(settle).collect::<Result<Vec<_>, _>>()?;
+            Ok((!waiting.is_empty()).then(|| waiting.into_iter().zip(stored).collect::<Vec<_>>()))
+        });
+        for (settlement, stored) in settled.await?.unwrap_or_default() {
+            // The receiver is gone if its job was aborted.
+            _ = settlement.stored.send(stored.unwrap_or(false));
+        }
+        result.await.map_err(|_| damaged_error(&self.file.name))
     }
 
     pub(super) async fn jobs(
@@ -185,6 +218,26 @@ impl RedbStore {
     ) -> Result<Vec<Job>, StoreUnavailable> {
         let (prefix, after) = (prefix.to_owned(), after.to_owned());
         self.read(move |reading| reading.jobs(state, &prefix, &after, most)).await
+    }
+
+    pub(super) async fn find_jobs(&self, keys: Vec<String>) -> Result<Vec<Option<Job>>, StoreUnavailable> {
+        self.read(move |reading| reading.find_jobs(&keys)).await
+    }
+
+    pub(super) async fn replace_jobs(&self, jobs: Vec<(Job, Job)>, now: Millis) -> Result<Vec<bool>, StoreUnavailable> {
+        let replaced = self.write(move |writing| writing.replace_jobs(&jobs, now).map(Some)).await?;
+        self.hint.send_modify(|hint| *hint += 1);
+        Ok(replaced.unwrap_or_default())
+    }
+
+    pub(super) async fn count_jobs(
+        &self,
+        prefix: &str,
+        queues: Vec<String>,
+        now: Millis,
+    ) -> Result<QueueDepth, StoreUnavailable> {
+        let prefix = prefix.to_owned();
+        self.read(move |reading| reading.count_jobs(&prefix, &queues, now)).await
     }
 
     pub(super) async fn note(&self, key: &str) -> Result<Option<String>, StoreUnavailable> {
@@ -237,6 +290,10 @@ impl RedbStore {
 }
 
 impl OpenDatabase {
+    fn settlements(&self) -> MutexGuard<'_, Vec<Settlement>> {
+        self.settlements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Checks that the file can be used.
     fn check(&self) -> Result<(), StoreUnavailable> {
         match self.broken.get() {

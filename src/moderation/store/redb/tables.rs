@@ -12,8 +12,11 @@ use serde::de::DeserializeOwned;
 use crate::model::Millis;
 use crate::moderation::store::change::{ChangesSince, LOG_LIMIT, NewChange, StoredChange, limit_read};
 use crate::moderation::store::head::StoreHead;
-use crate::moderation::store::job::{AttemptResult, ENDED_JOBS_LIMIT, Job, JobState, NewJob, lower_bound, queue_name};
+use crate::moderation::store::job::{
+    AttemptResult, ENDED_JOBS_LIMIT, FailureCause, Job, JobState, NewJob, lower_bound, queue_name,
+};
 use crate::moderation::store::lease::LeasedJob;
+use crate::telemetry::outbox::QueueDepth;
 
 /// The version of the table layout. Increase it when the tables change.
 pub(super) const LAYOUT: u64 = 1;
@@ -27,7 +30,7 @@ const ENTRIES: TableDefinition<&str, &str> = TableDefinition::new("entries");
 const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
 /// Jobs as JSON, by key.
 const JOBS: TableDefinition<&str, &str> = TableDefinition::new("jobs");
-/// The keys of jobs, by state.
+/// The keys of jobs, by state. Pending jobs that failed are also there by the cause.
 const STATES: TableDefinition<(&str, &str), ()> = TableDefinition::new("states");
 /// The keys of jobs that can be claimed, by queue and time.
 const QUEUES: TableDefinition<(&str, u64, &str), ()> = TableDefinition::new("queues");
@@ -166,6 +169,55 @@ impl ReadTables {
         Ok(found)
     }
 
+    pub(super) fn find_jobs(&self, keys: &[String]) -> Result<Vec<Option<Job>>> {
+        let jobs = self.0.open_table(JOBS)?;
+        let find = |key: &String| {
+            let found = jobs.get(key.as_str())?.map(|held| from_json::<LeasedJob>(held.value())).transpose()?;
+            Ok(found.map(|held| held.job))
+        };
+        keys.iter().map(find).collect()
+    }
+
+    pub(super) fn count_jobs(&self, prefix: &str, queues: &[String], now: Millis) -> Result<QueueDepth> {
+        let pending = self.count_indexed(JobState::Pending.as_letter(), prefix)?;
+        let mut depth = QueueDepth {
+            dead_letter: self.count_indexed(JobState::DeadLetter.as_letter(), prefix)?,
+            pending,
+            unconfigured: pending,
+            ..QueueDepth::default()
+        };
+        for cause in FailureCause::ALL {
+            depth.failing.push((cause.as_str(), self.count_indexed(cause.index_name(), prefix)?));
+        }
+        for queue in queues {
+            let table = self.0.open_table(QUEUES)?;
+            for entry in table.range((queue.as_str(), 0, "")..(queue.as_str(), u64::MAX, ""))? {
+                let time = entry?.0.value().1;
+                depth.unconfigured = depth.unconfigured.saturating_sub(1);
+                if time <= now.0 {
+                    depth.due += 1;
+                    depth.oldest = depth.oldest.max(if time == 0 { 0 } else { now.0 - time });
+                }
+            }
+        }
+        Ok(depth)
+    }
+
+    /// Counts the jobs of a state or cause whose keys begin with `prefix`.
+    fn count_indexed(&self, index: &str, prefix: &str) -> Result<u64> {
+        let states = self.0.open_table(STATES)?;
+        let mut count = 0;
+        for entry in states.range((index, prefix)..)? {
+            let entry = entry?.0;
+            let (own, key) = entry.value();
+            if own != index || !key.starts_with(prefix) {
+                break;
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
     pub(super) fn checkpoint(&self, key: &str) -> Result<Option<String>> {
         Ok(self.0.open_table(CHECKPOINTS)?.get(key)?.map(|note| note.value().to_owned()))
     }
@@ -259,13 +311,30 @@ impl WriteTables {
 
     /// Completes a job. `None`: this worker has no lease on it.
     pub(super) fn settle(&self, worker: &str, job: &Job, attempt: &AttemptResult, now: Millis) -> Result<Option<bool>> {
-        let Some(mut held) = self.remove_job(&job.key)?.filter(|held| held.is_leased_to(worker, job)) else {
+        let Some(mut held) = self.leased_job(&job.key)?.filter(|held| held.is_leased_to(worker, job)) else {
             return Ok(None);
         };
+        self.remove_job(&job.key)?;
         let is_noted = held.complete(job.revision, attempt, now);
         self.insert_job(&held)?;
         self.drop_old_jobs(held.job.state)?;
         Ok(Some(is_noted))
+    }
+
+    /// Replaces jobs. Returns which jobs were replaced.
+    pub(super) fn replace_jobs(&self, jobs: &[(Job, Job)], now: Millis) -> Result<Vec<bool>> {
+        let mut replaced = Vec::with_capacity(jobs.len());
+        for (before, after) in jobs {
+            let held = self.leased_job(&before.key)?;
+            let new = held.and_then(|mut held| held.replace(before, after, now).then_some(held));
+            replaced.push(new.is_some());
+            if let Some(new) = new {
+                self.remove_job(&before.key)?;
+                self.insert_job(&new)?;
+                self.drop_old_jobs(new.job.state)?;
+            }
+        }
+        Ok(replaced)
     }
 
     /// Stores or deletes a checkpoint. `None`: this worker has no lease on the job.
@@ -301,7 +370,11 @@ impl WriteTables {
     fn remove_job(&self, key: &str) -> Result<Option<LeasedJob>> {
         let removed = self.0.open_table(JOBS)?.remove(key)?.map(|held| from_json::<LeasedJob>(held.value()));
         let Some(held) = removed.transpose()? else { return Ok(None) };
-        self.0.open_table(STATES)?.remove((held.job.state.as_letter(), key))?;
+        let mut states = self.0.open_table(STATES)?;
+        states.remove((held.job.state.as_letter(), key))?;
+        if let Some(index) = held.job.failure_index() {
+            states.remove((index, key))?;
+        }
         if let Some(ready) = held.claimable_at() {
             self.0.open_table(QUEUES)?.remove((queue_name(key).as_str(), ready.0, key))?;
         }
@@ -315,7 +388,11 @@ impl WriteTables {
     fn insert_job(&self, held: &LeasedJob) -> Result<()> {
         let key = held.job.key.as_str();
         self.0.open_table(JOBS)?.insert(key, to_json(held)?.as_str())?;
-        self.0.open_table(STATES)?.insert((held.job.state.as_letter(), key), ())?;
+        let mut states = self.0.open_table(STATES)?;
+        states.insert((held.job.state.as_letter(), key), ())?;
+        if let Some(index) = held.job.failure_index() {
+            states.insert((index, key), ())?;
+        }
         if let Some(ready) = held.claimable_at() {
             self.0.open_table(QUEUES)?.insert((queue_name(key).as_str(), ready.0, key), ())?;
         }

@@ -7,6 +7,7 @@ pub(super) struct RedisKeys {
     /// The keys, in the order that the scripts expect.
     all: [String; 13],
     pub(super) entries: String,
+    pub(super) jobs: String,
     pub(super) notes: String,
     pub(super) channel: String,
     /// The command that reads the head of the store. Only a primary answers it.
@@ -24,7 +25,14 @@ impl RedisKeys {
         let name = |name: &str| format!("{tag}{name}");
         let all = NAMES.map(name);
         let head = script(HEAD, &all);
-        RedisKeys { all, entries: name("entries"), notes: name("notes"), channel: name("hints"), head }
+        RedisKeys {
+            all,
+            entries: name("entries"),
+            jobs: name("jobs"),
+            notes: name("notes"),
+            channel: name("hints"),
+            head,
+        }
     }
 
     /// Returns the command that runs a script. The caller appends the arguments of the script.
@@ -64,6 +72,8 @@ scripts!(
     CLAIM = "scripts/claim.lua",
     SETTLE = "scripts/settle.lua",
     JOBS = "scripts/jobs.lua",
+    COUNT = "scripts/count.lua",
+    REPLACE = "scripts/replace.lua",
     SET_NOTE = "scripts/set_note.lua"
 );
 

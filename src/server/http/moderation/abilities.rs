@@ -22,7 +22,7 @@ use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
 
 /// The actions in the answer.
-const ACTIONS: [Action; 8] = [
+const ACTIONS: [Action; 9] = [
     Action::ReadModeration,
     Action::ReadDecisions,
     Action::Ban,
@@ -31,6 +31,7 @@ const ACTIONS: [Action; 8] = [
     Action::Unmute,
     Action::SetRole,
     Action::ManageConversation,
+    Action::RetryEnforcement,
 ];
 
 /// The maximum number of places in the answer.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::config::Settings;
 use crate::model::{Caller, CallerKind, ConversationKind, Millis, Pattern, TimeError, check_identifier, check_text};
 use crate::moderation::api::ModerationParameters;
-use crate::moderation::{CommandKind, ModerationIndex, SanctionTerms};
+use crate::moderation::{ChangeSubscribers, CommandKind, ModerationIndex, SanctionTerms};
 use crate::vendor::InvalidRequest;
 
-/// The maximum number of users in one request.
-const MAX_USERS: usize = 100;
+/// The maximum number of users or jobs in one request.
+const MAX_TARGETS: usize = 100;
 
 /// The maximum length of an identifier, in characters. The vendor with the longest identifiers accepts this length.
 const MAX_IDENTIFIER_LENGTH: usize = 255;
@@ -62,8 +62,8 @@ impl<'a> RequestFields<'a> {
     /// Returns the users that the request is about, each once.
     pub(super) fn users(self) -> Result<Vec<String>, InvalidRequest> {
         let users = &self.params.users;
-        if users.is_empty() || users.len() > MAX_USERS {
-            return Err(invalid_field("users", format!("must name at least one user, and at most {MAX_USERS}")));
+        if users.is_empty() || users.len() > MAX_TARGETS {
+            return Err(invalid_field("users", format!("must name at least one user, and at most {MAX_TARGETS}")));
         }
         for (place, name) in users.iter().enumerate() {
             let field = format!("users[{place}]");
@@ -134,6 +134,40 @@ impl<'a> RequestFields<'a> {
             return Err(invalid_field("until", "must be in the future"));
         }
         Ok(Some(until))
+    }
+
+    /// Checks the jobs that a command is about.
+    pub(super) fn jobs(self) -> Result<(), InvalidRequest> {
+        let jobs = &self.params.jobs;
+        if jobs.is_empty() || jobs.len() > MAX_TARGETS {
+            return Err(invalid_field("jobs", format!("must name at least one job, and at most {MAX_TARGETS}")));
+        }
+        for (place, job) in jobs.iter().enumerate() {
+            if job.key().is_none() {
+                return Err(invalid_field(format!("jobs[{place}].id"), "must be the `id` of a job in the list"));
+            }
+            if jobs.iter().take(place).any(|other| other.id == job.id) {
+                return Err(invalid_field(format!("jobs[{place}].id"), "is a duplicate"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that there is a reason.
+    pub(super) fn required_reason(self) -> Result<(), InvalidRequest> {
+        let missing = || invalid_field("reason", "must be given: why the jobs are closed");
+        self.reason()?.map(drop).ok_or_else(missing)
+    }
+
+    /// Checks that the request names an app whose bans and mutes are enforced.
+    pub(super) fn enforced_app(self, subscribers: &ChangeSubscribers) -> Result<(), InvalidRequest> {
+        let app = self.params.app.as_deref().unwrap_or_default();
+        if subscribers.enforced.iter().any(|enforced| **enforced == *app) {
+            return Ok(());
+        }
+        let known = subscribers.enforced.join(", ");
+        let known = if known.is_empty() { "none has it" } else { &known };
+        Err(invalid_field("app", format!("must be an app with enforcement in the configuration: {known}")))
     }
 
     fn reason(self) -> Result<Option<String>, InvalidRequest> {

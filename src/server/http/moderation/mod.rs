@@ -13,6 +13,8 @@ mod explain;
 mod fields;
 mod file_entries;
 mod history;
+mod job_changes;
+mod job_record;
 mod list;
 mod preview;
 mod read;
@@ -95,6 +97,10 @@ async fn answer_authenticated(
         ModerationResource::Conversations => conversations::answer(&authenticated, request).await,
         ModerationResource::People(id) => conversations::answer_people(&authenticated, id, request).await,
         ModerationResource::Endings => endings::answer(&authenticated, request).await,
+        ModerationResource::EnforcementGroups => enforcements::answer_groups(&authenticated, request).await,
+        ModerationResource::EnforcementCommand(command) => {
+            job_changes::answer(&authenticated, *command, request, place).await
+        }
         _ => change::answer(&authenticated, &resource, request, place).await,
     }
 }
@@ -109,8 +115,9 @@ fn path_error(error: PathError) -> ApiError {
         PathError::NotFound => ApiError::with_same_message(
             ErrorCode::NotFound,
             "There is nothing at this path. Moderation has: bans, bans/lift, mutes, mutes/lift, roles, roles/remove, \
-             blocks, blocks/lift, conversations/{id}, events, enforcements, explain, abilities, preview, users, \
-             users/{id}, changes, changes/{id}, conversations, conversations/{id}/people, endings.",
+             blocks, blocks/lift, conversations/{id}, events, enforcements, enforcements/groups, enforcements/retry, \
+             enforcements/close, enforcements/repeat, explain, abilities, preview, users, users/{id}, changes, \
+             changes/{id}, conversations, conversations/{id}/people, endings.",
         ),
         PathError::Malformed => ApiError::with_same_message(
             ErrorCode::Malformed,

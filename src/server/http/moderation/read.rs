@@ -22,7 +22,7 @@ use crate::server::http::response_body::HttpResponse;
 use crate::server::http::{admission, body, params, record, render};
 use crate::server::limits::AdmissionPermit;
 use crate::telemetry::{AuditDecision, AuditRecord};
-use crate::vendor::{App, InvalidRequest, Params};
+use crate::vendor::{InvalidRequest, Params};
 
 /// A request to read moderation entries: the user that the caller acts as, and the requested part.
 pub(super) struct ReadRequest {
@@ -104,14 +104,6 @@ impl ReadRequest {
         Ok(ReadRequest { client, app: fields.app()?, scope: place.unwrap_or(Pattern::Everything) })
     }
 
-    /// Creates a request to read everything, of all apps.
-    pub(super) fn for_everything(
-        visit: &AuthenticatedRequest<'_>,
-        fields: RequestFields<'_>,
-    ) -> Result<ReadRequest, ApiError> {
-        Ok(ReadRequest { client: fields.client(&visit.caller)?, app: None, scope: Pattern::Everything })
-    }
-
     /// Returns the user that the caller acts as. Empty if a service acts as itself.
     pub(super) fn client(&self) -> &str {
         &self.client
@@ -133,26 +125,44 @@ impl ReadRequest {
 
     /// Decides whether the caller can read the entries, and records the decision.
     pub(super) async fn authorize(&self, visit: &AuthenticatedRequest<'_>) -> Result<ReadPermission, ApiError> {
-        let (exchange, app) = (visit.exchange, self.app.as_ref());
-        visit.check_authenticator(app).await?;
-        let asks: Vec<SigningRequest> = visit
-            .apps(app)
-            .into_iter()
-            .map(|app| read_request(app, &self.client, &self.scope, Action::ReadModeration))
-            .collect();
-        let told = visit.fetch_facts(app, &asks, None).await?;
-        let leave = ReadPermission { requests: asks, facts: told };
-        match leave.decide(exchange, &visit.caller, exchange.now) {
-            Ok(decided) => record_decision(exchange, visit.app(app), &visit.caller, &leave, decided).await?,
-            Err(stale) => {
-                return Err(visit.record_undecided(app, &leave.requests, None, stale.into()).await);
-            }
-        }
-        Ok(leave)
+        visit.check_authenticator(self.app.as_ref()).await?;
+        let (permission, decided) = self.decide(visit, Action::ReadModeration).await?;
+        record_decision(visit, self.app.as_ref(), &permission, decided).await?;
+        Ok(permission)
     }
-}
 
-impl ReadRequest {
+    /// Decides whether the caller can do this. Records only a denial. Returns the permission, and the rules that allow
+    /// it, for the record of what was done.
+    pub(super) async fn permit(
+        &self,
+        visit: &AuthenticatedRequest<'_>,
+        action: Action,
+    ) -> Result<(ReadPermission, Vec<String>), ApiError> {
+        visit.check_authenticator(self.app.as_ref()).await?;
+        let (permission, decided) = self.decide(visit, action).await?;
+        match decided {
+            Ok(rules) => Ok((permission, rules)),
+            Err(denial) => Err(record_denial(visit, self.app.as_ref(), permission.request()?, &denial).await),
+        }
+    }
+
+    /// Decides an action. If it cannot be decided, this is recorded.
+    async fn decide(
+        &self,
+        visit: &AuthenticatedRequest<'_>,
+        action: Action,
+    ) -> Result<(ReadPermission, AllowingRules), ApiError> {
+        let (exchange, app) = (visit.exchange, self.app.as_ref());
+        let requests: Vec<SigningRequest> =
+            visit.apps(app).into_iter().map(|app| read_request(app, &self.client, &self.scope, action)).collect();
+        let facts = visit.fetch_facts(app, &requests, None).await?;
+        let permission = ReadPermission { requests, facts };
+        match permission.decide(exchange, &visit.caller, exchange.now) {
+            Ok(decided) => Ok((permission, decided)),
+            Err(stale) => Err(visit.record_undecided(app, &permission.requests, None, stale.into()).await),
+        }
+    }
+
     /// Returns whether the caller can also do this in the same place. Only a permission is recorded, because the caller
     /// gets an answer in either case.
     ///
@@ -163,18 +173,12 @@ impl ReadRequest {
         visit: &AuthenticatedRequest<'_>,
         action: Action,
     ) -> Result<bool, ApiError> {
-        let (exchange, app) = (visit.exchange, self.app.as_ref());
-        let requests: Vec<SigningRequest> =
-            visit.apps(app).into_iter().map(|app| read_request(app, &self.client, &self.scope, action)).collect();
-        let facts = visit.fetch_facts(app, &requests, None).await?;
-        let permission = ReadPermission { requests, facts };
-        match permission.decide(exchange, &visit.caller, exchange.now)? {
-            Ok(rules) => {
-                record_decision(exchange, visit.app(app), &visit.caller, &permission, Ok(rules)).await?;
-                Ok(true)
-            }
-            Err(_) => Ok(false),
+        let (permission, decided) = self.decide(visit, action).await?;
+        if decided.is_err() {
+            return Ok(false);
         }
+        record_decision(visit, self.app.as_ref(), &permission, decided).await?;
+        Ok(true)
     }
 }
 
@@ -190,6 +194,16 @@ impl ReadRequest {
 }
 
 impl ReadPermission {
+    /// Returns the requests, one for each app.
+    pub(super) fn requests(&self) -> &[SigningRequest] {
+        &self.requests
+    }
+
+    /// Returns the request for the first app.
+    pub(super) fn request(&self) -> Result<&SigningRequest, ApiError> {
+        self.requests.first().ok_or_else(|| ApiError::internal("there is no app"))
+    }
+
     /// Returns true if the permission still holds with the current entries.
     pub(super) fn holds(&self, exchange: &RequestContext, caller: &Caller, now: Millis) -> bool {
         matches!(self.decide(exchange, caller, now), Ok(Ok(_)))
@@ -222,25 +236,33 @@ impl ReadPermission {
 
 /// Records and counts a decision.
 async fn record_decision(
-    exchange: &RequestContext,
-    app: Option<&App>,
-    caller: &Caller,
+    visit: &AuthenticatedRequest<'_>,
+    app: Option<&Arc<str>>,
     permission: &ReadPermission,
     decided: AllowingRules,
 ) -> Result<(), ApiError> {
-    let Some(signing_request) = permission.requests.first() else { return Err(ApiError::internal("there is no app")) };
-    let record = record::request_record(exchange, app, caller, signing_request);
+    let (exchange, signing_request) = (visit.exchange, permission.request()?);
     match decided {
         Ok(rules) => {
+            let record = record::request_record(exchange, visit.app(app), &visit.caller, signing_request);
             let counted = CountedDecision::allowed(signing_request.action, AuditDecision::Allow, rules.clone());
-            record::record_decision(exchange, app, &AuditRecord { rules: &rules, ..record }, counted).await
+            record::record_decision(exchange, visit.app(app), &AuditRecord { rules: &rules, ..record }, counted).await
         }
-        Err(denial) => {
-            let (failure, reason) = (ApiError::from(&*denial), denial.log_message());
-            let counted = CountedDecision::denied(denial.action, denial.reason.clone());
-            let denied = AuditRecord { reason: Some(&reason), ..record::with_denial(&denial, &record) };
-            record::record_decision(exchange, app, &denied, counted).await?;
-            Err(failure)
-        }
+        Err(denial) => Err(record_denial(visit, app, signing_request, &denial).await),
     }
+}
+
+/// Records and counts a denial. Returns the error to answer with.
+async fn record_denial(
+    visit: &AuthenticatedRequest<'_>,
+    app: Option<&Arc<str>>,
+    signing_request: &SigningRequest,
+    denial: &Denial,
+) -> ApiError {
+    let (exchange, reason) = (visit.exchange, denial.log_message());
+    let record = record::request_record(exchange, visit.app(app), &visit.caller, signing_request);
+    let counted = CountedDecision::denied(denial.action, denial.reason.clone());
+    let denied = AuditRecord { reason: Some(&reason), ..record::with_denial(denial, &record) };
+    let recorded = record::record_decision(exchange, visit.app(app), &denied, counted).await;
+    recorded.err().unwrap_or_else(|| ApiError::from(denial))
 }

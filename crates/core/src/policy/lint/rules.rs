@@ -9,10 +9,6 @@ use crate::policy::rule::{Effect, Rule, TargetCondition};
 /// is not among them, because it is always limited by rank.
 const SANCTIONS: ActionSet = ActionSet::of(&[Action::Ban, Action::Unban, Action::Mute, Action::Unmute]);
 
-/// The moderation actions that have no targets.
-const WITHOUT_TARGETS: ActionSet =
-    ActionSet::of(&[Action::ManageConversation, Action::ReadModeration, Action::ReadDecisions]);
-
 /// Returns a warning if a rule allows more moderation, or less, than its author probably intended.
 pub(super) fn lint_moderation_rule(rule: &Rule) -> Option<String> {
     if rule.effect == Effect::Deny {
@@ -34,7 +30,7 @@ fn lacks_rank_limit(rule: &Rule) -> Option<String> {
 
 /// Warns if a rule has `targets` and also actions that have no targets: the rule never allows these actions.
 fn targets_exclude_actions(rule: &Rule) -> Option<String> {
-    let words = action_names(rule.actions.intersection(WITHOUT_TARGETS));
+    let words = action_names(rule.actions.intersection(ActionSet::MODERATION_WITHOUT_TARGETS));
     let is_mixed = rule.targets.is_some() && rule.actions.iter().any(has_targets);
     (is_mixed && !words.is_empty()).then(|| {
         format!(

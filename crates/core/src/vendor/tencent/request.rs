@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::message::{Room, check_user};
+use super::message::{MAX_ROOM_NUMBER, Room, check_user};
 use super::{App, Operation, SigningJob};
 use crate::model::{Action, ActionSet, Caller, Pattern, RequestedGrant, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::client_or_caller;
@@ -50,13 +50,19 @@ pub(super) fn parse(
 
 /// Reads the room: a number, or a text with a number or a name.
 fn room(params: &Params) -> Result<Pattern, InvalidRequest> {
-    let text = match params.value("room_id") {
+    let (text, is_number) = match params.value("room_id") {
         None => return Err(InvalidRequest::new("room_id", "must be given")),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(_) => params.text("room_id")?.unwrap_or_default().to_owned(),
+        Some(Value::Number(number)) => (number.to_string(), true),
+        Some(_) => (params.text("room_id")?.unwrap_or_default().to_owned(), false),
     };
-    Room::parse(&text)?;
-    Ok(Pattern::Exact(text))
+    match Room::parse(&text)? {
+        // `-1` and `1.5` are names only if they are texts.
+        Room::Name(_) if is_number => Err(InvalidRequest::new(
+            "room_id",
+            format!("must be a whole number from 1 to {MAX_ROOM_NUMBER}, or a text"),
+        )),
+        Room::Name(_) | Room::Number(_) => Ok(Pattern::Exact(text)),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ for at = 3, #ARGV, 2 do
     if standing and job then
       local taken = lease(key) and '1' or '0'
       local till = time + tonumber(ARGV[2])
-      lend(key, till, taken, string.sub(standing, 2), ARGV[1])
+      lend(key, till, taken, string.match(standing, '%d.*'), ARGV[1])
       enqueue(key, till)
       table.insert(claimed, job)
       table.insert(claimed, taken)

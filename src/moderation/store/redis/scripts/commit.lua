@@ -44,7 +44,7 @@ while at < #ARGV do
     ready = math.max(ready, held.till)
   end
   unlist(key)
-  list(key, 'p', version .. '.0', ARGV[at + 1] .. whole(time) .. '}')
+  list(key, 'p', '', version .. '.0', ARGV[at + 1] .. whole(time) .. '}')
   enqueue(key, ready)
   at = at + 2
 end

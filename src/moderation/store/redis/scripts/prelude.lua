@@ -89,10 +89,9 @@ local function lend(key, till, taken, stage, worker)
   redis.call('HSET', LEASES, key, table.concat({ whole(till), taken, stage, worker }, ' '))
 end
 
--- Returns the queue of a job: the first two parts of its key. Jobs whose key ends with `*` have a separate queue.
+-- Returns the queue of a job: the first two parts of its key, and the last part if it begins with `*`.
 local function queue(key)
-  local whom = string.match(key, '^[^:]*:?[^:]*')
-  return string.sub(key, -2) == ':*' and whom .. ':*' or whom
+  return string.match(key, '^[^:]*:?[^:]*') .. (string.match(key, ':%*[^:]*$') or '')
 end
 
 -- Returns the beginning of the queue member for jobs that can be claimed at this time.
@@ -119,6 +118,8 @@ end
 local function unlist(key)
   local standing = redis.call('HGET', STANDING, key)
   if standing then
+    local cause = string.match(standing, '^p(%l)')
+    if cause then redis.call('ZREM', INDEX, 'f' .. cause .. key) end
     redis.call('ZREM', INDEX, string.sub(standing, 1, 1) .. key)
     dequeue(key)
     redis.call('ZREM', DONE, key)
@@ -126,9 +127,31 @@ local function unlist(key)
   end
 end
 
--- Stores a job and adds it to the index under this state (p, d or s).
-local function list(key, state, stage, json)
+-- Stores a job and adds it to the index under this state (p, d or s) and, if it is pending and failed, under the cause,
+-- which is a letter.
+local function list(key, state, cause, stage, json)
   redis.call('HSET', JOBS, key, json)
-  redis.call('HSET', STANDING, key, state .. stage)
+  redis.call('HSET', STANDING, key, state .. cause .. stage)
   redis.call('ZADD', INDEX, 0, state .. key)
+  if cause ~= '' then redis.call('ZADD', INDEX, 0, 'f' .. cause .. key) end
+end
+
+-- Replaces a job. The arguments from `at` on are: key, state, cause, stage and JSON; for a pending job, the delay in
+-- milliseconds or `first`; for a job that is over, the time at which it ended, else empty. Of these jobs, `kept` are kept.
+local function replace(at, kept)
+  local key, state, cause, stage, json, delay, ended = unpack(ARGV, at, at + 6)
+  unlist(key)
+  list(key, state, cause, stage, json)
+  if state == 'p' then
+    enqueue(key, delay == 'first' and 0 or now() + tonumber(delay))
+  elseif ended ~= '' then
+    local last = state == 'd' and DONE or ASIDE
+    redis.call('ZADD', last, ended, key)
+    while redis.call('ZCARD', last) > tonumber(kept) do
+      local oldest = redis.call('ZPOPMIN', last)[1]
+      redis.call('ZREM', INDEX, state .. oldest)
+      redis.call('HDEL', STANDING, oldest)
+      redis.call('HDEL', JOBS, oldest)
+    end
+  end
 end

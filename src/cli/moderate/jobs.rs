@@ -1,0 +1,251 @@
+//! `retry`, `close` and `enforce`: commands about the jobs of the outbox.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+use hyper::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::super::common::{CommandError, CommonArguments, escape_line, exit_code, print_error};
+use super::answer::{check_status, list_page, unexpected_answer};
+use super::server::{ServerArguments, ServerRequest};
+use crate::moderation::api::{
+    EnforcementCommand, FailedJob, JobReference, JobReply, ModerationParameters, ModerationResource, RepeatReply,
+};
+
+/// The maximum number of jobs in one request, and of entries in one page.
+const JOBS_PER_REQUEST: usize = 100;
+const ENTRIES_PER_PAGE: &str = "1000";
+
+/// How long `enforce` waits while too many jobs wait at the server.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A filter of jobs.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct JobFilterArguments {
+    /// Only jobs of this kind: enforcement or webhook.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only events for this webhook: its address without the path, or its host.
+    #[arg(long, value_name = "ORIGIN")]
+    webhook: Option<String>,
+    /// Only jobs that failed for this cause: unreachable, trouble, refused, gone or impossible.
+    #[arg(long)]
+    cause: Option<String>,
+    /// Only jobs whose error contains this text.
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
+}
+
+/// Dead letters, by their ids or by a filter.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct JobArguments {
+    /// The ids of dead letters, as `list enforcements` shows them.
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// Only jobs about this app.
+    #[arg(long)]
+    app: Option<String>,
+    /// Only jobs about this user.
+    #[arg(long)]
+    user: Option<String>,
+    /// Only jobs about this conversation.
+    #[arg(long, value_name = "ID")]
+    conversation: Option<String>,
+    #[command(flatten)]
+    filter: JobFilterArguments,
+    /// Change all dead letters that the filter selects. Without it, the command only shows their number.
+    #[arg(long)]
+    yes: bool,
+    /// The user on whose behalf a service acts. Default: the service acts for itself.
+    #[arg(long = "as", value_name = "USER")]
+    client: Option<String>,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// `close`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct CloseArguments {
+    #[command(flatten)]
+    jobs: JobArguments,
+    /// The reason, for the audit log.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+/// `enforce`'s own arguments.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct EnforceArguments {
+    /// The app.
+    #[arg(long)]
+    app: String,
+    /// Continue an interrupted pass: the cursor that it showed.
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+    /// The user on whose behalf a service acts. Default: the service acts for itself.
+    #[arg(long = "as", value_name = "USER")]
+    client: Option<String>,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl JobFilterArguments {
+    /// Returns the parameters of the filter.
+    pub(super) fn parameters(&self) -> ModerationParameters {
+        let JobFilterArguments { kind, webhook, cause, error } = self;
+        let (kind, webhook, cause, error) = (kind.clone(), webhook.clone(), cause.clone(), error.clone());
+        ModerationParameters { cause, error, kind, webhook, ..ModerationParameters::default() }
+    }
+}
+
+pub(super) fn retry(common: &CommonArguments, jobs: &JobArguments) -> Result<ExitCode, CommandError> {
+    jobs.run(common, EnforcementCommand::Retry, None)
+}
+
+pub(super) fn close(common: &CommonArguments, arguments: &CloseArguments) -> Result<ExitCode, CommandError> {
+    arguments.jobs.run(common, EnforcementCommand::Close, Some(&arguments.reason))
+}
+
+impl JobArguments {
+    fn run(
+        &self,
+        common: &CommonArguments,
+        command: EnforcementCommand,
+        reason: Option<&String>,
+    ) -> Result<ExitCode, CommandError> {
+        let filter = self.filter();
+        let is_filtered = filter != ModerationParameters::default();
+        let jobs = match (self.ids.is_empty(), is_filtered) {
+            (false, false) => self.ids.iter().map(|id| JobReference { id: id.clone(), change: None }).collect(),
+            (true, true) => self.select(common, &filter)?,
+            (true, false) | (false, true) => {
+                let usage = "name either the ids of dead letters, or a filter such as --app or --cause";
+                return Err(CommandError::Usage(usage.to_owned()));
+            }
+        };
+        if is_filtered && !self.yes {
+            let text = || format!("{} dead letters are selected. To change them, add --yes", jobs.len());
+            common.print(text, || json!({ "selected": jobs.len() }).to_string())?;
+            return Ok(exit_code(jobs.is_empty()));
+        }
+        if is_filtered {
+            print_error(&format!("{} dead letters are selected", jobs.len()));
+        }
+        let mut reply = JobReply { succeeded: Vec::new(), failed: Vec::new() };
+        for part in jobs.chunks(JOBS_PER_REQUEST) {
+            let JobReply { succeeded, failed } = self.change(common, command, reason, part)?;
+            reply.succeeded.extend(succeeded);
+            reply.failed.extend(failed);
+        }
+        common.print(|| describe(command, &reply), || json!(reply).to_string())?;
+        Ok(exit_code(reply.failed.is_empty()))
+    }
+
+    /// Returns the filter, without the state and the paging.
+    fn filter(&self) -> ModerationParameters {
+        let (app, user, conversation) = (self.app.clone(), self.user.clone(), self.conversation.clone());
+        ModerationParameters { app, conversation, user, ..self.filter.parameters() }
+    }
+
+    /// Returns the dead letters that the filter selects.
+    fn select(
+        &self,
+        common: &CommonArguments,
+        filter: &ModerationParameters,
+    ) -> Result<Vec<JobReference>, CommandError> {
+        let (mut jobs, mut after) = (Vec::new(), None);
+        loop {
+            let parameters = ModerationParameters {
+                state: Some("dead-letter".to_owned()),
+                limit: Some(ENTRIES_PER_PAGE.to_owned()),
+                after,
+                client_id: self.client.clone(),
+                ..filter.clone()
+            };
+            let resource = ModerationResource::Enforcements;
+            let answer = self.server.ask(common, &ServerRequest { method: Method::GET, resource, parameters })?;
+            check_status(common, &answer)?;
+            let page = list_page(&answer)?;
+            jobs.extend(page.entries.iter().filter_map(|entry| {
+                let id = entry.get("id")?.as_str()?.to_owned();
+                Some(JobReference { id, change: entry.get("change").and_then(Value::as_u64) })
+            }));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(jobs),
+            }
+        }
+    }
+
+    fn change(
+        &self,
+        common: &CommonArguments,
+        command: EnforcementCommand,
+        reason: Option<&String>,
+        jobs: &[JobReference],
+    ) -> Result<JobReply, CommandError> {
+        let (jobs, reason, client_id) = (jobs.to_vec(), reason.cloned(), self.client.clone());
+        let parameters = ModerationParameters { client_id, jobs, reason, ..ModerationParameters::default() };
+        post(common, &self.server, command, parameters)
+    }
+}
+
+fn post<T: DeserializeOwned>(
+    common: &CommonArguments,
+    server: &ServerArguments,
+    command: EnforcementCommand,
+    parameters: ModerationParameters,
+) -> Result<T, CommandError> {
+    let resource = ModerationResource::EnforcementCommand(command);
+    let answer = server.ask(common, &ServerRequest { method: Method::POST, resource, parameters })?;
+    check_status(common, &answer)?;
+    T::deserialize(&answer.body).map_err(|_| unexpected_answer(&answer))
+}
+
+fn describe(command: EnforcementCommand, JobReply { succeeded, failed }: &JobReply) -> String {
+    let done = if command == EnforcementCommand::Close { "closed" } else { "due now" };
+    let mut text = String::new();
+    for FailedJob { id, code, reason } in failed {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "✗ {}: {} ({})", escape_line(id), escape_line(reason), escape_line(code));
+    }
+    let count = succeeded.len();
+    let mark = if failed.is_empty() { "✓ " } else { "" };
+    let _ = writeln!(text, "{mark}{count} of {} dead letters are {done}", count + failed.len());
+    text
+}
+
+pub(super) fn enforce(common: &CommonArguments, arguments: &EnforceArguments) -> Result<ExitCode, CommandError> {
+    let (mut requested, mut after) = (0, arguments.after.clone());
+    loop {
+        let (app, client_id) = (Some(arguments.app.clone()), arguments.client.clone());
+        let parameters =
+            ModerationParameters { app, after: after.clone(), client_id, ..ModerationParameters::default() };
+        let reply = post::<RepeatReply>(common, &arguments.server, EnforcementCommand::Repeat, parameters);
+        let reply = reply.inspect_err(|_| {
+            let cursor = after.as_deref().unwrap_or_default();
+            if !cursor.is_empty() {
+                print_error(&format!("to continue, add --after '{}'", escape_line(cursor)));
+            }
+        })?;
+        requested += reply.requested;
+        let Some(next) = reply.next else { break };
+        print_error(&format!(
+            "{requested} requested, {} wait at the server; next: {}",
+            reply.waiting,
+            escape_line(&next)
+        ));
+        // The server requests nothing while too many jobs wait.
+        if after.as_ref() == Some(&next) || reply.change.is_none() && reply.waiting > 0 {
+            sleep(PAUSE);
+        }
+        after = Some(next);
+    }
+    let text = || format!("✓ {requested} enforcements at {} are requested again", escape_line(&arguments.app));
+    common.print(text, || json!({ "app": arguments.app, "requested": requested }).to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
