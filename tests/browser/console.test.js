@@ -203,7 +203,7 @@ describe('when something is not as expected', () => {
     const { context, page } = await consoleOf('bob');
     await intercept(page, 'bans', async (route) => { await route.fetch(); await route.abort(); });
     await ban(page, 'tom');
-    await page.getByText('It is not known whether this was done').waitFor();
+    await page.locator('#sheet-problem', { hasText: 'It is not known whether this was done' }).waitFor();
     await receipt(page).getByText(/tom is banned/).waitFor();
     assert.equal((await bansOf('tom')).length, 1);
     await clear('tom');
