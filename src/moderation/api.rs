@@ -260,7 +260,7 @@ pub struct JobReference {
 }
 
 impl JobReference {
-    /// Returns the key of the job in the store. `None`: the id is not one of a list.
+    /// Returns the key of the job in the store. Returns `None` if no list contains such an id.
     pub fn key(&self) -> Option<String> {
         String::from_utf8(base64url_decode(&self.id)?).ok()
     }

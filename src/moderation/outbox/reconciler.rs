@@ -64,7 +64,7 @@ pub(super) struct Reconciler<'a> {
     pub(super) progress: Progress,
 }
 
-/// What a pass has enforced, by place, and what is left to do.
+/// The enforced sanctions of a pass, by place, and the remaining work.
 #[derive(Default)]
 pub(super) struct Progress {
     pub(super) enforced_states: BTreeMap<Option<String>, DesiredState>,

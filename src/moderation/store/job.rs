@@ -1,4 +1,4 @@
-//! Jobs: what is to do, and its progress.
+//! Jobs: tasks for the outbox, with their progress.
 
 use std::ops::Bound;
 

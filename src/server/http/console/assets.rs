@@ -35,7 +35,7 @@ const FILES: [(&str, &str, &str); 2] = [
 /// The name of the script, which is made of the modules.
 const SCRIPT: &str = "console.js";
 
-/// What is derived from the page and its files, once.
+/// The data that is computed once from the page and its files.
 struct ConsoleAssets {
     build: String,
     page: CompressedAsset,

@@ -79,7 +79,7 @@ pub(super) async fn answer(
 }
 
 impl AbilitiesQuery<'_> {
-    /// Returns what is the same in all places.
+    /// Returns the part of the answer that is the same in all places.
     fn surroundings(&self) -> Value {
         let (exchange, caller) = (self.visit.exchange, &self.visit.caller);
         let settings = exchange.settings();

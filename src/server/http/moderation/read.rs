@@ -132,7 +132,7 @@ impl ReadRequest {
     }
 
     /// Decides whether the caller can do this. Records only a denial. Returns the permission, and the rules that allow
-    /// it, for the record of what was done.
+    /// it, for the audit line.
     pub(super) async fn permit(
         &self,
         visit: &AuthenticatedRequest<'_>,
