@@ -50,6 +50,38 @@ const SCOPES: [&str; 22] = [
     "a:d.x-*",
 ];
 
+const TEMPLATES: [&str; 17] = [
+    "*",
+    "a:*",
+    "a::*",
+    "a",
+    "a:x",
+    "a:x:*",
+    "a::$chat",
+    "a:x::$chat:*",
+    "{client}:*",
+    "a:{client}",
+    "b:*",
+    "[m]a",
+    "d-*",
+    "d-{client}",
+    "a:d.{client}",
+    "a:d.x-*",
+    "a:{client}.*",
+];
+const TEMPLATES_WITH_CLAIMS: [&str; 10] = [
+    "{claim:tenant}:x",
+    "a:d.{claim:tenant}-*",
+    "d-{claim:tenant}",
+    "a:{claim:tenant}:p",
+    "{claim:tenant}:*",
+    "{claim:tenant}",
+    "a:{claim:tenant}",
+    "a:{claim:tenant}:*",
+    "a::{claim:tenant}",
+    "{client}:{claim:tenant}",
+];
+
 /// Every name there is: enough of them that two patterns which differ in meaning differ in some name.
 static WORLD: LazyLock<Vec<String>> = LazyLock::new(world);
 
@@ -101,7 +133,18 @@ fn world() -> Vec<String> {
     for qualified in ["[m]a", "[m]b", "[?r]a:x", "[m]a:w"] {
         names.push(qualified.to_owned());
     }
+    let others: Vec<_> = filled_templates().into_iter().filter(|name| !names.contains(name)).collect();
+    names.extend(others);
     names
+}
+
+/// A name for each way to fill in a template.
+fn filled_templates() -> BTreeSet<String> {
+    let templates = TEMPLATES.iter().chain(&TEMPLATES_WITH_CLAIMS);
+    let filled = templates.flat_map(|template| {
+        PEOPLE.map(|person| template.replace("{client}", person).replace("{claim:tenant}", "x").replace('*', "x"))
+    });
+    filled.collect()
 }
 
 // ------------------------------------------------------------------------------------------------------- patterns, by trying
@@ -723,38 +766,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 fn template() -> impl Strategy<Value = Template> {
-    const SOME: [&str; 17] = [
-        "*",
-        "a:*",
-        "a::*",
-        "a",
-        "a:x",
-        "a:x:*",
-        "a::$chat",
-        "a:x::$chat:*",
-        "{client}:*",
-        "a:{client}",
-        "b:*",
-        "[m]a",
-        "d-*",
-        "d-{client}",
-        "a:d.{client}",
-        "a:d.x-*",
-        "a:{client}.*",
-    ];
-    const WITH_CLAIMS: [&str; 10] = [
-        "{claim:tenant}:x",
-        "a:d.{claim:tenant}-*",
-        "d-{claim:tenant}",
-        "a:{claim:tenant}:p",
-        "{claim:tenant}:*",
-        "{claim:tenant}",
-        "a:{claim:tenant}",
-        "a:{claim:tenant}:*",
-        "a::{claim:tenant}",
-        "{client}:{claim:tenant}",
-    ];
-    let text = prop_oneof![2 => select(&SOME[..]), 1 => select(&WITH_CLAIMS[..])];
+    let text = prop_oneof![2 => select(&TEMPLATES[..]), 1 => select(&TEMPLATES_WITH_CLAIMS[..])];
     text.prop_map(|text| Template::parse(text).unwrap())
 }
 
