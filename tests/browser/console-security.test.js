@@ -20,7 +20,7 @@ describe('security', () => {
       await world.server.api('bans', { users: [text], conversation, reason: text.slice(0, 255) });
       await page.evaluate((user) => (location.hash = `#/user/${encodeURIComponent(user)}`), text);
       await page.locator('.entry').first().waitFor();
-      assert.equal(await page.locator('h1').innerText(), text);
+      await page.locator('h1').getByText(text, { exact: true }).waitFor();
       await page.locator('.reason', { hasText: text.slice(0, 255) }).first().waitFor();
       assert.deepEqual(await page.evaluate(tooWide), []);
       await page.evaluate((id) => (location.hash = `#/place/${encodeURIComponent(id)}`), conversation);

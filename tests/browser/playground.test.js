@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import { Signer } from '../sdk/support/signer.js';
 import { launch, open } from './support/chromium.js';
@@ -26,9 +27,9 @@ after(async () => {
 });
 
 /** The page, ready for use. */
-async function playground({ hash = '', ...options } = {}) {
+async function playground({ hash = '', server = demonstration, ...options } = {}) {
   const opened = await open(browser, { viewport: DESK, ...options });
-  await opened.page.goto(`${demonstration.url}/playground${hash}`);
+  await opened.page.goto(`${server.url}/playground${hash}`);
   await answered(opened.page);
   return opened;
 }
@@ -224,9 +225,15 @@ describe('the keyboard', () => {
 describe('a moderator', () => {
   const JOIN = `#${new URLSearchParams({ as: 'tom', app: 'leancloud', action: 'join', conv_id: GROUP })}`;
   const verdict = (page, text) => page.locator('#verdict').getByText(text).first().waitFor();
+  const entry = (page, text) => page.locator('#entries').getByText(text).waitFor();
+
+  /** A server for each test, so that no test sees the entries of another. */
+  let server;
+  beforeEach(async () => (server = await Signer.demonstration()));
+  afterEach(() => server.stop());
 
   async function moderation(options) {
-    const opened = await playground({ hash: JOIN, ...options });
+    const opened = await playground({ hash: JOIN, server, ...options });
     await opened.page.getByText('Ban, mute, or give a role').click();
     await opened.page.getByText('No entries yet.').waitFor();
     return opened;
@@ -239,7 +246,7 @@ describe('a moderator', () => {
       await page.getByRole('button', { name: 'Apply', exact: true }).click();
       await verdict(page, 'Banned');
       await page.getByText('“spam of a test”').waitFor();
-      assert.match(await page.locator('#entries').innerText(), /tom is banned everywhere, by orders: spam of a test/);
+      await entry(page, /tom is banned everywhere, by orders: spam of a test/);
       assert.deepEqual(await page.evaluate(tooWide), []);
       assert.deepEqual(await page.evaluate(faint), []);
       assert.deepEqual(await page.evaluate(nameless), []);
@@ -262,10 +269,22 @@ describe('a moderator', () => {
     await page.getByLabel('In the conversation').fill('chat:lobby');
     await page.getByRole('button', { name: 'Apply', exact: true }).click();
     await verdict(page, 'Allowed');
-    assert.match(await page.locator('#entries').innerText(), /zoe has the role moderator in chat:lobby, by orders/);
+    await entry(page, /zoe has the role moderator in chat:lobby, by orders/);
     await page.getByRole('button', { name: 'Remove: zoe has the role' }).click();
     await verdict(page, 'Denied');
     await page.getByText('No entries yet.').waitFor();
+    await context.close();
+  });
+
+  test('sees the entries also where the verdict takes long', async () => {
+    const { context, page } = await moderation();
+    let go;
+    const held = new Promise((done) => (go = done));
+    await page.route('**/v1/leancloud/join', async (route) => { await held; await route.continue(); });
+    await page.getByRole('button', { name: 'Apply', exact: true }).click();
+    await entry(page, /tom is banned everywhere, by orders/);
+    go();
+    await verdict(page, 'Banned');
     await context.close();
   });
 
@@ -374,6 +393,7 @@ describe('a situation', () => {
 
 test('no other page can frame it, or use it', async () => {
   const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<!doctype html><title>elsewhere</title>')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
   const { context, page } = await open(browser);
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   const outcome = await page.evaluate(async (url) => {

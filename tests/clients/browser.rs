@@ -19,7 +19,7 @@ fn pages_in_chromium() {
         return skip(&lacking.join(" and "));
     }
     let ran = Command::new("node")
-        .args(["--test", "--test-force-exit", "--test-timeout=300000", "--test-reporter=spec"])
+        .args(["--test", "--test-force-exit", "--test-timeout=900000", "--test-reporter=spec"])
         .args(tests(&home))
         .env("CHAT_SIGNER", env!("CARGO_BIN_EXE_chat-signer"))
         .output()

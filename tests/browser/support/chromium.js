@@ -13,6 +13,9 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+/** How long a test waits for a condition, in milliseconds: long enough for a slow machine that does other work, too. */
+const LIMIT = 60_000;
+
 /** A browser with a profile of its own. */
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 
@@ -23,7 +26,7 @@ export const launch = () => chromium.launch({ executablePath: process.env.CHROMI
 export async function open(browser, options) {
   // Without motion, so that what is seen doesn't depend on when.
   const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(LIMIT);
   const page = await context.newPage();
   const wrong = [];
   page.on('pageerror', (error) => wrong.push(error.message));
@@ -35,4 +38,15 @@ export async function open(browser, options) {
     addEventListener('securitypolicyviolation', (event) => console.error(`policy violated: ${event.violatedDirective}`));
   });
   return { context, page, wrong };
+}
+
+/** Repeats an assertion until it holds. Events of the browser can arrive after the result of the script that caused them. */
+export async function eventually(assertion) {
+  for (const end = Date.now() + LIMIT; ; await new Promise((done) => setTimeout(done, 50))) {
+    try {
+      return await assertion();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+  }
 }

@@ -1,4 +1,4 @@
-// Changes the moderation entries by the real routes. Then the request is sent again, so that the effect can be seen.
+// Changes the moderation entries by the real routes. After a change, the page sends the request again and lists the entries again.
 
 import { byId, el, fill } from "./dom.js";
 import { detail, prove, send } from "./http.js";
@@ -15,6 +15,9 @@ const KINDS = {
 };
 
 let services;
+
+/** The number of the last list. Earlier lists that arrive later are not shown. */
+let latest = 0;
 
 /** Fills the form. Calls `changed` after each change of the entries. */
 export function start(world, changed) {
@@ -54,19 +57,19 @@ function moderator() {
   return kind === "service" ? { service: services.find(({ id }) => id === name) } : { as: name };
 }
 
-/** Sends a command, says what came of it, and shows the entries. */
+/** Sends a command, and says what came of it. At the same time, the request is sent again and the entries are listed again. */
 async function act(path, body, changed) {
   try {
     const answer = await send("POST", `/v1/moderation/${path}`, await prove(moderator()), body);
     const { failed = [] } = answer.ok ? JSON.parse(answer.text) : {};
     if (answer.ok && !failed.length) {
       say(true, "Done. Your request was sent again.");
-      await changed();
+      changed();
     } else say(false, failed[0]?.reason ?? detail(answer));
   } catch (error) {
     say(false, error.message);
   }
-  await list(changed);
+  list(changed);
 }
 
 function say(good, text) {
@@ -77,16 +80,22 @@ function say(good, text) {
 
 /** Shows the entries that were made while the server runs, each with a button that takes it back. */
 async function list(changed) {
-  const reader = await prove(services.length ? { service: services[0] } : moderator());
-  const lists = await Promise.all(
-    Object.entries(KINDS).map(async ([kind, { path }]) => {
-      const answer = await send("GET", `/v1/moderation/${path}?limit=50`, reader);
-      const { entries = [] } = answer.ok ? JSON.parse(answer.text) : {};
-      return entries.filter((entry) => entry.source === "moderation" && (kind !== "role" || entry.role)).map((entry) => row(kind, entry, changed));
-    }),
-  );
-  const rows = lists.flat();
-  byId("entries").replaceChildren(...(rows.length ? rows : [el("li", "aside", "No entries yet.")]));
+  const number = ++latest;
+  try {
+    const reader = await prove(services.length ? { service: services[0] } : moderator());
+    const lists = await Promise.all(Object.keys(KINDS).map((kind) => entriesOf(kind, reader)));
+    const rows = lists.flat().map(([kind, entry]) => row(kind, entry, changed));
+    if (number === latest) byId("entries").replaceChildren(...(rows.length ? rows : [el("li", "aside", "No entries yet.")]));
+  } catch (error) {
+    if (number === latest) say(false, error.message);
+  }
+}
+
+/** Returns the entries of a kind, each with its kind. A role that was removed leaves an entry without a role, which is not shown. */
+async function entriesOf(kind, reader) {
+  const answer = await send("GET", `/v1/moderation/${KINDS[kind].path}?limit=50`, reader);
+  const { entries = [] } = answer.ok ? JSON.parse(answer.text) : {};
+  return entries.filter((entry) => entry.source === "moderation" && (kind !== "role" || entry.role)).map((entry) => [kind, entry]);
 }
 
 function row(kind, { user, conversation, app, role, reason, by }, changed) {
