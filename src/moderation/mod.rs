@@ -5,6 +5,7 @@ pub mod api;
 mod concurrent_changes;
 mod event;
 mod expiry;
+mod load;
 pub mod outbox;
 mod repeat;
 pub mod replay;
@@ -18,6 +19,7 @@ use store::{NewChange, StoreHead};
 pub use chat_signer_core::moderation::*;
 pub use event::{ChangeSubscribers, enforcement_key_prefix, enforcement_queues, webhook_queues};
 pub use expiry::PendingAudit;
+pub use load::{LoadError, load_index};
 pub use repeat::EnforcementPass;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 

@@ -4,7 +4,7 @@ use super::job::{JobError, RunningJob};
 use super::reconciler::Reconciler;
 use crate::clock;
 use crate::model::{Millis, Pattern};
-use crate::policy::{Sanction, UserEntry};
+use crate::policy::{Sanction, UserEntryKind};
 use crate::vendor::moderation::{DesiredState, SanctionEnd};
 
 /// The sanctions that a vendor should enforce for a user in a scope.
@@ -82,10 +82,9 @@ impl Reconciler<'_> {
         let now = clock::now();
         for entries in [targets.policy.entries(), index.entries()] {
             for entry in entries.entries_near(self.user, self.app, place) {
-                match entry {
-                    UserEntry::Ban(sanction) if sanction.is_in_force(now) => visit(sanction, true),
-                    UserEntry::Mute(sanction) if sanction.is_in_force(now) => visit(sanction, false),
-                    UserEntry::Ban(_) | UserEntry::Mute(_) | UserEntry::Block(_) | UserEntry::Role(_) => {}
+                let is_ban = entry.kind() == UserEntryKind::Ban;
+                if let Some(sanction) = entry.to_entry().into_sanction().filter(|sanction| sanction.is_in_force(now)) {
+                    visit(&sanction, is_ban);
                 }
             }
         }

@@ -8,10 +8,8 @@ use tokio::time::sleep;
 
 use super::lineage::Untrusted;
 use super::{ModerationReplica, delay_note};
-use crate::moderation::store::{
-    ChangesSince, FailureReason, Store, StoreContents, StoreHead, StoreUnavailable, StoredChange,
-};
-use chat_signer_core::moderation::MalformedEntry;
+use crate::moderation::load::{LoadError, apply_in_order, load_index};
+use crate::moderation::store::{ChangesSince, FailureReason, Store, StoreHead, StoreUnavailable, StoredChange};
 use chat_signer_core::moderation::ModerationIndex;
 
 /// How often the store is checked for changes, if there is no hint of a change: this many times within the maximum
@@ -157,23 +155,16 @@ impl ModerationReplica {
     /// Reads all entries. The store must still have the epoch of `judged` and must have all known changes. The old
     /// index stays in use until the new index is complete.
     async fn read_all(&self, store: &Store, known: &mut StoreHead, judged: &StoreHead) -> SyncResult {
-        let StoreContents { head, entries } = store.read_all().await?;
-        if head.epoch != judged.epoch || head.version < judged.version {
-            return Err(StoreUnavailable::new(FailureReason::Other, "another store took its place while it was read"));
-        }
-        if let Some(flaw) = head.unusable_reason() {
-            return Ok(Err(Untrusted::new(flaw)));
-        }
-        // With many entries this takes seconds. A blocking thread leaves the runtime free for other work.
-        let indexed = move || ModerationIndex::new(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        let indexed = spawn_blocking(indexed).await.map_err(|_| unavailable("it could not be indexed"))?;
-        let index = match indexed {
-            Ok(index) => index,
-            Err(malformed) => return Ok(Err(Untrusted::new(malformed.to_string()))),
+        let check = |head: &StoreHead| {
+            if head.epoch != judged.epoch || head.version < judged.version {
+                return Err(unavailable("another store took its place while it was read").into());
+            }
+            head.unusable_reason().map_or(Ok(()), |flaw| Err(LoadError::Flaw(flaw)))
         };
-        let (index, head) = match apply_concurrent_changes(store, index, head).await? {
-            Ok(finished) => finished,
-            Err(flaw) => return Ok(Err(Untrusted::new(flaw))),
+        let (index, head) = match load_index(store, check).await {
+            Ok(loaded) => loaded,
+            Err(LoadError::Unavailable(unavailable)) => return Err(unavailable),
+            Err(LoadError::Flaw(flaw)) => return Ok(Err(Untrusted::new(flaw))),
         };
         if let Some(untrusted) = self.check_history(store, &head, known).await? {
             return Ok(Err(untrusted));
@@ -206,46 +197,6 @@ impl ModerationReplica {
         self.head.store(Arc::new(known.clone()));
         self.version.send_replace(known.version);
     }
-}
-
-/// Applies changes to an index. They must follow the head without a gap.
-fn apply_in_order(index: &mut ModerationIndex, head: &mut StoreHead, changes: &[StoredChange]) -> Result<(), String> {
-    for change in changes {
-        if head.version.checked_add(1) != Some(change.version) {
-            return Err(format!("the store has lost the change after {}", head.version));
-        }
-        apply(index, change).map_err(|malformed| malformed.to_string())?;
-        head.version = change.version;
-        head.change.clone_from(&change.id);
-    }
-    Ok(())
-}
-
-fn apply(index: &mut ModerationIndex, change: &StoredChange) -> Result<(), MalformedEntry> {
-    change.puts.iter().try_for_each(|(key, value)| index.apply(key, value.as_deref()))
-}
-
-/// Updates an index of contents to a single version. It holds only some of the changes that were made while the
-/// contents were read.
-async fn apply_concurrent_changes(
-    store: &Store,
-    mut index: ModerationIndex,
-    mut head: StoreHead,
-) -> Result<Result<(ModerationIndex, StoreHead), String>, StoreUnavailable> {
-    let goal = store.head().await?;
-    if goal.epoch != head.epoch {
-        return Err(unavailable("another store took its place while it was read"));
-    }
-    while head.version < goal.version {
-        let changes = match store.changes_since(head.version).await? {
-            ChangesSince::Changes(changes) if !changes.is_empty() => changes,
-            _ => return Err(unavailable("it changes faster than it can be read")),
-        };
-        if let Err(flaw) = apply_in_order(&mut index, &mut head, &changes) {
-            return Ok(Err(flaw));
-        }
-    }
-    Ok(Ok((index, head)))
 }
 
 fn unavailable(message: &str) -> StoreUnavailable {

@@ -7,6 +7,7 @@
 //! store.
 
 mod change;
+mod entry_reader;
 mod failure;
 mod head;
 mod job;
@@ -22,6 +23,8 @@ use tokio::sync::watch;
 pub use self::change::{
     ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange,
 };
+use self::entry_reader::ReaderKind;
+pub use self::entry_reader::{EntryPart, EntryReader};
 pub use self::failure::{FailureReason, StoreUnavailable};
 pub use self::head::{ROLLED_BACK_MESSAGE, RollbackMark, StoreContents, StoreHead};
 pub use self::job::{
@@ -171,11 +174,24 @@ impl Store {
         }
     }
 
-    /// Reads all entries.
+    /// Begins to read all entries part by part.
+    pub async fn read_entries(&self) -> Result<EntryReader<'_>, StoreUnavailable> {
+        Ok(EntryReader(match self {
+            Store::Redb(redb) => ReaderKind::Redb(redb.reader().await?),
+            Store::Redis(redis) => ReaderKind::Redis(redis.reader().await?),
+        }))
+    }
+
+    /// Reads all entries at once. With many entries, [`read_entries`](Self::read_entries) needs less memory.
     pub async fn read_all(&self) -> Result<StoreContents, StoreUnavailable> {
+        self.read_entries().await?.contents().await
+    }
+
+    /// Returns the values of these keys, each if the entry exists.
+    pub async fn find_entries(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, StoreUnavailable> {
         match self {
-            Store::Redb(redb) => redb.contents().await,
-            Store::Redis(redis) => redis.contents().await,
+            Store::Redb(redb) => redb.find_entries(keys).await,
+            Store::Redis(redis) => redis.find_entries(&keys).await,
         }
     }
 

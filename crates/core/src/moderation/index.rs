@@ -1,27 +1,71 @@
 //! The moderation entries in memory, for decisions and for lists.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ops::Bound;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment};
 use crate::model::{Millis, Pattern};
-use crate::policy::{EntryAuthor, EntryIndex, EntryOrigin, RoleBinding, RoleGrant, UserEntry};
+use crate::policy::{EntryIndex, EntryRef, RoleBinding, RoleGrant, RowNumber, SortedRows, UserEntry, UserEntryKind};
 
 /// All entries by name, and the entries that end by time.
 #[derive(Debug, Default)]
 pub struct ModerationIndex {
     entry_index: EntryIndex,
-    /// The users who have entries, by table. The table of conversations is not included.
-    people: BTreeMap<EntryKind, BTreeSet<Arc<str>>>,
+    /// The entries about users, sorted by table and user, without the roles of owners.
+    by_user: SortedRows,
+    /// The entries that end by themselves, sorted by their end.
+    by_end: SortedRows,
     conversations: BTreeMap<(String, Option<Arc<str>>), RegisteredConversation>,
-    /// The entries that end by themselves.
-    ends: BTreeSet<(Millis, EntryKey)>,
-    /// The authors, each stored once. A few authors make most entries.
-    authors: HashSet<Arc<EntryAuthor>>,
     entries: usize,
     /// The number of entries by app, for entries that concern a single app.
     apps: BTreeMap<Arc<str>, usize>,
+}
+
+/// Builds an index of many entries. It sorts them only once.
+#[derive(Debug, Default)]
+pub struct ModerationIndexBuilder {
+    index: ModerationIndex,
+}
+
+impl ModerationIndexBuilder {
+    /// Adds a stored entry. If its key was added before, replaces the earlier entry.
+    ///
+    /// # Errors
+    /// Returns an error if the entry cannot be read, or if there is no room for it.
+    pub fn add(&mut self, key: &str, value: &str) -> Result<(), MalformedEntry> {
+        let entry = ModerationEntry::parse(key, value)?;
+        self.index.check_room(key)?;
+        self.index.remove_unsorted(&entry.key());
+        self.index.add_unsorted(entry);
+        Ok(())
+    }
+
+    /// Returns the index.
+    pub fn finish(self) -> ModerationIndex {
+        let mut index = self.index;
+        let entries = &index.entry_index;
+        // Most names differ in their first bytes, so that few comparisons read the entries themselves.
+        let key = |entry: EntryRef<'_>| Some((table_of(entry)?, name_start(entry.user()), entry.number()));
+        let mut by_user: Vec<_> = entries.iter().filter_map(key).collect();
+        by_user.sort_unstable_by(|one, other| {
+            (one.0, one.1).cmp(&(other.0, other.1)).then_with(|| compare_users(entries, one.2, other.2))
+        });
+        let by_user: Vec<RowNumber> = by_user.into_iter().map(|(.., row)| row).collect();
+        let mut by_end: Vec<_> = entries.iter().filter_map(|entry| Some((entry.until()?, entry.number()))).collect();
+        by_end.sort_unstable();
+        let by_end: Vec<RowNumber> = by_end.into_iter().map(|(_, row)| row).collect();
+        index.by_user = SortedRows::from_sorted(&by_user);
+        index.by_end = SortedRows::from_sorted(&by_end);
+        index
+    }
+}
+
+/// Returns the first bytes of a name, for comparisons.
+fn name_start(name: &str) -> [u8; 16] {
+    let mut start = [0; 16];
+    start.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
+    start
 }
 
 impl ModerationIndex {
@@ -30,11 +74,9 @@ impl ModerationIndex {
     /// # Errors
     /// Returns an error if an entry cannot be read.
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, MalformedEntry> {
-        let mut index = ModerationIndex::default();
-        for (key, value) in entries {
-            index.put(ModerationEntry::parse(key, value)?);
-        }
-        Ok(index)
+        let mut builder = ModerationIndexBuilder::default();
+        entries.into_iter().try_for_each(|(key, value)| builder.add(key, value))?;
+        Ok(builder.finish())
     }
 
     /// Returns the entries that decisions read.
@@ -65,10 +107,12 @@ impl ModerationIndex {
     /// Applies the change of an entry: its new value, or `None` if the entry was deleted.
     ///
     /// # Errors
-    /// Returns an error if the entry cannot be read. The index then stays unchanged.
+    /// Returns an error if the entry cannot be read, or if there is no room for it. The index then stays unchanged.
     pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), MalformedEntry> {
         if let Some(value) = value {
-            self.put(ModerationEntry::parse(key, value)?);
+            let entry = ModerationEntry::parse(key, value)?;
+            self.check_room(key)?;
+            self.put(entry);
             return Ok(());
         }
         let malformed = || MalformedEntry { key: key.to_owned(), flaw: "its key is malformed".to_owned() };
@@ -78,18 +122,20 @@ impl ModerationIndex {
 
     /// Returns the entry with this key.
     pub fn find(&self, key: &EntryKey) -> Option<ModerationEntry> {
-        let Some(scope) = &key.scope else {
-            return self.conversation(&key.name, key.app.as_ref()).cloned().map(ModerationEntry::Conversation);
-        };
-        let near =
-            self.entry_index.with_scope(&key.name, scope).filter_map(|entry| to_moderation_entry(&key.name, entry));
-        near.into_iter().find(|record| record.key() == *key)
+        match key.table {
+            EntryKind::Conversations => {
+                self.conversation(&key.name, key.app.as_ref()).cloned().map(ModerationEntry::Conversation)
+            }
+            EntryKind::Bans | EntryKind::Mutes | EntryKind::Roles | EntryKind::Blocks => {
+                to_moderation_entry(self.find_row(key)?)
+            }
+        }
     }
 
     /// Returns the entries of a user in a table that have exactly this scope.
     pub fn entries_with_scope(&self, table: EntryKind, user: &str, scope: &Pattern) -> Vec<ModerationEntry> {
-        let near = self.entry_index.with_scope(user, scope).filter_map(|entry| to_moderation_entry(user, entry));
-        near.filter(|record| record.table() == table).collect()
+        let near = self.entry_index.with_scope(user, scope).filter(|entry| table_of(*entry) == Some(table));
+        near.filter_map(to_moderation_entry).collect()
     }
 
     /// Returns the entry of a conversation for exactly this app, or for all apps if `app` is `None`.
@@ -110,48 +156,80 @@ impl ModerationIndex {
 
     /// Returns the entries of a user in a table, in the order of their keys.
     pub fn entries_of_user(&self, table: EntryKind, user: &str) -> Vec<ModerationEntry> {
-        let all = self.entry_index.all_about(user).filter_map(|entry| to_moderation_entry(user, entry));
-        let mut found: Vec<ModerationEntry> = all.filter(|record| record.table() == table).collect();
+        let all = self.entry_index.all_about(user).filter(|entry| table_of(*entry) == Some(table));
+        let mut found: Vec<ModerationEntry> = all.filter_map(to_moderation_entry).collect();
         found.sort_by_cached_key(ModerationEntry::key);
         found
     }
 
     /// Returns the users who have entries in a table, in order, from the name `from` on.
-    pub fn users(&self, table: EntryKind, from: &str) -> impl Iterator<Item = &Arc<str>> {
-        let people = self.people.get(&table).into_iter();
-        people.flat_map(move |people| people.range::<str, _>((Bound::Included(from), Bound::Unbounded)))
+    pub fn users(&self, table: EntryKind, from: &str) -> impl Iterator<Item = &str> {
+        let place = |row: RowNumber| (table_of(self.entry_index.entry(row)), self.entry_index.entry(row).user());
+        let rows = self.by_user.after(move |row| place(row) < (Some(table), from));
+        let users = rows.map(place).take_while(move |(own, _)| *own == Some(table)).map(|(_, user)| user);
+        let mut last = None;
+        users.filter(move |user| last.replace(*user) != Some(*user))
     }
 
     /// Returns the keys of entries that have ended at the time `now`, at most `most` keys.
     pub fn ended(&self, now: Millis, most: usize) -> Vec<EntryKey> {
-        let ended = self.ends.iter().take_while(|(until, _)| *until <= now);
-        ended.take(most).map(|(_, key)| key.clone()).collect()
+        let ended =
+            self.by_end.iter().map(|row| self.entry_index.entry(row)).take_while(|entry| !entry.is_in_force(now));
+        ended.take(most).filter_map(|entry| Some(to_moderation_entry(entry)?.key())).collect()
     }
 
     /// Returns the time at which the next entry ends, if an entry ends.
     pub fn next_ending(&self) -> Option<Millis> {
-        self.ends.first().map(|(until, _)| *until)
+        self.by_end.iter().next().and_then(|row| self.entry_index.entry(row).until())
     }
 
-    fn put(&mut self, mut record: ModerationEntry) {
-        let key = record.key();
-        self.remove(&key);
+    fn check_room(&self, key: &str) -> Result<(), MalformedEntry> {
+        if self.entry_index.is_full() {
+            let flaw = "there are more entries than the program can hold".to_owned();
+            return Err(MalformedEntry { key: key.to_owned(), flaw });
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, entry: ModerationEntry) {
+        self.remove(&entry.key());
+        let Some(row) = self.add_unsorted(entry) else { return };
+        let ModerationIndex { entry_index, by_user, by_end, .. } = self;
+        by_user.insert(row, |other| compare_users(entry_index, other, row));
+        if entry_index.entry(row).until().is_some() {
+            by_end.insert(row, |other| compare_ends(entry_index, other, row));
+        }
+    }
+
+    fn remove(&mut self, key: &EntryKey) {
+        if let Some(row) = self.find_row(key).map(EntryRef::number) {
+            let ModerationIndex { entry_index, by_user, by_end, .. } = self;
+            by_user.remove(|other| compare_users(entry_index, other, row));
+            if entry_index.entry(row).until().is_some() {
+                by_end.remove(|other| compare_ends(entry_index, other, row));
+            }
+        }
+        self.remove_unsorted(key);
+    }
+
+    /// Adds an entry, but not to the lists. Returns its row, if it belongs into the lists.
+    fn add_unsorted(&mut self, entry: ModerationEntry) -> Option<RowNumber> {
         self.entries += 1;
-        if let Some(app) = record.app() {
+        if let Some(app) = entry.app() {
             *self.apps.entry(Arc::clone(app)).or_default() += 1;
         }
-        if let Some(until) = record.until() {
-            self.ends.insert((until, key));
-        }
-        let user = self.intern_user_name(&record);
-        self.intern_author(record.origin_mut());
-        match record {
-            ModerationEntry::Ban(ban) => self.entry_index.add(&user, UserEntry::Ban(ban)),
-            ModerationEntry::Mute(mute) => self.entry_index.add(&user, UserEntry::Mute(mute)),
-            ModerationEntry::Role(assignment) => self.entry_index.add(&user, UserEntry::Role(assignment.into())),
-            ModerationEntry::Block(block) => self.entry_index.add(&user, UserEntry::Block(block)),
-            ModerationEntry::Conversation(conversation) => self.put_conversation(conversation),
-        }
+        let user = entry.name().to_owned();
+        let entry = match entry {
+            ModerationEntry::Ban(ban) => UserEntry::Ban(ban),
+            ModerationEntry::Mute(mute) => UserEntry::Mute(mute),
+            ModerationEntry::Role(assignment) => UserEntry::Role(assignment.into()),
+            ModerationEntry::Block(block) => UserEntry::Block(block),
+            ModerationEntry::Conversation(conversation) => {
+                self.put_conversation(conversation);
+                return None;
+            }
+        };
+        Some(self.entry_index.add_row(&user, entry))
     }
 
     fn put_conversation(&mut self, conversation: RegisteredConversation) {
@@ -163,31 +241,22 @@ impl ModerationIndex {
             let held = if *forgotten { RoleGrant::Remembered } else { RoleGrant::RoleName(OWNER_ROLE.into()) };
             let (scope, app, origin) = (Pattern::Exact(id.clone()), app.clone(), origin.clone());
             let role_binding = RoleBinding { scope, app, grant: held, listed: true, origin };
-            self.entry_index.add(&Arc::from(owner.as_str()), UserEntry::Role(role_binding));
+            self.entry_index.add(owner, UserEntry::Role(role_binding));
         }
         self.conversations.insert((conversation.id.clone(), conversation.app.clone()), conversation);
     }
 
-    fn remove(&mut self, key: &EntryKey) {
-        let Some(record) = self.find(key) else { return };
+    /// Removes an entry, but not from the lists.
+    fn remove_unsorted(&mut self, key: &EntryKey) {
+        if key.table == EntryKind::Conversations {
+            let Some(conversation) = self.conversations.remove(&(key.name.clone(), key.app.clone())) else { return };
+            self.remove_conversation(&conversation);
+        } else {
+            let Some(row) = self.find_row(key).map(EntryRef::number) else { return };
+            self.entry_index.remove_row(row);
+        }
         self.entries -= 1;
         self.decrement_app_count(key.app.as_ref());
-        if let Some(until) = record.until() {
-            self.ends.remove(&(until, key.clone()));
-        }
-        if let ModerationEntry::Conversation(conversation) = &record {
-            return self.remove_conversation(conversation);
-        }
-        let (Some(scope), user) = (&key.scope, &key.name) else { return };
-        self.entry_index.remove(user, scope, |entry| {
-            self::to_moderation_entry(user, entry).is_some_and(|record| record.key() == *key)
-        });
-        let mut left = self.entry_index.all_about(user).filter_map(|entry| self::to_moderation_entry(user, entry));
-        if !left.any(|record| record.table() == key.table)
-            && let Some(people) = self.people.get_mut(&key.table)
-        {
-            people.remove(user.as_str());
-        }
     }
 
     /// Subtracts an entry from the number of entries of an app.
@@ -202,86 +271,70 @@ impl ModerationIndex {
     }
 
     fn remove_conversation(&mut self, RegisteredConversation { id, app, owner, .. }: &RegisteredConversation) {
-        self.conversations.remove(&(id.clone(), app.clone()));
         self.entry_index.forget_kind(id, app.as_ref());
         if let Some(owner) = owner {
-            let is_owner_role = |entry: &UserEntry| matches!(entry, UserEntry::Role(role_binding) if role_binding.listed && role_binding.app == *app);
+            let is_owner_role = |entry: EntryRef<'_>| entry.is_listed() && entry.app() == app.as_ref();
             self.entry_index.remove(owner, &Pattern::Exact(id.clone()), is_owner_role);
         }
     }
 
-    /// Returns the name of the user. All entries of the user share it.
-    fn intern_user_name(&mut self, record: &ModerationEntry) -> Arc<str> {
-        if record.table() == EntryKind::Conversations {
-            return Arc::from(record.name());
-        }
-        let people = self.people.entry(record.table()).or_default();
-        if let Some(known) = people.get(record.name()) {
-            return Arc::clone(known);
-        }
-        let name = self.entry_index.name(record.name()).unwrap_or_else(|| Arc::from(record.name()));
-        people.insert(Arc::clone(&name));
-        name
-    }
-
-    fn intern_author(&mut self, origin: &mut EntryOrigin) {
-        let EntryOrigin::Runtime { author, .. } = origin else { return };
-        if let Some(known) = self.authors.get(author) {
-            *author = Arc::clone(known);
-            return;
-        }
-        if self.authors.len() == self.authors.capacity() {
-            // Before the set grows, authors without entries are removed.
-            self.authors.retain(|author| Arc::strong_count(author) > 1);
-            self.authors.reserve(self.authors.len());
-        }
-        self.authors.insert(Arc::clone(author));
+    /// Returns the entry about a user that has this key.
+    fn find_row(&self, key: &EntryKey) -> Option<EntryRef<'_>> {
+        let mut near = self.entry_index.with_scope(&key.name, key.scope.as_ref()?);
+        near.find(|entry| {
+            let is_by_author = || match (entry.kind(), entry.author(), &key.author) {
+                (UserEntryKind::Ban | UserEntryKind::Mute, Some(author), Some((kind, subject))) => {
+                    (author.kind, &author.subject) == (*kind, subject)
+                }
+                (UserEntryKind::Ban | UserEntryKind::Mute, author, wanted) => author.is_none() && wanted.is_none(),
+                (UserEntryKind::Block | UserEntryKind::Role, _, wanted) => wanted.is_none(),
+            };
+            table_of(*entry) == Some(key.table) && entry.app() == key.app.as_ref() && is_by_author()
+        })
     }
 }
 
 /// The name of the role of a conversation's owner.
 pub const OWNER_ROLE: &str = "owner";
 
-/// Converts an entry of the user to a moderation entry. Returns `None` for the role of an owner, which is a part of the
-/// conversation's entry.
-fn to_moderation_entry(user: &str, entry: &UserEntry) -> Option<ModerationEntry> {
-    match entry {
-        UserEntry::Ban(ban) => Some(ModerationEntry::Ban(ban.clone())),
-        UserEntry::Mute(mute) => Some(ModerationEntry::Mute(mute.clone())),
-        UserEntry::Block(block) => Some(ModerationEntry::Block(block.clone())),
-        UserEntry::Role(role_binding) if role_binding.listed => None,
-        UserEntry::Role(RoleBinding { scope, app, grant, origin, .. }) => {
-            let role = match grant {
-                RoleGrant::RoleName(role) => Some(Arc::clone(role)),
-                RoleGrant::Removed => None,
-                RoleGrant::Role(_) | RoleGrant::Remembered => return None,
-            };
-            let (user, scope, app, origin) = (user.to_owned(), scope.clone(), app.clone(), origin.clone());
-            Some(ModerationEntry::Role(RoleAssignment { user, scope, app, role, origin }))
-        }
+/// Compares two entries by table and user.
+fn compare_users(entries: &EntryIndex, one: RowNumber, other: RowNumber) -> Ordering {
+    let key = |row| (table_of(entries.entry(row)), entries.entry(row).user(), row);
+    key(one).cmp(&key(other))
+}
+
+/// Compares two entries by their end.
+fn compare_ends(entries: &EntryIndex, one: RowNumber, other: RowNumber) -> Ordering {
+    let key = |row| (entries.entry(row).until(), row);
+    key(one).cmp(&key(other))
+}
+
+/// Returns the table of an entry. `None`: it is the role of an owner, which is a part of the conversation's entry.
+fn table_of(entry: EntryRef<'_>) -> Option<EntryKind> {
+    match entry.kind() {
+        UserEntryKind::Ban => Some(EntryKind::Bans),
+        UserEntryKind::Mute => Some(EntryKind::Mutes),
+        UserEntryKind::Block => Some(EntryKind::Blocks),
+        UserEntryKind::Role => (!entry.is_listed()).then_some(EntryKind::Roles),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::CallerKind;
-    use crate::policy::Block;
-
-    #[test]
-    fn authors_without_entries_are_removed() {
-        let mut index = ModerationIndex::default();
-        for number in 0..10_000 {
-            let author = EntryAuthor { kind: CallerKind::User, subject: format!("moderator-{number}"), role: None };
-            let block = Block {
-                user: "tom".to_owned(),
-                conversation: Pattern::Exact(format!("room-{}", number % 10)),
-                app: None,
-                origin: EntryOrigin::Runtime { author: Arc::new(author), at: Millis(1) },
+/// Converts an entry of a user to a moderation entry. Returns `None` for the role of an owner.
+fn to_moderation_entry(entry: EntryRef<'_>) -> Option<ModerationEntry> {
+    if entry.is_listed() {
+        return None;
+    }
+    match entry.to_entry() {
+        UserEntry::Ban(ban) => Some(ModerationEntry::Ban(ban)),
+        UserEntry::Mute(mute) => Some(ModerationEntry::Mute(mute)),
+        UserEntry::Block(block) => Some(ModerationEntry::Block(block)),
+        UserEntry::Role(RoleBinding { scope, app, grant, origin, .. }) => {
+            let role = match grant {
+                RoleGrant::RoleName(role) => Some(role),
+                RoleGrant::Removed => None,
+                RoleGrant::Role(_) | RoleGrant::Remembered => return None,
             };
-            index.put(ModerationEntry::Block(block));
+            Some(ModerationEntry::Role(RoleAssignment { user: entry.user().to_owned(), scope, app, role, origin }))
         }
-        assert_eq!(index.len(), 10);
-        assert!(index.authors.len() < 100, "{} authors of 10 entries", index.authors.len());
     }
 }

@@ -15,6 +15,6 @@ pub use authorize::{CommandAuthorizer, CommandOutcome, RejectReason, RejectedUse
 pub use command::{CommandKind, ModerationCommand, SanctionTerms, read_request};
 pub use command_check::CommandCheck;
 pub use entry::{EntryKey, EntryKind, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment};
-pub use index::{ModerationIndex, OWNER_ROLE};
+pub use index::{ModerationIndex, ModerationIndexBuilder, OWNER_ROLE};
 pub use orphaned_entries::orphaned_entries_warning;
 pub use record::{EntryRecord, EntrySource};

@@ -4,10 +4,9 @@ use std::cell::OnceCell;
 
 use super::conversation_facts::ConversationFacts;
 use super::effective_role::{EffectiveRole, RoleQuery, RolesInScope};
-use super::entry_index::UserEntry;
-use super::eval_context::{EvalContext, as_ban, as_mute};
+use super::entry_index::{EntryRef, UserEntryKind};
+use super::eval_context::EvalContext;
 use super::parts::find_parts;
-use super::rule::Sanction;
 use crate::model::{Action, CallerKind, ConversationKind, Pattern};
 
 /// A conversation or pattern that is requested, with the roles of the client and the caller in it. All access queries
@@ -17,8 +16,8 @@ pub(super) struct ScopeContext<'p, 'a> {
     pub(super) context: EvalContext<'a>,
     pub(super) conversation: Option<&'p Pattern>,
     parts: OnceCell<Vec<Pattern>>,
-    ban: OnceCell<Option<&'a Sanction>>,
-    mute: OnceCell<Option<&'a Sanction>>,
+    ban: OnceCell<Option<EntryRef<'a>>>,
+    mute: OnceCell<Option<EntryRef<'a>>>,
     client: OnceCell<EffectiveRole>,
     caller: OnceCell<EffectiveRole>,
     untokened: OnceCell<EffectiveRole>,
@@ -56,30 +55,30 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
     }
 
     /// Returns the ban on the caller or the client that is in force here.
-    pub(super) fn ban(&self) -> Option<&'a Sanction> {
-        *self.ban.get_or_init(|| self.find_on_actors(as_ban))
+    pub(super) fn ban(&self) -> Option<EntryRef<'a>> {
+        *self.ban.get_or_init(|| self.find_on_actors(UserEntryKind::Ban))
     }
 
     /// Returns the mute on the caller or the client that is in force here.
-    pub(super) fn find_mute(&self) -> Option<&'a Sanction> {
-        *self.mute.get_or_init(|| self.find_on_actors(as_mute))
+    pub(super) fn find_mute(&self) -> Option<EntryRef<'a>> {
+        *self.mute.get_or_init(|| self.find_on_actors(UserEntryKind::Mute))
     }
 
-    fn find_on_actors(&self, sort: fn(&UserEntry) -> Option<&Sanction>) -> Option<&'a Sanction> {
+    fn find_on_actors(&self, kind: UserEntryKind) -> Option<EntryRef<'a>> {
         self.actors().find_map(|actor| {
-            let sanctions = self.context.entries_about(actor, self.conversation).filter_map(sort);
+            let sanctions = self.context.entries_about(actor, self.conversation).filter(|entry| entry.kind() == kind);
             self.context
-                .strictest(sanctions.filter(|sanction| self.applies_to_actor(actor, sanction)), self.conversation)
+                .strictest(sanctions.filter(|sanction| self.applies_to_actor(actor, *sanction)), self.conversation)
         })
     }
 
     /// Returns whether a ban or mute is meant for this actor. Moderators sanction users only. So a service that has the
     /// same name as a user is banned or muted only by an entry in the policy file.
-    pub(super) fn applies_to_actor(&self, actor: &str, sanction: &Sanction) -> bool {
+    pub(super) fn applies_to_actor(&self, actor: &str, sanction: EntryRef<'_>) -> bool {
         let caller = self.context.caller;
         let is_service =
             caller.kind == CallerKind::Service && caller.subject == actor && self.context.request.client != actor;
-        !is_service || sanction.origin.line().is_some()
+        !is_service || sanction.line().is_some()
     }
 
     /// Returns the caller, and the client if it is not the caller.

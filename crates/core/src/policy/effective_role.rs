@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::conversation_facts::ConversationFacts;
-use super::entry_index::{EntryIndex, RoleBinding, RoleGrant, UserEntry};
+use super::entry_index::{EntryIndex, EntryRef, RoleGrant, UserEntryKind};
 use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
 
 /// The data about users and conversations for one decision.
@@ -150,14 +150,10 @@ impl<'a> DecisionData<'a> {
         here: fn(&Pattern, &Pattern) -> bool,
     ) -> bool {
         self.entries_by_source().any(|(source, entry_index)| {
-            entry_index.entries_near(role_query.name, role_query.app, Some(place)).any(|entry| match entry {
-                UserEntry::Role(binding) => {
-                    let is_here = here(&binding.scope, place);
-                    binding.grant == RoleGrant::Remembered
-                        && is_here
-                        && !self.is_overridden_by_earlier_list(source, binding, role_query.app)
-                }
-                _ => false,
+            entry_index.entries_near(role_query.name, role_query.app, Some(place)).any(|entry| {
+                entry.is_remembered()
+                    && here(entry.scope(), place)
+                    && !self.is_overridden_by_earlier_list(source, entry, role_query.app)
             })
         })
     }
@@ -234,15 +230,15 @@ impl<'a> DecisionData<'a> {
         let mut found = Vec::new();
         for (source, entry_index) in self.entries_by_source() {
             for entry in entry_index.entries_near(role_query.name, role_query.app, place) {
-                if let UserEntry::Role(binding) = entry
-                    && binding.grant != RoleGrant::Remembered
-                    && !self.is_overridden_by_earlier_list(source, binding, role_query.app)
+                if entry.kind() == UserEntryKind::Role
+                    && !entry.is_remembered()
+                    && !self.is_overridden_by_earlier_list(source, entry, role_query.app)
                 {
                     found.push(MatchedBinding {
-                        scope: binding.scope.home_conversation(),
-                        role: binding.role(role_query.role_hierarchy),
-                        listed: binding.listed,
-                        removed: binding.grant == RoleGrant::Removed,
+                        scope: entry.scope().home_conversation(),
+                        role: entry.role(role_query.role_hierarchy),
+                        listed: entry.is_listed(),
+                        removed: entry.grant() == Some(RoleGrant::Removed),
                         source,
                     });
                 }
@@ -275,10 +271,10 @@ impl<'a> DecisionData<'a> {
     /// Returns whether this role comes from a conversation's list, and an earlier source has its own entry for the
     /// conversation. Then only the list of the earlier source counts. For example, the policy file may later name a
     /// different owner than the one that was set at run time.
-    fn is_overridden_by_earlier_list(&self, source: RoleSource, binding: &RoleBinding, app: &str) -> bool {
-        let home = binding.scope.home_conversation();
+    fn is_overridden_by_earlier_list(&self, source: RoleSource, entry: EntryRef<'_>, app: &str) -> bool {
+        let home = entry.scope().home_conversation();
         let mut earlier = self.entries_by_source().take_while(|(other, _)| *other < source);
-        binding.listed && earlier.any(|(_, entries)| entries.kind(home.prefix(), app).is_some())
+        entry.is_listed() && earlier.any(|(_, entries)| entries.kind(home.prefix(), app).is_some())
     }
 }
 

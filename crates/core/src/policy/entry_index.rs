@@ -1,15 +1,33 @@
 //! Entries about users and conversations, indexed by name. A lookup costs the same for ten entries and for a million.
 
+mod pool;
+mod rows;
+mod sorted_rows;
+mod texts;
+
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use hashbrown::HashTable;
+
+pub use self::rows::UserEntryKind;
+use self::rows::{EntryRow, EntryRows};
+pub(crate) use self::sorted_rows::{RowNumber, SortedRows};
 use super::rule::{BindingEntry, Block, EntryOrigin, PolicyEntries, Sanction};
-use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, room, unqualified};
+use crate::model::{ConversationKind, Millis, Pattern, Role, RoleHierarchy, room, unqualified};
 
 /// The entries about users, by user name, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
 pub struct EntryIndex {
-    users: HashMap<Arc<str>, UserEntries>,
+    rows: EntryRows,
+    /// The users, by the hash of the name. The hash is keyed with a random value, because callers choose the names.
+    users: HashTable<UserRows>,
+    hasher: RandomState,
+    /// The rows of users who have several entries, sorted by type of scope and name.
+    lists: Vec<Vec<RowNumber>>,
+    free_lists: Vec<u32>,
     kinds: HashMap<String, Vec<(AppScope, ConversationKind)>>,
     /// The conversations of each kind, sorted by id, to find those inside a pattern.
     by_kind: HashMap<ConversationKind, BTreeSet<(String, AppScope)>>,
@@ -61,6 +79,18 @@ pub enum RoleGrant {
     Remembered,
 }
 
+/// The entries of one user: the number of the only row or, if the highest bit is set, the number of a list of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct UserRows(u32);
+
+/// An entry about a user, in an index.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    rows: &'a EntryRows,
+    row: &'a EntryRow,
+    number: RowNumber,
+}
+
 impl UserEntry {
     /// Returns the scope of the entry.
     pub fn scope(&self) -> &Pattern {
@@ -71,38 +101,49 @@ impl UserEntry {
         }
     }
 
-    /// Returns the app that the entry is for, or `None` for all apps.
-    pub fn app(&self) -> Option<&Arc<str>> {
+    /// Returns the ban or mute, if the entry is one.
+    pub fn into_sanction(self) -> Option<Sanction> {
         match self {
-            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => sanction.app.as_ref(),
-            UserEntry::Block(block) => block.app.as_ref(),
-            UserEntry::Role(binding) => binding.app.as_ref(),
-        }
-    }
-
-    /// Returns whether the entry is for this app.
-    pub fn is_for_app(&self, app: &str) -> bool {
-        self.app().is_none_or(|own| **own == *app)
-    }
-
-    /// Returns where the entry comes from.
-    pub fn origin(&self) -> &EntryOrigin {
-        match self {
-            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.origin,
-            UserEntry::Block(block) => &block.origin,
-            UserEntry::Role(binding) => &binding.origin,
+            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => Some(sanction),
+            UserEntry::Block(_) | UserEntry::Role(_) => None,
         }
     }
 }
 
-impl RoleBinding {
+impl EntryRef<'_> {
+    /// Returns the number of the row. It stays the same until the entry is removed.
+    pub(crate) fn number(self) -> RowNumber {
+        self.number
+    }
+
+    /// Returns whether the entry is for this app.
+    pub fn is_for_app(self, app: &str) -> bool {
+        self.app().is_none_or(|own| **own == *app)
+    }
+
+    /// Returns whether the entry has not ended at the time `now`.
+    pub fn is_in_force(self, now: Millis) -> bool {
+        self.until().is_none_or(|until| now < until)
+    }
+
+    /// Returns whether the entry applies in `place`, or in a part of it. `None`: only an entry for everywhere applies.
+    pub fn overlaps(self, place: Option<&Pattern>) -> bool {
+        place.map_or(*self.scope() == Pattern::Everything, |place| self.scope().overlaps(place))
+    }
+
     /// Returns the role in the hierarchy of the current policy, or `None` if there is no such role.
-    pub(super) fn role(&self, hierarchy: &RoleHierarchy) -> Option<Role> {
-        match &self.grant {
-            RoleGrant::Role(role) => *role,
-            RoleGrant::RoleName(word) => hierarchy.find(word),
+    pub(super) fn role(self, hierarchy: &RoleHierarchy) -> Option<Role> {
+        match self.grant()? {
+            RoleGrant::Role(role) => role,
+            RoleGrant::RoleName(word) => hierarchy.find(&word),
             RoleGrant::Removed | RoleGrant::Remembered => None,
         }
+    }
+}
+
+impl fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_entry().fmt(f)
     }
 }
 
@@ -111,67 +152,125 @@ impl EntryIndex {
     pub fn new(entries: &PolicyEntries) -> EntryIndex {
         let mut entry_index = EntryIndex::default();
         for ban in &entries.bans {
-            entry_index.push_entry(&ban.user, UserEntry::Ban(ban.clone()));
+            entry_index.add(&ban.user, UserEntry::Ban(ban.clone()));
         }
         for mute in &entries.mutes {
-            entry_index.push_entry(&mute.user, UserEntry::Mute(mute.clone()));
+            entry_index.add(&mute.user, UserEntry::Mute(mute.clone()));
         }
         for block in &entries.blocks {
-            entry_index.push_entry(&block.user, UserEntry::Block(block.clone()));
+            entry_index.add(&block.user, UserEntry::Block(block.clone()));
         }
         for BindingEntry { user, scope, app, role, line } in &entries.bindings {
             let origin = EntryOrigin::File { line: *line };
             let (scope, app, held) = (scope.clone(), app.clone(), RoleGrant::Role(*role));
-            entry_index
-                .push_entry(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: false, origin }));
+            entry_index.add(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: false, origin }));
         }
         for conversation in &entries.conversations {
             let scope = Pattern::Exact(conversation.id.clone());
             for (user, role) in &conversation.members {
                 let origin = EntryOrigin::File { line: conversation.line };
                 let (scope, app, held) = (scope.clone(), conversation.app.clone(), RoleGrant::Role(*role));
-                entry_index
-                    .push_entry(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: true, origin }));
+                entry_index.add(user, UserEntry::Role(RoleBinding { scope, app, grant: held, listed: true, origin }));
             }
             entry_index.set_kind(&conversation.id, conversation.app.clone(), conversation.kind);
         }
-        entry_index.users.values_mut().for_each(UserEntries::sort);
         entry_index
     }
 
-    /// Adds an entry about a user, in sort order.
-    pub fn add(&mut self, user: &Arc<str>, entry: UserEntry) {
-        self.user_entries(user).insert(entry);
+    /// Adds an entry about a user.
+    pub fn add(&mut self, user: &str, entry: UserEntry) {
+        self.add_row(user, entry);
+    }
+
+    /// Adds an entry about a user. Returns the number of its row.
+    pub(crate) fn add_row(&mut self, user: &str, entry: UserEntry) -> RowNumber {
+        let EntryIndex { rows, users, hasher, lists, free_lists, .. } = self;
+        let hash = hasher.hash_one(user.as_bytes());
+        let is_user = |other: &UserRows| rows.user_of(other.first(lists)) == user.as_bytes();
+        let Some(known) = users.find_mut(hash, is_user) else {
+            let row = rows.add(user, None, entry);
+            let hash_of = |other: &UserRows| hasher.hash_one(rows.user_of(other.first(lists)));
+            users.insert_unique(hash, UserRows(row), hash_of);
+            return row;
+        };
+        let row = rows.add(user, Some(known.first(lists)), entry);
+        if known.list().is_none() {
+            *known = UserRows::new_list(lists, free_lists, known.0);
+        }
+        if let Some(list) = known.list() {
+            insert_sorted(&mut lists[list], row, rows);
+        }
+        row
+    }
+
+    /// Returns the size of the rows and their texts in bytes, with the places of removed entries.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.rows.size()
+    }
+
+    /// Returns whether there is no room for another entry.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows.is_full()
     }
 
     /// Removes the entries about a user in this scope for which `is` returns true. Returns whether any entry was
     /// removed.
-    pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(&UserEntry) -> bool) -> bool {
-        let Some(dossier) = self.users.get_mut(user) else { return false };
-        let before = dossier.len();
-        dossier.list_for_mut(scope).retain(|entry| entry.scope() != scope || !is(entry));
-        let (after, gone) = (dossier.len(), dossier.len() < before);
-        if after == 0 {
-            self.users.remove(user);
-        }
-        gone
+    pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(EntryRef<'_>) -> bool) -> bool {
+        let gone: Vec<RowNumber> =
+            self.with_scope(user, scope).filter(|entry| is(*entry)).map(EntryRef::number).collect();
+        gone.iter().for_each(|row| self.remove_row(*row));
+        !gone.is_empty()
     }
 
-    /// Returns the shared name of the user, if there are entries about the user.
-    pub fn name(&self, user: &str) -> Option<Arc<str>> {
-        self.users.get_key_value(user).map(|(name, _)| Arc::clone(name))
+    /// Removes the entry of this row.
+    pub(crate) fn remove_row(&mut self, row: RowNumber) {
+        let EntryIndex { rows, users, hasher, lists, free_lists, .. } = self;
+        let user = rows.user_of(row);
+        let found = users.find_entry(hasher.hash_one(user), |other| rows.user_of(other.first(lists)) == user);
+        if let Ok(mut known) = found {
+            match known.get().list() {
+                None => drop(known.remove()),
+                Some(list) => {
+                    lists[list].retain(|other| *other != row);
+                    if let [left] = lists[list][..] {
+                        lists[list] = Vec::new();
+                        free_lists.push(list as u32);
+                        *known.get_mut() = UserRows(left);
+                    }
+                }
+            }
+        }
+        rows.remove(row);
+    }
+
+    /// Returns the entry of a row.
+    pub(crate) fn entry(&self, row: RowNumber) -> EntryRef<'_> {
+        self.rows.entry(row)
+    }
+
+    /// Returns all entries, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        self.users.iter().flat_map(|known| known.rows(&self.lists)).map(|row| self.rows.entry(*row))
     }
 
     /// Returns all entries about a user.
-    pub fn all_about(&self, user: &str) -> impl Iterator<Item = &UserEntry> {
-        self.users.get(user).into_iter().flat_map(UserEntries::all)
+    pub fn all_about(&self, user: &str) -> impl Iterator<Item = EntryRef<'_>> {
+        self.about(user).entries()
     }
 
     /// Returns the entries about a user that have exactly this scope.
-    pub fn with_scope<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = &'a UserEntry> + use<'a> {
-        let list = self.users.get(user).map_or(&[][..], |dossier| dossier.is_from_list(scope));
+    pub fn with_scope<'a>(&'a self, user: &str, scope: &Pattern) -> impl Iterator<Item = EntryRef<'a>> + use<'a> {
+        let list = self.about(user).of_class(ScopeClass::of(scope)).named(sort_name(scope));
         let scope = scope.clone();
-        list.named(sort_name(&scope)).iter().filter(move |entry| *entry.scope() == scope)
+        list.entries().filter(move |entry| *entry.scope() == scope)
+    }
+
+    fn about(&self, user: &str) -> UserEntries<'_> {
+        let EntryIndex { rows, users, hasher, lists, .. } = self;
+        let is_user = |other: &UserRows| rows.user_of(other.first(lists)) == user.as_bytes();
+        let known = users.find(hasher.hash_one(user.as_bytes()), is_user);
+        UserEntries { rows, list: known.map_or(&[], |known| known.rows(lists)) }
     }
 
     /// Sets the kind of a conversation. Replaces the kind that was set for the same `app`.
@@ -194,17 +293,6 @@ impl EntryIndex {
         }
     }
 
-    fn push_entry(&mut self, user: &str, entry: UserEntry) {
-        match self.users.get_mut(user) {
-            Some(dossier) => dossier.push(entry),
-            None => self.user_entries(&Arc::from(user)).push(entry),
-        }
-    }
-
-    fn user_entries(&mut self, user: &Arc<str>) -> &mut UserEntries {
-        self.users.entry(Arc::clone(user)).or_default()
-    }
-
     /// Returns the entries about a user in an app whose scope may overlap `place`. The result contains all that do, and
     /// perhaps some that do not. If `place` is `None`, returns the entries for everywhere.
     pub fn entries_near<'a, 'p>(
@@ -212,8 +300,9 @@ impl EntryIndex {
         user: &str,
         app: &'a str,
         place: Option<&'p Pattern>,
-    ) -> impl Iterator<Item = &'a UserEntry> + use<'a, 'p> {
-        let near = self.users.get(user).into_iter().flat_map(move |dossier| dossier.entries_near(place));
+    ) -> impl Iterator<Item = EntryRef<'a>> + use<'a, 'p> {
+        let known = Some(self.about(user)).filter(|known| !known.list.is_empty());
+        let near = known.into_iter().flat_map(move |known| known.near(place));
         near.filter(move |entry| entry.is_for_app(app))
     }
 
@@ -232,62 +321,105 @@ impl EntryIndex {
     }
 }
 
-/// The entries about one user, by type of scope. Each list is sorted by name.
-#[derive(Clone, Debug, Default)]
-struct UserEntries {
-    exact: Vec<UserEntry>,
-    under: Vec<UserEntry>,
-    everywhere: Vec<UserEntry>,
+impl UserRows {
+    const IS_LIST: u32 = 1 << 31;
+
+    /// Makes a list of the only row of a user.
+    fn new_list(lists: &mut Vec<Vec<RowNumber>>, free: &mut Vec<u32>, row: RowNumber) -> UserRows {
+        let list = free.pop().unwrap_or(lists.len() as u32);
+        match lists.get_mut(list as usize) {
+            Some(place) => place.push(row),
+            None => lists.push(vec![row]),
+        }
+        UserRows(list | Self::IS_LIST)
+    }
+
+    /// Returns the number of the list, if the user has several rows.
+    fn list(self) -> Option<usize> {
+        (self.0 & Self::IS_LIST != 0).then_some((self.0 & !Self::IS_LIST) as usize)
+    }
+
+    fn first(self, lists: &[Vec<RowNumber>]) -> RowNumber {
+        self.list().map_or(self.0, |list| lists[list][0])
+    }
+
+    /// Returns the rows of the user, sorted by type of scope and name.
+    fn rows<'a>(&'a self, lists: &'a [Vec<RowNumber>]) -> &'a [RowNumber] {
+        self.list().map_or(std::slice::from_ref(&self.0), |list| &lists[list])
+    }
 }
 
-impl UserEntries {
-    fn push(&mut self, entry: UserEntry) {
-        self.list_for_mut(entry.scope()).push(entry);
+/// Inserts a row in sort order, after rows of the same scope. Most lists are short, so a list grows in small steps.
+fn insert_sorted(list: &mut Vec<RowNumber>, row: RowNumber, rows: &EntryRows) {
+    let scope = rows.entry(row).scope();
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 2);
     }
+    let place = list.partition_point(|other| sort_key(rows.entry(*other).scope()) <= sort_key(scope));
+    list.insert(place, row);
+}
 
-    /// Inserts an entry in sort order. Most users have one or two entries, so the list grows in small steps.
-    fn insert(&mut self, entry: UserEntry) {
-        let list = self.list_for_mut(entry.scope());
-        if list.len() == list.capacity() {
-            list.reserve_exact(1 + list.len() / 2);
-        }
-        let place = list.partition_point(|other| other.name() <= entry.name());
-        list.insert(place, entry);
-    }
+/// The types of scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum ScopeClass {
+    Everywhere,
+    /// A namespace that is not inside a room.
+    Under,
+    /// A conversation, or channels of a room.
+    Exact,
+}
 
-    fn is_from_list(&self, scope: &Pattern) -> &[UserEntry] {
+impl ScopeClass {
+    fn of(scope: &Pattern) -> ScopeClass {
         match scope {
-            Pattern::Everything => &self.everywhere,
-            Pattern::Namespace(_) if scope.room().is_none() => &self.under,
-            _ => &self.exact,
+            Pattern::Everything => ScopeClass::Everywhere,
+            Pattern::Namespace(_) if scope.room().is_none() => ScopeClass::Under,
+            Pattern::Namespace(_) | Pattern::Exact(_) => ScopeClass::Exact,
         }
     }
+}
 
-    /// Returns the list for entries of this scope.
-    fn list_for_mut(&mut self, scope: &Pattern) -> &mut Vec<UserEntry> {
-        match scope {
-            Pattern::Everything => &mut self.everywhere,
-            Pattern::Namespace(_) if scope.room().is_none() => &mut self.under,
-            _ => &mut self.exact,
-        }
+/// Entries of one user, sorted by type of scope and name.
+#[derive(Clone, Copy)]
+struct UserEntries<'a> {
+    rows: &'a EntryRows,
+    list: &'a [RowNumber],
+}
+
+impl<'a> UserEntries<'a> {
+    fn entries(self) -> impl Iterator<Item = EntryRef<'a>> {
+        self.list.iter().map(move |row| self.rows.entry(*row))
     }
 
-    fn all(&self) -> impl Iterator<Item = &UserEntry> {
-        self.everywhere.iter().chain(&self.under).chain(&self.exact)
+    /// Returns the entries whose scope is of this type.
+    fn of_class(self, class: ScopeClass) -> UserEntries<'a> {
+        self.part(|scope| ScopeClass::of(scope) < class, |scope| ScopeClass::of(scope) == class)
     }
 
-    fn len(&self) -> usize {
-        self.everywhere.len() + self.under.len() + self.exact.len()
+    /// Returns the entries of this name. All entries must be of one type.
+    fn named(self, name: &str) -> UserEntries<'a> {
+        self.part(|scope| sort_name(scope) < name, |scope| sort_name(scope) == name)
     }
 
-    fn sort(&mut self) {
-        self.exact.sort_by(|a, b| a.name().cmp(b.name()));
-        self.under.sort_by(|a, b| a.name().cmp(b.name()));
+    /// Returns the entries whose name starts with `prefix`. All entries must be of one type.
+    fn with_prefix(self, prefix: &str) -> UserEntries<'a> {
+        self.part(|scope| sort_name(scope) < prefix, |scope| sort_name(scope).starts_with(prefix))
+    }
+
+    /// Returns the entries for which `is_inside` returns true. They come directly after those for which `is_before`
+    /// returns true.
+    fn part(self, is_before: impl Fn(&Pattern) -> bool, is_inside: impl Fn(&Pattern) -> bool) -> UserEntries<'a> {
+        let scope = |row: &RowNumber| self.rows.entry(*row).scope();
+        let start = self.list.partition_point(|row| is_before(scope(row)));
+        let count = self.list[start..].partition_point(|row| is_inside(scope(row)));
+        UserEntries { list: &self.list[start..start + count], ..self }
     }
 
     /// Returns the entries whose scope may overlap `place`: the entries for everywhere, for the prefixes around it,
     /// for the place itself, and for scopes inside it.
-    fn entries_near<'p>(&self, place: Option<&'p Pattern>) -> impl Iterator<Item = &UserEntry> + use<'_, 'p> {
+    fn near<'p>(self, place: Option<&'p Pattern>) -> impl Iterator<Item = EntryRef<'a>> + use<'a, 'p> {
+        let [everywhere, under, exact] =
+            [ScopeClass::Everywhere, ScopeClass::Under, ScopeClass::Exact].map(|class| self.of_class(class));
         let name = place.map_or("", |asked| unqualified(asked.prefix()));
         let (own, inside) = match place {
             None => ([None; 3], None),
@@ -295,11 +427,11 @@ impl UserEntries {
             Some(Pattern::Namespace(_)) => (rooms_outside(name), Some(name)),
             Some(Pattern::Everything) => ([None; 3], Some("")),
         };
-        let around = Pattern::prefixes_around(name).map(|prefix| self.under.named(prefix));
-        let own = own.into_iter().flatten().map(|home| self.exact.named(home));
+        let around = Pattern::prefixes_around(name).map(move |prefix| under.named(prefix));
+        let own = own.into_iter().flatten().map(move |home| exact.named(home));
         let inside = inside.into_iter();
-        let inside = inside.flat_map(|prefix| [&self.exact, &self.under].map(|list| list.range_with_prefix(prefix)));
-        std::iter::once(self.everywhere.as_slice()).chain(around).chain(own).chain(inside).flatten()
+        let inside = inside.flat_map(move |prefix| [exact, under].map(|list| list.with_prefix(prefix)));
+        std::iter::once(everywhere).chain(around).chain(own).chain(inside).flat_map(UserEntries::entries)
     }
 }
 
@@ -308,40 +440,14 @@ fn home_of(id: &str) -> String {
     Pattern::Exact(id.to_owned()).home_conversation().prefix().to_owned()
 }
 
-/// An item of a list that is sorted by name.
-trait Named {
-    fn name(&self) -> &str;
-}
-
-impl Named for UserEntry {
-    fn name(&self) -> &str {
-        sort_name(self.scope())
-    }
-}
-
 /// Returns the name by which entries of this scope are sorted.
 fn sort_name(scope: &Pattern) -> &str {
     unqualified(scope.room().unwrap_or(scope.prefix()))
 }
 
-/// Lookups in a list that is sorted by name.
-trait SortedByName<T> {
-    fn named(&self, name: &str) -> &[T];
-    fn range_with_prefix(&self, prefix: &str) -> &[T];
-}
-
-impl<T: Named> SortedByName<T> for [T] {
-    fn named(&self, name: &str) -> &[T] {
-        let start = self.partition_point(|entry| entry.name() < name);
-        let count = self[start..].partition_point(|entry| entry.name() == name);
-        &self[start..start + count]
-    }
-
-    fn range_with_prefix(&self, prefix: &str) -> &[T] {
-        let start = self.partition_point(|entry| entry.name() < prefix);
-        let count = self[start..].partition_point(|entry| entry.name().starts_with(prefix));
-        &self[start..start + count]
-    }
+/// Returns the type of a scope and its name. The entries of a user are sorted by them.
+fn sort_key(scope: &Pattern) -> (ScopeClass, &str) {
+    (ScopeClass::of(scope), sort_name(scope))
 }
 
 /// Returns the rooms outside the namespace `prefix` whose channels are inside it: `room` for `room:*`, `room::*` and

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::Policy;
 use super::effective_role::{DecisionData, RoleQuery};
-use super::entry_index::UserEntry;
-use super::rule::{Effect, Sanction};
+use super::entry_index::{EntryRef, UserEntryKind};
+use super::rule::Effect;
 use crate::model::{Caller, CallerKind, Millis, Pattern, Role, SigningRequest, Template};
 
 /// The data that all access queries of one request share.
@@ -25,32 +25,33 @@ impl<'a> EvalContext<'a> {
         &self,
         user: &'u str,
         place: Option<&'u Pattern>,
-    ) -> impl Iterator<Item = &'a UserEntry> + use<'u, 'a> {
+    ) -> impl Iterator<Item = EntryRef<'a>> + use<'u, 'a> {
         let app = &*self.request.app;
         self.facts.entries().flat_map(move |entry_index| entry_index.entries_near(user, app, place))
     }
 
     /// Returns the ban on a user that is in force in this conversation, if there is one.
-    pub(super) fn ban(&self, user: &str, place: Option<&Pattern>) -> Option<&'a Sanction> {
-        self.strictest(self.entries_about(user, place).filter_map(as_ban), place)
+    pub(super) fn ban(&self, user: &str, place: Option<&Pattern>) -> Option<EntryRef<'a>> {
+        let bans = self.entries_about(user, place).filter(|entry| entry.kind() == UserEntryKind::Ban);
+        self.strictest(bans, place)
     }
 
     /// Returns the sanction that lasts longest, among those in force here. If several last equally long, returns the
     /// one with the smallest scope and reason in sort order, so the result does not depend on the order of the file.
     pub(super) fn strictest(
         &self,
-        sanctions: impl Iterator<Item = &'a Sanction>,
+        sanctions: impl Iterator<Item = EntryRef<'a>>,
         place: Option<&Pattern>,
-    ) -> Option<&'a Sanction> {
-        sanctions.filter(|sanction| self.is_in_force(sanction, place)).min_by_key(|sanction| {
-            let left = sanction.until.map_or(0, |until| u64::MAX - until.0);
-            (left, &sanction.scope, &sanction.reason)
+    ) -> Option<EntryRef<'a>> {
+        sanctions.filter(|sanction| self.is_in_force(*sanction, place)).min_by_key(|sanction| {
+            let left = sanction.until().map_or(0, |until| u64::MAX - until.0);
+            (left, sanction.scope(), sanction.reason())
         })
     }
 
     /// Returns whether a ban or mute is in force now and in this conversation. If the action has no conversation, only
     /// a sanction for everywhere is in force.
-    pub(super) fn is_in_force(&self, sanction: &Sanction, place: Option<&Pattern>) -> bool {
+    pub(super) fn is_in_force(&self, sanction: EntryRef<'_>, place: Option<&Pattern>) -> bool {
         sanction.overlaps(place) && sanction.is_in_force(self.now)
     }
 
@@ -102,12 +103,4 @@ impl<'a> EvalContext<'a> {
         };
         self.role_query(name, &self.caller.bindings)
     }
-}
-
-pub(super) fn as_ban(entry: &UserEntry) -> Option<&Sanction> {
-    if let UserEntry::Ban(ban) = entry { Some(ban) } else { None }
-}
-
-pub(super) fn as_mute(entry: &UserEntry) -> Option<&Sanction> {
-    if let UserEntry::Mute(mute) = entry { Some(mute) } else { None }
 }

@@ -9,10 +9,10 @@ use super::claims::user_claims;
 use super::condition::{Condition, rule_matches, unmet_conditions};
 use super::decision::{Denial, DenyReason, NearestRule, OtherClient, Permit};
 use super::effective_role::DecisionData;
-use super::entry_index::UserEntry;
+use super::entry_index::{EntryRef, UserEntryKind};
 use super::eval_context::EvalContext;
 use super::narrow::narrower_grants;
-use super::rule::{ClientCondition, Effect, Rule, Sanction};
+use super::rule::{ClientCondition, Effect, Rule};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
 };
@@ -149,9 +149,9 @@ fn add_rule<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
 
 /// A deny reason that borrows its data. It is cheap to make. The details are computed only if the reason is reported.
 pub(super) enum DenyReasonRef<'a> {
-    Banned(&'a Sanction),
-    TargetBanned(&'a Sanction),
-    Muted(&'a Sanction),
+    Banned(EntryRef<'a>),
+    TargetBanned(EntryRef<'a>),
+    Muted(EntryRef<'a>),
     TargetBlocks(String),
     ShutOut(&'a str),
     TargetShutOut(String),
@@ -177,7 +177,7 @@ impl DenyReasonRef<'_> {
     /// about itself.
     pub(super) fn may_be_disclosed_to(&self, caller: &Caller) -> bool {
         let is_own = match self {
-            DenyReasonRef::Banned(sanction) | DenyReasonRef::Muted(sanction) => sanction.user == caller.subject,
+            DenyReasonRef::Banned(sanction) | DenyReasonRef::Muted(sanction) => sanction.user() == caller.subject,
             DenyReasonRef::ShutOut(user) => *user == caller.subject,
             _ => false,
         };
@@ -201,13 +201,13 @@ impl DenyReasonRef<'_> {
 
     /// Makes the denial for the query that has this reason.
     pub(super) fn into_denial(self, query: &AccessQuery<'_, '_>) -> Box<Denial> {
-        let copy = |Sanction { user, scope, reason, origin, .. }: &Sanction| {
-            (user.clone(), scope.clone(), reason.clone(), origin.clone())
+        let copy = |entry: EntryRef<'_>| {
+            (entry.user().to_owned(), entry.scope().clone(), entry.reason().map(str::to_owned), entry.origin())
         };
         let cause = match self {
             DenyReasonRef::Banned(ban) => {
                 let (user, scope, reason, origin) = copy(ban);
-                DenyReason::Banned { user, scope, until: ban.until, reason, origin }
+                DenyReason::Banned { user, scope, until: ban.until(), reason, origin }
             }
             DenyReasonRef::TargetBanned(ban) => {
                 let (user, scope, reason, origin) = copy(ban);
@@ -327,7 +327,7 @@ pub(super) fn find_denying_entry<'a>(query: &AccessQuery<'_, 'a>) -> Option<Deny
 fn has_blocked(context: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
     context
         .entries_about(target, Some(place))
-        .any(|entry| matches!(entry, UserEntry::Block(block) if block.conversation.overlaps(place)))
+        .any(|entry| entry.kind() == UserEntryKind::Block && entry.scope().overlaps(place))
 }
 
 /// Returns the allow rule that was closest to a match: first by its `Condition::distance`, so that a rule about

@@ -4,10 +4,10 @@ use super::access_query::{AccessQuery, ScopeContext};
 use super::condition::{UnmetCondition, unmet_conditions};
 use super::decision::{Denial, describe_author};
 use super::effective_role::DecisionData;
-use super::entry_index::UserEntry;
+use super::entry_index::{EntryRef, UserEntryKind};
 use super::eval_context::EvalContext;
 use super::evaluate::{ADDING_ACTIONS, DenyReasonRef, decide_query};
-use super::rule::{Effect, Sanction};
+use super::rule::Effect;
 use super::{Policy, Rule};
 use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 
@@ -169,19 +169,24 @@ fn blocked_by_conversation(query: &AccessQuery<'_, '_>) -> impl Iterator<Item = 
     })
 }
 
-fn explain_entry(query: &AccessQuery<'_, '_>, name: &str, target: bool, entry: &UserEntry) -> Option<ConsideredEntry> {
+fn explain_entry(
+    query: &AccessQuery<'_, '_>,
+    name: &str,
+    target: bool,
+    entry: EntryRef<'_>,
+) -> Option<ConsideredEntry> {
     let action = query.action;
-    let (sentence, flaw) = match entry {
-        UserEntry::Ban(ban) => {
+    let (sentence, flaw) = match entry.kind() {
+        UserEntryKind::Ban => {
             let can_deny = !target || ADDING_ACTIONS.contains(action);
-            (describe_sanction(name, "banned", ban), why_not_effective(query, ban, target, can_deny))
+            (describe_sanction(name, "banned", entry), why_not_effective(query, entry, target, can_deny))
         }
-        UserEntry::Mute(mute) => {
+        UserEntryKind::Mute => {
             let bears = !target && ActionSet::SENDING.contains(action);
-            (describe_sanction(name, "muted", mute), why_not_effective(query, mute, target, bears))
+            (describe_sanction(name, "muted", entry), why_not_effective(query, entry, target, bears))
         }
-        UserEntry::Block(block) => {
-            let here = query.scope.conversation.is_some_and(|place| block.conversation.overlaps(place));
+        UserEntryKind::Block => {
+            let here = query.scope.conversation.is_some_and(|place| entry.scope().overlaps(place));
             let bears = target && action == Action::Invite;
             let flaw = if !bears {
                 Some(not_affected(action))
@@ -190,10 +195,10 @@ fn explain_entry(query: &AccessQuery<'_, '_>, name: &str, target: bool, entry: &
             } else {
                 Some(OTHER_CONVERSATION.to_owned())
             };
-            let by = describe_author(&block.origin);
-            (format!("{name} does not want to be added to {}{by}", block.conversation), flaw)
+            let by = describe_author(&entry.origin());
+            (format!("{name} does not want to be added to {}{by}", entry.scope()), flaw)
         }
-        UserEntry::Role(_) => return None,
+        UserEntryKind::Role => return None,
     };
     let counts = flaw.is_none();
     let sentence = flaw.map_or_else(|| sentence.clone(), |flaw| format!("{sentence}; {flaw}"));
@@ -208,7 +213,7 @@ fn not_affected(action: Action) -> String {
 
 /// Returns the reason why a ban or mute does not deny the action, or `None` if it denies the action. `bears` says
 /// whether this type of sanction can deny the action for a person in this position (actor or target).
-fn why_not_effective(query: &AccessQuery<'_, '_>, sanction: &Sanction, target: bool, bears: bool) -> Option<String> {
+fn why_not_effective(query: &AccessQuery<'_, '_>, sanction: EntryRef<'_>, target: bool, bears: bool) -> Option<String> {
     let context = query.context();
     if !sanction.is_in_force(context.now) {
         return Some("this has ended".to_owned());
@@ -216,15 +221,16 @@ fn why_not_effective(query: &AccessQuery<'_, '_>, sanction: &Sanction, target: b
     if !bears {
         return Some(not_affected(query.action));
     }
-    if !target && !query.scope.applies_to_actor(&sanction.user, sanction) {
+    if !target && !query.scope.applies_to_actor(sanction.user(), sanction) {
         return Some("this is about a user with this name, not about the service".to_owned());
     }
     (!context.is_in_force(sanction, query.scope.conversation)).then(|| OTHER_CONVERSATION.to_owned())
 }
 
-fn describe_sanction(name: &str, word: &str, Sanction { scope, until, reason, origin, .. }: &Sanction) -> String {
+fn describe_sanction(name: &str, word: &str, sanction: EntryRef<'_>) -> String {
+    let scope = sanction.scope();
     let place = if *scope == Pattern::Everything { String::new() } else { format!(" in {scope}") };
-    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
-    let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    format!("{name} is {word}{place}{until}{reason}{}", describe_author(origin))
+    let until = sanction.until().map(|until| format!(" until {until}")).unwrap_or_default();
+    let reason = sanction.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{name} is {word}{place}{until}{reason}{}", describe_author(&sanction.origin()))
 }

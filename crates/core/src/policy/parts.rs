@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::effective_role::{DecisionData, split};
-use super::entry_index::{UserEntry, rooms_outside};
+use super::entry_index::{EntryRef, UserEntryKind, rooms_outside};
 use super::eval_context::EvalContext;
 use super::rule::Effect;
 use crate::model::{ConversationKind, Pattern, Template};
@@ -108,7 +108,7 @@ pub(super) fn role_scopes(context: EvalContext<'_>, asked: &Pattern) -> Vec<Patt
     let people: BTreeSet<&str> =
         targets.chain([context.caller.subject.as_str(), context.request.client.as_str()]).collect();
     let entries = people.into_iter().flat_map(|role_query| context.entries_about(role_query, Some(asked)));
-    let filed = entries.filter(|entry| matches!(entry, UserEntry::Role(_))).map(UserEntry::scope);
+    let filed = entries.filter(|entry| entry.kind() == UserEntryKind::Role).map(EntryRef::scope);
     let told = context.facts.facts.iter().map(|told| &told.scope);
     let claimed = context.caller.bindings.iter().map(|(scope, _)| scope);
     filed.chain(told).chain(claimed).cloned().collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Policy;
 use super::effective_role::{DecisionData, EffectiveRole, RoleQuery, RoleReason};
-use super::entry_index::UserEntry;
+use super::entry_index::{EntryRef, UserEntryKind};
 use super::rule::EntryAuthor;
 use crate::model::{Action, CallerKind, Pattern, RequiredAction, Role};
 
@@ -86,9 +86,9 @@ impl Policy {
             .iter()
             .flat_map(|part| self.entries().entries_near(user, app, Some(part)).map(move |entry| (part, entry)));
         let covering = near.filter(|(part, entry)| {
-            matches!(entry, UserEntry::Role(_)) && entry.scope().home_conversation().covers(part)
+            entry.kind() == UserEntryKind::Role && entry.scope().home_conversation().covers(part)
         });
-        covering.filter_map(|(_, entry)| entry.origin().line()).min()
+        covering.filter_map(|(_, entry)| entry.line()).min()
     }
 }
 
@@ -120,13 +120,13 @@ impl<'a> DecisionData<'a> {
         let Some(place) = place else { return BTreeSet::new() };
         let near = targets.iter().flat_map(|user| self.entries().map(move |entry_index| (entry_index, user)));
         let near = near.flat_map(|(entry_index, user)| entry_index.entries_near(user, app, Some(place)));
-        let lifted = near.filter(|entry| match entry {
-            UserEntry::Ban(_) => *action == Action::Unban,
-            UserEntry::Mute(_) => *action == Action::Unmute,
-            UserEntry::Block(_) | UserEntry::Role(_) => false,
+        let lifted = near.filter(|entry| match entry.kind() {
+            UserEntryKind::Ban => *action == Action::Unban,
+            UserEntryKind::Mute => *action == Action::Unmute,
+            UserEntryKind::Block | UserEntryKind::Role => false,
         });
         let here = lifted.filter(|entry| entry.scope().home_conversation() == place.home_conversation());
-        let authors = here.filter_map(|entry| entry.origin().author());
+        let authors = here.filter_map(EntryRef::author);
         authors
             .filter(|author| author.kind == CallerKind::User)
             .map(|EntryAuthor { subject, .. }| subject.as_str())

@@ -17,8 +17,9 @@ use tokio::task::spawn_blocking;
 use self::file::OpenedFile;
 use self::tables::{ReadTables, WriteTables};
 use super::change::{ChangesSince, CommitError, NewChange, StoredChange};
+use super::entry_reader::{EntryPart, PART_SIZE};
 use super::failure::{FailureReason, StoreUnavailable};
-use super::head::{StoreContents, StoreHead, random_id};
+use super::head::{StoreHead, random_id};
 use super::job::{AttemptResult, Job, JobState};
 use crate::clock;
 use crate::model::Millis;
@@ -42,6 +43,15 @@ struct OpenDatabase {
     probe_lock: Mutex<()>,
     /// The results of jobs that wait to be stored.
     settlements: Mutex<Vec<Settlement>>,
+}
+
+/// A read of all entries of a snapshot, in the order of their keys.
+pub(super) struct RedbReader<'s> {
+    store: &'s RedbStore,
+    head: StoreHead,
+    tables: Arc<ReadTables>,
+    /// The key of the last entry that was read.
+    last: Option<String>,
 }
 
 /// The result of a job, which waits to be stored.
@@ -119,8 +129,18 @@ impl RedbStore {
         Ok(())
     }
 
-    pub(super) async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
-        self.read(|reading| Ok(StoreContents { head: reading.head()?, entries: reading.entries()? })).await
+    /// Begins to read all entries of a snapshot.
+    pub(super) async fn reader(&self) -> Result<RedbReader<'_>, StoreUnavailable> {
+        let begin = |file: &OpenDatabase| {
+            let tables = ReadTables(file.database.begin_read()?);
+            Ok((tables.head()?, Arc::new(tables)))
+        };
+        let (head, tables) = self.run(move |file| begin(file).map_err(|error| file.read_error(&error))).await?;
+        Ok(RedbReader { store: self, head, tables, last: None })
+    }
+
+    pub(super) async fn find_entries(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, StoreUnavailable> {
+        self.read(move |reading| reading.find_entries(&keys)).await
     }
 
     pub(super) async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
@@ -286,6 +306,23 @@ impl RedbStore {
             Ok(done)
         });
         done.await.unwrap_or_else(|_| Err(damaged_error(&self.file.name)))
+    }
+}
+
+impl RedbReader<'_> {
+    pub(super) fn head(&self) -> &StoreHead {
+        &self.head
+    }
+
+    /// Reads the next entries. Empty: there are no more entries.
+    pub(super) async fn next(&mut self) -> Result<EntryPart, StoreUnavailable> {
+        let (tables, last) = (Arc::clone(&self.tables), self.last.take());
+        let read = move |file: &OpenDatabase| {
+            tables.entries_after(last.as_deref(), PART_SIZE).map_err(|error| file.read_error(&error))
+        };
+        let part = self.store.run(read).await?;
+        self.last = part.last().map(|(key, _)| key.clone());
+        Ok(part)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
 use crate::moderation::store::change::{ChangesSince, LOG_LIMIT, NewChange, StoredChange, limit_read};
+use crate::moderation::store::entry_reader::EntryPart;
 use crate::moderation::store::head::StoreHead;
 use crate::moderation::store::job::{
     AttemptResult, ENDED_JOBS_LIMIT, FailureCause, Job, JobState, NewJob, lower_bound, queue_name,
@@ -97,14 +98,20 @@ impl ReadTables {
         head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
     }
 
-    pub(super) fn entries(&self) -> Result<Vec<(String, String)>> {
-        let table = self.0.open_table(ENTRIES)?;
-        let mut entries = Vec::with_capacity(usize::try_from(table.len()?).unwrap_or(0));
-        for entry in table.iter()? {
-            let (key, value) = entry?;
-            entries.push((key.value().to_owned(), value.value().to_owned()));
-        }
-        Ok(entries)
+    /// Returns the next entries after this key, at most `most`. `None`: the first entries.
+    pub(super) fn entries_after(&self, last: Option<&str>, most: usize) -> Result<EntryPart> {
+        let first = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.0.open_table(ENTRIES)?;
+        let part = entries.range::<&str>((first, Bound::Unbounded))?.take(most);
+        part.map(|entry| entry.map(|(key, value)| (key.value().to_owned(), value.value().to_owned())))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(redb::Error::from)
+    }
+
+    /// Returns the values of these keys.
+    pub(super) fn find_entries(&self, keys: &[String]) -> Result<Vec<Option<String>>> {
+        let entries = self.0.open_table(ENTRIES)?;
+        keys.iter().map(|key| Ok(entries.get(key.as_str())?.map(|value| value.value().to_owned()))).collect()
     }
 
     pub(super) fn since(&self, version: u64) -> Result<ChangesSince> {

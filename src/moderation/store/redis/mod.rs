@@ -11,11 +11,10 @@ mod link;
 mod replicas;
 mod script;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use redis::cmd;
+use redis::{Cmd, FromRedisValue, cmd};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -25,17 +24,15 @@ use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, HAS, MARK, PROBE, RedisK
 use super::change::{
     ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange,
 };
+use super::entry_reader::{EntryPart, PART_SIZE};
 use super::failure::{FailureReason, StoreUnavailable};
-use super::head::{RollbackMark, StoreContents, StoreHead, random_id};
+use super::head::{RollbackMark, StoreHead, random_id};
 use super::job::Job;
 use crate::config::RedisSettings;
 use crate::model::Millis;
 
 /// The version of the key layout. Increase it when the keys change.
 const LAYOUT: &str = "1";
-
-/// The number of entries in one read. It is small so that other clients do not wait long.
-const SCAN_COUNT: usize = 2000;
 
 /// A store in Redis.
 pub struct RedisStore {
@@ -49,6 +46,15 @@ pub struct RedisStore {
     listener: JoinHandle<()>,
     /// Ensures that the warning about changes that cannot be published is logged only once.
     publish_warning: Once,
+}
+
+/// A read of all entries, in no particular order.
+pub(super) struct RedisReader<'s> {
+    store: &'s RedisStore,
+    open: Arc<OpenConnection>,
+    head: StoreHead,
+    /// Where the scan continues. `None`: at the end.
+    cursor: Option<u64>,
 }
 
 impl RedisStore {
@@ -109,41 +115,21 @@ impl RedisStore {
         self.writes.query(&accept).await
     }
 
-    pub(super) async fn contents(&self) -> Result<StoreContents, StoreUnavailable> {
+    /// Begins to read all entries on one connection, because only this server knows the scan cursor.
+    pub(super) async fn reader(&self) -> Result<RedisReader<'_>, StoreUnavailable> {
         let open = self.reads.connection().await?;
-        let contents = self.scan(&open).await;
-        if contents.is_err() {
-            self.reads.disconnect();
-        }
-        contents
+        let mut reader = RedisReader { store: self, open, head: StoreHead::default(), cursor: Some(0) };
+        reader.head = head(reader.query(&self.keys().head).await?)?;
+        Ok(reader)
     }
 
-    /// Reads all entries on one connection, because only this server knows the scan cursor.
-    async fn scan(&self, open: &OpenConnection) -> Result<StoreContents, StoreUnavailable> {
-        let before = head(open.connection.query(&self.keys().head).await?)?;
-        let (mut entries, mut cursor) = (HashMap::new(), 0_u64);
-        loop {
-            let mut scan = cmd("HSCAN");
-            scan.arg(&self.keys().entries).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
-            let (next, some): (u64, Vec<(String, String)>) = open.connection.query(&scan).await?;
-            // A scan can return an entry twice.
-            entries.extend(some);
-            cursor = next;
-            if cursor == 0 {
-                break;
-            }
+    pub(super) async fn find_entries(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreUnavailable> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
         }
-        let after = head(open.connection.query(&self.keys().head).await?)?;
-        if after.epoch != before.epoch || after.version < before.version {
-            return Err(StoreUnavailable::new(FailureReason::Other, "another store took its place while it was read"));
-        }
-        let rolled_back = before.rolled_back.or(after.rolled_back);
-        let head = StoreHead {
-            entry_count_drift: before.entry_count_drift.max(after.entry_count_drift),
-            rolled_back,
-            ..before
-        };
-        Ok(StoreContents { head, entries: entries.into_iter().collect() })
+        let mut find = cmd("HMGET");
+        find.arg(&self.keys().entries).arg(keys);
+        self.reads.query(&find).await
     }
 
     pub(super) async fn since(&self, version: u64) -> Result<ChangesSince, StoreUnavailable> {
@@ -216,6 +202,40 @@ impl RedisStore {
 
     fn keys(&self) -> &RedisKeys {
         &self.servers.keys
+    }
+}
+
+impl RedisReader<'_> {
+    pub(super) fn head(&self) -> &StoreHead {
+        &self.head
+    }
+
+    /// Reads the next entries. Empty: there are no more entries.
+    pub(super) async fn next(&mut self) -> Result<EntryPart, StoreUnavailable> {
+        let mut part = EntryPart::new();
+        while let Some(cursor) = self.cursor.filter(|_| part.is_empty()) {
+            let mut scan = cmd("HSCAN");
+            scan.arg(&self.store.keys().entries).arg(cursor).arg("COUNT").arg(PART_SIZE);
+            let next: u64;
+            (next, part) = self.query(&scan).await?;
+            self.cursor = Some(next).filter(|next| *next != 0);
+        }
+        Ok(part)
+    }
+
+    pub(super) async fn finish(self) -> Result<StoreHead, StoreUnavailable> {
+        let (after, before) = (head(self.query(&self.store.keys().head).await?)?, self.head);
+        if after.epoch != before.epoch || after.version < before.version {
+            return Err(StoreUnavailable::new(FailureReason::Other, "another store took its place while it was read"));
+        }
+        let rolled_back = before.rolled_back.or(after.rolled_back);
+        let entry_count_drift = before.entry_count_drift.max(after.entry_count_drift);
+        Ok(StoreHead { entry_count_drift, rolled_back, ..before })
+    }
+
+    async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreUnavailable> {
+        let answer = self.open.connection.query(command).await;
+        answer.inspect_err(|_| self.store.reads.disconnect())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::{Action, Pattern, SigningRequest};
 use crate::moderation::{
     CommandKind, ModerationCommand, ModerationIndex, ModerationReplica, SanctionTerms, read_request,
 };
-use crate::policy::{DecisionData, EntryIndex, UserEntry};
+use crate::policy::{DecisionData, EntryIndex, UserEntryKind};
 use crate::server::http::console;
 use crate::server::http::error::ApiError;
 use crate::server::http::render;
@@ -199,7 +199,7 @@ impl AbilitiesQuery<'_> {
 
 /// Returns the scopes in which the entries give the user a role.
 fn scopes<'a>(entries: &'a EntryIndex, user: &str) -> impl Iterator<Item = Pattern> + use<'a> {
-    let roles = entries.all_about(user).filter(|entry| matches!(entry, UserEntry::Role(_)));
+    let roles = entries.all_about(user).filter(|entry| entry.kind() == UserEntryKind::Role);
     roles.map(|entry| entry.scope().home_conversation().into_owned()).collect::<Vec<_>>().into_iter()
 }
 

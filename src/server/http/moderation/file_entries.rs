@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{Pattern, Role};
 use crate::moderation::{EntryKind, ModerationEntry, ModerationIndex, RegisteredConversation, RoleAssignment};
-use crate::policy::{EntryOrigin, Policy, PolicyDocument, RoleBinding, RoleGrant, UserEntry};
+use crate::policy::{EntryOrigin, EntryRef, Policy, PolicyDocument, RoleBinding, RoleGrant, UserEntry};
 
 /// Returns the entries of a table in the policy file, in the order of the file. Roles from bindings come before roles
 /// from the lists of the conversations.
@@ -35,25 +35,24 @@ pub(super) fn file_entries(
 
 /// Returns the entries of a user: those of the policy file, then those that were made at run time.
 pub(super) fn entries_of_user(policy: &Policy, index: &ModerationIndex, user: &str) -> Vec<ModerationEntry> {
-    let filed = policy.entries().all_about(user).map(|entry| file_entry(policy.document(), user, entry));
+    let filed = policy.entries().all_about(user).map(|entry| file_entry(policy.document(), entry));
     let tables = [EntryKind::Bans, EntryKind::Mutes, EntryKind::Roles, EntryKind::Blocks];
     filed.chain(tables.into_iter().flat_map(|table| index.entries_of_user(table, user))).collect()
 }
 
 /// Returns an entry of the policy file about a user.
-pub(super) fn file_entry(document: &PolicyDocument, user: &str, entry: &UserEntry) -> ModerationEntry {
-    match entry {
-        UserEntry::Ban(ban) => ModerationEntry::Ban(ban.clone()),
-        UserEntry::Mute(mute) => ModerationEntry::Mute(mute.clone()),
-        UserEntry::Block(block) => ModerationEntry::Block(block.clone()),
+pub(super) fn file_entry(document: &PolicyDocument, entry: EntryRef<'_>) -> ModerationEntry {
+    match entry.to_entry() {
+        UserEntry::Ban(ban) => ModerationEntry::Ban(ban),
+        UserEntry::Mute(mute) => ModerationEntry::Mute(mute),
+        UserEntry::Block(block) => ModerationEntry::Block(block),
         UserEntry::Role(RoleBinding { scope, app, grant, origin, .. }) => {
             let role = match grant {
                 RoleGrant::Role(role) => role.map(|role| Arc::from(document.role_hierarchy.name(role))),
-                RoleGrant::RoleName(name) => Some(Arc::clone(name)),
+                RoleGrant::RoleName(name) => Some(name),
                 RoleGrant::Removed | RoleGrant::Remembered => None,
             };
-            let (user, scope, app, origin) = (user.to_owned(), scope.clone(), app.clone(), origin.clone());
-            ModerationEntry::Role(RoleAssignment { user, scope, app, role, origin })
+            ModerationEntry::Role(RoleAssignment { user: entry.user().to_owned(), scope, app, role, origin })
         }
     }
 }

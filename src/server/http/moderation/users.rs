@@ -17,7 +17,7 @@ use crate::model::{CallerKind, Pattern, SigningRequest};
 use crate::moderation::{
     CommandAuthorizer, CommandKind, EntryKind, EntryRecord, ModerationCommand, ModerationEntry, ModerationIndex,
 };
-use crate::policy::{EntryAuthor, EntryOrigin, RoleGrant, Sanction, UserEntry};
+use crate::policy::{EntryAuthor, EntryOrigin, EntryRef, RoleGrant, Sanction, UserEntryKind};
 use crate::server::http::error::ApiError;
 use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
@@ -176,8 +176,9 @@ pub(super) async fn answer_user(
 
 /// Returns the conversations that the user owns by entries that were made at run time.
 fn owned(index: &ModerationIndex, user: &str, reader: &ReadRequest) -> Vec<String> {
-    let is_owned = |entry: &&UserEntry| {
-        matches!(entry, UserEntry::Role(role) if role.listed && matches!(role.grant, RoleGrant::RoleName(_)))
+    let is_owned = |entry: &EntryRef<'_>| {
+        entry.is_listed()
+            && matches!(entry.grant(), Some(RoleGrant::RoleName(_)))
             && reader.scope.covers(entry.scope())
             && reader.app.as_ref().is_none_or(|app| entry.is_for_app(app))
     };
@@ -196,19 +197,16 @@ pub(super) fn wider_sanctions(
 ) -> Vec<Sanction> {
     let policy = &visit.exchange.settings().engine.policy;
     let all = [policy.entries(), index.entries()].into_iter().flat_map(|entries| entries.all_about(user));
-    let of_kind = all.filter_map(|entry| match entry {
-        UserEntry::Ban(ban) if table == EntryKind::Bans => Some(ban),
-        UserEntry::Mute(mute) if table == EntryKind::Mutes => Some(mute),
-        UserEntry::Ban(_) | UserEntry::Mute(_) | UserEntry::Block(_) | UserEntry::Role(_) => None,
-    });
-    let applies = |sanction: &&Sanction| {
+    let kind = if table == EntryKind::Bans { UserEntryKind::Ban } else { UserEntryKind::Mute };
+    let of_kind = all.filter(|entry| entry.kind() == kind).filter_map(|entry| entry.to_entry().into_sanction());
+    let applies = |sanction: &Sanction| {
         let scope = sanction.scope.home_conversation();
         *scope != *place
             && place.affected_patterns().iter().any(|part| scope.applies_to_all(part))
             && sanction.is_in_force(visit.exchange.now)
             && app.zip(sanction.app.as_ref()).is_none_or(|(asked, own)| asked == own)
     };
-    of_kind.filter(applies).cloned().collect()
+    of_kind.filter(applies).collect()
 }
 
 /// What limits the caller in lifting the entries of a user.

@@ -4,7 +4,7 @@ use super::super::entry::{EntryKind, ModerationEntry};
 use super::reject_reason::RejectReason;
 use super::sanctions::{app_suffix, applies_in};
 use super::user_command::{EntryChanges, UserCommand};
-use crate::policy::{Block, UserEntry};
+use crate::policy::{Block, EntryRef, UserEntry, UserEntryKind};
 
 /// The maximum number of blocks per user. Any user can block any name, so without a limit any user could fill the
 /// store.
@@ -14,7 +14,7 @@ impl UserCommand<'_, '_> {
     pub(super) fn block(&self) -> Result<EntryChanges, RejectReason> {
         let (user, conversation, app) = (self.user.to_owned(), self.command.scope.clone(), self.command.app.clone());
         let work = self.set_entry(ModerationEntry::Block(Block { user, conversation, app, origin: self.origin() }));
-        let blocks = self.index.entries().all_about(self.user).filter(|entry| matches!(entry, UserEntry::Block(_)));
+        let blocks = self.index.entries().all_about(self.user).filter(|entry| entry.kind() == UserEntryKind::Block);
         if !work.0.is_empty() && blocks.count() >= MAX_BLOCKS_PER_USER {
             return Err(RejectReason::Conflict(format!(
                 "the user already has {MAX_BLOCKS_PER_USER} blocks: lift some of them"
@@ -35,12 +35,11 @@ impl UserCommand<'_, '_> {
         for entry_index in [self.policy().entries(), self.index.entries()] {
             for app in &self.apps {
                 let near = entry_index.entries_near(self.user, app.name(), Some(&self.command.scope));
-                let blocks =
-                    near.filter_map(|entry| if let UserEntry::Block(block) = entry { Some(block) } else { None });
-                let mut left =
-                    blocks.filter(|block| applies_in(&block.conversation, &self.command.scope) && !is_gone(block));
-                if let Some(left) = left.next() {
-                    return Err(still_blocked_reason(left));
+                let here = near.filter(|entry| applies_in(entry.scope(), &self.command.scope)).map(EntryRef::to_entry);
+                let mut blocks =
+                    here.filter_map(|entry| if let UserEntry::Block(block) = entry { Some(block) } else { None });
+                if let Some(left) = blocks.find(|block| !is_gone(block)) {
+                    return Err(still_blocked_reason(&left));
                 }
             }
         }

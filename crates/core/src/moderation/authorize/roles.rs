@@ -6,7 +6,7 @@ use super::super::entry::{EntryKind, ModerationEntry, RoleAssignment};
 use super::super::index::OWNER_ROLE;
 use super::reject_reason::RejectReason;
 use super::user_command::{EntryChanges, UserCommand};
-use crate::policy::{EntryIndex, Rank, RankUncertainty, RoleBinding, UserEntry};
+use crate::policy::{EntryIndex, EntryRef, Rank, RankUncertainty, RoleBinding, UserEntry, UserEntryKind};
 
 impl UserCommand<'_, '_> {
     pub(super) fn set_role(&self, word: &str) -> Result<EntryChanges, RejectReason> {
@@ -152,14 +152,14 @@ impl UserCommand<'_, '_> {
     /// Returns all moderation entries of the user, with this role in place of the stored role.
     fn entries_with_role(&self, role: RoleBinding) -> EntryIndex {
         let mut moderation = EntryIndex::default();
-        let user: Arc<str> = Arc::from(self.user);
         for entry in self.index.entries().all_about(self.user) {
-            moderation.add(&user, entry.clone());
+            moderation.add(self.user, entry.to_entry());
         }
-        let is_replaced =
-            |entry: &UserEntry| matches!(entry, UserEntry::Role(old) if !old.listed && old.app == role.app);
+        let is_replaced = |entry: EntryRef<'_>| {
+            entry.kind() == UserEntryKind::Role && !entry.is_listed() && entry.app() == role.app.as_ref()
+        };
         moderation.remove(self.user, &role.scope, is_replaced);
-        moderation.add(&user, UserEntry::Role(role));
+        moderation.add(self.user, UserEntry::Role(role));
         moderation
     }
 }

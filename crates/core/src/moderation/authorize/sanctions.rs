@@ -7,7 +7,7 @@ use super::super::entry::{EntryKind, ModerationEntry};
 use super::reject_reason::RejectReason;
 use super::user_command::{EntryChanges, UserCommand};
 use crate::model::{CallerKind, Pattern};
-use crate::policy::{EntryAuthor, EntryOrigin, Sanction, UserEntry};
+use crate::policy::{EntryAuthor, EntryOrigin, EntryRef, Sanction, UserEntry, UserEntryKind};
 
 impl UserCommand<'_, '_> {
     pub(super) fn sanction(
@@ -52,9 +52,10 @@ impl UserCommand<'_, '_> {
         let near = registers.into_iter().flat_map(|entry_index| self.apps.iter().map(move |app| (entry_index, *app)));
         let near = near
             .flat_map(|(entry_index, app)| entry_index.entries_near(self.user, app.name(), Some(&self.command.scope)));
-        let holding = near.filter_map(|entry| self.sanction_in_force(table, entry));
-        let mut left = holding.filter(|left| !gone.iter().any(|gone| gone.sanction() == Some(left)));
-        left.next().map_or(Ok((Vec::new(), gone)), |left| Err(still_sanctioned_reason(table, left)))
+        let holding = near.filter(|entry| self.is_sanction_in_force(table, *entry)).map(EntryRef::to_entry);
+        let mut left = holding.filter_map(UserEntry::into_sanction);
+        let left = left.find(|left| !gone.iter().any(|gone| gone.sanction() == Some(left)));
+        left.map_or(Ok((Vec::new(), gone)), |left| Err(still_sanctioned_reason(table, &left)))
     }
 
     /// Returns whether the moderator may lift an entry. The moderator must be a service, be the author of the entry, or
@@ -73,16 +74,10 @@ impl UserCommand<'_, '_> {
         origin.author().is_some_and(|by| (by.kind, &by.subject) == (self.author.kind, &self.author.subject))
     }
 
-    /// Returns the sanction of an entry if the entry is in the table, is in force, and applies in the scope of the
-    /// command.
-    fn sanction_in_force<'e>(&self, table: EntryKind, entry: &'e UserEntry) -> Option<&'e Sanction> {
-        let sanction = match entry {
-            UserEntry::Ban(ban) if table == EntryKind::Bans => ban,
-            UserEntry::Mute(mute) if table == EntryKind::Mutes => mute,
-            _ => return None,
-        };
-        (applies_in(&sanction.scope, &self.command.scope) && sanction.is_in_force(self.authorizer.now))
-            .then_some(sanction)
+    /// Returns whether an entry is in the table of bans or mutes, is in force, and applies in the scope of the command.
+    fn is_sanction_in_force(&self, table: EntryKind, entry: EntryRef<'_>) -> bool {
+        let kind = if table == EntryKind::Bans { UserEntryKind::Ban } else { UserEntryKind::Mute };
+        entry.kind() == kind && applies_in(entry.scope(), &self.command.scope) && entry.is_in_force(self.authorizer.now)
     }
 }
 

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::entry::{EntryKind, ModerationEntry};
-use super::super::index::ModerationIndex;
+use super::super::entry::{EntryKey, EntryKind, ModerationEntry};
+use super::super::index::{ModerationIndex, ModerationIndexBuilder};
 use super::any_entry;
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequiredAction, RoleHierarchy,
     SigningRequest, Vendor,
 };
-use crate::policy::{ClientCondition, DecisionData, Effect, Policy, PolicyDocument, Rule};
+use crate::policy::{
+    ClientCondition, DecisionData, Effect, EntryAuthor, EntryOrigin, Policy, PolicyDocument, Rule, Sanction,
+};
 
 const USERS: [&str; 3] = ["ann", "bob", "member"];
 const PLACES: [&str; 8] = ["*", "a", "a:*", "a:x", "a::$chat", "[?r]a", "b", "room::$chat:*"];
@@ -35,7 +37,9 @@ fn entry() -> BoxedStrategy<ModerationEntry> {
 /// Returns everything that an index can answer.
 fn describe(index: &ModerationIndex) -> Vec<String> {
     let mut found = vec![format!("{} entries, next ending {:?}", index.len(), index.next_ending())];
-    found.push(format!("{:?}", index.ended(Millis(2), 100)));
+    let mut ended = index.ended(Millis(2), 100);
+    ended.sort();
+    found.push(format!("{ended:?}"));
     found.push(format!("for apps: {:?}", index.apps().collect::<Vec<_>>()));
     for table in EntryKind::ALL {
         found.push(format!("{table:?}: {:?}", index.users(table, "").collect::<Vec<_>>()));
@@ -134,6 +138,115 @@ proptest! {
         }
         prop_assert_eq!(describe(&index), describe(&ModerationIndex::default()));
     }
+}
+
+/// A user of many, with a name of any length.
+fn user_of_many() -> BoxedStrategy<String> {
+    (0..40_usize).prop_map(|number| format!("{}{number}", "u".repeat(number * 7))).boxed()
+}
+
+/// A scope of many.
+fn place_of_many() -> BoxedStrategy<Pattern> {
+    let near = select(&PLACES[..]).prop_map(|place| Pattern::parse(place).unwrap());
+    prop_oneof![near, (0..30_u32).prop_map(|number| Pattern::Exact(format!("room-{number}")))].boxed()
+}
+
+/// Returns the entries of the model that belong to a user in a table, in the order of their keys.
+fn model_of_user<'m>(
+    model: &'m BTreeMap<EntryKey, ModerationEntry>,
+    table: EntryKind,
+    user: &'m str,
+) -> Vec<ModerationEntry> {
+    let of_user = model.iter().filter(|(key, _)| key.table == table && key.name == user);
+    of_user.map(|(_, entry)| entry.clone()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn index_equals_a_map_of_all_entries(
+        loaded in proptest::collection::vec(many_entries(), 0..100),
+        changes in proptest::collection::vec((many_entries(), 0..3_u8), 0..900),
+    ) {
+        let mut model = BTreeMap::new();
+        let mut builder = ModerationIndexBuilder::default();
+        for entry in loaded {
+            // A store can return an entry twice.
+            for _ in 0..2 {
+                builder.add(&entry.key().to_string(), &entry.value()).unwrap();
+            }
+            model.insert(entry.key(), entry);
+        }
+        let mut index = builder.finish();
+        for (entry, fate) in changes {
+            let key = entry.key();
+            index.apply(&key.to_string(), (fate > 0).then(|| entry.value()).as_deref()).unwrap();
+            if fate > 0 {
+                model.insert(key, entry);
+            } else {
+                model.remove(&key);
+            }
+        }
+        prop_assert_eq!(index.len(), model.len());
+        for (key, entry) in &model {
+            prop_assert_eq!(index.find(key), Some(entry.clone()));
+        }
+        for table in [EntryKind::Bans, EntryKind::Mutes, EntryKind::Roles, EntryKind::Blocks] {
+            let mut users: Vec<&str> =
+                model.keys().filter(|key| key.table == table).map(|key| key.name.as_str()).collect();
+            users.dedup();
+            for from in ["", "u", "uuuuuuu1", "uuuuuuuuuuuuuu2", "v"] {
+                let left: Vec<&str> = users.iter().copied().filter(|user| *user >= from).collect();
+                prop_assert_eq!(index.users(table, from).collect::<Vec<_>>(), left);
+            }
+            for user in users {
+                prop_assert_eq!(index.entries_of_user(table, user), model_of_user(&model, table, user));
+            }
+        }
+        let ends = model.iter().filter_map(|(key, entry)| Some((entry.until()?, key.clone())));
+        let mut ended: Vec<EntryKey> = ends.clone().filter(|(end, _)| *end <= Millis(2)).map(|(_, key)| key).collect();
+        let mut found = index.ended(Millis(2), usize::MAX);
+        ended.sort();
+        found.sort();
+        prop_assert_eq!(found, ended);
+        prop_assert_eq!(index.next_ending(), ends.map(|(end, _)| end).min());
+    }
+}
+
+fn many_entries() -> BoxedStrategy<ModerationEntry> {
+    let id = select(&IDS[..]).prop_map(str::to_owned).boxed();
+    any_entry(user_of_many(), place_of_many(), id, app())
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_changes() {
+    let ban = |number: usize, round: usize| {
+        let author =
+            Arc::new(EntryAuthor { kind: CallerKind::User, subject: format!("moderator-{round}"), role: None });
+        ModerationEntry::Ban(Sanction {
+            user: format!("user-{number}"),
+            scope: Pattern::Exact(format!("room-{round}")),
+            app: None,
+            until: Some(Millis(1)),
+            reason: Some(format!("reason {round}")),
+            origin: EntryOrigin::Runtime { author, at: Millis(1) },
+        })
+    };
+    let mut index = ModerationIndex::default();
+    let mut sizes = Vec::new();
+    for round in 10..60 {
+        for number in 100..600 {
+            index.apply(&ban(number, round).key().to_string(), Some(&ban(number, round).value())).unwrap();
+        }
+        for number in 100..600 {
+            index.apply(&ban(number, round).key().to_string(), None).unwrap();
+        }
+        sizes.push(index.entries().size());
+    }
+    assert!(index.is_empty());
+    // The index remembers the last reasons.
+    assert!(sizes[sizes.len() - 1] < sizes[0] + 50 * 32, "{sizes:?}");
 }
 
 #[test]

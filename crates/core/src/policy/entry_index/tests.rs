@@ -92,14 +92,14 @@ fn separate_entries(entries: &PolicyEntries) -> Vec<(String, UserEntry)> {
 
 /// Returns everything that can be read from an index.
 fn dump(entry_index: &EntryIndex) -> Vec<String> {
-    let shown = |entries: Vec<&UserEntry>| {
+    let shown = |entries: Vec<EntryRef<'_>>| {
         let mut entries: Vec<String> = entries.into_iter().map(|entry| format!("{entry:?}")).collect();
         entries.sort();
         entries
     };
     let mut found = Vec::new();
     for user in USERS {
-        found.push(format!("{user}: {:?}, {:?}", entry_index.name(user), shown(entry_index.all_about(user).collect())));
+        found.push(format!("{user}: {:?}", shown(entry_index.all_about(user).collect())));
         for place in PLACES {
             let scope = Pattern::parse(place).unwrap();
             found.push(format!("{user} at {place}: {:?}", shown(entry_index.with_scope(user, &scope).collect())));
@@ -142,20 +142,22 @@ proptest! {
         let middle = turn % order.len().max(1);
         order.rotate_left(middle);
         for (_, user, entry) in &order {
-            entry_index.add(&Arc::from(user.as_str()), entry.clone());
+            entry_index.add(user, entry.clone());
         }
         for ConversationEntry { id, app, kind, .. } in gone.conversations.iter().chain(&kept.conversations) {
             entry_index.set_kind(id, app.clone(), *kind);
         }
         for (_, user, entry) in order.iter().filter(|(stays, ..)| !stays) {
-            entry_index.remove(user, entry.scope(), |other| other == entry);
+            entry_index.remove(user, entry.scope(), |other| other.to_entry() == *entry);
         }
         // If two entries were equal, both were removed.
         for (_, user, entry) in order.iter().filter(|(stays, ..)| *stays) {
-            let count = |entry_index: &EntryIndex| entry_index.all_about(user).filter(|other| *other == entry).count();
+            let count = |entry_index: &EntryIndex| {
+                entry_index.all_about(user).filter(|other| other.to_entry() == *entry).count()
+            };
             let wanted = separate_entries(&kept).iter().filter(|(name, other)| name == user && other == entry).count();
             while count(&entry_index) < wanted {
-                entry_index.add(&Arc::from(user.as_str()), entry.clone());
+                entry_index.add(user, entry.clone());
             }
         }
         let is_kept = |one: &ConversationEntry| kept.conversations.iter().any(|other| (&other.id, &other.app) == (&one.id, &one.app));
