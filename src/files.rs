@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+
+use crate::random;
 
 /// The identity of the file at a path.
 #[derive(Clone, Debug)]
@@ -79,6 +81,18 @@ pub fn temporary_path(path: &Path, id: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{id}.new"));
     PathBuf::from(name)
+}
+
+/// Creates a file without a name in the directory for temporary files. It disappears when it is closed.
+///
+/// # Errors
+/// Returns an error if the file cannot be created.
+pub fn unnamed_file() -> io::Result<File> {
+    let path = std::env::temp_dir()
+        .join(format!("chat-signer-{}", hex::encode(random::bytes::<16>().map_err(io::Error::other)?)));
+    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }
 
 /// Writes the directory of this file to the disk, so that a new name in it survives a crash.

@@ -1,6 +1,7 @@
 //! What all commands share: their options, their errors and their output.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -167,6 +168,18 @@ fn line_style(line: &str) -> Option<Style> {
 pub(super) fn print(result: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{}", result.trim_end_matches('\n')).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::Failed(format!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the rest of a file to standard output. A reader that wants no more is no error.
+pub(super) fn print_file(file: &mut File) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    let written = io::copy(file, &mut out).and_then(|_| out.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CommandError::Failed(format!("cannot write the result: {error}")))

@@ -4,8 +4,8 @@
 mod replay;
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,13 +13,20 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::audit_trail::{AuditTrail, OPERATOR, operator_name};
-use super::common::{CommandError, CommonArguments, block_on, escape_line, print_error, render_report};
+use super::common::{
+    CommandError, CommonArguments, OutputFormat, block_on, escape_line, escape_lines, print_error, print_file,
+    render_report,
+};
 use crate::clock;
-use crate::config::{self, Settings, StoreKind};
-use crate::model::Millis;
+use crate::config::{ImportFile, Settings, StoreKind};
+use crate::files::unnamed_file;
+use crate::model::{Millis, RoleHierarchy};
 use crate::moderation::store::{HighWaterMark, RecordFile, Store, StoreHead, StoreUnavailable};
 use crate::moderation::transfer::{self, Import, ImportError, ImportSummary, MAX_ENTRIES_PER_CHANGE};
-use crate::moderation::{ChangeSubscribers, EntryKey, EntryKind, MalformedEntry, ModerationEntry, ModerationIndex};
+use crate::moderation::{
+    ChangeSubscribers, EntryKey, EntryKind, LoadError, ModerationEntry, ModerationIndex, ModerationIndexBuilder,
+    SortError, SortedEntries, load_index,
+};
 use crate::telemetry::{AcceptedStore, AuditCaller, AuditEvent, ImportCounts, ImportedFile};
 
 /// The commands for the moderation store.
@@ -89,8 +96,8 @@ async fn accept(
 ) -> Result<ExitCode, CommandError> {
     // If the file is missing, an empty store takes its place.
     let store = open(settings, arguments.empty && has_record(settings)).await?;
-    let (_, entries) = transfer::read_entries(&store).await?;
-    if entries.is_empty() && !arguments.empty {
+    let count = count_entries(&store).await?;
+    if count.values().all(|entries| *entries == 0) && !arguments.empty {
         return Err(CommandError::Failed(
             "the store is empty. Accepting it removes every ban. If this is intended, add --empty. If not, restore the \
              store, or import an export with `store import`"
@@ -98,7 +105,7 @@ async fn accept(
         ));
     }
     let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
-    let (accepted, count) = (accept_now(&store).await, count_by_kind(&entries));
+    let accepted = accept_now(&store).await;
     let line = AcceptedStore {
         time: clock::now(),
         event: "store.accepted",
@@ -170,21 +177,65 @@ async fn export(
     arguments: &ExportArguments,
 ) -> Result<ExitCode, CommandError> {
     let store = open(settings, false).await?;
-    let (head, entries) = transfer::read_entries(&store).await?;
-    print_flaw(&head);
-    print_note(missing_changes(settings, &store, &head).await);
-    let records = parse_entries(&entries).map_err(|malformed| CommandError::Failed(malformed.to_string()))?;
+    let mut entries = SortedEntries::read(&store).await?;
+    print_flaw(entries.head());
+    print_note(missing_changes(settings, &store, entries.head()).await);
     let Some(path) = &arguments.file else {
-        common.print_unredacted(|| toml(&head, &records), || entries_json(&entries))?;
+        // Nothing is printed before all entries are known to be readable.
+        let flaw = |error: io::Error| CommandError::Failed(format!("a temporary file can't be written: {error}"));
+        let mut file = unnamed_file().map_err(flaw)?;
+        write_entries(&mut file, &mut entries, common.output).await?;
+        file.seek(SeekFrom::Start(0)).map_err(flaw)?;
+        print_file(&mut file)?;
         return Ok(ExitCode::SUCCESS);
     };
     let flaw = |error: io::Error| CommandError::Failed(format!("cannot write {}: {error}", path.display()));
-    write(path, &toml(&head, &records)).map_err(flaw)?;
-    let count = count_by_kind(&entries);
-    let (file, version) = (path.display().to_string(), head.version);
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let _ = fs::remove_file(&draft);
+    // Only its owner can read the file. If the export fails, the file at `path` is unchanged.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(flaw)?;
+    let written = write_entries(&mut file, &mut entries, OutputFormat::Text).await;
+    let written = written.and_then(|count| file.sync_all().map(|()| count).map_err(flaw));
+    let count = written.inspect_err(|_| _ = fs::remove_file(&draft))?;
+    fs::rename(&draft, path).map_err(flaw)?;
+    let (file, version) = (path.display().to_string(), entries.head().version);
     let text = || format!("wrote {file}: {}, at change {version}", format_counts(&count));
     common.print(text, || json!({ "file": file, "version": version, "entries": count }).to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes all entries to a file. Returns their number by table.
+async fn write_entries(
+    file: &mut File,
+    entries: &mut SortedEntries<'_>,
+    format: OutputFormat,
+) -> Result<EntryCounts, CommandError> {
+    let flaw = |error: io::Error| CommandError::Failed(format!("the export can't be written: {error}"));
+    let (mut to, mut count, mut is_first) = (BufWriter::new(file), no_entries(), true);
+    let begin = match format {
+        OutputFormat::Text => title(entries.head()),
+        OutputFormat::Json => "[".to_owned(),
+    };
+    to.write_all(begin.as_bytes()).map_err(flaw)?;
+    while let Some((key, value)) = entries.next().await? {
+        let entry = ModerationEntry::parse(&key, &value).map_err(|flaw| CommandError::Failed(flaw.to_string()))?;
+        *count.entry(entry.table().as_str()).or_default() += 1;
+        let text = match format {
+            OutputFormat::Text => escape_lines(&transfer::to_toml(&entry)),
+            OutputFormat::Json => {
+                let comma = if std::mem::take(&mut is_first) { "" } else { "," };
+                let value = serde_json::from_str::<Value>(&value).unwrap_or_default();
+                format!("{comma}{}", json!({ "key": key, "value": value }))
+            }
+        };
+        to.write_all(text.as_bytes()).map_err(flaw)?;
+    }
+    if format == OutputFormat::Json {
+        to.write_all(b"]\n").map_err(flaw)?;
+    }
+    to.flush().map_err(flaw)?;
+    Ok(count)
 }
 
 fn import(
@@ -192,17 +243,17 @@ fn import(
     settings: &Settings,
     arguments: &ImportArguments,
 ) -> Result<ExitCode, CommandError> {
-    let now = clock::now();
-    let (records, hash) = read(&arguments.file, settings, now)?;
-    if arguments.replace && !arguments.empty && records.iter().all(|record| !record.is_in_force(now)) {
+    let names = ImportNames::new(settings);
+    let mut file = names.open(&arguments.file, clock::now())?;
+    if arguments.replace && !arguments.empty && file.entries == file.ended {
         return Err(CommandError::Failed(format!(
             "{} has no entries, or all its entries have ended. --replace would remove every ban. If this is intended, add \
              --empty",
             arguments.file.display()
         )));
     }
-    let imported = block_on(import_entries(settings, arguments, &records, &hash, now))??;
-    let count = count_of(imported, &records);
+    let imported = block_on(import_entries(settings, arguments, &mut file))??;
+    let count = count_of(imported, &file);
     common.print(|| format_import_counts(count), || json!(count).to_string())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -217,30 +268,27 @@ fn format_import_counts(ImportCounts { set, gone, same, ended }: ImportCounts) -
 async fn import_entries(
     settings: &Settings,
     arguments: &ImportArguments,
-    records: &[ModerationEntry],
-    hash: &str,
-    now: Millis,
+    file: &mut ImportFile<'_>,
 ) -> Result<ImportSummary, CommandError> {
     let store = open(settings, true).await?;
     let (mut trail, operator) = (AuditTrail::open(settings)?, operator_name());
     let plan = if arguments.quiet { ChangeSubscribers::default() } else { ChangeSubscribers::from_settings(settings) };
     let caller = AuditCaller { kind: OPERATOR, subject: &operator };
-    let import = Import { records, replace: arguments.replace, now, plan: &plan, caller };
-    let imported = transfer::import(&store, &import, &mut |lines| trail.write(lines)).await;
+    let import = Import { replace: arguments.replace, plan: &plan, caller };
+    let imported = transfer::import(&store, file, &import, &mut |lines| trail.write(lines)).await;
     let told = ImportedFile {
         time: clock::now(),
         event: "store.imported",
         caller,
         file: &arguments.file.to_string_lossy(),
-        sha256: hash,
+        sha256: &file.hash(),
         replace: arguments.replace,
         quiet: arguments.quiet,
-        count: imported.as_ref().ok().map(|imported| count_of(*imported, records)),
+        count: imported.as_ref().ok().map(|imported| count_of(*imported, file)),
         reason: imported.as_ref().err().map(ToString::to_string),
     };
     let told = trail.write_event(AuditEvent::ImportedFile(&told)).map_err(ImportError::Untold);
-    let imported =
-        imported.and_then(|imported| told.map(|()| imported)).map_err(|error| import_error(&error, &import))?;
+    let imported = imported.and_then(|imported| told.map(|()| imported)).map_err(|error| import_error(&error, file))?;
     if let Ok(head) = store.head().await {
         print_flaw(&head);
         print_note(write_imported_mark(settings, &store, &head).await);
@@ -263,32 +311,41 @@ async fn write_imported_mark(
     Ok(lost)
 }
 
-fn count_of(ImportSummary { set, deleted: gone, ended }: ImportSummary, records: &[ModerationEntry]) -> ImportCounts {
-    ImportCounts { set, gone, same: records.len().saturating_sub(set + ended), ended }
+fn count_of(ImportSummary { set, deleted: gone, ended }: ImportSummary, file: &ImportFile<'_>) -> ImportCounts {
+    ImportCounts { set, gone, same: file.entries.saturating_sub(set + ended), ended }
 }
 
-/// Reads the entries of a file, and its hash. `now` decides which entries have ended.
-///
-/// # Errors
-/// Returns the report if the file has mistakes.
-fn read(path: &Path, settings: &Settings, now: Millis) -> Result<(Vec<ModerationEntry>, String), CommandError> {
-    let apps: Vec<String> = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
-    let role_hierarchy = &settings.engine.policy.document().role_hierarchy;
-    let (file, report) = config::read_import_file(path, &apps, role_hierarchy, now)
-        .map_err(|report| CommandError::Invalid(render_report(&report)))?;
-    if !report.is_empty() {
-        print_error(&render_report(&report));
+/// The configured names that the entries of a file can refer to.
+struct ImportNames<'s> {
+    apps: Vec<String>,
+    role_hierarchy: &'s RoleHierarchy,
+}
+
+impl<'s> ImportNames<'s> {
+    fn new(settings: &'s Settings) -> ImportNames<'s> {
+        let apps = settings.engine.apps.iter().map(|app| app.name().to_string()).collect();
+        ImportNames { apps, role_hierarchy: &settings.engine.policy.document().role_hierarchy }
     }
-    Ok((file.entries, file.hash))
+
+    /// Opens a file of entries. `now` decides which entries have ended.
+    ///
+    /// # Errors
+    /// Returns the report if the file has mistakes.
+    fn open(&self, path: &Path, now: Millis) -> Result<ImportFile<'_>, CommandError> {
+        let (file, report) = ImportFile::open(path, &self.apps, self.role_hierarchy, now)
+            .map_err(|report| CommandError::Invalid(render_report(&report)))?;
+        if !report.is_empty() {
+            print_error(&render_report(&report));
+        }
+        Ok(file)
+    }
 }
 
 /// Returns the moderation entries of the file or, without a file, of the store. If the store cannot be read, the result
 /// is empty, and a note on standard error says why.
 pub(super) fn moderation(settings: &Settings, file: Option<&Path>) -> Result<ModerationIndex, CommandError> {
     if let Some(path) = file {
-        let records = read(path, settings, clock::now())?.0;
-        let entries: Vec<_> = records.iter().map(|one| (one.key().to_string(), one.value())).collect();
-        return index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        return index_file(&mut ImportNames::new(settings).open(path, clock::now())?);
     }
     if settings.store.is_none() {
         return Ok(ModerationIndex::default());
@@ -302,23 +359,26 @@ pub(super) fn moderation(settings: &Settings, file: Option<&Path>) -> Result<Mod
 /// Returns the moderation entries that a server would use if it started now.
 async fn load_entries(settings: &Settings) -> Result<ModerationIndex, CommandError> {
     let store = open(settings, false).await?;
-    let (head, entries) = transfer::read_entries(&store).await?;
-    if head.epoch.is_empty() {
-        return Err(CommandError::Failed(
-            "the store is empty, and servers refuse everyone until you run `chat-signer store accept`".to_owned(),
-        ));
+    let check = |head: &StoreHead| {
+        let empty = "the store is empty, and servers refuse everyone until you run `chat-signer store accept`";
+        let flaw = if head.epoch.is_empty() { Some(empty.to_owned()) } else { head.unusable_reason() };
+        flaw.map_or(Ok(()), |flaw| Err(LoadError::Flaw(flaw)))
+    };
+    let (index, head) = load_index(&store, check).await.map_err(|error| CommandError::Failed(error.to_string()))?;
+    match missing_changes(settings, &store, &head).await? {
+        Some(lost) => Err(CommandError::Failed(lost)),
+        None => Ok(index),
     }
-    if let Some(flaw) = head.unusable_reason() {
-        return Err(CommandError::Failed(flaw));
-    }
-    if let Some(lost) = missing_changes(settings, &store, &head).await? {
-        return Err(CommandError::Failed(lost));
-    }
-    index(entries.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
-fn index<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, CommandError> {
-    ModerationIndex::new(entries).map_err(|malformed| CommandError::Failed(malformed.to_string()))
+fn index_file(file: &mut ImportFile<'_>) -> Result<ModerationIndex, CommandError> {
+    let mut builder = ModerationIndexBuilder::default();
+    let mut parts = file.parts().map_err(|report| CommandError::Invalid(render_report(&report)))?;
+    while let Some(entries) = parts.next().map_err(|report| CommandError::Invalid(render_report(&report)))? {
+        let added = entries.iter().try_for_each(|entry| builder.add(&entry.key().to_string(), &entry.value()));
+        added.map_err(|malformed| CommandError::Failed(malformed.to_string()))?;
+    }
+    Ok(builder.finish())
 }
 
 /// Prints a note if the entries of the store are damaged. Servers with such a store refuse everyone.
@@ -375,6 +435,12 @@ async fn open(settings: &Settings, begin: bool) -> Result<Store, CommandError> {
     Store::open(store).await.map_err(hint)
 }
 
+impl From<SortError> for CommandError {
+    fn from(error: SortError) -> CommandError {
+        CommandError::Failed(error.to_string())
+    }
+}
+
 impl From<StoreUnavailable> for CommandError {
     fn from(unavailable: StoreUnavailable) -> CommandError {
         CommandError::Failed(unavailable.to_string())
@@ -382,53 +448,46 @@ impl From<StoreUnavailable> for CommandError {
 }
 
 /// Describes an import that failed, and whether some entries may have been written.
-fn import_error(error: &ImportError, import: &Import<'_>) -> CommandError {
+fn import_error(error: &ImportError, file: &ImportFile<'_>) -> CommandError {
     let maybe = match error {
         ImportError::Untold(_) => "; the missing lines are printed here. Repeat the import when the log can be written",
-        _ if import.records.len() > MAX_ENTRIES_PER_CHANGE => {
+        _ if file.entries > MAX_ENTRIES_PER_CHANGE => {
             "; some entries may have been written: repeat the import to finish it"
         }
         ImportError::Malformed(_) | ImportError::Owner(..) | ImportError::Beside(..) => "; nothing was written",
-        ImportError::Unavailable(_) | ImportError::Busy => "; repeat the import to be sure",
+        ImportError::Unavailable(_) | ImportError::Busy | ImportError::File(_) | ImportError::Temporary(_) => {
+            "; repeat the import to be sure"
+        }
     };
     CommandError::Failed(format!("{error}{maybe}"))
 }
 
-fn parse_entries(entries: &BTreeMap<String, String>) -> Result<Vec<ModerationEntry>, MalformedEntry> {
-    entries.iter().map(|(key, value)| ModerationEntry::parse(key, value)).collect()
-}
-
-fn toml(head: &StoreHead, records: &[ModerationEntry]) -> String {
+/// Returns the first line of an export.
+fn title(head: &StoreHead) -> String {
     let (now, version, epoch) = (clock::now(), head.version, &head.epoch);
-    let head = format!("# chat-signer: moderation entries at {now}, at change {version}, epoch {epoch}.\n\n");
-    head + &transfer::to_toml(records)
+    format!("# chat-signer: moderation entries at {now}, at change {version}, epoch {epoch}.\n\n")
 }
 
-/// Formats all entries in their stored form as JSON.
-fn entries_json(entries: &BTreeMap<String, String>) -> String {
-    let parsed = |value: &str| serde_json::from_str::<Value>(value).unwrap_or_default();
-    let entries = entries.iter().map(|(key, value)| json!({ "key": key, "value": parsed(value) }));
-    entries.collect::<Value>().to_string()
-}
+/// The number of entries of each table.
+type EntryCounts = BTreeMap<&'static str, usize>;
 
-/// Writes a file that only its owner can read. If it fails, the file at `path` is unchanged.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
+fn no_entries() -> EntryCounts {
+    EntryKind::ALL.iter().map(|table| (table.as_str(), 0)).collect()
 }
 
 /// Counts the entries of each table.
-fn count_by_kind(entries: &BTreeMap<String, String>) -> BTreeMap<&'static str, usize> {
-    let mut count: BTreeMap<_, _> = EntryKind::ALL.iter().map(|table| (table.as_str(), 0)).collect();
-    for key in entries.keys().filter_map(|key| EntryKey::parse(key)) {
-        *count.entry(key.table.as_str()).or_default() += 1;
+async fn count_entries(store: &Store) -> Result<EntryCounts, StoreUnavailable> {
+    let (mut count, mut reader) = (no_entries(), store.read_entries().await?);
+    loop {
+        let part = reader.next().await?;
+        if part.is_empty() {
+            break;
+        }
+        for key in part.iter().filter_map(|(key, _)| EntryKey::parse(key)) {
+            *count.entry(key.table.as_str()).or_default() += 1;
+        }
     }
-    count
+    reader.finish().await.map(|_| count)
 }
 
 fn format_counts(count: &BTreeMap<&'static str, usize>) -> String {

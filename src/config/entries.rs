@@ -1,5 +1,6 @@
 //! `[[conversations]]`, `[[bindings]]`, `[[bans]]`, `[[mutes]]` and `[[blocks]]` of `policy.toml`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ fn each<'a, T>(
 }
 
 /// The conversations that have an entry, each with the apps of its entries. `None`: all apps.
-pub(super) type KnownConversations<'a> = HashMap<&'a str, Vec<Option<Arc<str>>>>;
+pub(super) type KnownConversations<'a> = HashMap<Cow<'a, str>, Vec<Option<Arc<str>>>>;
 
 fn conversation<'a>(
     entry: &mut Section<'a>,
@@ -56,22 +57,22 @@ fn conversation<'a>(
     let app = app(entry, names);
     let people = people(entry, names);
     let (item, id) = (item?, id?);
-    check_unique(&item, id, app.as_ref(), known);
+    check_unique(&item, Cow::Borrowed(id), app.as_ref(), known);
     Some(ConversationEntry { id: id.to_owned(), app, kind, members: people, line: line(entry) })
 }
 
 /// Notes a mistake if the conversation already has an entry for this app or for all apps.
 pub(super) fn check_unique<'a>(
-    item: &ConfigItem<'a>,
-    id: &'a str,
+    item: &ConfigItem<'_>,
+    id: Cow<'a, str>,
     app: Option<&Arc<str>>,
     known: &mut KnownConversations<'a>,
 ) {
-    let before = known.entry(id).or_default();
-    if before.iter().any(|other| other.is_none() || app.is_none() || other.as_ref() == app) {
-        item.mistake::<()>(format!("names {}, which already has an entry", quoted(id)), "merge both entries");
+    let is_same = |other: &Option<Arc<str>>| other.is_none() || app.is_none() || other.as_ref() == app;
+    if known.get(&id).is_some_and(|before| before.iter().any(is_same)) {
+        item.mistake::<()>(format!("names {}, which already has an entry", quoted(&id)), "merge both entries");
     }
-    before.push(app.cloned());
+    known.entry(id).or_default().push(app.cloned());
 }
 
 /// Reads the id of a single conversation.

@@ -5,11 +5,13 @@ pub mod api;
 mod concurrent_changes;
 mod event;
 mod expiry;
+mod key_spool;
 mod load;
 pub mod outbox;
 mod repeat;
 pub mod replay;
 mod replica;
+mod sorted_entries;
 pub mod store;
 pub mod transfer;
 
@@ -22,6 +24,7 @@ pub use expiry::PendingAudit;
 pub use load::{LoadError, load_index};
 pub use repeat::EnforcementPass;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
+pub use sorted_entries::{SortError, SortedEntries};
 
 /// How often the changes of other authors are read before all users count as changed.
 const MAX_ATTEMPTS: u32 = 5;

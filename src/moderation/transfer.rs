@@ -6,7 +6,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::event::{ChangeContext, ChangeKind, ChangeSubscribers, EventSubject, audit_line, remove_duplicate_jobs};
-use crate::config::IMPORT_SUBJECT;
+use super::key_spool::KeySpool;
+use super::load::read_next_changes;
+use crate::config::{IMPORT_SUBJECT, ImportFile, Report};
 use crate::crypto::hex;
 use crate::model::{CallerKind, Millis, is_disruptive};
 use crate::moderation::store::{
@@ -17,25 +19,20 @@ use crate::policy::{EntryAuthor, EntryOrigin};
 use crate::telemetry::AuditCaller;
 use crate::{clock, random};
 use chat_signer_core::moderation::{
-    EntryKind, EntryRecord, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment,
+    EntryKey, EntryKind, EntryRecord, MalformedEntry, ModerationEntry, RegisteredConversation, RoleAssignment,
 };
 
 /// The maximum number of entries in a change. More entries are written in several changes.
 pub const MAX_ENTRIES_PER_CHANGE: usize = 5000;
 
-/// How often an import starts again because other processes change the store meanwhile.
+/// How often a change of an import is tried again because other processes change the store meanwhile.
 const MAX_ATTEMPTS: usize = 20;
 
-/// The entries to import, and the options of the import.
+/// The options of an import.
 #[derive(Debug)]
 pub struct Import<'i> {
-    /// The entries.
-    pub records: &'i [ModerationEntry],
-    /// Whether all other entries are deleted.
+    /// Whether all entries that are not in the file are deleted.
     pub replace: bool,
-    /// The time at which the entries were read. It decides which entries have ended, and is the time of entries that
-    /// state no time.
-    pub now: Millis,
     /// The recipients of events, and the apps at whose vendors the entries are enforced.
     pub plan: &'i ChangeSubscribers,
     /// The caller, for the audit log.
@@ -80,6 +77,12 @@ pub enum ImportError {
     /// The changes could not be recorded in the audit log.
     #[error("the audit log can't be written: {0}")]
     Untold(io::Error),
+    /// The file cannot be read again, or it has changed.
+    #[error("{0}")]
+    File(String),
+    /// A temporary file cannot be used.
+    #[error("a temporary file can't be written: {0}")]
+    Temporary(io::Error),
 }
 
 /// Returns all entries of a store by key, as of one version.
@@ -112,7 +115,7 @@ fn apply_puts(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<Str
     }
 }
 
-/// Imports entries into a store, and records each entry in the audit log.
+/// Imports the entries of a file into a store, and records each entry in the audit log.
 ///
 /// Entries that the store already holds are not written again, so another import completes an interrupted import.
 /// Entries that have ended are not written, so they do not replace an entry in force. A new store begins only after the
@@ -120,18 +123,123 @@ fn apply_puts(held: &mut BTreeMap<String, String>, puts: Vec<(String, Option<Str
 ///
 /// # Errors
 /// Returns an error if the import was not completed. If it takes several changes, some of them may have been made.
-pub async fn import(store: &Store, import: &Import<'_>, tell: AuditLineSink<'_>) -> Result<ImportSummary, ImportError> {
-    let ended = import.records.iter().filter(|record| !record.is_in_force(import.now)).count();
-    let mut done = ImportSummary { ended, ..ImportSummary::default() };
-    for _ in 0..MAX_ATTEMPTS {
-        let (mut head, before) = read_entries(store).await?;
-        let work = plan_changes(&before, import)?;
-        if write(store, &mut head, &work, import, &mut done, tell).await? {
-            store.initialize().await?;
-            return Ok(done);
+pub async fn import(
+    store: &Store,
+    file: &mut ImportFile<'_>,
+    import: &Import<'_>,
+    tell: AuditLineSink<'_>,
+) -> Result<ImportSummary, ImportError> {
+    let survey = StoreSurvey::read(store, file, import.replace).await?;
+    if !import.replace && file.has_conversations() {
+        let mut parts = file.parts().map_err(file_error)?;
+        while let Some(entries) = parts.next().map_err(file_error)? {
+            survey.check_conversations(&entries)?;
         }
     }
-    Err(ImportError::Busy)
+    let done = ImportSummary { ended: file.ended, ..ImportSummary::default() };
+    let mut writer = ImportWriter { store, import, now: file.now(), survey, done, tell };
+    let (mut parts, mut waiting, mut is_end) = (file.parts().map_err(file_error)?, Vec::new(), false);
+    while !is_end {
+        match parts.next().map_err(file_error)? {
+            Some(entries) => waiting.extend(entries.into_iter().filter(|entry| entry.is_in_force(writer.now))),
+            None => is_end = true,
+        }
+        while waiting.len() >= MAX_ENTRIES_PER_CHANGE || is_end && !waiting.is_empty() {
+            let some = waiting.drain(..waiting.len().min(MAX_ENTRIES_PER_CHANGE)).collect();
+            writer.set(parts.file(), some).await?;
+        }
+    }
+    writer.delete_unlisted(parts.file()).await?;
+    store.initialize().await?;
+    Ok(writer.done)
+}
+
+fn file_error(report: Report) -> ImportError {
+    let problems = report.problems().iter().map(|problem| format!("{}: {}", problem.file, problem.message));
+    ImportError::File(problems.collect::<Vec<_>>().join("; "))
+}
+
+/// What an import has to know of a store before it writes.
+struct StoreSurvey {
+    /// The head up to which the survey is complete.
+    head: StoreHead,
+    is_replacing: bool,
+    /// The entries of conversations that the file also has, by key. Empty for an import that replaces everything.
+    conversations: BTreeMap<String, String>,
+    /// The keys of entries that are not in the file, for an import that replaces everything. A key can occur twice.
+    unlisted: KeySpool,
+}
+
+impl StoreSurvey {
+    async fn read(store: &Store, file: &ImportFile<'_>, is_replacing: bool) -> Result<StoreSurvey, ImportError> {
+        let mut reader = store.read_entries().await?;
+        let (conversations, unlisted) = (BTreeMap::new(), KeySpool::default());
+        let mut survey = StoreSurvey { head: StoreHead::default(), is_replacing, conversations, unlisted };
+        loop {
+            let part = reader.next().await?;
+            if part.is_empty() {
+                break;
+            }
+            part.into_iter().try_for_each(|(key, value)| survey.add(file, key, Some(value)))?;
+        }
+        survey.head = reader.finish().await?;
+        survey.update(store, file).await?;
+        Ok(survey)
+    }
+
+    /// Adds the changes that were made since the head.
+    async fn update(&mut self, store: &Store, file: &ImportFile<'_>) -> Result<(), ImportError> {
+        let goal = store.head().await?;
+        if goal.epoch != self.head.epoch {
+            return Err(ImportError::Busy);
+        }
+        while self.head.version < goal.version {
+            for change in read_next_changes(store, &self.head).await? {
+                (self.head.version, self.head.change) = (change.version, change.id);
+                change.puts.into_iter().try_for_each(|(key, value)| self.add(file, key, value))?;
+            }
+        }
+        let StoreHead { version, change, .. } = std::mem::take(&mut self.head);
+        self.head = StoreHead { version, change, ..goal };
+        Ok(())
+    }
+
+    fn add(&mut self, file: &ImportFile<'_>, key: String, value: Option<String>) -> Result<(), ImportError> {
+        if self.is_replacing {
+            if value.is_some() && !file.contains(&key) {
+                self.unlisted.push(&key).map_err(ImportError::Temporary)?;
+            }
+            return Ok(());
+        }
+        let parsed = EntryKey::parse(&key).filter(|key| key.table == EntryKind::Conversations);
+        if parsed.is_some_and(|conversation| file.has_conversation(&conversation.name)) {
+            match value {
+                Some(value) => self.conversations.insert(key, value),
+                None => self.conversations.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    fn check_conversations(&self, entries: &[ModerationEntry]) -> Result<(), ImportError> {
+        entries.iter().try_for_each(|entry| match entry {
+            ModerationEntry::Conversation(conversation) if !self.is_replacing => {
+                check_conversation(&self.conversations, conversation)
+            }
+            _ => Ok(()),
+        })
+    }
+}
+
+/// An import in progress.
+struct ImportWriter<'i> {
+    store: &'i Store,
+    import: &'i Import<'i>,
+    /// The time of entries that state no time.
+    now: Millis,
+    survey: StoreSurvey,
+    done: ImportSummary,
+    tell: AuditLineSink<'i>,
 }
 
 /// An entry to set or to delete.
@@ -149,27 +257,79 @@ impl ImportChange {
     }
 }
 
-fn plan_changes(held: &BTreeMap<String, String>, import: &Import<'_>) -> Result<Vec<ImportChange>, ImportError> {
-    let mut work = Vec::new();
-    let mut wanted = BTreeSet::new();
-    for record in import.records.iter().filter(|record| record.is_in_force(import.now)) {
-        let key = record.key().to_string();
-        if let ModerationEntry::Conversation(conversation) = record
-            && !import.replace
-        {
-            check_conversation(held, conversation)?;
+impl ImportWriter<'_> {
+    /// Sets these entries in one change, as far as the store does not hold them already.
+    async fn set(&mut self, file: &ImportFile<'_>, entries: Vec<ModerationEntry>) -> Result<(), ImportError> {
+        let keys: Vec<String> = entries.iter().map(|entry| entry.key().to_string()).collect();
+        for _ in 0..MAX_ATTEMPTS {
+            self.survey.check_conversations(&entries)?;
+            let stored = self.store.find_entries(keys.clone()).await?;
+            let differs = |(key, before): (&String, &Option<String>), entry: &ModerationEntry| {
+                before.as_ref().is_none_or(|before| !is_stored(key, before, entry, self.now))
+            };
+            let wanted = keys.iter().zip(&stored).zip(&entries);
+            let new = wanted.filter(|(known, entry)| differs(*known, entry));
+            let work: Vec<_> = new.map(|(_, entry)| ImportChange::Set(entry.clone())).collect();
+            if self.write(&work).await? {
+                return Ok(());
+            }
+            self.survey.update(self.store, file).await?;
         }
-        if !held.get(&key).is_some_and(|before| is_stored(&key, before, record, import.now)) {
-            work.push(ImportChange::Set(record.clone()));
-        }
-        wanted.insert(key);
+        Err(ImportError::Busy)
     }
-    if import.replace {
-        for (key, value) in held.iter().filter(|(key, _)| !wanted.contains(*key)) {
-            work.push(ImportChange::Gone(ModerationEntry::parse(key, value)?));
+
+    /// Deletes the entries that are not in the file.
+    async fn delete_unlisted(&mut self, file: &ImportFile<'_>) -> Result<(), ImportError> {
+        loop {
+            let keys = self.survey.unlisted.take(MAX_ENTRIES_PER_CHANGE).map_err(ImportError::Temporary)?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let keys: BTreeSet<String> = keys.into_iter().collect();
+            self.delete(file, keys.into_iter().collect()).await?;
         }
     }
-    Ok(work)
+
+    /// Deletes the entries with these keys in one change, as far as they exist.
+    async fn delete(&mut self, file: &ImportFile<'_>, keys: Vec<String>) -> Result<(), ImportError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let stored = self.store.find_entries(keys.clone()).await?;
+            let there = keys.iter().zip(stored).filter_map(|(key, value)| Some((key, value?)));
+            let gone = there.map(|(key, value)| ModerationEntry::parse(key, &value).map(ImportChange::Gone));
+            if self.write(&gone.collect::<Result<Vec<_>, _>>()?).await? {
+                return Ok(());
+            }
+            self.survey.update(self.store, file).await?;
+        }
+        Err(ImportError::Busy)
+    }
+
+    /// Makes a change of these entries. Returns `false` if another process has changed the store.
+    async fn write(&mut self, work: &[ImportChange]) -> Result<bool, ImportError> {
+        if work.is_empty() {
+            return Ok(true);
+        }
+        let ImportWriter { store, import, survey: StoreSurvey { head, .. }, done, tell, .. } = self;
+        // Events need a unique id, even if the store has no epoch yet.
+        let id = format!("import-{}", hex(&random::bytes::<16>().map_err(StoreUnavailable::from)?));
+        let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
+        let now = clock::now();
+        let told = StoreHead { epoch, ..head.clone() };
+        let made = store.commit(head, build_change(work, import.plan, &told, now), now).await;
+        let (change, made) = match made {
+            Err(CommitError::Behind) => return Ok(false),
+            // The change may have been made nevertheless. Another import would then find nothing to record.
+            Err(CommitError::Unavailable(unavailable)) => (None, Err(unavailable)),
+            Ok(change) => (Some(change.version), Ok(change)),
+        };
+        tell(&audit_lines(work, change, import.caller)).map_err(ImportError::Untold)?;
+        let StoredChange { version, id, .. } = made?;
+        (head.version, head.change) = (version, id);
+        let set = work.iter().filter(|work| matches!(work, ImportChange::Set(_))).count();
+        done.set += set;
+        done.deleted += work.len() - set;
+        Ok(true)
+    }
 }
 
 /// Returns whether a stored value equals an entry. If the entry stated no time, its time is `now`, and only the content
@@ -213,38 +373,6 @@ fn check_owner_unchanged(before: &RegisteredConversation, after: &RegisteredConv
     }
 }
 
-/// Writes entries. Returns `false` if another process has changed the store.
-async fn write(
-    store: &Store,
-    head: &mut StoreHead,
-    work: &[ImportChange],
-    import: &Import<'_>,
-    done: &mut ImportSummary,
-    tell: AuditLineSink<'_>,
-) -> Result<bool, ImportError> {
-    // Events need a unique id, even if the store has no epoch yet.
-    let id = format!("import-{}", hex(&random::bytes::<16>().map_err(StoreUnavailable::from)?));
-    let epoch = if head.epoch.is_empty() { id } else { head.epoch.clone() };
-    for part in work.chunks(MAX_ENTRIES_PER_CHANGE) {
-        let now = clock::now();
-        let told = StoreHead { epoch: epoch.clone(), ..head.clone() };
-        let made = store.commit(head, build_change(part, import.plan, &told, now), now).await;
-        let (change, made) = match made {
-            Err(CommitError::Behind) => return Ok(false),
-            // The change may have been made nevertheless. Another import would then find nothing to record.
-            Err(CommitError::Unavailable(unavailable)) => (None, Err(unavailable)),
-            Ok(change) => (Some(change.version), Ok(change)),
-        };
-        tell(&audit_lines(part, change, import.caller)).map_err(ImportError::Untold)?;
-        let StoredChange { version, id, .. } = made?;
-        (head.version, head.change) = (version, id);
-        let set = part.iter().filter(|work| matches!(work, ImportChange::Set(_))).count();
-        done.set += set;
-        done.deleted += part.len() - set;
-    }
-    Ok(true)
-}
-
 /// Returns the audit log lines of changed entries. `change` is the number of the change, if known.
 fn audit_lines(part: &[ImportChange], change: Option<u64>, caller: AuditCaller<'_>) -> Vec<u8> {
     let mut lines = Vec::new();
@@ -273,19 +401,14 @@ fn build_change(part: &[ImportChange], plan: &ChangeSubscribers, head: &StoreHea
     commit
 }
 
-/// Returns entries as TOML, in the tables of a policy file. Each table is sorted by user, then by conversation.
-pub fn to_toml(records: &[ModerationEntry]) -> String {
-    let mut records: Vec<&ModerationEntry> = records.iter().collect();
-    records.sort_by_cached_key(|record| record.key());
-    let mut text = String::new();
-    for record in records {
+/// Returns an entry as TOML, in the table of a policy file.
+pub fn to_toml(entry: &ModerationEntry) -> String {
+    let mut text = format!("[[{}]]\n", table_name(entry.table()));
+    for (name, value) in toml_fields(entry) {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "[[{}]]", table_name(record.table()));
-        for (name, value) in toml_fields(record) {
-            let _ = writeln!(text, "{name} = {value}");
-        }
-        text.push('\n');
+        let _ = writeln!(text, "{name} = {value}");
     }
+    text.push('\n');
     text
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chat_signer::config::{self, Report};
+use chat_signer::config::{ImportFile, Report};
 use chat_signer::model::{CallerKind, ConversationKind, Millis, Pattern, RoleHierarchy};
 use chat_signer::moderation::store::Store;
 use chat_signer::moderation::transfer::{self, Import, ImportError, ImportSummary, MAX_ENTRIES_PER_CHANGE};
@@ -107,9 +108,16 @@ fn read(name: &str, text: &str) -> Result<(Vec<ModerationEntry>, Report), String
 }
 
 fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>, Report), String> {
+    let apps = ["leancloud".to_owned()];
     let role_hierarchy = RoleHierarchy::new(["member", "manager"].map(str::to_owned));
-    let read = config::read_import_file(&file(name, text), &["leancloud".to_owned()], &role_hierarchy, now);
-    read.map(|(file, report)| (file.entries, report)).map_err(|report| report.render(false))
+    let read = ImportFile::open(&file(name, text), &apps, &role_hierarchy, now);
+    let (mut file, report) = read.map_err(|report| report.render(false))?;
+    let (mut entries, mut parts) = (Vec::new(), file.parts().unwrap());
+    while let Some(some) = parts.next().unwrap() {
+        entries.extend(some);
+    }
+    assert_eq!(entries.len(), file.entries);
+    Ok((entries, report))
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -126,11 +134,31 @@ async fn take_at(
     replace: bool,
     now: Millis,
 ) -> Result<ImportSummary, ImportError> {
-    let caller = AuditCaller { kind: "operator", subject: "ada" };
-    transfer::import(store, &Import { records, replace, now, plan: &ChangeSubscribers::default(), caller }, &mut |_| {
-        Ok(())
-    })
-    .await
+    take_for(store, records, replace, now, &ChangeSubscribers::default()).await
+}
+
+async fn take_for(
+    store: &Store,
+    records: &[ModerationEntry],
+    replace: bool,
+    now: Millis,
+    plan: &ChangeSubscribers,
+) -> Result<ImportSummary, ImportError> {
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    let path = file(&format!("taken-{}", FILES.fetch_add(1, Ordering::Relaxed)), &to_toml(records));
+    let role_hierarchy = RoleHierarchy::default();
+    let mut file = ImportFile::open(&path, &[], &role_hierarchy, now).unwrap().0;
+    let import = Import { replace, plan, caller: AuditCaller { kind: "operator", subject: "ada" } };
+    let imported = transfer::import(store, &mut file, &import, &mut |_| Ok(())).await;
+    fs::remove_file(path).unwrap();
+    imported
+}
+
+/// A file of entries, in the order of their tables.
+fn to_toml(records: &[ModerationEntry]) -> String {
+    let mut records: Vec<&ModerationEntry> = records.iter().collect();
+    records.sort_by_cached_key(|record| record.key());
+    records.into_iter().map(transfer::to_toml).collect()
 }
 
 fn kept(records: &[ModerationEntry]) -> BTreeMap<String, String> {
@@ -146,10 +174,10 @@ proptest! {
 
     #[test]
     fn what_goes_out_comes_in_again(records in records(), before in records()) {
-        let text = transfer::to_toml(&records);
+        let text = to_toml(&records);
         let (read, _) = read("round", &text).map_err(TestCaseError::fail)?;
         prop_assert_eq!(kept(&read), kept(&records));
-        prop_assert_eq!(transfer::to_toml(&read), text);
+        prop_assert_eq!(to_toml(&read), text);
         run(async {
             // Before any of them ends.
             let then = Millis(0);
@@ -197,7 +225,7 @@ at = 2026-11-22T10:00:00.000Z
 "#;
     let (records, report) = read("written", text).unwrap();
     assert!(report.is_empty());
-    assert_eq!(transfer::to_toml(&records), text);
+    assert_eq!(to_toml(&records), text);
 }
 
 #[test]
@@ -347,9 +375,7 @@ fn webhooks_and_vendors_are_told_of_an_import() {
     let jobs = |plan: &ChangeSubscribers| {
         run(async {
             let store = Store::memory().unwrap();
-            let caller = AuditCaller { kind: "operator", subject: "ada" };
-            let import = Import { records: &records, replace: false, now: NOW, plan, caller };
-            transfer::import(&store, &import, &mut |_| Ok(())).await.unwrap();
+            take_for(&store, &records, false, NOW, plan).await.unwrap();
             let jobs = store.list_jobs(chat_signer::moderation::store::JobState::Pending, "", "", 9).await.unwrap();
             jobs.iter().map(|job| job.key.split(':').next().unwrap().to_owned()).collect::<Vec<_>>()
         })
