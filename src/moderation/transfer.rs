@@ -138,18 +138,24 @@ pub async fn import(
     }
     let done = ImportSummary { ended: file.ended, ..ImportSummary::default() };
     let mut writer = ImportWriter { store, import, now: file.now(), survey, done, tell };
-    let (mut parts, mut waiting, mut is_end) = (file.parts().map_err(file_error)?, Vec::new(), false);
-    while !is_end {
-        match parts.next().map_err(file_error)? {
-            Some(entries) => waiting.extend(entries.into_iter().filter(|entry| entry.is_in_force(writer.now))),
-            None => is_end = true,
-        }
-        while waiting.len() >= MAX_ENTRIES_PER_CHANGE || is_end && !waiting.is_empty() {
-            let some = waiting.drain(..waiting.len().min(MAX_ENTRIES_PER_CHANGE)).collect();
-            writer.set(parts.file(), some).await?;
+    let (mut parts, mut waiting) = (file.parts().map_err(file_error)?, Vec::new());
+    while let Some(entries) = parts.next().map_err(file_error)? {
+        waiting.extend(entries.into_iter().filter(|entry| entry.is_in_force(writer.now)));
+        while waiting.len() >= MAX_ENTRIES_PER_CHANGE {
+            let some = waiting.drain(..MAX_ENTRIES_PER_CHANGE).collect();
+            writer.change(parts.file(), some, BTreeSet::new()).await?;
         }
     }
-    writer.delete_unlisted(parts.file()).await?;
+    // If everything fits into one change, it is made as a whole.
+    loop {
+        let room = MAX_ENTRIES_PER_CHANGE - waiting.len();
+        let gone: BTreeSet<String> =
+            writer.survey.unlisted.take(room).map_err(ImportError::Temporary)?.into_iter().collect();
+        if waiting.is_empty() && gone.is_empty() {
+            break;
+        }
+        writer.change(parts.file(), std::mem::take(&mut waiting), gone).await?;
+    }
     store.initialize().await?;
     Ok(writer.done)
 }
@@ -258,18 +264,22 @@ impl ImportChange {
 }
 
 impl ImportWriter<'_> {
-    /// Sets these entries in one change, as far as the store does not hold them already.
-    async fn set(&mut self, file: &ImportFile<'_>, entries: Vec<ModerationEntry>) -> Result<(), ImportError> {
-        let keys: Vec<String> = entries.iter().map(|entry| entry.key().to_string()).collect();
+    /// Sets entries, as far as the store does not hold them already, and deletes the entries with the keys `gone`, as far
+    /// as they exist. This is one change.
+    async fn change(
+        &mut self,
+        file: &ImportFile<'_>,
+        entries: Vec<ModerationEntry>,
+        gone: BTreeSet<String>,
+    ) -> Result<(), ImportError> {
         for _ in 0..MAX_ATTEMPTS {
             self.survey.check_conversations(&entries)?;
-            let stored = self.store.find_entries(keys.clone()).await?;
-            let differs = |(key, before): (&String, &Option<String>), entry: &ModerationEntry| {
-                before.as_ref().is_none_or(|before| !is_stored(key, before, entry, self.now))
-            };
-            let wanted = keys.iter().zip(&stored).zip(&entries);
-            let new = wanted.filter(|(known, entry)| differs(*known, entry));
-            let work: Vec<_> = new.map(|(_, entry)| ImportChange::Set(entry.clone())).collect();
+            let mut work = self.new_entries(&entries).await?;
+            let keys: Vec<String> = gone.iter().cloned().collect();
+            for (key, value) in gone.iter().zip(self.store.find_entries(keys).await?) {
+                let before = value.map(|value| ModerationEntry::parse(key, &value)).transpose()?;
+                work.extend(before.map(ImportChange::Gone));
+            }
             if self.write(&work).await? {
                 return Ok(());
             }
@@ -278,30 +288,16 @@ impl ImportWriter<'_> {
         Err(ImportError::Busy)
     }
 
-    /// Deletes the entries that are not in the file.
-    async fn delete_unlisted(&mut self, file: &ImportFile<'_>) -> Result<(), ImportError> {
-        loop {
-            let keys = self.survey.unlisted.take(MAX_ENTRIES_PER_CHANGE).map_err(ImportError::Temporary)?;
-            if keys.is_empty() {
-                return Ok(());
-            }
-            let keys: BTreeSet<String> = keys.into_iter().collect();
-            self.delete(file, keys.into_iter().collect()).await?;
-        }
-    }
-
-    /// Deletes the entries with these keys in one change, as far as they exist.
-    async fn delete(&mut self, file: &ImportFile<'_>, keys: Vec<String>) -> Result<(), ImportError> {
-        for _ in 0..MAX_ATTEMPTS {
-            let stored = self.store.find_entries(keys.clone()).await?;
-            let there = keys.iter().zip(stored).filter_map(|(key, value)| Some((key, value?)));
-            let gone = there.map(|(key, value)| ModerationEntry::parse(key, &value).map(ImportChange::Gone));
-            if self.write(&gone.collect::<Result<Vec<_>, _>>()?).await? {
-                return Ok(());
-            }
-            self.survey.update(self.store, file).await?;
-        }
-        Err(ImportError::Busy)
+    /// Returns the entries that the store does not hold already.
+    async fn new_entries(&self, entries: &[ModerationEntry]) -> Result<Vec<ImportChange>, ImportError> {
+        let keys: Vec<String> = entries.iter().map(|entry| entry.key().to_string()).collect();
+        let stored = self.store.find_entries(keys.clone()).await?;
+        let is_new = |key: &str, before: Option<&String>, entry: &ModerationEntry| {
+            before.is_none_or(|before| !is_stored(key, before, entry, self.now))
+        };
+        let compared = keys.iter().zip(&stored).zip(entries);
+        let new = compared.filter(|((key, before), entry)| is_new(key, before.as_ref(), entry));
+        Ok(new.map(|(_, entry)| ImportChange::Set(entry.clone())).collect())
     }
 
     /// Makes a change of these entries. Returns `false` if another process has changed the store.
