@@ -1,11 +1,17 @@
 //! A store that servers share: an operator's word decides which one counts.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
+use std::ops::Range;
+use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use super::asking::{asks, login};
-use super::{files, run, write};
+use super::keeping::Home;
+use super::{Ran, files, program, run, write};
 use crate::common::{Server, Setup, until};
 use crate::redis::Redis;
 
@@ -71,4 +77,48 @@ fn what_may_have_been_done_by_hand_is_told_as_well() {
     for line in &lines[1..] {
         assert!(line["reason"].as_str().unwrap().starts_with("the store can't be used: "), "{line}");
     }
+}
+
+/// Bans of these numbers, in no particular order. Half of the names have characters that keys encode.
+fn many_bans(numbers: Range<usize>) -> String {
+    let mut text = String::new();
+    for number in numbers.clone() {
+        let number = numbers.start + (number - numbers.start) * 7919 % numbers.len();
+        let user = if number % 2 == 0 { format!("ü {number}/%") } else { format!("user-{number}") };
+        writeln!(text, "[[bans]]\nuser = \"{user}\"\nreason = \"\"\"\n[[bans]]\n\"\"\"\nat = 2026-11-22T10:00:00Z\n").unwrap();
+    }
+    text
+}
+
+/// Imports a text through a pipe, which can be read only once.
+fn pour(directory: &Path, text: &str, arguments: &[&str]) -> String {
+    let mut import = program(&[&["store", "import", "/dev/stdin"][..], arguments].concat());
+    import.arg("--config").arg(directory.join("signer.toml"));
+    let mut import = import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    Ran::of(import.wait_with_output().unwrap()).well()
+}
+
+#[test]
+fn a_large_list_comes_back_from_redis_as_from_a_file() {
+    let Some(redis) = Redis::start() else { return };
+    let url = format!("unix://{}", redis.socket().display());
+    let server = Server::with(Setup { files: files(&[("redis.url", &url)]), ..Setup::more(REDIS) });
+    let home = Home::new();
+    run(&server.directory, &["store", "accept", "--empty"]).well();
+    let bans = |export: String| export.split_once("\n\n").unwrap().1.to_owned();
+    for (text, arguments, said) in [
+        (many_bans(0..6001), &[][..], "set 6001, removed 0, unchanged 0\n"),
+        (many_bans(0..6001), &["--replace"], "set 0, removed 0, unchanged 6001\n"),
+        (many_bans(3000..9001), &["--replace"], "set 3000, removed 3000, unchanged 3001\n"),
+    ] {
+        let [shared, own] = [&server.directory, &home.0].map(|directory| {
+            assert_eq!(pour(directory, &text, arguments), said);
+            bans(run(directory, &["store", "export"]).well())
+        });
+        assert_eq!(shared, own);
+        assert_eq!(own.matches("[[bans]]\nuser").count(), 6001);
+    }
+    until("the server has the last change", || login(&server, "user-8999") == 403);
+    assert_eq!(login(&server, "user-1"), 200);
 }

@@ -267,6 +267,16 @@ impl ModerationEntry {
         *self == other
     }
 
+    /// Returns whether the entry is stored under this key.
+    pub(super) fn has_key(&self, key: &EntryKey) -> bool {
+        let author = self.sanction().and_then(|sanction| sanction.origin.author());
+        self.table() == key.table
+            && self.name() == key.name
+            && self.scope() == key.scope.as_ref()
+            && self.app() == key.app.as_ref()
+            && author.map(|author| (author.kind, &author.subject)) == key.author.as_ref().map(|(kind, id)| (*kind, id))
+    }
+
     /// Returns the key under which the entry is stored.
     pub fn key(&self) -> EntryKey {
         let author = self.sanction().and_then(|sanction| sanction.origin.author());

@@ -34,9 +34,9 @@ impl ModerationIndexBuilder {
     /// # Errors
     /// Returns an error if the entry cannot be read, or if there is no room for it.
     pub fn add(&mut self, key: &str, value: &str) -> Result<(), MalformedEntry> {
-        let entry = ModerationEntry::parse(key, value)?;
+        let (parsed, entry) = ModerationEntry::parse_with_key(key, value)?;
         self.index.check_room(key)?;
-        self.index.remove_unsorted(&entry.key());
+        self.index.remove_unsorted(&parsed);
         self.index.add_unsorted(entry);
         Ok(())
     }
@@ -110,9 +110,9 @@ impl ModerationIndex {
     /// Returns an error if the entry cannot be read, or if there is no room for it. The index then stays unchanged.
     pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), MalformedEntry> {
         if let Some(value) = value {
-            let entry = ModerationEntry::parse(key, value)?;
+            let (parsed, entry) = ModerationEntry::parse_with_key(key, value)?;
             self.check_room(key)?;
-            self.put(entry);
+            self.put(&parsed, entry);
             return Ok(());
         }
         let malformed = || MalformedEntry { key: key.to_owned(), flaw: "its key is malformed".to_owned() };
@@ -191,8 +191,8 @@ impl ModerationIndex {
         Ok(())
     }
 
-    fn put(&mut self, entry: ModerationEntry) {
-        self.remove(&entry.key());
+    fn put(&mut self, key: &EntryKey, entry: ModerationEntry) {
+        self.remove(key);
         let Some(row) = self.add_unsorted(entry) else { return };
         let ModerationIndex { entry_index, by_user, by_end, .. } = self;
         by_user.insert(row, |other| compare_users(entry_index, other, row));

@@ -109,13 +109,21 @@ impl ModerationEntry {
     /// # Errors
     /// Returns an error if the entry cannot be read, or if it is stored under a key that is not its own.
     pub fn parse(key: &str, value: &str) -> Result<ModerationEntry, MalformedEntry> {
+        ModerationEntry::parse_with_key(key, value).map(|(_, entry)| entry)
+    }
+
+    /// Reads a stored entry and its key.
+    pub(super) fn parse_with_key(key: &str, value: &str) -> Result<(EntryKey, ModerationEntry), MalformedEntry> {
         let malformed = |flaw: String| MalformedEntry { key: key.to_owned(), flaw };
         let record: EntryRecord = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
         let key = EntryKey::parse(key).ok_or_else(|| malformed("its key is malformed".to_owned()))?;
         let entry = record
             .into_entry(key.table)
             .ok_or_else(|| malformed("a required value is missing or invalid".to_owned()))?;
-        if entry.key() == key { Ok(entry) } else { Err(malformed("it belongs to another key".to_owned())) }
+        if !entry.has_key(&key) {
+            return Err(malformed("it belongs to another key".to_owned()));
+        }
+        Ok((key, entry))
     }
 }
 
@@ -182,13 +190,28 @@ impl EntryRecord {
 
 /// Times as text, to the millisecond and never later than the year 9999. Numbers can be read as well.
 mod time_text {
-    use super::{Deserialize, Deserializer, Millis, Serializer};
+    use std::fmt;
 
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Time {
-        Number(u64),
-        Text(String),
+    use serde::de::{Error, Visitor};
+
+    use super::{Deserializer, Millis, Serializer};
+
+    struct TimeVisitor;
+
+    impl Visitor<'_> for TimeVisitor {
+        type Value = Millis;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time of the form 2027-01-01T00:00:00Z")
+        }
+
+        fn visit_u64<E: Error>(self, time: u64) -> Result<Millis, E> {
+            Ok(Millis(time))
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Millis, E> {
+            Millis::parse(text).map_err(|_| E::custom("a time must have the form 2027-01-01T00:00:00Z"))
+        }
     }
 
     #[expect(clippy::ref_option, reason = "the signature that serde requires")]
@@ -200,12 +223,6 @@ mod time_text {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Millis>, D::Error> {
-        match Time::deserialize(from)? {
-            Time::Number(time) => Ok(Some(Millis(time))),
-            Time::Text(text) => {
-                let flaw = || serde::de::Error::custom("a time must have the form 2027-01-01T00:00:00Z");
-                Millis::parse(&text).map(Some).map_err(|_| flaw())
-            }
-        }
+        from.deserialize_any(TimeVisitor).map(Some)
     }
 }
