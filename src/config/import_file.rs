@@ -26,7 +26,7 @@ pub struct ImportFile<'n> {
     /// The path, for messages.
     name: String,
     parts: EntryParts,
-    names: ImportNames<'n>,
+    names: EntryNames<'n>,
     /// SHA-256 of the file.
     hash: [u8; 32],
     /// The number of entries.
@@ -41,7 +41,7 @@ pub struct ImportFile<'n> {
 
 /// The configured names that entries can refer to, and the time of entries that state no time.
 #[derive(Clone, Copy)]
-struct ImportNames<'n> {
+struct EntryNames<'n> {
     apps: &'n [String],
     role_hierarchy: &'n RoleHierarchy,
     now: Millis,
@@ -75,7 +75,7 @@ impl<'n> ImportFile<'n> {
     ) -> Result<(ImportFile<'n>, Report), Report> {
         let name = path.display().to_string();
         let parts = File::open(path).and_then(EntryParts::new).map_err(|error| read_error(&name, &error))?;
-        let names = ImportNames { apps, role_hierarchy, now };
+        let names = EntryNames { apps, role_hierarchy, now };
         let [keys, ended_keys, conversations] = [(); 3].map(|()| TextSet::default());
         let (hash, entries, ended) = ([0; 32], 0, 0);
         let mut file = ImportFile { name, parts, names, hash, entries, ended, keys, ended_keys, conversations };
@@ -219,7 +219,7 @@ fn each<'a>(
 
 /// The state while a file is read.
 struct ImportFileReader<'n> {
-    names: ImportNames<'n>,
+    names: EntryNames<'n>,
     /// The unknown apps and roles that have already caused a warning.
     warned_names: HashSet<String>,
     keys: TextSet,
@@ -233,7 +233,7 @@ struct ImportFileReader<'n> {
 }
 
 impl<'n> ImportFileReader<'n> {
-    fn new(names: ImportNames<'n>, suspects: HashSet<[u8; 16]>) -> ImportFileReader<'n> {
+    fn new(names: EntryNames<'n>, suspects: HashSet<[u8; 16]>) -> ImportFileReader<'n> {
         ImportFileReader {
             names,
             warned_names: HashSet::new(),

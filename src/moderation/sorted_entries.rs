@@ -20,10 +20,10 @@ const RUN_BYTES: usize = 8 << 20;
 /// All entries of a store as of one version, sorted by key.
 pub struct SortedEntries<'s> {
     head: StoreHead,
-    source: EntrySource<'s>,
+    source: SortedSource<'s>,
 }
 
-enum EntrySource<'s> {
+enum SortedSource<'s> {
     Snapshot { reader: EntryReader<'s>, part: vec::IntoIter<(String, String)> },
     Merged(MergedRuns),
 }
@@ -48,7 +48,7 @@ impl<'s> SortedEntries<'s> {
         let mut reader = store.read_entries().await?;
         if reader.is_sorted_snapshot() {
             let (head, part) = (reader.head().clone(), Vec::new().into_iter());
-            return Ok(SortedEntries { head, source: EntrySource::Snapshot { reader, part } });
+            return Ok(SortedEntries { head, source: SortedSource::Snapshot { reader, part } });
         }
         let mut runs = MergedRuns::default();
         let (mut run, mut bytes) = (BTreeMap::new(), 0);
@@ -66,7 +66,7 @@ impl<'s> SortedEntries<'s> {
         }
         let (head, changed) = concurrent_changes(store, reader.finish().await?).await?;
         runs.add(changed)?;
-        Ok(SortedEntries { head, source: EntrySource::Merged(runs) })
+        Ok(SortedEntries { head, source: SortedSource::Merged(runs) })
     }
 
     /// Returns the head of the store at the version of the entries.
@@ -80,8 +80,8 @@ impl<'s> SortedEntries<'s> {
     /// Returns an error if the store or a temporary file cannot be read.
     pub async fn next(&mut self) -> Result<Option<(String, String)>, SortError> {
         match &mut self.source {
-            EntrySource::Merged(runs) => Ok(runs.next()?),
-            EntrySource::Snapshot { reader, part } => {
+            SortedSource::Merged(runs) => Ok(runs.next()?),
+            SortedSource::Snapshot { reader, part } => {
                 if part.len() == 0 {
                     *part = reader.next().await?.into_iter();
                 }

@@ -2,13 +2,7 @@
 
 use super::redb::RedbReader;
 use super::redis::RedisReader;
-use super::{StoreContents, StoreHead, StoreUnavailable};
-
-/// The number of entries in one part. It is small so that other clients of a server do not wait long.
-pub(super) const PART_SIZE: usize = 2000;
-
-/// Some entries, as key and value.
-pub type EntryPart = Vec<(String, String)>;
+use super::{EntryPart, StoreContents, StoreHead, StoreUnavailable};
 
 /// A read of all entries of a store. They include every change up to the head, and possibly later changes. Applying
 /// these changes again does no harm.

@@ -46,6 +46,12 @@ impl RollbackMark {
     }
 }
 
+/// The number of entries in one part. It is small so that other clients of a server do not wait long.
+pub(super) const PART_SIZE: usize = 2000;
+
+/// Some entries, as key and value.
+pub type EntryPart = Vec<(String, String)>;
+
 /// All entries of a store, read at the time of the head or later. They can include changes after the head. Applying
 /// these changes again does no harm.
 #[derive(Clone, Debug)]

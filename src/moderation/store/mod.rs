@@ -23,10 +23,10 @@ use tokio::sync::watch;
 pub use self::change::{
     ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange,
 };
+pub use self::entry_reader::EntryReader;
 use self::entry_reader::ReaderKind;
-pub use self::entry_reader::{EntryPart, EntryReader};
 pub use self::failure::{FailureReason, StoreUnavailable};
-pub use self::head::{ROLLED_BACK_MESSAGE, RollbackMark, StoreContents, StoreHead};
+pub use self::head::{EntryPart, ROLLED_BACK_MESSAGE, RollbackMark, StoreContents, StoreHead};
 pub use self::job::{
     AttemptResult, ENDED_JOBS_LIMIT, FailureCause, Job, JobFailure, JobState, NewJob, queue_name, subject,
 };

@@ -85,7 +85,8 @@ fn many_bans(numbers: Range<usize>) -> String {
     for number in numbers.clone() {
         let number = numbers.start + (number - numbers.start) * 7919 % numbers.len();
         let user = if number % 2 == 0 { format!("ü {number}/%") } else { format!("user-{number}") };
-        writeln!(text, "[[bans]]\nuser = \"{user}\"\nreason = \"\"\"\n[[bans]]\n\"\"\"\nat = 2026-11-22T10:00:00Z\n").unwrap();
+        writeln!(text, "[[bans]]\nuser = \"{user}\"\nreason = \"\"\"\n[[bans]]\n\"\"\"\nat = 2026-11-22T10:00:00Z\n")
+            .unwrap();
     }
     text
 }

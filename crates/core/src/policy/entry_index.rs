@@ -1,22 +1,23 @@
 //! Entries about users and conversations, indexed by name. A lookup costs the same for ten entries and for a million.
 
+mod entry;
 mod pool;
 mod rows;
 mod sorted_rows;
 mod texts;
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-pub use self::rows::UserEntryKind;
-use self::rows::{EntryRow, EntryRows};
+pub use self::entry::{RoleBinding, RoleGrant, UserEntry};
+use self::rows::EntryRows;
+pub use self::rows::{EntryRef, UserEntryKind};
 pub(crate) use self::sorted_rows::{RowNumber, SortedRows};
-use super::rule::{BindingEntry, Block, EntryOrigin, PolicyEntries, Sanction};
-use crate::model::{ConversationKind, Millis, Pattern, Role, RoleHierarchy, room, unqualified};
+use super::rule::{BindingEntry, EntryOrigin, PolicyEntries};
+use crate::model::{ConversationKind, Pattern, room, unqualified};
 
 /// The entries about users, by user name, and the kinds of conversations.
 #[derive(Clone, Debug, Default)]
@@ -36,116 +37,9 @@ pub struct EntryIndex {
 /// The app that an entry is for, or `None` for all apps.
 type AppScope = Option<Arc<str>>;
 
-/// One entry about a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UserEntry {
-    /// A ban.
-    Ban(Sanction),
-    /// A mute.
-    Mute(Sanction),
-    /// The user does not want to be added to a conversation.
-    Block(Block),
-    /// A role in a scope.
-    Role(RoleBinding),
-}
-
-/// A user's role in a scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleBinding {
-    /// The scope.
-    pub scope: Pattern,
-    /// The app that the role is for, or `None` for all apps.
-    pub app: Option<Arc<str>>,
-    /// The role.
-    pub grant: RoleGrant,
-    /// Whether the role comes from the conversation's list of owner, managers and members, not from a binding.
-    pub listed: bool,
-    /// Where the entry comes from.
-    pub origin: EntryOrigin,
-}
-
-/// The role of a [`RoleBinding`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoleGrant {
-    /// This role. `None` means that the policy does not list the role.
-    Role(Option<Role>),
-    /// The role that has this name in the current policy.
-    RoleName(Arc<str>),
-    /// The role in this scope was removed. The role of a wider scope counts here, or the default role. Later sources do
-    /// not count.
-    Removed,
-    /// The former role of the owner of a conversation that was forgotten. It grants nothing, but nobody outranks this
-    /// user in the conversation.
-    Remembered,
-}
-
 /// The entries of one user: the number of the only row or, if the highest bit is set, the number of a list of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct UserRows(u32);
-
-/// An entry about a user, in an index.
-#[derive(Clone, Copy)]
-pub struct EntryRef<'a> {
-    rows: &'a EntryRows,
-    row: &'a EntryRow,
-    number: RowNumber,
-}
-
-impl UserEntry {
-    /// Returns the scope of the entry.
-    pub fn scope(&self) -> &Pattern {
-        match self {
-            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => &sanction.scope,
-            UserEntry::Block(block) => &block.conversation,
-            UserEntry::Role(binding) => &binding.scope,
-        }
-    }
-
-    /// Returns the ban or mute, if the entry is one.
-    pub fn into_sanction(self) -> Option<Sanction> {
-        match self {
-            UserEntry::Ban(sanction) | UserEntry::Mute(sanction) => Some(sanction),
-            UserEntry::Block(_) | UserEntry::Role(_) => None,
-        }
-    }
-}
-
-impl EntryRef<'_> {
-    /// Returns the number of the row. It stays the same until the entry is removed.
-    pub(crate) fn number(self) -> RowNumber {
-        self.number
-    }
-
-    /// Returns whether the entry is for this app.
-    pub fn is_for_app(self, app: &str) -> bool {
-        self.app().is_none_or(|own| **own == *app)
-    }
-
-    /// Returns whether the entry has not ended at the time `now`.
-    pub fn is_in_force(self, now: Millis) -> bool {
-        self.until().is_none_or(|until| now < until)
-    }
-
-    /// Returns whether the entry applies in `place`, or in a part of it. `None`: only an entry for everywhere applies.
-    pub fn overlaps(self, place: Option<&Pattern>) -> bool {
-        place.map_or(*self.scope() == Pattern::Everything, |place| self.scope().overlaps(place))
-    }
-
-    /// Returns the role in the hierarchy of the current policy, or `None` if there is no such role.
-    pub(super) fn role(self, hierarchy: &RoleHierarchy) -> Option<Role> {
-        match self.grant()? {
-            RoleGrant::Role(role) => role,
-            RoleGrant::RoleName(word) => hierarchy.find(&word),
-            RoleGrant::Removed | RoleGrant::Remembered => None,
-        }
-    }
-}
-
-impl fmt::Debug for EntryRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_entry().fmt(f)
-    }
-}
 
 impl EntryIndex {
     /// Indexes the entries of a policy file.

@@ -11,8 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::Millis;
 use crate::moderation::store::change::{ChangesSince, LOG_LIMIT, NewChange, StoredChange, limit_read};
-use crate::moderation::store::entry_reader::EntryPart;
-use crate::moderation::store::head::StoreHead;
+use crate::moderation::store::head::{EntryPart, StoreHead};
 use crate::moderation::store::job::{
     AttemptResult, ENDED_JOBS_LIMIT, FailureCause, Job, JobState, NewJob, lower_bound, queue_name,
 };

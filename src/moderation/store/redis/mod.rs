@@ -24,9 +24,8 @@ use self::script::{ACCEPT, BEGIN, COMMIT, DURABLE_HEAD, HAS, MARK, PROBE, RedisK
 use super::change::{
     ChangesSince, CommitError, LOG_LIMIT, NewChange, READ_LIMIT_BYTES, READ_LIMIT_CHANGES, StoredChange,
 };
-use super::entry_reader::{EntryPart, PART_SIZE};
 use super::failure::{FailureReason, StoreUnavailable};
-use super::head::{RollbackMark, StoreHead, random_id};
+use super::head::{EntryPart, PART_SIZE, RollbackMark, StoreHead, random_id};
 use super::job::Job;
 use crate::config::RedisSettings;
 use crate::model::Millis;

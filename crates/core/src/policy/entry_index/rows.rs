@@ -1,12 +1,13 @@
 //! The rows of entries about users: 40 bytes each. What rows share is stored once.
 
+use std::fmt;
 use std::sync::Arc;
 
+use super::entry::{RoleBinding, RoleGrant, UserEntry};
 use super::pool::{Pool, PoolId};
 use super::sorted_rows::RowNumber;
 use super::texts::{TextArena, TextId};
-use super::{EntryRef, RoleBinding, RoleGrant, UserEntry};
-use crate::model::{Millis, Pattern, Role};
+use crate::model::{Millis, Pattern, Role, RoleHierarchy};
 use crate::policy::rule::{Block, EntryAuthor, EntryOrigin, Sanction};
 
 /// Rows of entries, and what they share.
@@ -70,6 +71,14 @@ const NO_END: u64 = u64::MAX;
 
 /// The largest number of rows. A larger number would have another meaning in the index.
 const MAX_ROWS: usize = 1 << 31;
+
+/// An entry about a user, in an index.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    rows: &'a EntryRows,
+    row: &'a EntryRow,
+    number: RowNumber,
+}
 
 /// The kind of an entry about a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,6 +299,43 @@ impl<'a> EntryRef<'a> {
                 UserEntry::Role(RoleBinding { scope, app, grant, listed: self.is_listed(), origin })
             }
         }
+    }
+}
+
+impl EntryRef<'_> {
+    /// Returns the number of the row. It stays the same until the entry is removed.
+    pub(crate) fn number(self) -> RowNumber {
+        self.number
+    }
+
+    /// Returns whether the entry is for this app.
+    pub fn is_for_app(self, app: &str) -> bool {
+        self.app().is_none_or(|own| **own == *app)
+    }
+
+    /// Returns whether the entry has not ended at the time `now`.
+    pub fn is_in_force(self, now: Millis) -> bool {
+        self.until().is_none_or(|until| now < until)
+    }
+
+    /// Returns whether the entry applies in `place`, or in a part of it. `None`: only an entry for everywhere applies.
+    pub fn overlaps(self, place: Option<&Pattern>) -> bool {
+        place.map_or(*self.scope() == Pattern::Everything, |place| self.scope().overlaps(place))
+    }
+
+    /// Returns the role in the hierarchy of the current policy, or `None` if there is no such role.
+    pub(in crate::policy) fn role(self, hierarchy: &RoleHierarchy) -> Option<Role> {
+        match self.grant()? {
+            RoleGrant::Role(role) => role,
+            RoleGrant::RoleName(word) => hierarchy.find(&word),
+            RoleGrant::Removed | RoleGrant::Remembered => None,
+        }
+    }
+}
+
+impl fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_entry().fmt(f)
     }
 }
 
