@@ -7,7 +7,7 @@ use http::Uri;
 use super::endpoint;
 use super::reader::Section;
 use super::secret::SecretResolver;
-use super::vendors::{self, EnforcementConfig};
+use super::vendors::{self, EnforcementConfig, EnforcementSection};
 use crate::authn::Endpoint;
 use crate::model::Vendor;
 use crate::secret::Secret;
@@ -40,7 +40,7 @@ pub(super) struct EnforcementContext<'a> {
 pub(super) fn enforcement(
     section: &mut Section<'_>,
     of: &EnforcementContext<'_>,
-    vault: &SecretResolver,
+    vault: &mut SecretResolver,
 ) -> Option<Enforcement> {
     let mut section = section.section("enforcement")?;
     let Some(config) = &vendors::config(of.vendor).enforcement else {
@@ -51,11 +51,14 @@ pub(super) fn enforcement(
     let enabled = section.require("enabled", "write enabled = true").and_then(|item| item.boolean());
     let url = url(&mut section, config.default_url);
     let authorities = endpoint::authorities(&mut section, vault);
+    let proxy = vault.proxy.clone();
+    let mut own = EnforcementSection { section: &mut section, vault, app: of.app, keys: of.keys };
+    let moderation_api = (config.moderation_api)(&mut own);
     let fits = enabled != Some(true) || check_requirements(&section, config, of);
     section.report_unknown_keys();
     let app = of.app.filter(|_| enabled == Some(true) && fits)?;
-    let moderation_api = (config.moderation_api)(app, of.keys)?;
-    let endpoint = Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url?) };
+    let moderation_api = moderation_api?;
+    let endpoint = Endpoint { authorities, proxy, ..Endpoint::new(url?) };
     Some(Enforcement { app: Arc::clone(app.name()), endpoint, moderation_api })
 }
 

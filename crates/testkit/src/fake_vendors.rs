@@ -1,5 +1,12 @@
 //! Fake vendors. They keep the state that requests set, and record each request that a real vendor would refuse.
 
+mod agora;
+mod centrifugo;
+mod livekit;
+mod pusher;
+mod stream;
+mod tencent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +25,12 @@ pub const APP_ID: &str = "fake-talkjs-app";
 pub const KEY: &str = "fake-talkjs-secret-key-0123456789abcdef";
 /// The keys of the Ably app.
 pub const ABLY_KEYS: [&str; 2] = ["fakeapp.new:fake-new-secret", "fakeapp.old:fake-old-secret"];
+
+/// The id of the app and its certificate at Agora, and its place at Agora Chat.
+pub const AGORA: [&str; 4] =
+    ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210", "fake-org", "fake-chat"];
+/// The id of the app at Tencent.
+pub const TENCENT_ID: u32 = 1_400_123_456;
 
 /// A participant: access and notifications.
 pub type Participant = (String, Value);
@@ -39,6 +52,21 @@ pub struct Held {
     pub kicked: Vec<(String, String)>,
     /// Ably: the key and the user of each revocation.
     pub revoked: Vec<(String, String)>,
+    /// Pusher: the users whose connections were terminated. Centrifugo and Agora: the users who were disconnected.
+    pub terminated: Vec<String>,
+    /// Stream: the users.
+    pub users: BTreeMap<String, stream::User>,
+    /// Stream: the channel, by type and id, and the user of each ban in a channel.
+    pub channel_bans: BTreeSet<(String, String)>,
+    /// Tencent and Agora: for how long a user cannot send in a conversation, or everywhere (`*`). The number is the number
+    /// in the request.
+    pub mutes: BTreeMap<(String, String), i64>,
+    /// LiveKit: the permissions of each participant of each room.
+    pub rooms: BTreeMap<String, BTreeMap<String, Value>>,
+    /// Centrifugo: the user and the channel of each ended subscription.
+    pub unsubscribed: Vec<(String, String)>,
+    /// Agora: the users, and whether they are active.
+    pub accounts: BTreeMap<String, bool>,
     /// The reasons why a real vendor would have refused a request.
     complaints: Vec<String>,
 }
@@ -125,6 +153,12 @@ impl Held {
                 self.leancloud(&seen.method, rest, &query, &body)
             }
             ["keys", name, "revokeTokens"] => self.ably(name, seen, &body),
+            ["apps", APP_ID, rest @ ..] => self.pusher(seen, rest, &query),
+            ["users" | "members" | "moderation" | "channels", ..] => self.stream(seen, &segments, &query, &body),
+            ["v4", service, command] => self.tencent(seen, &format!("{service}/{command}"), &query, &body),
+            ["twirp", "livekit.RoomService", method] => self.livekit(seen, method, &body),
+            ["api", method] => self.centrifugo(seen, method, &body),
+            [org, app, rest @ ..] if [*org, *app] == AGORA[2..] => self.agora(seen, rest, &body),
             _ => Err("no such path".to_owned()),
         }
     }
@@ -267,20 +301,48 @@ impl Held {
 
 /// Checks that the request has a token for servers that is signed with the key and expires within 31 seconds.
 fn is_app_token(seen: &Seen) -> Result<(), String> {
-    let shown = seen.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let token = shown.strip_prefix("Bearer ").ok_or("no bearer token")?;
-    let (signed, signature) = token.rsplit_once('.').ok_or("no token")?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
-    mac.update(signed.as_bytes());
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "a signature that is not Base64")?;
-    mac.verify_slice(&signature).map_err(|_| "another signature")?;
-    let (_, payload) = signed.split_once('.').ok_or("no payload")?;
-    let payload: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
-    let left = payload["exp"].as_u64().unwrap().saturating_sub(now().seconds());
+    let token = bearer(seen)?;
+    let payload = verified_claims(token)?;
     match (payload["tokenType"].as_str(), payload["iss"].as_str()) {
-        (Some("app"), Some(APP_ID)) if (1..=31).contains(&left) => Ok(()),
+        (Some("app"), Some(APP_ID)) if (1..=31).contains(&seconds_left(&payload)) => Ok(()),
         _ => Err(format!("not a server's token for now: {payload}")),
     }
+}
+
+/// Returns the bearer token of a request.
+fn bearer(seen: &Seen) -> Result<&str, String> {
+    header(seen, "authorization").strip_prefix("Bearer ").ok_or_else(|| "no bearer token".to_owned())
+}
+
+/// Returns a header of a request as text.
+fn header<'a>(seen: &'a Seen, name: &str) -> &'a str {
+    seen.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Returns the claims of a token that is signed with the key and HMAC-SHA256.
+fn verified_claims(token: &str) -> Result<Value, String> {
+    let (signed, signature) = token.rsplit_once('.').ok_or("no token")?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "a signature that is not Base64")?;
+    verify_mac(signed.as_bytes(), &signature)?;
+    let (_, payload) = signed.split_once('.').ok_or("no payload")?;
+    Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap())
+}
+
+/// Checks that this is the HMAC-SHA256 with the key.
+fn verify_mac(signed: &[u8], signature: &[u8]) -> Result<(), String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
+    mac.update(signed);
+    mac.verify_slice(signature).map_err(|_| "another signature".to_owned())
+}
+
+/// Returns the seconds until a token expires.
+fn seconds_left(claims: &Value) -> u64 {
+    claims["exp"].as_u64().unwrap_or_default().saturating_sub(now().seconds())
+}
+
+/// Returns a member of a body that must be a text.
+fn text<'a>(body: &'a Value, member: &str) -> Result<&'a str, String> {
+    body[member].as_str().ok_or_else(|| format!("no text {member} in {body}"))
 }
 
 fn is_master(seen: &Seen) -> Result<(), String> {

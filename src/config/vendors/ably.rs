@@ -27,7 +27,7 @@ pub(super) static CONFIG: VendorConfig = VendorConfig {
             )),
             _ => None,
         },
-        moderation_api: |_, keys| Some(Box::new(ably::ModerationApi::new(keys))),
+        moderation_api: |section| Some(Box::new(ably::ModerationApi::new(section.keys))),
     }),
 };
 

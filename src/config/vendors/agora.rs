@@ -2,14 +2,31 @@
 
 use std::sync::Arc;
 
-use super::{AppSection, VendorConfig};
+use super::{AppSection, EnforcementConfig, VendorConfig};
+use crate::config::text;
 use crate::secret::Secret;
 use crate::vendor::{App, agora};
 
 const SECRET_KEY: &str = "app_certificate";
 
-pub(super) static CONFIG: VendorConfig =
-    VendorConfig { secret_key: SECRET_KEY, app: |section| app(section).map(App::Agora), enforcement: None };
+pub(super) static CONFIG: VendorConfig = VendorConfig {
+    secret_key: SECRET_KEY,
+    app: |section| app(section).map(App::Agora),
+    enforcement: Some(EnforcementConfig {
+        default_url: None,
+        obstacle: |_, _| None,
+        moderation_api: |section| {
+            let [org, name] = [("org", "OrgName"), ("app", "AppName")].map(|(key, title)| {
+                let help = format!("write the {title} of Agora Chat from Agora's console");
+                let item = section.section.require(key, &help)?;
+                text::identifier(&item, &help).map(str::to_owned)
+            });
+            let Some(App::Agora(app)) = section.app else { return None };
+            let (id, certificate) = (app.app_id().to_owned(), section.keys.first()?.clone());
+            Some(Box::new(agora::ModerationApi::new(id, certificate, org?, name?)))
+        },
+    }),
+};
 
 fn app(section: &mut AppSection<'_, '_>) -> Option<agora::App> {
     let app_id = app_id(section);

@@ -25,9 +25,9 @@ pub(super) static CONFIG: VendorConfig = VendorConfig {
                 )
             })
         },
-        moderation_api: |app, keys| {
-            let App::LeanCloud(app) = app else { return None };
-            Some(Box::new(leancloud::ModerationApi::new(app.app_id().to_owned(), keys.first()?.clone())))
+        moderation_api: |section| {
+            let Some(App::LeanCloud(app)) = section.app else { return None };
+            Some(Box::new(leancloud::ModerationApi::new(app.app_id().to_owned(), section.keys.first()?.clone())))
         },
     }),
 };

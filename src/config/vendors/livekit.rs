@@ -2,14 +2,24 @@
 
 use std::sync::Arc;
 
-use super::{AppSection, VendorConfig};
+use super::{AppSection, EnforcementConfig, VendorConfig};
 use crate::vendor::App;
 use crate::vendor::livekit::{self, ProfileClaims};
 
 const SECRET_KEY: &str = "secret";
 
-pub(super) static CONFIG: VendorConfig =
-    VendorConfig { secret_key: SECRET_KEY, app: |section| app(section).map(App::LiveKit), enforcement: None };
+pub(super) static CONFIG: VendorConfig = VendorConfig {
+    secret_key: SECRET_KEY,
+    app: |section| app(section).map(App::LiveKit),
+    enforcement: Some(EnforcementConfig {
+        default_url: None,
+        obstacle: |_, _| None,
+        moderation_api: |section| {
+            let Some(App::LiveKit(app)) = section.app else { return None };
+            Some(Box::new(livekit::ModerationApi::new(app.api_key().to_owned(), section.keys.first()?)))
+        },
+    }),
+};
 
 fn app(section: &mut AppSection<'_, '_>) -> Option<livekit::App> {
     let url = url(section);

@@ -15,6 +15,8 @@ mod tencent;
 
 pub(super) use app_section::{AppSection, UsedIdentifiers};
 
+use super::reader::Section;
+use super::secret::SecretResolver;
 use crate::model::Vendor;
 use crate::secret::Secret;
 use crate::vendor::App;
@@ -36,8 +38,19 @@ pub(super) struct EnforcementConfig {
     pub(super) default_url: Option<&'static str>,
     /// Returns why the program cannot carry out bans for this app.
     pub(super) obstacle: fn(&App, &[Secret]) -> Option<Obstacle>,
-    /// Creates the API client of this app with its keys.
-    pub(super) moderation_api: fn(&App, &[Secret]) -> Option<ModerationClient>,
+    /// Reads the further keys of the section and creates the API client. `None` means that the app has a mistake, or that
+    /// a mistake was noted.
+    pub(super) moderation_api: fn(&mut EnforcementSection<'_, '_>) -> Option<ModerationClient>,
+}
+
+/// The section `enforcement` of an app while it is read.
+pub(super) struct EnforcementSection<'s, 'a> {
+    pub(super) section: &'s mut Section<'a>,
+    pub(super) vault: &'s mut SecretResolver,
+    /// The app, unless its section has a mistake.
+    pub(super) app: Option<&'s App>,
+    /// The keys of the app.
+    pub(super) keys: &'s [Secret],
 }
 
 /// A mistake and its correction. The first text completes "[apps.NAME.enforcement] …".

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AppSection, VendorConfig};
+use super::{AppSection, EnforcementConfig, VendorConfig};
 use crate::config::reader::{ConfigItem, quoted};
 use crate::config::text;
 use crate::crypto::base64_decode;
@@ -13,8 +13,19 @@ use crate::vendor::pusher::{self, ChannelOptions, ENCRYPTION_KEY_BYTES};
 
 const SECRET_KEY: &str = "secret";
 
-pub(super) static CONFIG: VendorConfig =
-    VendorConfig { secret_key: SECRET_KEY, app: |section| app(section).map(App::Pusher), enforcement: None };
+pub(super) static CONFIG: VendorConfig = VendorConfig {
+    secret_key: SECRET_KEY,
+    app: |section| app(section).map(App::Pusher),
+    enforcement: Some(EnforcementConfig {
+        default_url: None,
+        obstacle: |_, _| None,
+        moderation_api: |section| {
+            let Some(App::Pusher(app)) = section.app else { return None };
+            let (id, key) = (app.app_id().to_owned(), app.key().to_owned());
+            Some(Box::new(pusher::ModerationApi::new(id, key, section.keys.first()?, app.has_client_events())))
+        },
+    }),
+};
 
 fn app(section: &mut AppSection<'_, '_>) -> Option<pusher::App> {
     let app_id = section.app_id();

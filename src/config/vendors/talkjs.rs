@@ -13,9 +13,9 @@ pub(super) static CONFIG: VendorConfig = VendorConfig {
     enforcement: Some(EnforcementConfig {
         default_url: Some("https://api.talkjs.com"),
         obstacle: |_, _| None,
-        moderation_api: |app, keys| {
-            let App::TalkJs(app) = app else { return None };
-            Some(Box::new(talkjs::ModerationApi::new(app.app_id().to_owned(), keys.first()?)))
+        moderation_api: |section| {
+            let Some(App::TalkJs(app)) = section.app else { return None };
+            Some(Box::new(talkjs::ModerationApi::new(app.app_id().to_owned(), section.keys.first()?)))
         },
     }),
 };

@@ -2,17 +2,35 @@
 
 use std::sync::Arc;
 
-use super::{AppSection, VendorConfig};
+use super::{AppSection, EnforcementConfig, VendorConfig};
 use crate::config::reader::ConfigItem;
-use crate::vendor::{App, tencent};
+use crate::vendor::App;
+use crate::vendor::tencent::{self, DEFAULT_ADMINISTRATOR};
 
 const SECRET_KEY: &str = "secret";
 
 /// The id in the examples of the documentation and in the file that `init` writes.
 const EXAMPLE_ID: u32 = 1_400_000_000;
 
-pub(super) static CONFIG: VendorConfig =
-    VendorConfig { secret_key: SECRET_KEY, app: |section| app(section).map(App::Tencent), enforcement: None };
+pub(super) static CONFIG: VendorConfig = VendorConfig {
+    secret_key: SECRET_KEY,
+    app: |section| app(section).map(App::Tencent),
+    enforcement: Some(EnforcementConfig {
+        default_url: Some("https://console.tim.qq.com"),
+        obstacle: |_, _| None,
+        moderation_api: |section| {
+            let item = section.section.get("administrator");
+            let account = item.as_ref().map_or(Some(DEFAULT_ADMINISTRATOR), ConfigItem::text);
+            let Some(App::Tencent(app)) = section.app else { return None };
+            if let (Some(item), false) = (item, account.is_none_or(|account| app.is_administrator(account))) {
+                return item
+                    .mistake("is not an administrator of the app", "list it in `administrators` of the app, too");
+            }
+            let account = account?.to_owned();
+            Some(Box::new(tencent::ModerationApi::new(app.sdk_app_id(), section.keys.first()?, account)))
+        },
+    }),
+};
 
 fn app(section: &mut AppSection<'_, '_>) -> Option<tencent::App> {
     let id = sdk_app_id(section);

@@ -108,26 +108,20 @@ impl Reconciler<'_> {
         if self.desired_in_place(Some(conversation))? != DesiredState::default() {
             self.add_to_conversation_list([conversation]).await?;
         }
-        self.reconcile(conversation).await?;
+        self.reconcile(Some(conversation)).await?;
         self.remove_restored_from_list(|listed| listed == conversation).await
     }
 
     /// Enforces the desired state in all conversations that the user is in, or in which something was changed before.
     /// Also makes the calls that concern all conversations at once.
     async fn enforce_everywhere(&mut self) -> Result<(), JobError> {
-        let desired = self.desired_in_place(None)?;
-        self.progress.enforced_states.insert(None, desired.clone());
-        self.progress.requeue_at = self.policy_file_sanction_end(None)?;
-        let stored = self.read_checkpoint(EVERYWHERE).await?;
-        let target = self.moderation_target(EVERYWHERE, &desired, stored.note.as_deref());
-        let plan = self.moderation_api().plan_everywhere(&target)?;
-        self.execute_plan(EVERYWHERE, stored, plan).await?;
+        self.reconcile(None).await?;
         match self.moderation_api().reach() {
             ModerationReach::User => Ok(()),
             ModerationReach::Conversation => {
                 let known = self.known_conversations().await?;
                 for conversation in self.with_checkpoints(known).await? {
-                    self.reconcile(&conversation).await?;
+                    self.reconcile(Some(&conversation)).await?;
                 }
                 self.remove_restored_from_list(|_| true).await
             }
@@ -196,35 +190,39 @@ impl Reconciler<'_> {
         Ok(kept)
     }
 
-    /// Enforces the desired state in a conversation. Reads the checkpoint before and after the vendor is asked. If
-    /// another process has changed the checkpoint and the vendor meanwhile, the vendor's answer is not the original
-    /// state.
-    pub(super) async fn reconcile(&mut self, conversation: &str) -> Result<(), JobError> {
-        let mut stored = self.read_checkpoint(conversation).await?;
+    /// Enforces the desired state in a conversation, or the part that concerns all conversations. Reads the checkpoint
+    /// before and after the vendor is asked. If another process has changed the checkpoint and the vendor meanwhile, the
+    /// vendor's answer is not the original state.
+    pub(super) async fn reconcile(&mut self, conversation: Option<&str>) -> Result<(), JobError> {
+        let place = conversation.unwrap_or(EVERYWHERE);
+        let mut stored = self.read_checkpoint(place).await?;
         loop {
-            let desired = self.desired_in_place(Some(conversation))?;
-            let note = stored.note.as_ref().or(self.own.get(conversation)).cloned();
+            let desired = self.desired_in_place(conversation)?;
+            let note = stored.note.as_ref().or(self.own.get(place)).cloned();
             let plan = self.plan(conversation, &desired, note.as_deref()).await?;
-            let now = self.read_checkpoint(conversation).await?;
+            let now = self.read_checkpoint(place).await?;
             if now == stored {
-                self.progress.enforced_states.insert(Some(conversation.to_owned()), desired);
-                let ends = self.policy_file_sanction_end(Some(conversation))?;
+                self.progress.enforced_states.insert(conversation.map(str::to_owned), desired);
+                let ends = self.policy_file_sanction_end(conversation)?;
                 self.progress.requeue_at = earliest(self.progress.requeue_at, ends);
-                return self.execute_plan(conversation, stored, plan).await;
+                return self.execute_plan(place, stored, plan).await;
             }
             stored = now;
         }
     }
 
-    /// Asks the vendor for the state of the user in a conversation, and plans the changes.
+    /// Asks the vendor for the state of the user in a conversation or everywhere, and plans the changes.
     async fn plan(
         &self,
-        conversation: &str,
+        conversation: Option<&str>,
         desired: &DesiredState,
         note: Option<&str>,
     ) -> Result<ModerationPlan, JobError> {
-        let target = self.moderation_target(conversation, desired, note);
-        let mut planner = self.moderation_api().conversation_planner(target);
+        let target = self.moderation_target(conversation.unwrap_or(EVERYWHERE), desired, note);
+        let mut planner = match conversation {
+            Some(_) => self.moderation_api().conversation_planner(target),
+            None => self.moderation_api().everywhere_planner(target),
+        };
         while let Some(call) = planner.next_query()? {
             let answer = self.running.send(self.target, &call).await?;
             planner.read(answer.as_deref()).map_err(JobError::temporary)?;

@@ -113,9 +113,10 @@ impl RunningJob<'_> {
         let base = endpoint.url.to_string();
         let mut request = Request::new(Full::from(call.body.clone().unwrap_or_default()));
         *request.method_mut() = call.method.clone();
-        let url = format!("{}{}", base.trim_end_matches('/'), call.path);
+        let now = clock::now();
+        let url = format!("{}{}", base.trim_end_matches('/'), moderator.path(call, now));
         *request.uri_mut() = url.parse().map_err(|_| JobError::impossible("its address is too long"))?;
-        *request.headers_mut() = moderator.headers(call, clock::now())?;
+        *request.headers_mut() = moderator.headers(call, now)?;
         let answer = target.client.send(request, MAX_ANSWER_BYTES).await;
         let named = |cause, why: String| JobFailure::new(cause, format!("{}: {why}", moderator.vendor().as_str()));
         let answer =

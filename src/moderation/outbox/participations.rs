@@ -59,9 +59,10 @@ impl ParticipationPass<'_, '_> {
                 return Err(JobError::temporary("its list of conversations has no end"));
             }
             self.process_page(&page).await?;
+            let Some(page_size) = self.list.page_size() else { return Ok(()) };
             if let Some(last) = self.last_remaining_conversation(&page)? {
                 after = Some(last);
-                if page.len() >= self.list.page_size() {
+                if page.len() >= page_size {
                     self.write_progress(after.clone()).await?;
                 }
             }
@@ -95,7 +96,7 @@ impl ParticipationPass<'_, '_> {
         }
         self.reconciler.add_to_conversation_list(needy.iter().copied()).await?;
         for conversation in needy {
-            match self.reconciler.reconcile(conversation).await {
+            match self.reconciler.reconcile(Some(conversation)).await {
                 Err(JobError::Never(why)) => self.record_failure(conversation, why.message),
                 done => done?,
             }

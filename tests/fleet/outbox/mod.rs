@@ -3,14 +3,20 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod ably;
+mod agora;
+mod centrifugo;
 mod dead_letters;
 mod fairness;
 mod killed;
 mod lagging;
 mod leancloud;
+mod livekit;
 mod places;
+mod pusher;
 mod recovery;
 mod stopping;
+mod stream;
 mod talkjs;
+mod tencent;
 mod webhooks;
 mod world;

@@ -14,11 +14,11 @@ use chat_signer::policy::{EntryAuthor, EntryOrigin, Policy, PolicyDocument, Sanc
 use chat_signer::secret::Secret;
 use chat_signer::telemetry::outbox::OutboxMetrics;
 use chat_signer::vendor::moderation::VendorModeration;
-use chat_signer::vendor::{ably, leancloud, talkjs};
+use chat_signer::vendor::{ably, agora, centrifugo, leancloud, livekit, pusher, stream, talkjs, tencent};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::vendors::{ABLY_KEYS, APP_ID, KEY, Vendor};
+use crate::vendors::{ABLY_KEYS, AGORA, APP_ID, KEY, TENCENT_ID, Vendor};
 
 /// Longer than anything here takes on the slowest machine; only a test that fails waits so long.
 const LONG: Duration = Duration::from_secs(120);
@@ -88,6 +88,16 @@ impl World {
         let moderator: Box<dyn VendorModeration> = match self.app {
             "talkjs" => Box::new(talkjs::ModerationApi::new(APP_ID.to_owned(), &key)),
             "leancloud" => Box::new(leancloud::ModerationApi::new(APP_ID.to_owned(), key)),
+            "pusher" => Box::new(pusher::ModerationApi::new(APP_ID.to_owned(), APP_ID.to_owned(), &key, true)),
+            "stream" => Box::new(stream::ModerationApi::new(APP_ID.to_owned(), &key)),
+            "tencent" => Box::new(tencent::ModerationApi::new(TENCENT_ID, &key, "administrator".to_owned())),
+            "livekit" => Box::new(livekit::ModerationApi::new(APP_ID.to_owned(), &key)),
+            "centrifugo" => Box::new(centrifugo::ModerationApi::new(key, false)),
+            "centrifugo-proxy" => Box::new(centrifugo::ModerationApi::new(key, true)),
+            "agora" => {
+                let [id, certificate, org, app] = AGORA.map(str::to_owned);
+                Box::new(agora::ModerationApi::new(id, Secret::new(certificate.into_bytes()), org, app))
+            }
             _ => Box::new(ably::ModerationApi::new(&ABLY_KEYS.map(|key| Secret::new(key.as_bytes().to_vec())))),
         };
         Arc::new(Enforcement { app: self.app.into(), endpoint: endpoint(url), moderation_api: moderator })

@@ -61,7 +61,7 @@ impl<'a> ForeignToken<'a> {
 
 impl TokenPart {
     /// Returns a member.
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+    pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 

@@ -8,7 +8,9 @@ use std::fmt;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::model::{Millis, Vendor};
 
@@ -26,6 +28,12 @@ pub trait VendorModeration: fmt::Debug + Send + Sync {
     /// Returns an error if a header cannot contain a configured id or key.
     fn authentication(&self, call: &VendorCall, now: Millis) -> Result<HeaderMap, PermanentFailure>;
 
+    /// Returns the query that authenticates a request which is sent at the time `now`, if the vendor reads credentials
+    /// there. It follows the query that the path may have.
+    fn query(&self, _call: &VendorCall, _now: Millis) -> Option<String> {
+        None
+    }
+
     /// Returns the meaning of an answer, from the meaning of its status and from its body.
     fn classify(&self, by_status: ResponseClass, _body: &[u8]) -> ResponseClass {
         by_status
@@ -34,16 +42,22 @@ pub trait VendorModeration: fmt::Debug + Send + Sync {
     /// Returns where requests take effect.
     fn reach(&self) -> ModerationReach<'_>;
 
-    /// Returns the plan of the requests that concern all conversations of a user at once.
-    ///
-    /// # Errors
-    /// Returns an error if a request is impossible, or if the checkpoint cannot be read.
-    fn plan_everywhere(&self, _target: &ModerationTarget<'_>) -> Result<ModerationPlan, PermanentFailure> {
-        Ok(ModerationPlan::default())
+    /// Begins the plan of the changes that concern all conversations of a user at once. By default, there are none.
+    fn everywhere_planner<'a>(&'a self, _target: ModerationTarget<'a>) -> Box<dyn ModerationPlanner + 'a> {
+        idle_planner()
     }
 
     /// Begins the plan of the changes for a user in one conversation.
-    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a>;
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ModerationPlanner + 'a>;
+
+    /// Returns the path and the query of a request that is sent at the time `now`.
+    fn path(&self, call: &VendorCall, now: Millis) -> String {
+        let separator = if call.path.contains('?') { '&' } else { '?' };
+        match self.query(call, now) {
+            Some(query) => format!("{}{separator}{query}", call.path),
+            None => call.path.clone(),
+        }
+    }
 
     /// Returns the headers of a request that is sent at the time `now`.
     ///
@@ -79,8 +93,8 @@ pub enum ModerationReach<'a> {
     ListedConversations(&'a dyn ConversationList),
 }
 
-/// Plans the changes for a user in one conversation. First it asks the vendor for the present state.
-pub trait ConversationPlanner: Send {
+/// Plans the changes for a user in one conversation, or everywhere. First it asks the vendor for the present state.
+pub trait ModerationPlanner: Send {
     /// Returns the next request for the present state, if more must be known.
     ///
     /// # Errors
@@ -102,8 +116,8 @@ pub trait ConversationPlanner: Send {
 
 /// The vendor's list of the conversations of a user, in pages.
 pub trait ConversationList: Sync {
-    /// Returns the number of conversations in a full page.
-    fn page_size(&self) -> usize;
+    /// Returns the number of conversations in a full page. `None` means that the first page has all conversations.
+    fn page_size(&self) -> Option<usize>;
 
     /// Requests the page after the conversation `after`, or the first page.
     ///
@@ -188,8 +202,11 @@ pub struct VendorCall {
     pub body: Option<String>,
     /// The index (from 0) of the app's key that the request uses.
     pub key: usize,
-    /// Whether the request may fail permanently without harm, because the key may be out of use.
+    /// Whether the request may fail permanently without harm, because the key may be out of use, or because not every
+    /// conversation has this function.
     pub is_optional: bool,
+    /// The conversation that the credentials of the request are limited to, if the vendor limits them.
+    pub conversation: Option<String>,
 }
 
 /// The steps of a moderation job, in this order.
@@ -227,12 +244,149 @@ pub enum ResponseClass {
 
 impl VendorCall {
     pub(super) fn new(method: Method, path: String) -> VendorCall {
-        VendorCall { method, path, body: None, key: 0, is_optional: false }
+        VendorCall { method, path, body: None, key: 0, is_optional: false, conversation: None }
     }
 
-    pub(super) fn json(self, body: &serde_json::Value) -> VendorCall {
+    pub(super) fn json(self, body: &Value) -> VendorCall {
         VendorCall { body: Some(body.to_string()), ..self }
     }
+}
+
+/// A planner that asks the vendor at most one question.
+struct QueryPlanner<P> {
+    query: Result<Option<VendorCall>, PermanentFailure>,
+    answer: Option<Map<String, Value>>,
+    plan: P,
+}
+
+impl<P> ModerationPlanner for QueryPlanner<P>
+where
+    P: Fn(Option<&Map<String, Value>>, Millis) -> Result<ModerationPlan, PermanentFailure> + Send,
+{
+    fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure> {
+        std::mem::replace(&mut self.query, Ok(None))
+    }
+
+    fn read(&mut self, body: Option<&[u8]>) -> Result<(), &'static str> {
+        self.answer = body.map(serde_json::from_slice).transpose().map_err(|_| "its answer is not a JSON object")?;
+        Ok(())
+    }
+
+    fn plan(&self, now: Millis) -> Result<ModerationPlan, PermanentFailure> {
+        (self.plan)(self.answer.as_ref(), now)
+    }
+}
+
+/// Returns a planner that asks this question and makes the plan from the answer. The answer is `None` if there is no
+/// question, or if the vendor has nothing of that name.
+pub(super) fn query_planner<'a>(
+    query: Result<Option<VendorCall>, PermanentFailure>,
+    plan: impl Fn(Option<&Map<String, Value>>, Millis) -> Result<ModerationPlan, PermanentFailure> + Send + 'a,
+) -> Box<dyn ModerationPlanner + 'a> {
+    Box::new(QueryPlanner { query, answer: None, plan })
+}
+
+/// Returns a planner that asks nothing and makes this plan.
+pub(super) fn direct_planner<'a>(
+    plan: impl Fn(Millis) -> Result<ModerationPlan, PermanentFailure> + Send + 'a,
+) -> Box<dyn ModerationPlanner + 'a> {
+    query_planner(Ok(None), move |_, now| plan(now))
+}
+
+/// Returns a planner that changes nothing.
+pub(super) fn idle_planner<'a>() -> Box<dyn ModerationPlanner + 'a> {
+    direct_planner(|_| Ok(ModerationPlan::default()))
+}
+
+/// What must be done about one sanction at a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SanctionStep {
+    /// The sanction is imposed, or imposed again. It is now a sanction of this program.
+    Impose,
+    /// The sanction of this program is undone.
+    Undo,
+    /// Nothing is changed: there is no sanction, or it is the sanction of somebody else.
+    Leave,
+}
+
+impl SanctionStep {
+    /// Returns the step for a sanction. `is_ours` means that this program imposed it, and `is_in_force` that the vendor
+    /// reports it.
+    pub(super) fn new(is_desired: bool, is_ours: bool, is_in_force: bool) -> SanctionStep {
+        match (is_desired, is_ours) {
+            (true, false) if is_in_force => SanctionStep::Leave,
+            (true, _) => SanctionStep::Impose,
+            (false, true) => SanctionStep::Undo,
+            (false, false) => SanctionStep::Leave,
+        }
+    }
+
+    /// Returns whether the sanction is a sanction of this program after the step.
+    pub(super) fn is_ours(self) -> bool {
+        self == SanctionStep::Impose
+    }
+}
+
+/// The sanctions of a user that this program imposed at a vendor, so that it can undo them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ImposedSanctions {
+    /// Whether the user is banned.
+    pub(super) banned: bool,
+    /// Whether the user is muted.
+    pub(super) muted: bool,
+}
+
+impl ImposedSanctions {
+    /// Returns the plan that leads from these sanctions to others. The first checkpoint is enough to undo both.
+    pub(super) fn plan(self, after: ImposedSanctions, calls: Vec<VendorCall>) -> ModerationPlan {
+        let both = ImposedSanctions { banned: self.banned || after.banned, muted: self.muted || after.muted };
+        ModerationPlan {
+            checkpoint_before: checkpoint_text(&both),
+            calls,
+            checkpoint_after: checkpoint_text(&after),
+            ..ModerationPlan::default()
+        }
+    }
+}
+
+impl DesiredState {
+    /// Returns whether a sanction is desired.
+    pub(super) fn has_sanction(&self) -> bool {
+        self.banned.is_some() || self.muted.is_some()
+    }
+}
+
+impl ModerationTarget<'_> {
+    /// Reads the last checkpoint.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint cannot be read.
+    pub(super) fn read_checkpoint<T: DeserializeOwned + Default>(&self) -> Result<T, PermanentFailure> {
+        let checkpoint = self.checkpoint.map(serde_json::from_str).transpose();
+        let checkpoint = checkpoint.map_err(|_| PermanentFailure("the saved checkpoint cannot be read".to_owned()))?;
+        Ok(checkpoint.unwrap_or_default())
+    }
+
+    /// Returns whether nothing is desired and nothing was done.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.desired.has_sanction() && self.checkpoint.is_none()
+    }
+}
+
+impl SanctionEnd {
+    /// Returns the seconds from `now` to the end, at least 1. `None` means that there is no end.
+    pub(super) fn seconds_left(self, now: Millis) -> Option<u64> {
+        match self {
+            SanctionEnd::At(end) => Some(end.0.saturating_sub(now.0).div_ceil(1000).max(1)),
+            SanctionEnd::Forever => None,
+        }
+    }
+}
+
+/// Writes a checkpoint. `None` means that there is nothing to undo.
+pub(super) fn checkpoint_text<T: Serialize + Default + PartialEq>(checkpoint: &T) -> Option<String> {
+    (*checkpoint != T::default()).then(|| json!(checkpoint).to_string())
 }
 
 /// Classifies an answer by its status. A 404 with a JSON object means that the vendor does not have the thing. Any
@@ -240,9 +394,7 @@ impl VendorCall {
 pub(super) fn classify_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ResponseClass {
     match status.as_u16() {
         200..=299 => ResponseClass::Done,
-        404 if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok() => {
-            ResponseClass::NotFound
-        }
+        404 if serde_json::from_slice::<Map<String, Value>>(body).is_ok() => ResponseClass::NotFound,
         404 => ResponseClass::Permanent("it answers 404 without JSON: is the address right?".to_owned()),
         408 | 425 | 429 | 500..=599 => {
             ResponseClass::Retry(format!("it answers {}", status.as_u16()), retry_after(headers))
@@ -258,8 +410,8 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
 
 /// Returns the vendor's error number for the log. The vendor's error text may repeat sent data, so it is not used.
 fn error_code(body: &[u8]) -> String {
-    let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
-    let code = body.get("code").or_else(|| body.get("error")?.get("code")).and_then(serde_json::Value::as_u64);
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return String::new() };
+    let code = body.get("code").or_else(|| body.get("error")?.get("code")).and_then(Value::as_u64);
     code.map(|code| format!(" with the code {code}")).unwrap_or_default()
 }
 
@@ -287,6 +439,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn the_sanctions_of_others_are_left() {
+        use SanctionStep::{Impose, Leave, Undo};
+        let steps = |desired| {
+            [(false, false), (false, true), (true, false), (true, true)]
+                .map(|(is_ours, is_in_force)| SanctionStep::new(desired, is_ours, is_in_force))
+        };
+        assert_eq!(steps(true), [Impose, Leave, Impose, Impose]);
+        assert_eq!(steps(false), [Leave, Leave, Undo, Undo]);
+    }
 
     #[test]
     fn answers_are_told_apart() {

@@ -12,8 +12,8 @@ use crate::crypto::base64;
 use crate::model::{Millis, Vendor};
 use crate::secret::Secret;
 use crate::vendor::moderation::{
-    ConversationPlanner, DesiredState, ModerationPlan, ModerationReach, ModerationTarget, PermanentFailure,
-    ResponseClass, VendorCall, VendorModeration, authorization,
+    DesiredState, ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget, PermanentFailure,
+    ResponseClass, VendorCall, VendorModeration, authorization, direct_planner,
 };
 use crate::vendor::path_segment::encode_segment;
 
@@ -51,32 +51,12 @@ impl VendorModeration for ModerationApi {
         ModerationReach::User
     }
 
-    fn plan_everywhere(&self, target: &ModerationTarget<'_>) -> Result<ModerationPlan, PermanentFailure> {
-        self.plan(target.user, target.desired)
+    fn everywhere_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ModerationPlanner + 'a> {
+        direct_planner(move |_| self.plan(target.user, target.desired))
     }
 
-    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a> {
-        Box::new(AblyPlanner { api: self, target })
-    }
-}
-
-/// The plan for a user. Nothing must be asked first.
-struct AblyPlanner<'a> {
-    api: &'a ModerationApi,
-    target: ModerationTarget<'a>,
-}
-
-impl ConversationPlanner for AblyPlanner<'_> {
-    fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure> {
-        Ok(None)
-    }
-
-    fn read(&mut self, _: Option<&[u8]>) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    fn plan(&self, _: Millis) -> Result<ModerationPlan, PermanentFailure> {
-        self.api.plan(self.target.user, self.target.desired)
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ModerationPlanner + 'a> {
+        self.everywhere_planner(target)
     }
 }
 
@@ -108,7 +88,7 @@ impl ModerationApi {
     /// # Errors
     /// Returns an error if the name of a key cannot be a segment of a path.
     fn plan(&self, user: &str, want: &DesiredState) -> Result<ModerationPlan, PermanentFailure> {
-        if want.banned.is_none() && want.muted.is_none() {
+        if !want.has_sanction() {
             return Ok(ModerationPlan::default());
         }
         let body = json!({ "targets": [format!("clientId:{user}")] });

@@ -18,8 +18,8 @@ pub(super) mod kind {
     pub(in crate::vendor::agora) const RTM2: u16 = 8;
 }
 
-/// What a user can do with a token. The first privilege of each kind is to enter: a user of Chat, a login, a join. The
-/// second privilege of Chat administrates the whole app, and no token has it.
+/// What a token permits. The first privilege of each kind is to enter: a user of Chat, a login, a join. The second
+/// privilege of Chat administrates the whole app. No caller gets a token with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Service<'a> {
     /// Agora Chat, as a user.
@@ -27,6 +27,8 @@ pub enum Service<'a> {
         /// The user.
         user: &'a str,
     },
+    /// The administration of the Chat app, for requests of this program to Agora.
+    ChatAdministration,
     /// Signaling (RTM2).
     Signaling {
         /// The user.
@@ -50,7 +52,7 @@ pub enum Service<'a> {
 impl Service<'_> {
     fn kind(&self) -> u16 {
         match self {
-            Service::Chat { .. } => kind::CHAT,
+            Service::Chat { .. } | Service::ChatAdministration => kind::CHAT,
             Service::Signaling { .. } => kind::RTM2,
             Service::Rtc { .. } => kind::RTC,
         }
@@ -59,6 +61,7 @@ impl Service<'_> {
     fn privileges(&self) -> &'static [u16] {
         match self {
             Service::Rtc { publishes: true, .. } => &[1, 2, 3, 4],
+            Service::ChatAdministration => &[2],
             Service::Chat { .. } | Service::Signaling { .. } | Service::Rtc { .. } => &[1],
         }
     }
@@ -72,6 +75,7 @@ impl Service<'_> {
         }
         match self {
             Service::Chat { user } => bytes.push_text(user),
+            Service::ChatAdministration => bytes.push_text(""),
             Service::Rtc { user, channel, .. } => {
                 bytes.push_text(channel);
                 bytes.push_text(user);
@@ -192,6 +196,21 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    /// The expected bytes are from the library `agora-token` 2.0.6 for Node.js.
+    #[test]
+    fn the_token_of_the_app_is_that_of_the_library() {
+        let token = AccessToken {
+            app_id: "970CA35de60c44645bbae8a215061b33",
+            issued_at: 1_111_111,
+            ttl_seconds: 600,
+            salt: 1,
+            service: Service::ChatAdministration,
+        };
+        let expected = "2000393730434133356465363063343436343562626165386132313530363162333347f41000580200000100000001\
+            00050001000200580200000000";
+        assert_eq!(token.to_bytes().to_hex(), expected);
+    }
 
     #[test]
     fn no_two_services_have_the_same_bytes() {

@@ -2,6 +2,7 @@
 //! over bytes, with a key that comes from the app's certificate, in a compressed form.
 
 mod message;
+mod moderation;
 mod reader;
 mod request;
 mod spec;
@@ -23,6 +24,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{AccessToken, Service, SignedBytes};
+pub use moderation::ModerationApi;
 pub use spec::SPEC;
 
 /// An operation of an Agora app.
@@ -103,7 +105,10 @@ fn service(permit: &Permit, operation: Operation) -> Result<Service<'_>, Invalid
 
 /// Makes the random number of a token from the nonce: 1 to 99999999, as Agora's library does.
 fn salt(nonce: &Nonce) -> u32 {
-    let hash = sha256(nonce.as_str().as_bytes());
+    salt_of(&sha256(nonce.as_str().as_bytes()))
+}
+
+fn salt_of(hash: &[u8; 32]) -> u32 {
     hash.first_chunk().map_or(1, |bytes| u32::from_le_bytes(*bytes) % 99_999_999 + 1)
 }
 

@@ -56,7 +56,7 @@ pub(super) fn parse(
 
 /// Checks a user id. Agora Chat reads capital letters as small letters, so a ban of `tom` would not hold for `Tom`. RTC
 /// reads 0 as any user.
-fn check_user(operation: Operation, user: &str) -> Result<(), String> {
+pub(super) fn check_user(operation: Operation, user: &str) -> Result<(), String> {
     let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if user.is_empty() || user.len() > MAX_USER_BYTES || !user.bytes().all(is_id) {
         return Err(format!("must be 1 to {MAX_USER_BYTES} letters, digits, `_`, `-` and `.`"));

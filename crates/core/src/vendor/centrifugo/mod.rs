@@ -1,6 +1,7 @@
 //! Centrifugo: tokens for connections and subscriptions, signed with a secret or a private key.
 
 mod message;
+mod moderation;
 mod request;
 mod spec;
 mod variants;
@@ -20,6 +21,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::TokenClaims;
+pub use moderation::ModerationApi;
 pub use spec::SPEC;
 
 /// An operation of a Centrifugo app.

@@ -8,8 +8,8 @@ use crate::vendor::signing_input::{JsonObject, SigningInput};
 const HEADER: &str = r#"{"alg":"HS256"}"#;
 
 /// The claims of a participant's token. LiveKit reads an absent permission as granted, so each permission is written.
-/// The same key signs requests to LiveKit's interface, whose tokens have `roomAdmin`, `roomCreate` or `roomList`. Here
-/// these are always false.
+/// The same key signs requests to LiveKit's interface, whose tokens have `roomAdmin`, `roomCreate` or `roomList`. In the
+/// token of a participant these are always false.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParticipantClaims<'a> {
     /// The API key.
@@ -78,4 +78,16 @@ impl ParticipantClaims<'_> {
             "agent": false,
         })
     }
+}
+
+/// Returns the text to sign for the token of a server that administrates this room, or that lists all rooms. It is only
+/// for requests of this program to LiveKit.
+pub(super) fn admin_token(api_key: &str, room: Option<&str>, now: u64, expires_at: u64) -> SigningInput {
+    let grant = match room {
+        Some(room) => json!({ "roomAdmin": true, "room": room }),
+        None => json!({ "roomList": true }),
+    };
+    let payload =
+        JsonObject::new().value("video", &grant).string("iss", api_key).number("nbf", now).number("exp", expires_at);
+    SigningInput::new(HEADER, &payload.finish())
 }

@@ -1,6 +1,7 @@
 //! LiveKit: tokens of participants for one room, signed with HMAC-SHA256 and the secret of an API key.
 
 mod message;
+mod moderation;
 mod request;
 mod spec;
 mod variants;
@@ -20,6 +21,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{ParticipantClaims, Profile};
+pub use moderation::ModerationApi;
 pub use spec::SPEC;
 
 /// An operation of a LiveKit app.

@@ -2,6 +2,7 @@
 //! the app's secret over a text that names the connection.
 
 mod message;
+mod moderation;
 mod request;
 mod spec;
 mod variants;
@@ -21,6 +22,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{AuthText, Channel, ChannelKind, SocketId};
+pub use moderation::ModerationApi;
 pub use spec::SPEC;
 
 /// An operation of a Pusher app.
@@ -103,6 +105,11 @@ impl App {
     /// Returns the app's public key.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Returns whether subscribers can send client events.
+    pub fn has_client_events(&self) -> bool {
+        self.client_events
     }
 
     /// Returns everything that a subscriber of the channel can do. The first action is the action of the request.

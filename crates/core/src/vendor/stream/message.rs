@@ -1,5 +1,7 @@
 //! The text that is signed for Stream.
 
+use serde_json::Value;
+
 use crate::vendor::signing_input::{JsonObject, SigningInput};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -30,4 +32,11 @@ impl UserClaims<'_> {
         }
         SigningInput::new(HEADER, &payload.finish())
     }
+}
+
+/// Returns the text to sign for the token of a server, which has all rights in the app until it expires. It is only for
+/// requests of this program to Stream.
+pub(super) fn server_token(expires_at: u64) -> SigningInput {
+    let payload = JsonObject::new().value("server", &Value::Bool(true)).number("exp", expires_at);
+    SigningInput::new(HEADER, &payload.finish())
 }

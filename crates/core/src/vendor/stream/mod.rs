@@ -4,6 +4,7 @@
 //! token of this module never has another meaning: it always has `user_id`, and never `server`.
 
 mod message;
+mod moderation;
 mod request;
 mod spec;
 mod variants;
@@ -23,6 +24,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::UserClaims;
+pub use moderation::ModerationApi;
 pub use spec::SPEC;
 
 /// An operation of a Stream app.

@@ -13,7 +13,7 @@ use crate::crypto::percent_encode;
 use crate::model::{Millis, Vendor};
 use crate::secret::Secret;
 use crate::vendor::moderation::{
-    ConversationList, ConversationPlanner, DesiredState, ListedConversation, ModerationPlan, ModerationReach,
+    ConversationList, DesiredState, ListedConversation, ModerationPlan, ModerationPlanner, ModerationReach,
     ModerationTarget, PermanentFailure, VendorCall, VendorModeration, authorization,
 };
 use crate::vendor::path_segment::encode_segment;
@@ -73,7 +73,7 @@ impl VendorModeration for ModerationApi {
         ModerationReach::ListedConversations(self)
     }
 
-    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a> {
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ModerationPlanner + 'a> {
         Box::new(TalkJsPlanner { api: self, target, found: None, was_asked: false })
     }
 }
@@ -86,16 +86,9 @@ struct TalkJsPlanner<'a> {
     was_asked: bool,
 }
 
-impl TalkJsPlanner<'_> {
-    /// Returns whether nothing is desired and nothing was done.
-    fn is_idle(&self) -> bool {
-        *self.target.desired == DesiredState::default() && self.target.checkpoint.is_none()
-    }
-}
-
-impl ConversationPlanner for TalkJsPlanner<'_> {
+impl ModerationPlanner for TalkJsPlanner<'_> {
     fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure> {
-        if self.is_idle() || self.was_asked {
+        if self.target.is_idle() || self.was_asked {
             return Ok(None);
         }
         self.api.get_conversation(self.target.conversation).map(Some)
@@ -108,7 +101,7 @@ impl ConversationPlanner for TalkJsPlanner<'_> {
     }
 
     fn plan(&self, _: Millis) -> Result<ModerationPlan, PermanentFailure> {
-        if self.is_idle() {
+        if self.target.is_idle() {
             return Ok(ModerationPlan::default());
         }
         let ModerationTarget { user, conversation, desired, checkpoint, .. } = self.target;
@@ -117,8 +110,8 @@ impl ConversationPlanner for TalkJsPlanner<'_> {
 }
 
 impl ConversationList for ModerationApi {
-    fn page_size(&self) -> usize {
-        PAGE
+    fn page_size(&self) -> Option<usize> {
+        Some(PAGE)
     }
 
     fn page_query(&self, user: &str, after: Option<&str>) -> Result<VendorCall, PermanentFailure> {

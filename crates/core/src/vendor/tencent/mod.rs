@@ -2,6 +2,7 @@
 //! secret over lines of text, in a compressed document.
 
 mod message;
+mod moderation;
 mod request;
 mod spec;
 mod variants;
@@ -23,6 +24,7 @@ use crate::policy::Permit;
 use crate::secret::Secret;
 
 pub use message::{Room, RoomTicket, UserSigParts, UserSigText, check_user, decode};
+pub use moderation::ModerationApi;
 pub use spec::SPEC;
 
 /// An operation of a Tencent app.
@@ -53,7 +55,7 @@ pub struct SigningJob {
 }
 
 /// The administrator that every app has at first. Administrators can do everything, so no caller can be one.
-const DEFAULT_ADMINISTRATOR: &str = "administrator";
+pub const DEFAULT_ADMINISTRATOR: &str = "administrator";
 
 /// A Tencent app.
 pub struct App {
@@ -77,7 +79,8 @@ impl App {
         self.sdk_app_id
     }
 
-    fn is_administrator(&self, user: &str) -> bool {
+    /// Returns whether this is an account of an administrator. Capital letters make no difference.
+    pub fn is_administrator(&self, user: &str) -> bool {
         let administrators = self.administrators.iter().map(String::as_str).chain([DEFAULT_ADMINISTRATOR]);
         administrators.into_iter().any(|administrator| administrator.eq_ignore_ascii_case(user))
     }

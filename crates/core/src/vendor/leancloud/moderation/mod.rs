@@ -17,8 +17,8 @@ use crate::crypto::percent_encode;
 use crate::model::{ConversationKind, Millis, Vendor};
 use crate::secret::Secret;
 use crate::vendor::moderation::{
-    ConversationPlanner, ModerationPlan, ModerationReach, ModerationTarget, PermanentFailure, SanctionEnd, VendorCall,
-    VendorModeration, secret_header_value,
+    ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget, PermanentFailure, SanctionEnd, VendorCall,
+    VendorModeration, checkpoint_text, direct_planner, secret_header_value,
 };
 use crate::vendor::path_segment::encode_segment;
 use observed::{BlacklistState, LeanCloudCheckpoint, Observation, ObservedState};
@@ -75,11 +75,11 @@ impl VendorModeration for ModerationApi {
         ModerationReach::Conversation
     }
 
-    fn plan_everywhere(&self, target: &ModerationTarget<'_>) -> Result<ModerationPlan, PermanentFailure> {
-        target.plan_everywhere()
+    fn everywhere_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ModerationPlanner + 'a> {
+        direct_planner(move |_| target.plan_everywhere())
     }
 
-    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ConversationPlanner + 'a> {
+    fn conversation_planner<'a>(&'a self, target: ModerationTarget<'a>) -> Box<dyn ModerationPlanner + 'a> {
         Box::new(LeanCloudPlanner { target, found: ObservedState::default(), last: Observation::default() })
     }
 }
@@ -92,7 +92,7 @@ struct LeanCloudPlanner<'a> {
     last: Observation,
 }
 
-impl ConversationPlanner for LeanCloudPlanner<'_> {
+impl ModerationPlanner for LeanCloudPlanner<'_> {
     fn next_query(&mut self) -> Result<Option<VendorCall>, PermanentFailure> {
         let Some((observation, call)) = self.target.next_query(&self.found)? else { return Ok(None) };
         self.last = observation;
@@ -118,7 +118,7 @@ impl ModerationTarget<'_> {
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     fn next_query(&self, found: &ObservedState) -> Result<Option<(Observation, VendorCall)>, PermanentFailure> {
-        let Some(look) = found.next_observation(self, self.checkpoint()?) else { return Ok(None) };
+        let Some(look) = found.next_observation(self, self.read_checkpoint()?) else { return Ok(None) };
         let path = match (look, found.kind(self.conversation)) {
             (Observation::Blacklist, Some(kind)) => self.path(kind, &found.list_page_path("blacklists"))?,
             (Observation::Silences, Some(kind)) => self.path(kind, &found.list_page_path("permanent-silenceds"))?,
@@ -136,7 +136,7 @@ impl ModerationTarget<'_> {
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     fn plan(&self, found: &ObservedState, now: Millis) -> Result<ModerationPlan, PermanentFailure> {
-        let note = self.checkpoint()?;
+        let note: LeanCloudCheckpoint = self.read_checkpoint()?;
         let Some(kind) = found.kind(self.conversation) else {
             return Ok(ModerationPlan {
                 checkpoint_before: self.checkpoint.map(str::to_owned),
@@ -160,7 +160,7 @@ impl ModerationTarget<'_> {
     /// # Errors
     /// Returns an error if an id cannot be a segment of a path, or if the checkpoint cannot be read.
     fn plan_everywhere(&self) -> Result<ModerationPlan, PermanentFailure> {
-        let note = self.checkpoint()?;
+        let note: LeanCloudCheckpoint = self.read_checkpoint()?;
         let kind = ConversationKind::Group;
         let mut draft =
             PlanDraft { place: self, kind, checkpoint: note, calls: Vec::new(), renew_at: None, unsupported: None };
@@ -173,11 +173,6 @@ impl ModerationTarget<'_> {
             draft.unsupported = Some("LeanCloud can mute a user in single conversations, but not everywhere");
         }
         Ok(draft.plan(note))
-    }
-
-    fn checkpoint(&self) -> Result<LeanCloudCheckpoint, PermanentFailure> {
-        let note = self.checkpoint.map(serde_json::from_str).transpose();
-        Ok(note.map_err(|_| PermanentFailure("the saved checkpoint cannot be read".to_owned()))?.unwrap_or_default())
     }
 
     fn path(&self, kind: ConversationKind, tail: &str) -> Result<String, PermanentFailure> {
@@ -307,12 +302,10 @@ impl PlanDraft<'_> {
             kicked: old.kicked,
             kicked_last: old.kicked_last,
         };
-        let text =
-            |note: LeanCloudCheckpoint| (note != LeanCloudCheckpoint::default()).then(|| json!(note).to_string());
         ModerationPlan {
-            checkpoint_before: text(before),
+            checkpoint_before: checkpoint_text(&before),
             calls: self.calls,
-            checkpoint_after: text(new),
+            checkpoint_after: checkpoint_text(&new),
             renew_at: self.renew_at,
             unsupported: self.unsupported,
         }
