@@ -67,7 +67,7 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Config
 /// Checks the name of an app. The name is a part of its routes.
 fn check_name(item: &ConfigItem<'_>) {
     let name = item.name;
-    if name == "moderation" || name == "openapi.json" {
+    if matches!(name, "moderation" | "decide" | "openapi.json") {
         let message = format!("an app can't be called `{name}`: the server uses this path itself");
         item.file.mistake(&item.key, message, "give it another name");
         return;

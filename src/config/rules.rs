@@ -220,9 +220,11 @@ fn check_combinations(section: &mut Section<'_>, rule: &Rule) {
         let help = "add caller_roles = [\"…\"] for the users that may act for others, or callers = [\"service\"]";
         refuse(section, "client", "would let every user act as anyone", help);
     }
-    if rule.effect == Effect::Allow && rule.actions.contains(Action::AppToken) && for_users {
-        let help = "add callers = [\"service\"], or services = [\"…\"] for the services that may have app tokens";
-        refuse(section, "actions", "names \"app-token\" for users too, but app tokens are only for services", help);
+    let only = ActionSet::SERVICES_ONLY.intersection(rule.actions);
+    if let (Effect::Allow, true, Some(action)) = (rule.effect, for_users, only.iter().next()) {
+        let help = "add callers = [\"service\"], or services = [\"…\"] for the services that may do this";
+        let flaw = format!("names {} for users too, but it is only for services", quoted(action.as_str()));
+        refuse(section, "actions", &flaw, help);
     }
 }
 

@@ -27,6 +27,8 @@ pub enum RouteTarget {
     OpenApi,
     /// Moderation.
     Moderation,
+    /// Decisions without a signature.
+    Decide,
     /// The page for moderators, if it is enabled.
     Console,
     /// The playground, if it is served.
@@ -88,6 +90,7 @@ pub const ROUTES: &[Route] = &[
     moderation("/v1/moderation/conversations", "GET"),
     moderation("/v1/moderation/conversations/{id}/people", "GET"),
     moderation("/v1/moderation/endings", "GET"),
+    Route { path: "/v1/decide", methods: "POST", target: RouteTarget::Decide },
     console(CONSOLE),
     console("/console/config"),
     console("/console/{assets}/{file}"),

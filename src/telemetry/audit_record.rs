@@ -11,7 +11,7 @@ use crate::policy::EntryAuthor;
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditDecision {
-    /// The request was allowed and signed.
+    /// The request was allowed and, unless its action is `decide`, signed.
     Allow,
     /// The policy did not allow it.
     Deny,
@@ -77,6 +77,12 @@ pub struct AuditRecord<'a> {
     /// The requested action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<&'static str>,
+    /// The action that a service asked about, if the action is `decide`. Nothing was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<&'static str>,
+    /// The caller that a service asked about, if the action is `decide`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<AuditCaller<'a>>,
     /// The chat identity that the signature is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<&'a str>,
@@ -171,6 +177,8 @@ impl<'a> AuditRecord<'a> {
             app: None,
             vendor: None,
             action: None,
+            question: None,
+            about: None,
             client: None,
             conversation: None,
             targets: &[],

@@ -25,6 +25,9 @@ pub(in crate::cli) struct LoggedLine {
     pub(in crate::cli) app: Option<String>,
     pub(in crate::cli) vendor: Option<String>,
     pub(in crate::cli) action: Option<String>,
+    /// The action that a service asked about, and the caller.
+    pub(in crate::cli) question: Option<String>,
+    pub(in crate::cli) about: Option<LoggedCaller>,
     pub(in crate::cli) client: Option<String>,
     pub(in crate::cli) conversation: Option<String>,
     pub(in crate::cli) targets: Vec<String>,

@@ -44,14 +44,19 @@ fn read_request(line: LoggedLine) -> Result<LoggedRequest, &'static str> {
         return Err("complete list of the members or channels");
     }
     let LoggedLine { authenticator, client, conversation, targets, asked, granted, .. } = line;
-    let LoggedCaller { kind, subject } = line.caller.ok_or("caller")?;
+    // A service asked about the request of another caller.
+    let (caller, action, authenticator) = match line.about {
+        Some(about) => (Some(about), line.question, None),
+        None => (line.caller, line.action, authenticator),
+    };
+    let LoggedCaller { kind, subject } = caller.ok_or("caller")?;
     let grants = if granted.is_empty() { asked } else { granted };
     let spec = line.vendor.as_deref().and_then(Vendor::parse).map(Vendor::spec);
     let is_token = !grants.is_empty();
     let has_capability = is_token && spec.is_none_or(VendorSpec::takes_capability);
     // A denial of the login names no conversation, but the grants do.
     let conversation = conversation.or_else(|| grants.keys().next().cloned()).filter(|_| !has_capability);
-    let action = line.action.ok_or("action")?;
+    let action = action.ok_or("action")?;
     // The line of a denied token names the denied operation.
     let action = if is_token { spec.map_or("token", |spec| spec.login.operation).to_owned() } else { action };
     let lone_action = spec.is_some_and(|spec| is_lone(spec, &action)).then(|| action.clone());

@@ -37,7 +37,11 @@ fn answer<B>(runtime: &ServerState, request: &Request<B>) -> (RouteLabel, Respon
     let answer = match route.target {
         RouteTarget::Probe(probe) => answer_read_request(runtime, request, || answer_probe(runtime, probe, request)),
         RouteTarget::Metrics => answer_read_request(runtime, request, || answer_metrics(runtime, request)),
-        RouteTarget::OpenApi | RouteTarget::Moderation | RouteTarget::Console | RouteTarget::Playground(_) => {
+        RouteTarget::OpenApi
+        | RouteTarget::Moderation
+        | RouteTarget::Decide
+        | RouteTarget::Console
+        | RouteTarget::Playground(_) => {
             return nothing();
         }
     };

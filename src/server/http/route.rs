@@ -60,9 +60,11 @@ pub(super) fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> ResolvedR
             let label = RouteLabel::Fixed(match route.target {
                 RouteTarget::Playground(_) => PLAYGROUND,
                 RouteTarget::Console => CONSOLE,
-                RouteTarget::Probe(_) | RouteTarget::Metrics | RouteTarget::OpenApi | RouteTarget::Moderation => {
-                    route.path
-                }
+                RouteTarget::Probe(_)
+                | RouteTarget::Metrics
+                | RouteTarget::OpenApi
+                | RouteTarget::Moderation
+                | RouteTarget::Decide => route.path,
             });
             ResolvedRoute { label, shape, target: ResolvedTarget::Listed(route) }
         }
@@ -91,7 +93,7 @@ fn is_served(exchange: &RequestContext, target: RouteTarget) -> bool {
         RouteTarget::Metrics => false,
         RouteTarget::Console => console::is_served(exchange),
         RouteTarget::Playground(_) => is_playground_served(exchange),
-        RouteTarget::Probe(_) | RouteTarget::OpenApi | RouteTarget::Moderation => true,
+        RouteTarget::Probe(_) | RouteTarget::OpenApi | RouteTarget::Moderation | RouteTarget::Decide => true,
     }
 }
 
@@ -151,6 +153,7 @@ impl ResolvedTarget<'_> {
                 RouteTarget::OpenApi => openapi::answer(exchange, route, request),
                 RouteTarget::Console => console::answer(exchange, route, request),
                 RouteTarget::Moderation => Box::pin(moderation::answer(exchange, request)).await,
+                RouteTarget::Decide => Box::pin(moderation::answer_decisions(exchange, route, request)).await,
                 #[cfg(feature = "playground")]
                 RouteTarget::Playground(part) => Box::pin(playground::answer(exchange, route, part, request)).await,
                 #[cfg(not(feature = "playground"))]

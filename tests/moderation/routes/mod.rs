@@ -5,6 +5,7 @@ mod audit;
 mod changes;
 mod concurrent;
 mod conversations;
+mod decide;
 mod events;
 mod explain;
 mod file;

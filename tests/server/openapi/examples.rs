@@ -162,6 +162,7 @@ fn steady(value: &Value) -> Value {
                     "timestamp",
                     "nonce",
                     "msg",
+                    "at",
                     "token",
                     "user_sig",
                     "expires_at",
@@ -185,6 +186,7 @@ fn steady(value: &Value) -> Value {
             let object = object.iter().filter(|(name, _)| *name != "console");
             Value::Object(object.map(steady).collect())
         }
+        Value::Array(items) => items.iter().map(steady).collect(),
         Value::String(text) if text.starts_with("eyJ") => Value::from("a token"),
         Value::String(text) => Value::from(without_lines(text)),
         other => other.clone(),

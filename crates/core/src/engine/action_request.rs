@@ -138,11 +138,15 @@ impl PolicyActionRequest<'_> {
 /// Returns the actions that the policy decides about and that are not operations of the vendor.
 fn policy_only_actions(vendor: Vendor) -> ActionSet {
     let spec = vendor.spec();
-    let known =
-        |action: Action| action.is_moderation() || BLOCKS.contains(action) || spec.features.actions.contains(action);
+    let known = |action: Action| {
+        action.is_moderation() || ALL_VENDORS.contains(action) || spec.features.actions.contains(action)
+    };
     let is_operation = |action: Action| spec.operation(action.as_str()).is_some();
     Action::ALL.iter().copied().filter(|action| known(*action) && !is_operation(*action)).collect()
 }
+
+/// The actions that the policy decides about at every vendor.
+const ALL_VENDORS: ActionSet = ActionSet::GATES.union(BLOCKS);
 
 /// The actions of users on their own blocks, which are moderation entries. Only LeanCloud has signatures for them, too.
 const BLOCKS: ActionSet = ActionSet::of(&[Action::BlockConversation, Action::UnblockConversation]);

@@ -94,6 +94,7 @@ fn describe_request(signing_request: &SigningRequest, permit: Option<&Permit>) -
         Action::ReadModeration => format!("see the moderation entries of {place}"),
         Action::ReadDecisions => format!("see the decisions about {place}"),
         Action::RetryEnforcement => format!("retry enforcements in {place}"),
+        Action::Decide => format!("ask for decisions about {place}"),
         action if who.is_empty() => format!("{action} in {place}"),
         action => format!("{action} {who} in {place}"),
     }

@@ -97,6 +97,8 @@ actions! {
     ReadDecisions = "read-decisions",
     /// Moderation: retry and close jobs at vendors and webhooks.
     RetryEnforcement = "retry-enforcement",
+    /// Decide about requests of others without a signature.
+    Decide = "decide",
 }
 
 impl Action {
@@ -171,7 +173,17 @@ impl ActionSet {
         Action::ReadModeration,
         Action::ReadDecisions,
         Action::RetryEnforcement,
+        Action::Decide,
     ]);
+
+    /// The actions that a backend can ask about for its own gates, at each vendor, even if the vendor has no signature
+    /// for them.
+    pub const GATES: ActionSet =
+        ActionSet::of(&[Action::Join, Action::Publish, Action::Subscribe, Action::History, Action::Presence]);
+
+    /// The actions that no rule gives to a user: an app token gives access to the whole app, and a decision tells about
+    /// everyone.
+    pub const SERVICES_ONLY: ActionSet = ActionSet::of(&[Action::AppToken, Action::Decide]);
 
     /// Returns the meaning of `"*"` in a rule's `actions`: all actions except those that a rule must name.
     pub fn all_by_default() -> ActionSet {

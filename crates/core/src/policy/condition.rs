@@ -8,7 +8,7 @@
 use super::access_query::AccessQuery;
 use super::effective_role::{EffectiveRole, RoleQuery};
 use super::rule::{ClientCondition, Effect, Rule, TargetCondition};
-use crate::model::{Action, CallerKind, Pattern, Role, Template};
+use crate::model::{ActionSet, CallerKind, Pattern, Role, Template};
 
 /// A condition: one key of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,18 +261,18 @@ fn apps_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
     format!("needs app {}; this is {}", alternatives(rule.apps.iter().flatten()), query.context().request.app)
 }
 
-/// Returns whether the rule is for this kind of caller. An app token gives access to the whole app, so no rule gives it
-/// to a user.
+/// Returns whether the rule is for this kind of caller. Some actions are for services only, whatever the rule says.
 fn callers(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
     let kind = query.context().caller.kind;
-    let may_have = rule.effect == Effect::Deny || query.action != Action::AppToken || kind == CallerKind::Service;
+    let may_have =
+        rule.effect == Effect::Deny || !ActionSet::SERVICES_ONLY.contains(query.action) || kind == CallerKind::Service;
     may_have && given(rule.callers.as_deref(), |callers| callers.contains(&kind))
 }
 
 fn callers_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
     let caller = query.context().caller;
-    if query.action == Action::AppToken {
-        return format!("only services may get an app token; {} is a {}", caller.subject, caller.kind.as_str());
+    if ActionSet::SERVICES_ONLY.contains(query.action) && caller.kind == CallerKind::User {
+        return format!("{} is for services only; {} is a user", query.action, caller.subject);
     }
     let needed = alternatives(rule.callers.iter().flatten().map(|kind| kind.as_str()));
     format!("needs a {needed} as caller; {} is a {}", caller.subject, caller.kind.as_str())

@@ -77,8 +77,10 @@ pub struct LintWarning {
 pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<LintWarning> {
     let mut warnings = Vec::new();
     let mut warn = |about, message: String| warnings.push(LintWarning { location: about, message });
+    let decides =
+        document.rules.iter().any(|rule| rule.effect == Effect::Allow && rule.actions.contains(Action::Decide));
     for (index, rule) in document.rules.iter().enumerate() {
-        let never = never_matches(rule, apps);
+        let never = never_matches(rule, apps, decides);
         let pointless = || redundant_rule(document, index);
         if let Some(message) = never.or_else(pointless) {
             warn(LintLocation::Rule(index), message);
@@ -95,18 +97,19 @@ pub fn lint(document: &PolicyDocument, apps: &[LintApp], now: Millis) -> Vec<Lin
             warn(LintLocation::Policy, message);
         }
     }
-    lint_entries(document, apps, now, &mut warn);
+    lint_entries(document, apps, now, decides, &mut warn);
     warnings
 }
 
-/// Returns the actions that the apps have to which the rule can apply.
-fn possible_actions(named: Option<&[String]>, apps: &[LintApp]) -> ActionSet {
+/// Returns the actions that the apps have to which the rule can apply. If services can ask for decisions, each app also has
+/// the actions of their gates.
+fn possible_actions(named: Option<&[String]>, apps: &[LintApp], decides: bool) -> ActionSet {
     let meant = apps.iter().filter(|app| named.is_none_or(|names| names.contains(&app.name)));
-    meant.flat_map(|app| Action::ALL.iter().copied().filter(|action| app.vendor.has_action(*action))).collect()
+    meant.flat_map(|app| Action::ALL.iter().copied().filter(|action| app.vendor.has_action(*action, decides))).collect()
 }
 
-fn never_matches(rule: &Rule, apps: &[LintApp]) -> Option<String> {
-    let possible = rule.actions.intersection(possible_actions(rule.apps.as_deref(), apps));
+fn never_matches(rule: &Rule, apps: &[LintApp], decides: bool) -> Option<String> {
+    let possible = rule.actions.intersection(possible_actions(rule.apps.as_deref(), apps, decides));
     let never = |why: String| Some(format!("this rule can never match: {why}"));
     if possible.is_empty() {
         let words: Vec<_> = rule.actions.iter().map(Action::as_str).collect();
@@ -243,7 +246,13 @@ fn login_without_create(document: &PolicyDocument, app: &LintApp) -> Option<Stri
     })
 }
 
-fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: &mut impl FnMut(LintLocation, String)) {
+fn lint_entries(
+    document: &PolicyDocument,
+    apps: &[LintApp],
+    now: Millis,
+    decides: bool,
+    warn: &mut impl FnMut(LintLocation, String),
+) {
     let entries = &document.entries;
     for (index, conversation) in entries.conversations.iter().enumerate() {
         if conversation.members.is_empty() && conversation.kind == ConversationKind::from_id(&conversation.id) {
@@ -270,7 +279,7 @@ fn lint_entries(document: &PolicyDocument, apps: &[LintApp], now: Millis, warn: 
     lint_sanctions(&entries.bans, apps, now, &mut |index, message| warn(LintLocation::Ban(index), message));
     lint_sanctions(&entries.mutes, apps, now, &mut |index, message| warn(LintLocation::Mute(index), message));
     for (index, mute) in entries.mutes.iter().enumerate() {
-        let sends = |vendor: &VendorFeatures| !vendor.actions.intersection(ActionSet::SENDING).is_empty();
+        let sends = |vendor: &VendorFeatures| decides || !vendor.actions.intersection(ActionSet::SENDING).is_empty();
         if !any_vendor(mute.app.as_deref(), apps, sends) {
             let message = "this mute has no effect: mutes only deny the sending operations of capabilities, but it is \
                            for no app that has them";
@@ -362,8 +371,9 @@ fn unreachable_scope(scope: &Pattern, named: Option<&str>, apps: &[LintApp]) -> 
 impl VendorFeatures {
     /// Returns whether requests can need the action. Moderation keeps its entries, and blocks by users, for every
     /// vendor, even if the vendor does not use them.
-    fn has_action(&self, action: Action) -> bool {
+    fn has_action(&self, action: Action, decides: bool) -> bool {
         action.is_moderation()
+            || decides && ActionSet::GATES.contains(action)
             || matches!(action, Action::BlockConversation | Action::UnblockConversation)
             || self.actions.contains(action)
     }

@@ -169,7 +169,7 @@ fn facts_change_ranks(query: &AccessQuery<'_, '_>) -> bool {
     let of_targets = || query.targets.iter().any(|target| open(target));
     let of_authors = || authors(query).into_iter().any(open);
     match query.action {
-        Action::ReadModeration | Action::ReadDecisions | Action::RetryEnforcement => false,
+        Action::ReadModeration | Action::ReadDecisions | Action::RetryEnforcement | Action::Decide => false,
         Action::SetRole if client.is_empty() => of_targets(),
         action => action.is_moderation() && !client.is_empty() && (open(client) || of_targets() || of_authors()),
     }

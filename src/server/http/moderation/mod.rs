@@ -6,6 +6,7 @@ mod audit;
 mod authenticated;
 mod change;
 mod conversations;
+mod decide;
 mod endings;
 mod enforcements;
 mod events;
@@ -17,6 +18,7 @@ mod job_changes;
 mod job_record;
 mod list;
 mod preview;
+mod question;
 mod read;
 mod users;
 
@@ -26,12 +28,14 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request};
 
-use super::context::RequestContext;
+use super::context::{self, RequestContext};
 use super::error::{ApiError, ErrorCode};
 use super::response_body::HttpResponse;
 use super::{accept, admission, authenticate};
 use crate::moderation::api::{ModerationResource, PathError};
+use crate::moderation::store::StoreHead;
 use authenticated::AuthenticatedRequest;
+pub(super) use decide::answer as answer_decisions;
 pub(super) use events::LAST_EVENT_ID;
 
 /// The header with the version of the entries, as in the ids of events: the epoch and the number of a change.
@@ -54,11 +58,16 @@ pub(super) async fn answer(
     let moderation = &exchange.runtime.moderation;
     let (before, is_read) = (moderation.head(), request.method() == Method::GET);
     let mut answer = answer_authenticated(exchange, request).await?;
-    let head = if is_read { before } else { moderation.head() };
+    let version = if is_read { before } else { moderation.head() };
+    set_version(&mut answer, &version);
+    Ok(answer)
+}
+
+/// Sets the header with the version of the entries.
+fn set_version(answer: &mut HttpResponse, head: &StoreHead) {
     let version = Some(format!("{}-{}", head.epoch, head.version)).filter(|_| !head.epoch.is_empty());
     let version = version.and_then(|version| HeaderValue::try_from(version).ok());
     answer.headers_mut().extend(version.map(|version| (MODERATION_VERSION, version)));
-    Ok(answer)
 }
 
 /// The order of the checks is the same as for signing.

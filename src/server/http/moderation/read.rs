@@ -11,7 +11,7 @@ use super::authenticated::{AuthenticatedRequest, FactsByApp};
 use super::fields::{RequestFields, invalid_field};
 use crate::config::ServerConfig;
 use crate::crypto::base64url_decode;
-use crate::model::{Action, Caller, Millis, Pattern, SigningRequest};
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest};
 use crate::moderation::api::ModerationParameters;
 use crate::moderation::{ModerationEntry, ReplicaStale, read_request};
 use crate::policy::{DecisionData, Denial};
@@ -102,6 +102,15 @@ impl ReadRequest {
     ) -> Result<ReadRequest, ApiError> {
         let client = fields.client(&visit.caller)?;
         Ok(ReadRequest { client, app: fields.app()?, scope: place.unwrap_or(Pattern::Everything) })
+    }
+
+    /// Creates a request of the caller itself about a place.
+    pub(super) fn by_caller(caller: &Caller, app: Option<&Arc<str>>, scope: Pattern) -> ReadRequest {
+        let client = match caller.kind {
+            CallerKind::User => caller.subject.clone(),
+            CallerKind::Service => String::new(),
+        };
+        ReadRequest { client, app: app.cloned(), scope }
     }
 
     /// Returns the user that the caller acts as. Empty if a service acts as itself.
