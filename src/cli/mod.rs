@@ -7,7 +7,7 @@ mod audit;
 mod audit_trail;
 mod caller;
 mod check;
-mod client;
+
 mod common;
 mod completions;
 mod examples;
@@ -22,6 +22,7 @@ mod serve;
 mod sign;
 mod store;
 mod test;
+mod tls;
 mod token;
 mod verify;
 mod version;

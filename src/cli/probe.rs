@@ -1,18 +1,28 @@
 //! `probe`: checks whether a running server is ready. It is useful in images without curl.
 
-use std::io;
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Request, Response, StatusCode, Uri};
+use rustls::pki_types::ServerName;
 use serde_json::json;
 
-use super::common::{CommandError, CommonArguments, OutputFormat, exit_code, print, print_error, render_report};
-use crate::cli::client::{self, ProbeResponse, ServerTrust};
+use super::common::{
+    CommandError, CommonArguments, OutputFormat, block_on, exit_code, print, print_error, render_report,
+};
+use super::tls::{read_authorities, trust_any_server};
+use crate::authn::Endpoint;
 use crate::config;
+use crate::upstream::{ClientError, UpstreamClient, tls_config};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The maximum size of an answer, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// `probe`'s own arguments.
 #[derive(Debug, clap::Args)]
@@ -38,22 +48,59 @@ struct AdminAddress {
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let AdminAddress { address, tls } = match arguments.admin {
-        Some(admin) => admin,
-        None => configured_address(common)?,
-    };
-    let address = connect_address(address);
-    let trust = if tls { Some(server_trust(arguments, address)?) } else { None };
-    let answer = client::get(address, trust.as_ref(), "/readyz?verbose", TIMEOUT);
-    let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
+    let AdminAddress { address, tls } = arguments.admin.map_or_else(|| configured_address(common), Ok)?;
+    let admin = AdminAddress { address: connect_address(address), tls };
+    let answer = block_on(ask(&client(arguments, admin)?, admin))?;
+    let ready = answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK);
+    let body = answer.as_ref().map_or_else(|_| String::new(), |answer| String::from_utf8_lossy(answer.body()).into());
     match (common.output, &answer) {
-        (OutputFormat::Text, Ok(answer)) => print(&answer.body)?,
+        (OutputFormat::Text, Ok(_)) => print(&body)?,
         (OutputFormat::Text, Err(error)) => {
-            print_error(&format!("{address} does not answer: {error}. Is `chat-signer serve` running there?"));
+            print_error(&format!("{} does not answer: {error}. Is `chat-signer serve` running there?", admin.address))
         }
-        (OutputFormat::Json, _) => print(&json!({ "ready": ready, "checks": check_lines(&answer) }).to_string())?,
+        (OutputFormat::Json, _) => {
+            print(&json!({ "ready": ready, "checks": body.lines().collect::<Vec<_>>() }).to_string())?;
+        }
     }
     Ok(exit_code(ready))
+}
+
+/// Asks the server whether it is ready.
+async fn ask(client: &UpstreamClient, admin: AdminAddress) -> Result<Response<Bytes>, ClientError> {
+    let request = Request::get(admin.url("/readyz?verbose")).body(Full::default());
+    client.send(request.map_err(|error| ClientError::Broken(error.to_string()))?, MAX_ANSWER_BYTES).await
+}
+
+/// Creates the client for the admin listener. It may use plain HTTP, because no secret is sent.
+fn client(arguments: &Arguments, admin: AdminAddress) -> Result<UpstreamClient, CommandError> {
+    let failed = |error: rustls::Error| CommandError::Failed(error.to_string());
+    let url: Uri = admin.url("").parse().map_err(|error| CommandError::Failed(format!("{error}")))?;
+    let endpoint = Endpoint { plain_http_host: url.host().map(str::to_owned), ..Endpoint::new(url) };
+    let name = arguments.server_name.as_deref().map(server_name).transpose()?;
+    let tls = match &arguments.ca {
+        Some(path) => tls_config(&read_authorities(path)?, None),
+        None if !admin.tls || admin.address.ip().is_loopback() => trust_any_server(),
+        None => {
+            return Err(CommandError::Usage(format!(
+                "{} is not on this machine: name the authority of its certificate with --ca",
+                admin.address
+            )));
+        }
+    };
+    Ok(UpstreamClient::with_tls(&endpoint, tls.map_err(failed)?, name).with_timeout(TIMEOUT))
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, CommandError> {
+    let invalid = |_| CommandError::Failed(format!("--server-name: {name} is not a host name"));
+    ServerName::try_from(name.to_owned()).map_err(invalid)
+}
+
+impl AdminAddress {
+    /// Returns the URL of this path.
+    fn url(self, path: &str) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
 }
 
 fn parse_admin_address(text: &str) -> Result<AdminAddress, AddrParseError> {
@@ -68,21 +115,6 @@ fn configured_address(common: &CommonArguments) -> Result<AdminAddress, CommandE
     Ok(AdminAddress { address, tls })
 }
 
-/// Returns which certificates to trust at this address.
-fn server_trust(arguments: &Arguments, address: SocketAddr) -> Result<ServerTrust, CommandError> {
-    match &arguments.ca {
-        Some(path) => {
-            let flaw = |flaw: String| CommandError::Failed(format!("--ca {}: {flaw}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
-            ServerTrust::from_pem(&pem, arguments.server_name.as_deref()).map_err(flaw)
-        }
-        None if address.ip().is_loopback() => Ok(ServerTrust::any_server()),
-        None => Err(CommandError::Usage(format!(
-            "{address} is not on this machine: name the authority of its certificate with --ca"
-        ))),
-    }
-}
-
 /// Returns the address at which a listener can be reached. For a listener on all addresses this is the loopback
 /// address.
 pub(super) fn connect_address(mut address: SocketAddr) -> SocketAddr {
@@ -92,8 +124,4 @@ pub(super) fn connect_address(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
-}
-
-fn check_lines(answer: &io::Result<ProbeResponse>) -> Vec<&str> {
-    answer.as_ref().map_or_else(|_| Vec::new(), |answer| answer.body.lines().collect())
 }

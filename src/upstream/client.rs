@@ -1,10 +1,10 @@
-//! The client for other servers. It does not trust them: it requires HTTPS, limits time and size, and follows no
-//! redirects.
+//! The client for other servers, and for the server of a command. It does not trust them: it requires HTTPS for servers
+//! on other machines, limits time and size, and follows no redirects.
 
 use std::error::Error;
 use std::fmt::Write;
 use std::io::{self, ErrorKind, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderValue, USER_AGENT};
-use hyper::{Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper::{Request, Response, Uri};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -32,6 +32,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept for the next request.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// The start of the URLs of a server on a Unix socket. Such a URL needs a host, but the host has no meaning.
+pub const SOCKET_URL: &str = "http://localhost";
 
 /// The longest token that is read from a file, in bytes.
 const LONGEST_TOKEN: u64 = 64 << 10;
@@ -84,13 +87,38 @@ impl UpstreamClient {
     pub fn new(endpoint: &Endpoint) -> Result<UpstreamClient, ClientBuildError> {
         let tls = tls_config(&endpoint.authorities, None)
             .map_err(|reason| ClientBuildError { url: endpoint.to_string(), reason })?;
+        Ok(UpstreamClient::with_tls(endpoint, tls, None))
+    }
+
+    /// Creates a client for this server with this TLS configuration. If `name` is set, the server's certificate must be
+    /// for this name, and not for the host in the URL.
+    pub fn with_tls(endpoint: &Endpoint, tls: ClientConfig, name: Option<ServerName<'static>>) -> UpstreamClient {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        let connector = match name {
+            Some(name) => connector.with_server_name_resolver(FixedServerNameResolver::new(name)),
+            None => connector,
+        };
         let tcp = Connector::new(endpoint.proxy.as_ref());
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        UpstreamClient::with_connector(endpoint.clone(), connector.enable_http1().wrap_connector(tcp))
+    }
+
+    /// Creates a client for the server that listens on this Unix socket. The URLs of its requests must begin with
+    /// [`SOCKET_URL`].
+    ///
+    /// # Errors
+    /// Returns an error if TLS cannot be set up.
+    pub fn for_socket(socket: &Path) -> Result<UpstreamClient, ClientBuildError> {
+        let tls = tls_config(&[], None).map_err(|reason| ClientBuildError { url: SOCKET_URL.to_owned(), reason })?;
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let connector = connector.wrap_connector(Connector::to_socket(socket));
+        Ok(UpstreamClient::with_connector(Endpoint::new(Uri::from_static(SOCKET_URL)), connector))
+    }
+
+    fn with_connector(endpoint: Endpoint, connector: HttpsConnector<Connector>) -> UpstreamClient {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_ALIVE);
-        let (endpoint, reading) = (endpoint.clone(), Arc::new(Semaphore::new(1)));
-        Ok(UpstreamClient { inner: builder.build(connector), endpoint, reading, timeout: DEFAULT_TIMEOUT })
+        let reading = Arc::new(Semaphore::new(1));
+        UpstreamClient { inner: builder.build(connector), endpoint, reading, timeout: DEFAULT_TIMEOUT }
     }
 
     /// Sets the time limit for an answer.
@@ -235,7 +263,7 @@ pub fn tls_config(authorities: &[Vec<u8>], identity: Option<&ClientIdentity>) ->
 }
 
 /// Returns an error's text with all its causes, because the outermost error alone says very little.
-pub(super) fn error_chain(error: &(dyn Error + 'static)) -> String {
+fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

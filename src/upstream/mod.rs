@@ -1,5 +1,5 @@
-//! The requests to other servers while this server runs: to issuers for keys, to introspection servers for sessions,
-//! and to facts servers for facts about conversations.
+//! The HTTP client, and the requests to other servers while this server runs: to issuers for keys, to introspection
+//! servers for sessions, and to facts servers for facts about conversations.
 
 mod client;
 mod connector;
@@ -11,10 +11,9 @@ mod response_cache;
 mod sessions;
 #[cfg(feature = "otlp")]
 mod spans;
-pub mod unix;
 mod upstreams;
 
-pub use client::{ClientBuildError, ClientError, UpstreamClient, read, tls_config};
+pub use client::{ClientBuildError, ClientError, SOCKET_URL, UpstreamClient, read, tls_config};
 pub use facts::FactsUnavailable;
 pub use keys::KeySetStatus;
 pub use query_client::{ExchangeOutcome, UpstreamError};

@@ -13,18 +13,17 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::super::common::{CommandError, CommonArguments, block_on};
 use super::super::probe;
+use super::super::tls::read_authorities;
 use crate::authn::{ApiKey, Authenticator, Endpoint};
 use crate::config::{ListenAddress, Settings, demo_api_key};
 use crate::environment;
 use crate::moderation::api::{ModerationParameters, ModerationResource};
-use crate::upstream::{ClientError, UpstreamClient, read, unix};
+use crate::upstream::{ClientError, SOCKET_URL, UpstreamClient, read};
 
 /// How long an answer may take. The server gives up a change earlier.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -105,11 +104,7 @@ pub(super) struct ServerClient<'o> {
 impl ServerClient<'_> {
     async fn ask(&self, command: &ServerRequest) -> Result<ServerResponse, CommandError> {
         let request = self.build_request(command)?;
-        let answer = match &self.address {
-            ServerAddress::Socket(path) => unix::send(path, request, MAX_ANSWER_BYTES, TIMEOUT).await,
-            ServerAddress::Url(_) => self.options.http_client(request.uri())?.send(request, MAX_ANSWER_BYTES).await,
-        };
-        self.parse_answer(answer)
+        self.parse_answer(self.http_client(request.uri())?.send(request, MAX_ANSWER_BYTES).await)
     }
 
     /// Requests an event stream. Returns the body once the stream begins. If the answer is not an event stream, returns
@@ -119,10 +114,7 @@ impl ServerClient<'_> {
         command: &ServerRequest,
     ) -> Result<Result<Incoming, ServerResponse>, CommandError> {
         let request = self.build_request(command)?;
-        let answer = match &self.address {
-            ServerAddress::Socket(path) => unix::open(path, request, TIMEOUT).await,
-            ServerAddress::Url(_) => self.options.http_client(request.uri())?.open(request).await,
-        };
+        let answer = self.http_client(request.uri())?.open(request).await;
         let answer = answer.map_err(|trouble| no_answer_error(&self.address, &trouble))?;
         let goes_on = answer.headers().get(CONTENT_TYPE).is_some_and(|media| media == "text/event-stream");
         if goes_on && answer.status().is_success() {
@@ -130,6 +122,17 @@ impl ServerClient<'_> {
         }
         let whole = timeout(TIMEOUT, read(answer, MAX_ANSWER_BYTES)).await.unwrap_or(Err(ClientError::Slow(TIMEOUT)));
         self.parse_answer(whole).map(Err)
+    }
+
+    fn http_client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
+        let client = match &self.address {
+            ServerAddress::Socket(path) => UpstreamClient::for_socket(path),
+            ServerAddress::Url(_) => {
+                let authorities = self.options.ca.as_deref().map_or(Ok(Vec::new()), read_authorities)?;
+                UpstreamClient::new(&Endpoint { authorities, ..Endpoint::new(url.clone()) })
+            }
+        };
+        Ok(client.map_err(|error| CommandError::Failed(error.to_string()))?.with_timeout(TIMEOUT))
     }
 
     /// Builds the request with the credential. The credential is read again for each request, because it may have been
@@ -186,12 +189,6 @@ impl ServerArguments {
         let settings = if named.is_some() { None } else { Some(common.settings()?) };
         let address = named.as_deref().map_or_else(|| configured_address(settings.as_ref()), parse_address)?;
         Ok(ServerClient { options: self, address, settings })
-    }
-
-    fn http_client(&self, url: &Uri) -> Result<UpstreamClient, CommandError> {
-        let authorities = self.ca.as_deref().map_or(Ok(Vec::new()), authorities)?;
-        let client = UpstreamClient::new(&Endpoint { authorities, ..Endpoint::new(url.clone()) });
-        Ok(client.map_err(|error| CommandError::Failed(error.to_string()))?.with_timeout(TIMEOUT))
     }
 
     /// Returns the header with the credential. `None` if there is no credential: the server may identify the caller in
@@ -264,8 +261,8 @@ fn build_request(address: &ServerAddress, command: &ServerRequest) -> Result<Req
     let ServerRequest { method, resource, parameters } = command;
     let has_body = matches!(*method, Method::POST | Method::PUT);
     let path = resource.path() + &if has_body { String::new() } else { parameters.to_query() };
-    let url = if let ServerAddress::Url(url) = address { format!("{url}{path}") } else { path.clone() };
-    let request = Request::builder().method(method).uri(url);
+    let base = if let ServerAddress::Url(url) = address { url } else { SOCKET_URL };
+    let request = Request::builder().method(method).uri(format!("{base}{path}"));
     let request = if has_body {
         request.header(CONTENT_TYPE, "application/json").body(Full::from(parameters.to_body().to_string()))
     } else {
@@ -290,15 +287,6 @@ fn no_answer_error(address: &ServerAddress, trouble: &ClientError) -> CommandErr
             CommandError::Failed(format!("{address} does not answer: {trouble}"))
         }
     }
-}
-
-fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, CommandError> {
-    let flaw = |flaw: String| CommandError::Failed(format!("--ca {}: {flaw}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| flaw(error.to_string()))?;
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(&pem).map(|der| der.map(|der| der.to_vec())).collect();
-    let found = found.map_err(|error| flaw(error.to_string()))?;
-    if found.is_empty() { Err(flaw("it holds no certificates".to_owned())) } else { Ok(found) }
 }
 
 fn read_file(flag: &str, path: &Path) -> Result<Vec<u8>, CommandError> {
