@@ -16,10 +16,10 @@ use crate::telemetry::trace::TraceContext;
 const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// How many answers are cached.
-const MAX_ANSWERS: usize = 10_000;
+const MAX_ANSWERS: u64 = 10_000;
 
 /// How many bytes the cached answers may take in total, approximately.
-const MAX_CACHE_BYTES: usize = 16 << 20;
+const MAX_CACHE_BYTES: u64 = 16 << 20;
 
 /// How many conversations of a request are queried at the same time.
 const MAX_CONCURRENT_PER_REQUEST: usize = 8;
@@ -63,7 +63,7 @@ impl FactsServer {
             answers: ResponseCache::new(CacheLimits {
                 max_answers: MAX_ANSWERS,
                 max_bytes: MAX_CACHE_BYTES,
-                weigh: answer_bytes,
+                size: answer_bytes,
             }),
             quiet_until: Mutex::new(None),
         })

@@ -1,142 +1,85 @@
 //! Caches answers for a limited time, with limits for their number and total size. At most one request runs per
 //! question at a time.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::convert::Infallible;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 /// The key of a question. Outsiders must not be able to choose it.
 pub(super) type CacheKey = [u8; 32];
 
 /// Answers by the keys of their questions.
-pub(super) struct ResponseCache<T> {
-    limits: CacheLimits<T>,
-    entries: Mutex<CacheEntries<T>>,
+pub(super) struct ResponseCache<T: Clone> {
+    answers: Cache<CacheKey, CachedAnswer<T>, CacheLimits<T>>,
 }
 
 /// The limits of a cache.
+#[derive(Clone)]
 pub(super) struct CacheLimits<T> {
     /// The maximum number of answers.
-    pub(super) max_answers: usize,
+    pub(super) max_answers: u64,
     /// The maximum total size of the answers, in bytes.
-    pub(super) max_bytes: usize,
+    pub(super) max_bytes: u64,
     /// Returns the approximate size of an answer, in bytes.
-    pub(super) weigh: fn(&T) -> usize,
+    pub(super) size: fn(&T) -> usize,
 }
 
-struct CacheEntries<T> {
-    known: HashMap<CacheKey, Arc<CacheEntry<T>>>,
-    /// The entries in the order of their creation, including replaced entries. Never more than `most`.
-    order: VecDeque<(CacheKey, Arc<CacheEntry<T>>)>,
-    /// The total size of the entries in `order`, in bytes.
-    weight: usize,
-}
-
-struct CacheEntry<T> {
-    /// The answer and its end, as soon as the answer is there. The first task that finds no answer asks, and the others
-    /// wait for it.
-    answer: OnceCell<(T, Instant)>,
-    /// The size of the answer within the total. It changes only while the entries are locked.
-    weight: AtomicUsize,
+#[derive(Clone)]
+struct CachedAnswer<T> {
+    answer: T,
+    end: Instant,
 }
 
 impl<T: Clone> ResponseCache<T> {
-    /// Creates a cache that keeps the newest answers within these limits.
+    /// Creates a cache within these limits.
     pub(super) fn new(limits: CacheLimits<T>) -> ResponseCache<T> {
-        ResponseCache {
-            limits,
-            entries: Mutex::new(CacheEntries { known: HashMap::new(), order: VecDeque::new(), weight: 0 }),
-        }
+        /// So few expected answers that the cache has a single shard. Otherwise each shard would have its own small
+        /// part of the capacity.
+        const ONE_SHARD: usize = 1;
+        ResponseCache { answers: Cache::with_weighter(ONE_SHARD, limits.max_bytes, limits) }
     }
 
     /// Returns the cached answer for this key, if there is one.
     pub(super) fn get(&self, key: &CacheKey) -> Option<T> {
-        let entry = self.entries().known.get(key).filter(|entry| entry.is_valid()).map(Arc::clone)?;
-        entry.answer.get().map(|(answer, _)| answer.clone())
+        self.answers.get(key).filter(CachedAnswer::is_valid).map(|cached| cached.answer)
     }
 
     /// Returns the cached answer for this key, or the answer from `ask`. `ask` also returns how long its answer is
-    /// valid.
+    /// valid. Tasks that wait for the answer of another task get this answer, even if it may not be used again.
     pub(super) async fn get_or_fetch(&self, key: CacheKey, ask: impl AsyncFnOnce() -> (T, Duration)) -> T {
-        let entry = self.entry(key);
-        if let Some((answer, _)) = entry.answer.get() {
-            return answer.clone();
-        }
-        let mut is_new = false;
-        let timed = async || {
+        self.answers.remove_if(&key, |cached| !cached.is_valid());
+        let fetch = async {
             let (answer, lifetime) = ask().await;
-            is_new = true;
-            (answer, Instant::now() + lifetime)
+            Ok::<_, Infallible>(CachedAnswer { answer, end: Instant::now() + lifetime })
         };
-        let answer = entry.answer.get_or_init(timed).await.0.clone();
-        if is_new {
-            self.add_size(&key, &entry, &answer);
-        }
-        answer
-    }
-
-    /// Returns the entry for this key: an entry with a valid or pending answer, or else a new entry.
-    fn entry(&self, key: CacheKey) -> Arc<CacheEntry<T>> {
-        let mut entries = self.entries();
-        if let Some(entry) = entries.known.get(&key).filter(|entry| entry.is_valid()) {
-            return Arc::clone(entry);
-        }
-        while entries.order.len() >= self.limits.max_answers {
-            entries.forget_oldest();
-        }
-        let entry = Arc::new(CacheEntry { answer: OnceCell::new(), weight: AtomicUsize::new(0) });
-        entries.known.insert(key, Arc::clone(&entry));
-        entries.order.push_back((key, Arc::clone(&entry)));
-        entry
-    }
-
-    /// Adds the size of a new answer to the total, if it is still in the cache. Then removes old answers if the total
-    /// is too large.
-    fn add_size(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>, answer: &T) {
-        let weight = (self.limits.weigh)(answer);
-        let mut entries = self.entries();
-        if entries.contains(key, entry) {
-            entry.weight.store(weight, Ordering::Relaxed);
-            entries.weight += weight;
-        }
-        while entries.weight > self.limits.max_bytes {
-            entries.forget_oldest();
-        }
-    }
-
-    fn entries(&self) -> MutexGuard<'_, CacheEntries<T>> {
-        // Every step under the lock leaves the entries consistent.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        let Ok(cached) = self.answers.get_or_insert_async(&key, fetch).await;
+        cached.answer
     }
 }
 
-impl<T> CacheEntries<T> {
-    fn forget_oldest(&mut self) {
-        let Some((key, oldest)) = self.order.pop_front() else { return };
-        self.weight -= oldest.weight.load(Ordering::Relaxed);
-        if self.contains(&key, &oldest) {
-            self.known.remove(&key);
-        }
-    }
-
-    fn contains(&self, key: &CacheKey, entry: &Arc<CacheEntry<T>>) -> bool {
-        self.known.get(key).is_some_and(|known| Arc::ptr_eq(known, entry))
-    }
-}
-
-impl<T> CacheEntry<T> {
+impl<T> CachedAnswer<T> {
     fn is_valid(&self) -> bool {
-        self.answer.get().is_none_or(|(_, end)| Instant::now() < *end)
+        Instant::now() < self.end
+    }
+}
+
+impl<T> Weighter<CacheKey, CachedAnswer<T>> for CacheLimits<T> {
+    /// Returns the size of the answer, or its share of the capacity if all answers had the same size. So the limit for
+    /// the total size also limits the number of answers.
+    fn weight(&self, _: &CacheKey, cached: &CachedAnswer<T>) -> u64 {
+        let size = u64::try_from((self.size)(&cached.answer)).unwrap_or(u64::MAX);
+        size.max(self.max_bytes / self.max_answers)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
 
     use tokio::sync::Notify;
     use tokio::time::advance;
@@ -150,8 +93,8 @@ mod tests {
     }
 
     /// Returns a cache for up to `most` answers with up to 100 bytes in total. The size of an answer is its length.
-    fn memory(most: usize) -> ResponseCache<&'static str> {
-        ResponseCache::new(CacheLimits { max_answers: most, max_bytes: 100, weigh: |answer| answer.len() })
+    fn memory(most: u64) -> ResponseCache<&'static str> {
+        ResponseCache::new(CacheLimits { max_answers: most, max_bytes: 100, size: |answer| answer.len() })
     }
 
     /// Returns the answer for this key. `answer` is used only if nothing is cached.
@@ -175,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_is_asked_once_at_a_time() {
         let (memory, go) = (
-            Arc::new(ResponseCache::new(CacheLimits { max_answers: 10, max_bytes: 0, weigh: |_| 0 })),
+            Arc::new(ResponseCache::new(CacheLimits { max_answers: 10, max_bytes: 100, size: |_| 0 })),
             Arc::new(Notify::new()),
         );
         let mut tasks = Vec::new();
@@ -209,34 +152,39 @@ mod tests {
             if round % 3 == 0 {
                 advance(SECOND).await;
             }
-            let entries = memory.entries.lock().unwrap();
-            assert!(entries.known.len() <= 3 && entries.order.len() <= 3);
+            assert!(memory.answers.len() <= 3 && memory.answers.weight() <= 100);
         }
         for _ in 0..100 {
             asked(&memory, 1, "answer").await;
             advance(SECOND).await;
         }
         assert_eq!(asked(&memory, 1, "last").await, "last");
-        assert!(memory.entries.lock().unwrap().order.len() <= 3);
+        assert!(memory.answers.len() <= 3);
     }
+
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_make_room_for_heavy_answers() {
+    async fn heavy_answers_share_the_room() {
         const HEAVY: &str = "forty bytes, which is less than half of it";
         let memory = memory(10);
-        for number in 0..3 {
-            asked(&memory, number, HEAVY).await;
-        }
-        assert_eq!(asked(&memory, 2, "new").await, HEAVY);
-        assert_eq!(asked(&memory, 1, "new").await, HEAVY);
-        assert_eq!(asked(&memory, 0, "new").await, "new");
-        // An answer that is replaced, or that is larger than the whole cache, leaves nothing behind.
-        advance(SECOND).await;
         for number in 0..100 {
             asked(&memory, number, HEAVY).await;
+            assert_eq!(memory.get(&key(number)), Some(HEAVY), "the newest answer is cached");
+            assert!(memory.answers.len() <= 2 && memory.answers.weight() <= 100);
         }
+        // An answer that is larger than the whole cache removes no other answer.
         let endless = Box::leak("x".repeat(101).into_boxed_str());
-        asked(&memory, 101, endless).await;
-        let entries = memory.entries.lock().unwrap();
-        assert_eq!((entries.weight, entries.known.len(), entries.order.len()), (0, 0, 0));
+        assert_eq!(asked(&memory, 101, endless).await, endless);
+        assert_eq!((memory.get(&key(101)), memory.get(&key(99))), (None, Some(HEAVY)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_ended_is_replaced() {
+        let memory = memory(10);
+        for number in 0..100 {
+            assert_eq!(asked(&memory, 1, "one").await, "one", "{number}");
+            assert_eq!((memory.answers.len(), memory.answers.weight()), (1, 10));
+            advance(SECOND).await;
+            assert_eq!(memory.get(&key(1)), None);
+        }
     }
 }

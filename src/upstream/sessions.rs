@@ -14,8 +14,8 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// How many answers are cached, and how many bytes they may take in total. These limits are needed because a caller can
 /// cause any number of answers: it can change the headers that are forwarded with its session.
-const MAX_ANSWERS: usize = 10_000;
-const MAX_CACHE_BYTES: usize = 64 << 20;
+const MAX_ANSWERS: u64 = 10_000;
+const MAX_CACHE_BYTES: u64 = 64 << 20;
 
 /// The introspection servers and the cached answers.
 pub(super) struct SessionServers {
@@ -123,7 +123,7 @@ fn new_cache() -> Arc<ResponseCache<IntrospectionAnswer>> {
     Arc::new(ResponseCache::new(CacheLimits {
         max_answers: MAX_ANSWERS,
         max_bytes: MAX_CACHE_BYTES,
-        weigh: answer_bytes,
+        size: answer_bytes,
     }))
 }
 
