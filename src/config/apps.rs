@@ -40,28 +40,45 @@ pub(super) fn apps(root: &mut Section<'_>, vault: &mut SecretResolver) -> Config
     let section = root.section("apps");
     let entries = section.as_ref().map(Section::entries).unwrap_or_default();
     if entries.is_empty() && section.is_some() == root.contains_key("apps") {
-        let place = section.map_or(root.span.clone(), |section| section.span);
-        let help = format!("add one: [apps.NAME] with vendor = {}", vendor_names());
-        root.file.missing(&place, "there is no app to sign for", &help);
+        report_no_app(root, section.as_ref());
     }
+    let has_store = root.contains_key("store");
     for item in entries {
         let _part = root.file.enter(&format!("apps.{}", item.name));
         check_name(&item);
         apps.names.push(item.name.to_owned());
-        let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { continue };
-        let Some(vendor) = vendor(&mut section) else { continue };
-        apps.vendors.push((item.name.to_owned(), vendor));
-        let mut own =
-            AppSection { section: &mut section, name: item.name, vendor, vault: &mut *vault, taken: &mut taken };
-        let app = (vendors::config(vendor).app)(&mut own);
-        let keys = taken.secrets.iter().find(|(name, _)| name == item.name).map_or(&[][..], |(_, keys)| keys);
-        let of = EnforcementContext { vendor, app: app.as_ref(), keys, has_store: root.contains_key("store") };
-        apps.enforcements.extend(enforcement::enforcement(&mut section, &of, vault));
-        apps.valid.extend(app);
-        section.report_unknown_keys();
+        apps.read(&item, &mut taken, vault, has_store);
     }
     apps.secrets = taken.secrets;
     apps
+}
+
+fn report_no_app(root: &Section<'_>, section: Option<&Section<'_>>) {
+    let place = section.map_or(&root.span, |section| &section.span);
+    let help = format!("add one: [apps.NAME] with vendor = {}", vendor_names());
+    root.file.missing(place, "there is no app to sign for", help);
+}
+
+impl ConfiguredApps {
+    /// Reads an app, and its enforcement if there is a store.
+    fn read(
+        &mut self,
+        item: &ConfigItem<'_>,
+        taken: &mut UsedIdentifiers,
+        vault: &mut SecretResolver,
+        has_store: bool,
+    ) {
+        let Some(mut section) = item.section(format!("[apps.{}]", item.name.escape_debug())) else { return };
+        let Some(vendor) = vendor(&mut section) else { return };
+        self.vendors.push((item.name.to_owned(), vendor));
+        let mut own = AppSection { section: &mut section, name: item.name, vendor, vault, taken };
+        let app = (vendors::config(vendor).app)(&mut own);
+        let keys = taken.secrets.iter().find(|(name, _)| name == item.name).map_or(&[][..], |(_, keys)| keys);
+        let of = EnforcementContext { vendor, app: app.as_ref(), keys, has_store };
+        self.enforcements.extend(enforcement::enforcement(&mut section, &of, vault));
+        self.valid.extend(app);
+        section.report_unknown_keys();
+    }
 }
 
 /// Checks the name of an app. The name is a part of its routes.

@@ -75,30 +75,30 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 fn destination(item: &ConfigItem<'_>, dir: &Path, read: &[PathBuf]) -> Option<AuditOutput> {
-    let text = item.non_empty_text()?;
-    let path = dir.join(text);
-    if text == "stdout" {
-        return Some(AuditOutput::Stdout);
+    match item.non_empty_text()? {
+        "stdout" => Some(AuditOutput::Stdout),
+        "stderr" => item.mistake("can't be \"stderr\", which is for the messages of the program", DESTINATION_HELP),
+        name => log_file(item, name, dir, read).map(AuditOutput::File),
     }
-    if text == "stderr" {
-        return item.mistake(
-            "can't be \"stderr\", which is for the messages of the program",
-            "write \"stdout\", or a file's path",
-        );
-    }
+}
+
+const DESTINATION_HELP: &str = "write \"stdout\", or a file's path";
+
+/// Checks the path of the log. `read` are the files of the configuration.
+fn log_file(item: &ConfigItem<'_>, name: &str, dir: &Path, read: &[PathBuf]) -> Option<PathBuf> {
+    let path = dir.join(name);
+    let names = |flaw: &str| format!("names {}, {flaw}", quoted(name));
     if read.iter().any(|file| is_same_file(file, &path)) {
-        let flaw = format!("names {}, which the configuration is read from", quoted(text));
+        let flaw = names("which the configuration is read from");
         return item.mistake(flaw, "name a separate file, or write \"stdout\"");
     }
     if path.is_dir() {
-        return item
-            .mistake(format!("names {}, which is a directory", quoted(text)), "write \"stdout\", or a file's path");
+        return item.mistake(names("which is a directory"), DESTINATION_HELP);
     }
     if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        return item
-            .mistake(format!("names {}, whose directory does not exist", quoted(text)), "create that directory");
+        return item.mistake(names("whose directory does not exist"), "create that directory");
     }
-    Some(AuditOutput::File(path))
+    Some(path)
 }
 
 /// Reads the chain settings of `[audit]`. Returns `None` if there is no chain.

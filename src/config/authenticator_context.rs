@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::demo::DemoCaller;
+use super::file::ConfigFile;
 use super::headers::UsedHeaders;
 use super::reader::{ConfigItem, Section, quoted};
 use super::report::ByteRange;
@@ -78,24 +79,42 @@ pub(super) fn subject_prefix(
     let place = item.as_ref().map_or(section.span.clone(), |item| item.span.clone());
     let prefix = item.map_or(Some(SubjectPrefix::default()), |item| prefix(&item))?;
     let Common { name, kind, .. } = common?;
-    if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && *known == prefix) {
-        let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
-        let help = "if that is unintended, separate them: subject_prefix = \"partner/\"";
-        section.file.warning(&place, message, help);
-    }
-    let is_overlapping = |known: &SubjectPrefix| *known != prefix && known.can_equal(&prefix);
-    if let Some((_, known, other)) = callers.prefixes.iter().find(|(of, known, _)| of == kind && is_overlapping(known))
-    {
-        let message = format!(
-            "a tenant can have the same prefix as the callers of {}, whose prefix is {}: such callers are refused",
-            quoted(other),
-            quoted(&known.to_string())
-        );
-        let help = "choose prefixes that are never equal: subject_prefix = \"tenant:{tenant}/\"";
-        section.file.warning(&place, message, help);
-    }
+    warn_of_equal_prefix(section.file, &place, callers, (*kind, &prefix), who);
+    warn_of_overlap(section.file, &place, callers, (*kind, &prefix));
     callers.prefixes.push((*kind, prefix.clone(), name.to_string()));
     Some(prefix)
+}
+
+/// Warns if another authenticator has the same prefix for the same kind of callers.
+fn warn_of_equal_prefix(
+    file: &ConfigFile<'_>,
+    place: &ByteRange,
+    callers: &ConfiguredAuthenticators,
+    (kind, prefix): (CallerKind, &SubjectPrefix),
+    who: &str,
+) {
+    if let Some((.., other)) = callers.prefixes.iter().find(|(of, known, _)| *of == kind && known == prefix) {
+        let message = format!("{who} {} can speak for the same {}s", quoted(other), kind.as_str());
+        let help = "if that is unintended, separate them: subject_prefix = \"partner/\"";
+        file.warning(place, message, help);
+    }
+}
+
+/// Warns if a tenant can have the prefix of another authenticator for the same kind of callers.
+fn warn_of_overlap(
+    file: &ConfigFile<'_>,
+    place: &ByteRange,
+    callers: &ConfiguredAuthenticators,
+    (kind, prefix): (CallerKind, &SubjectPrefix),
+) {
+    let overlaps = |known: &SubjectPrefix| known != prefix && known.can_equal(prefix);
+    let found = callers.prefixes.iter().find(|(of, known, _)| *of == kind && overlaps(known));
+    let Some((_, known, other)) = found else { return };
+    let (other, known) = (quoted(other), quoted(&known.to_string()));
+    let message = format!(
+        "a tenant can have the same prefix as the callers of {other}, whose prefix is {known}: such callers are refused"
+    );
+    file.warning(place, message, "choose prefixes that are never equal: subject_prefix = \"tenant:{tenant}/\"");
 }
 
 /// Reads the prefix of all subjects for an authenticator without tenants.

@@ -5,30 +5,42 @@ use std::sync::Arc;
 use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators};
 use super::file::ConfigFile;
 use super::reader::{Section, join_with_and, quoted};
+use super::report::ByteRange;
 use super::{api_key, forwarded, introspection, jwt, mtls, unix_peer};
 use crate::authn::{Authenticator, Common, Jwt, TrustedProxies};
 use crate::model::CallerKind;
 
-#[derive(Clone, Copy)]
-enum AuthenticatorType {
-    Jwt,
-    ApiKey,
-    Forwarded,
-    Introspection,
-    LeanCloudSession,
-    Mtls,
-    UnixPeer,
-}
+/// Reads the keys of an authenticator that only its type has.
+type ReadAuthenticator = fn(
+    &mut Section<'_>,
+    Option<Common>,
+    &mut ConfiguredAuthenticators,
+    &mut AuthenticatorContext<'_>,
+) -> Option<Authenticator>;
 
-const TYPES: [(&str, AuthenticatorType); 7] = [
-    ("jwt", AuthenticatorType::Jwt),
-    ("api-key", AuthenticatorType::ApiKey),
-    ("forwarded", AuthenticatorType::Forwarded),
-    ("introspection", AuthenticatorType::Introspection),
-    ("leancloud-session", AuthenticatorType::LeanCloudSession),
-    ("mtls", AuthenticatorType::Mtls),
-    ("unix-peer", AuthenticatorType::UnixPeer),
+const TYPES: [(&str, ReadAuthenticator); 7] = [
+    ("jwt", |section, common, callers, context| jwt::jwt(section, common, callers, context).map(Authenticator::Jwt)),
+    ("api-key", |section, common, callers, _| api_key::api_key(section, common, callers).map(Authenticator::ApiKey)),
+    ("forwarded", |section, common, callers, context| {
+        forwarded::forwarded(section, common, callers, context).map(Authenticator::Forwarded)
+    }),
+    ("introspection", |section, common, callers, context| {
+        introspection::introspection(section, common, callers, context).map(Authenticator::Introspection)
+    }),
+    ("leancloud-session", |section, common, callers, context| {
+        introspection::leancloud_session(section, common, callers, context).map(Authenticator::Introspection)
+    }),
+    ("mtls", |section, common, callers, context| {
+        callers.accepts_certificates = true;
+        mtls::mtls(section, common, context).map(Authenticator::Mtls)
+    }),
+    ("unix-peer", |section, common, _, context| {
+        unix_peer::unix_peer(section, common, context.is_unix_listener).map(Authenticator::UnixPeer)
+    }),
 ];
+
+const RESERVED_NAME_HELP: &str =
+    "give it another name: metrics show \"none\" for callers that no authenticator identified";
 
 /// Reads every authenticator.
 pub(super) fn authenticators(
@@ -46,15 +58,21 @@ pub(super) fn authenticators(
     }
     check_issuers(root.file, &callers);
     warn_of_proxies(root.file, &callers, context.is_unix_listener);
-    if let (Some(place), false) = (context.client_ca, callers.accepts_certificates) {
-        let message = if callers.authenticators.iter().any(|authenticator| authenticator.token_rules().is_some()) {
-            "`client_ca` requires no certificate from callers: it only serves tokens that are bound to a certificate (cnf)"
-        } else {
-            "`client_ca` has no effect: no caller must show a certificate, and no authenticator reads certificates"
-        };
-        root.file.warning(&place, message, "leave it out, or add [[authenticators]] with type = \"mtls\"");
+    if let (Some(place), false) = (&context.client_ca, callers.accepts_certificates) {
+        warn_of_client_ca(root.file, place, &callers);
     }
     callers
+}
+
+/// Warns that `client_ca` requires no certificate from callers.
+fn warn_of_client_ca(file: &ConfigFile<'_>, place: &ByteRange, callers: &ConfiguredAuthenticators) {
+    let serves_tokens = callers.authenticators.iter().any(|authenticator| authenticator.token_rules().is_some());
+    let message = if serves_tokens {
+        "`client_ca` requires no certificate from callers: it only serves tokens that are bound to a certificate (cnf)"
+    } else {
+        "`client_ca` has no effect: no caller must show a certificate, and no authenticator reads certificates"
+    };
+    file.warning(place, message, "leave it out, or add [[authenticators]] with type = \"mtls\"");
 }
 
 fn authenticator(
@@ -65,38 +83,23 @@ fn authenticator(
     let name = name(&mut section, callers);
     let _part = name.as_ref().map(|name| section.file.enter(&format!("authenticators.{name}")));
     let help = "write type = \"jwt\" or type = \"api-key\"";
-    let Some(kind_item) = section.require("type", help) else { return section.hide_unread_values() };
-    let Some(kind) = kind_item.keyword(&TYPES) else { return section.hide_unread_values() };
-    let caller = section
-        .require("caller", "write caller = \"user\" for end users' devices, or caller = \"service\" for backends");
-    let caller = caller.and_then(|item| item.keyword(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
-    let apps = section.get("apps").and_then(|item| item.known_words("a configured app", context.apps));
-    let common = name.zip(caller).map(|(name, kind)| Common { name: Arc::from(name), kind, apps });
-    let made = match kind {
-        AuthenticatorType::Jwt => jwt::jwt(&mut section, common, callers, context).map(Authenticator::Jwt),
-        AuthenticatorType::ApiKey => api_key::api_key(&mut section, common, callers).map(Authenticator::ApiKey),
-        AuthenticatorType::Forwarded => {
-            forwarded::forwarded(&mut section, common, callers, context).map(Authenticator::Forwarded)
-        }
-        AuthenticatorType::Introspection => {
-            introspection::introspection(&mut section, common, callers, context).map(Authenticator::Introspection)
-        }
-        AuthenticatorType::LeanCloudSession => {
-            introspection::leancloud_session(&mut section, common, callers, context).map(Authenticator::Introspection)
-        }
-        AuthenticatorType::Mtls => {
-            callers.accepts_certificates = true;
-            mtls::mtls(&mut section, common, context).map(Authenticator::Mtls)
-        }
-        AuthenticatorType::UnixPeer => {
-            unix_peer::unix_peer(&mut section, common, context.is_unix_listener).map(Authenticator::UnixPeer)
-        }
-    };
-    if let Some(made) = made {
+    let kind = section.require("type", help).and_then(|item| item.keyword(&TYPES));
+    let Some(read) = kind else { return section.hide_unread_values() };
+    let common = common(&mut section, name, context.apps);
+    if let Some(made) = read(&mut section, common, callers, context) {
         callers.authenticators.push(made);
         callers.places.push(section.span.clone());
     }
     section.report_unknown_keys();
+}
+
+/// Reads the keys that every authenticator has, except its name.
+fn common(section: &mut Section<'_>, name: Option<String>, apps: &[String]) -> Option<Common> {
+    let caller = section
+        .require("caller", "write caller = \"user\" for end users' devices, or caller = \"service\" for backends");
+    let kind = caller.and_then(|item| item.keyword(&[("user", CallerKind::User), ("service", CallerKind::Service)]));
+    let apps = section.get("apps").and_then(|item| item.known_words("a configured app", apps));
+    name.zip(kind).map(|(name, kind)| Common { name: Arc::from(name), kind, apps })
 }
 
 /// Checks that no token can be meant for two authenticators.
@@ -152,14 +155,11 @@ fn name(section: &mut Section<'_>, callers: &mut ConfiguredAuthenticators) -> Op
         return item.mistake(format!("can't be {}", quoted(name)), "use at most 64 small letters, digits, `_` and `-`");
     }
     if name == "none" {
-        let help = "give it another name: metrics show \"none\" for callers that no authenticator identified";
-        return item.mistake(format!("can't be {}", quoted(name)), help);
+        return item.mistake(format!("can't be {}", quoted(name)), RESERVED_NAME_HELP);
     }
     if callers.names.iter().any(|other| other == name) {
-        return item.mistake(
-            format!("is already {} for another authenticator", quoted(name)),
-            "give each authenticator its own name",
-        );
+        let flaw = format!("is already {} for another authenticator", quoted(name));
+        return item.mistake(flaw, "give each authenticator its own name");
     }
     callers.names.push(name.to_owned());
     Some(name.to_owned())

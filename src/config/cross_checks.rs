@@ -9,6 +9,9 @@ use super::secret::SecretResolver;
 use super::server::{CorsConfig, ListenAddress, RestrictedSettings};
 use crate::authn::Authenticator;
 
+const PLAYGROUND_WITHOUT_DEMO: &str = "the playground works only in the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
+const PLAYGROUND_HELP: &str = "leave it out: `chat-signer explain` shows decisions on any configuration";
+
 /// Notes mistakes if a demonstration is used for anything else. A configuration that trusts the demonstration's callers
 /// trusts everyone. So it must have no real secrets, and only this machine may connect.
 pub(super) fn check_demonstration(
@@ -19,12 +22,9 @@ pub(super) fn check_demonstration(
     places: &RestrictedSettings,
 ) {
     if let (Some(place), None) = (&places.playground, &callers.demo_caller) {
-        let message = "the playground works only in the demonstration: it makes tokens for anyone, with the demonstration's caller secret";
-        file.mistake(place, message, "leave it out: `chat-signer explain` shows decisions on any configuration");
+        file.mistake(place, PLAYGROUND_WITHOUT_DEMO, PLAYGROUND_HELP);
     }
-    let Some(public) = callers.demo_credentials() else {
-        return warn_of_demo_secrets(file, vault);
-    };
+    let Some(public) = callers.demo_credentials() else { return warn_of_demo_secrets(file, vault) };
     for real in vault.resolved.iter().filter(|seen| !seen.is_demo_secret) {
         let message =
             format!("`{}` is your own secret, but the configuration accepts the demonstration's {public}", real.name);

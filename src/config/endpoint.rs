@@ -101,12 +101,11 @@ pub(super) fn certificates(item: &ConfigItem<'_>, vault: &SecretResolver, whose:
     });
     match read.collect::<Option<Vec<_>>>() {
         Some(certificates) if !certificates.is_empty() => Some(certificates),
-        _ => item.mistake(
-            format!("names {}, which holds no certificates", quoted(name)),
-            format!(
-                "name a PEM file with the certificates of the authorities that sign {whose}, each as `CERTIFICATE`"
-            ),
-        ),
+        _ => {
+            let authorities = format!("the certificates of the authorities that sign {whose}");
+            let help = format!("name a PEM file with {authorities}, each as `CERTIFICATE`");
+            item.mistake(format!("names {}, which holds no certificates", quoted(name)), help)
+        }
     }
 }
 

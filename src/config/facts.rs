@@ -25,6 +25,8 @@ enum FactsType {
     LeanCloud,
 }
 
+const TYPES: [(&str, FactsType); 2] = [("http", FactsType::Http), ("leancloud", FactsType::LeanCloud)];
+
 /// Reads the section, if the file has it.
 pub(super) fn facts(
     root: &mut Section<'_>,
@@ -34,15 +36,12 @@ pub(super) fn facts(
 ) -> Option<Arc<FactsProvider>> {
     let mut section = root.section("facts")?;
     let _part = section.file.enter("facts");
-    let types = [("http", FactsType::Http), ("leancloud", FactsType::LeanCloud)];
     let item = section.get("type");
-    let Some(kind) = item.as_ref().map_or(Some(FactsType::Http), |item| item.keyword(&types)) else {
+    let Some(kind) = item.as_ref().map_or(Some(FactsType::Http), |item| item.keyword(&TYPES)) else {
         section.hide_unread_values();
         return None;
     };
-    if let Some(item) = item.filter(|_| kind == FactsType::LeanCloud) {
-        roles(&item, role_hierarchy);
-    }
+    item.filter(|_| kind == FactsType::LeanCloud).iter().for_each(|item| roles(item, role_hierarchy));
     let source = match kind {
         FactsType::Http => http(&mut section, apps, role_hierarchy, vault),
         FactsType::LeanCloud => leancloud_facts(&mut section, apps, role_hierarchy, vault),
@@ -57,25 +56,17 @@ fn http(
     role_hierarchy: &RoleHierarchy,
     vault: &mut SecretResolver,
 ) -> Option<FactsProvider> {
-    let url = section
-        .require("url", "write the address of the facts server: url = \"https://…\"")
-        .and_then(|item| endpoint::url(&item));
+    let url = section.require("url", "write the address of the facts server: url = \"https://…\"");
+    let url = url.and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, vault);
     let bearer = section.get("bearer").map(|item| vault.bearer(&item));
     let apps = section.get("apps").map(|item| item.known_words("a configured app", &apps.names));
-    let cache = cache(section);
-    Some(FactsProvider {
-        endpoint: Endpoint {
-            authorities,
-            bearer: bearer.map_or(Some(None), |bearer| bearer.map(Some))?,
-            proxy: vault.proxy.clone(),
-            ..Endpoint::new(url?)
-        },
-        protocol: FactsProtocol::Http,
-        apps: apps.map_or(Some(None), |apps| apps.map(Some))?,
-        hierarchy: role_hierarchy.clone(),
-        ttl: cache?,
-    })
+    let ttl = cache(section);
+    let bearer = bearer.map_or(Some(None), |bearer| bearer.map(Some))?;
+    let endpoint = Endpoint { authorities, bearer, proxy: vault.proxy.clone(), ..Endpoint::new(url?) };
+    let apps = apps.map_or(Some(None), |apps| apps.map(Some))?;
+    let (protocol, hierarchy) = (FactsProtocol::Http, role_hierarchy.clone());
+    Some(FactsProvider { endpoint, protocol, apps, hierarchy, ttl: ttl? })
 }
 
 fn leancloud_facts(
@@ -92,15 +83,11 @@ fn leancloud_facts(
     let url = section.require("url", "write the app's API address: url = \"https://…\"");
     let url = url.and_then(|item| endpoint::api(&item, ""));
     let authorities = endpoint::authorities(section, vault);
-    let cache = cache(section);
+    let ttl = cache(section);
     let (name, app_id, master_key) = app?;
-    Some(FactsProvider {
-        endpoint: Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url?) },
-        protocol: FactsProtocol::LeanCloud { app_id, master_key },
-        apps: Some(vec![name.to_owned()]),
-        hierarchy: role_hierarchy.clone(),
-        ttl: cache?,
-    })
+    let endpoint = Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url?) };
+    let (protocol, apps) = (FactsProtocol::LeanCloud { app_id, master_key }, Some(vec![name.to_owned()]));
+    Some(FactsProvider { endpoint, protocol, apps, hierarchy: role_hierarchy.clone(), ttl: ttl? })
 }
 
 fn cache(section: &mut Section<'_>) -> Option<Duration> {

@@ -4,9 +4,9 @@ use http::HeaderName;
 
 use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, fixed_subject_prefix, max_role};
 use super::headers::HeaderRole;
-use super::limits::proxies;
+use super::limits;
 use super::reader::Section;
-use crate::authn::{Common, Forwarded, IdentityMapping, RoleMapping, SanType};
+use crate::authn::{Common, Forwarded, IdentityMapping, RoleMapping, SanType, SubjectPrefix};
 
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn forwarded(
@@ -20,27 +20,22 @@ pub(super) fn forwarded(
     let roles = section.get("roles_header");
     let roles_header = roles.as_ref().map(|item| callers.headers.read(item, HeaderRole::Roles));
     let certificate_name = certificate_name(section, header.as_ref());
-    let trusted_proxies = section
-        .require("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]")
-        .and_then(|item| proxies(&item));
+    let proxies = section.require("trusted_proxies", "list the proxies: trusted_proxies = [\"127.0.0.1/32\"]");
+    let trusted_proxies = proxies.and_then(|item| limits::proxies(&item));
     let subject_prefix = fixed_subject_prefix(section, common.as_ref(), callers, "this proxy and");
     let max_role = max_role(section, context.roles, roles.as_ref(), "this header");
     let (header, roles_header) = (header?, roles_header.map_or(Some(None), |header| header.map(Some))?);
     let roles = roles_header.as_ref().map(HeaderName::to_string);
-    Some(Forwarded {
-        common: common?,
-        identity: IdentityMapping {
-            subject: vec![header.to_string()],
-            numeric_subject: false,
-            subject_prefix: subject_prefix?,
-            required: Vec::new(),
-            roles: RoleMapping { roles, max_role, ..RoleMapping::none(context.roles) },
-        },
-        header,
-        certificate_name: certificate_name?,
-        roles_header,
-        trusted_proxies: trusted_proxies?,
-    })
+    let roles = RoleMapping { roles, max_role, ..RoleMapping::none(context.roles) };
+    let identity = identity(&header, subject_prefix?, roles);
+    let (common, certificate_name, trusted_proxies) = (common?, certificate_name?, trusted_proxies?);
+    Some(Forwarded { common, identity, header, certificate_name, roles_header, trusted_proxies })
+}
+
+/// Returns the mapping from the header to the caller.
+fn identity(header: &HeaderName, subject_prefix: SubjectPrefix, roles: RoleMapping) -> IdentityMapping {
+    let (subject, required) = (vec![header.to_string()], Vec::new());
+    IdentityMapping { subject, numeric_subject: false, subject_prefix, required, roles }
 }
 
 /// The header in which Envoy describes the client certificate.

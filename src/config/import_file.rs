@@ -217,6 +217,15 @@ fn each<'a>(
     entries
 }
 
+/// Refuses the lists of users that only a conversation in the policy file has.
+fn refuse_role_lists(conversation: &mut Section<'_>) {
+    for key in ["managers", "members"] {
+        if let Some(item) = conversation.get(key) {
+            item.mistake::<()>("is only for the policy file", "give these users roles in [[bindings]]");
+        }
+    }
+}
+
 /// The state while a file is read.
 struct ImportFileReader<'n> {
     names: EntryNames<'n>,
@@ -329,11 +338,7 @@ impl<'n> ImportFileReader<'n> {
         let kind = entries::conversation_kind(entry, id);
         let owner = entry.get("owner").map(|item| entries::user(&item));
         let forgotten = entry.get("forgotten").map_or(Some(false), |item| item.boolean());
-        for key in ["managers", "members"] {
-            if let Some(item) = entry.get(key) {
-                item.mistake::<()>("is only for the policy file", "give these users roles in [[bindings]]");
-            }
-        }
+        refuse_role_lists(entry);
         let (item, id) = (item?, id?);
         let hash = self.conversations.add(id);
         if self.suspects.contains(&hash) {

@@ -31,9 +31,8 @@ pub(super) fn introspection(
     context: &mut AuthenticatorContext<'_>,
 ) -> Option<Arc<Introspection>> {
     let preset = section.get("preset");
-    let url = section
-        .require("url", "write the address of the server: url = \"https://…\"")
-        .and_then(|item| endpoint::url(&item));
+    let url = section.require("url", "write the address of the server: url = \"https://…\"");
+    let url = url.and_then(|item| endpoint::url(&item));
     let authorities = endpoint::authorities(section, context.secrets);
     let (protocol, subject, bearer) = match &preset {
         Some(_) => token(section, context.secrets),
@@ -43,15 +42,12 @@ pub(super) fn introspection(
     let subject_prefix = fixed_subject_prefix(section, common.as_ref(), callers, "this server and");
     let required = required_claims(section);
     let roles = role_mapping(section, context.roles, "these answers");
-    let cache = cache(section);
+    let cache_lifetime = cache(section);
     preset?;
-    Some(Arc::new(Introspection {
-        common: common?,
-        endpoint: Endpoint { authorities, bearer, proxy: context.secrets.proxy.clone(), ..Endpoint::new(url?) },
-        protocol: protocol?,
-        identity: IdentityMapping { required: required?, ..identity(subject?, subject_prefix?, roles) },
-        cache_lifetime: cache,
-    }))
+    let (common, url, protocol) = (common?, url?, protocol?);
+    let endpoint = Endpoint { authorities, bearer, proxy: context.secrets.proxy.clone(), ..Endpoint::new(url) };
+    let identity = IdentityMapping { required: required?, ..identity(subject?, subject_prefix?, roles) };
+    Some(Arc::new(Introspection { common, endpoint, protocol, identity, cache_lifetime }))
 }
 
 /// Reads all keys of the section except those that every authenticator has.
@@ -70,15 +66,13 @@ pub(super) fn leancloud_session(
     let app_key = key.and_then(|item| context.secrets.header_secret(&item));
     let sign = section.get("sign").and_then(|item| item.boolean()).unwrap_or(false);
     let subject_prefix = fixed_subject_prefix(section, common.as_ref(), callers, "this server and");
-    let cache = cache(section);
+    let cache_lifetime = cache(section);
     let app_id = app.and_then(|name| leancloud::app_id(context.valid_apps, name))?;
-    Some(Arc::new(Introspection {
-        common: common?,
-        endpoint: Endpoint { authorities, proxy: context.secrets.proxy.clone(), ..Endpoint::new(url?) },
-        protocol: IntrospectionProtocol::LeanCloud { app_id, app_key: app_key?, sign },
-        identity: identity(vec!["objectId".to_owned()], subject_prefix?, RoleMapping::none(context.roles)),
-        cache_lifetime: cache,
-    }))
+    let (common, url, app_key) = (common?, url?, app_key?);
+    let endpoint = Endpoint { authorities, proxy: context.secrets.proxy.clone(), ..Endpoint::new(url) };
+    let protocol = IntrospectionProtocol::LeanCloud { app_id, app_key, sign };
+    let identity = identity(vec!["objectId".to_owned()], subject_prefix?, RoleMapping::none(context.roles));
+    Some(Arc::new(Introspection { common, endpoint, protocol, identity, cache_lifetime }))
 }
 
 /// Returns the mapping of an answer. A subject can be a whole number, because many backends number their users.
@@ -87,7 +81,7 @@ fn identity(subject: Vec<String>, subject_prefix: SubjectPrefix, roles: RoleMapp
 }
 
 fn cache(section: &mut Section<'_>) -> Duration {
-    section.get("cache").and_then(|item| item.duration("0s", "1h")).unwrap_or(DEFAULT_CACHE_TTL)
+    section.duration_or("cache", ["0s", "1h"], DEFAULT_CACHE_TTL)
 }
 
 /// Reads `forward`: the cookies and headers that the session endpoint of the app gets.

@@ -1,5 +1,7 @@
 //! `[[authenticators]]` with `type = "jwt"`.
 
+use std::time::Duration;
+
 use toml::de::DeValue;
 
 use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators, role_mapping, subject_prefix};
@@ -12,6 +14,10 @@ use super::token_rules::{audience, required_claims, subjects, token_rules};
 use crate::authn::{
     Common, IdentityMapping, Issuer, Jwt, KeySource, SubjectPrefix, TENANT_PLACEHOLDER, is_tenant, normalize_media_type,
 };
+use crate::model::RoleHierarchy;
+
+/// The default of the tolerated difference between the clocks of the issuer and of this machine.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn jwt(
@@ -24,46 +30,49 @@ pub(super) fn jwt(
     let audience = audience(section);
     let owner = JwtOwner { common: common.as_ref(), issuer: issuer.as_ref() };
     let keys = jwt_keys(section, owner, context);
-    let subject = section.get("subject").map_or(Some(vec!["sub".to_owned()]), |item| subjects(&item));
-    let numeric_subject = section.get("numeric_subject").and_then(|item| item.boolean()).unwrap_or(false);
-    let subject_prefix = subject_prefix(section, common.as_ref(), callers, "this issuer and that of");
-    if let (Some(issuer), Some(prefix)) = (&issuer, &subject_prefix) {
-        check_prefix(section, issuer, prefix);
-    }
-    let required = required_claims(section);
-    let roles = role_mapping(section, context.roles, "these tokens");
-    let leeway = section.get("leeway").and_then(|item| item.duration("0s", "5m"));
+    let identity = identity(section, owner, callers, context.roles);
+    let leeway_seconds = section.duration_or("leeway", ["0s", "5m"], DEFAULT_LEEWAY).as_secs();
     let types = section.get("typ").map_or(Some(Vec::new()), |item| item.read_unique_list(token_type));
-    let has_id_token_rule = section.contains_key("refuse_id_tokens");
-    let token_rules = token_rules(section);
+    let rules = token_rules(section);
 
     let JwtKeys { algorithms, keys, shared_secrets, secrets } = keys?;
-    let identity = IdentityMapping {
-        subject: subject?,
-        numeric_subject,
-        subject_prefix: subject_prefix?,
-        required: required?,
-        roles,
-    };
+    let (common, issuer, audience, identity, accepted_types) = (common?, issuer?, audience?, identity?, types?);
     let jwt = Jwt {
-        common: common?,
-        issuer: issuer?,
-        audience: audience?,
+        common,
+        issuer,
+        audience,
         algorithms,
         keys,
         shared_secrets,
         identity,
-        leeway_seconds: leeway.map_or(30, |leeway| leeway.as_secs()),
-        accepted_types: types?,
-        rules: token_rules,
+        leeway_seconds,
+        accepted_types,
+        rules,
     };
-    if !has_id_token_rule {
-        warn_of_id_tokens(section, &jwt);
-    }
+    warn_of_id_tokens(section, &jwt);
     if let Some(secret) = secrets.into_iter().find(demo::is_demo_caller_secret) {
         callers.demo_caller = DemoCaller::from_jwt(&jwt, secret);
     }
     Some(jwt)
+}
+
+/// Reads the mapping from a token to its caller.
+fn identity(
+    section: &mut Section<'_>,
+    owner: JwtOwner<'_>,
+    callers: &mut ConfiguredAuthenticators,
+    role_hierarchy: &RoleHierarchy,
+) -> Option<IdentityMapping> {
+    let subject = section.get("subject").map_or(Some(vec!["sub".to_owned()]), |item| subjects(&item));
+    let numeric_subject = section.get("numeric_subject").and_then(|item| item.boolean()).unwrap_or(false);
+    let subject_prefix = subject_prefix(section, owner.common, callers, "this issuer and that of");
+    if let (Some(issuer), Some(prefix)) = (owner.issuer, &subject_prefix) {
+        check_prefix(section, issuer, prefix);
+    }
+    let required = required_claims(section);
+    let roles = role_mapping(section, role_hierarchy, "these tokens");
+    let (subject, subject_prefix, required) = (subject?, subject_prefix?, required?);
+    Some(IdentityMapping { subject, numeric_subject, subject_prefix, required, roles })
 }
 
 /// Reads an additional accepted value of the header `typ`.
@@ -76,6 +85,11 @@ fn token_type(item: &ConfigItem<'_>) -> Option<String> {
     item.mistake(format!("has {}, which is not a media type", quoted(typ)), "write it as in the tokens: \"chat+jwt\"")
 }
 
+const ADD_PLACEHOLDER: &str =
+    "leave it out, or write the place of the tenant: issuer = \"https://login.example.com/{tenant}/v2.0\"";
+const ADD_TENANTS: &str =
+    "list the tenants: tenants = [\"acme\"], or accept each tenant of this issuer: tenants = \"any\"";
+
 /// Reads `issuer` and `tenants`.
 fn issuer(section: &mut Section<'_>) -> Option<Issuer> {
     let item = section.require("issuer", "write the `iss` of its tokens: issuer = \"https://id.example.com/\"");
@@ -85,25 +99,25 @@ fn issuer(section: &mut Section<'_>) -> Option<Issuer> {
     text::warn_if_unchanged(&item, "the `iss` of its tokens");
     match (issuer.split_once(TENANT_PLACEHOLDER), tenants) {
         (None, None) => Some(Issuer::Exact(issuer.to_owned())),
-        (None, Some(tenants)) => tenants.mistake(
-            "has no effect, because `issuer` has no `{tenant}`",
-            "leave it out, or write the place of the tenant: issuer = \"https://login.example.com/{tenant}/v2.0\"",
-        ),
-        (Some(_), None) => item.mistake(
-            "has `{tenant}`, but there are no `tenants`",
-            "list the tenants: tenants = [\"acme\"], or accept each tenant of this issuer: tenants = \"any\"",
-        ),
+        (None, Some(tenants)) => tenants.mistake("has no effect, because `issuer` has no `{tenant}`", ADD_PLACEHOLDER),
+        (Some(_), None) => item.mistake("has `{tenant}`, but there are no `tenants`", ADD_TENANTS),
         (Some((_, after)), Some(_)) if after.contains(TENANT_PLACEHOLDER) => {
             item.mistake("has `{tenant}` twice", "write it once")
         }
-        (Some((before, after)), Some(list)) => {
-            let (before, after) = (before.to_owned(), after.to_owned());
-            let tenants = match list.value {
-                DeValue::String(_) => list.keyword(&[("any", ())]).map(|()| None)?,
-                _ => Some(list.read_unique_list(tenant)?),
-            };
+        (Some((before, after)), Some(tenants)) => {
+            let (before, after, tenants) = (before.to_owned(), after.to_owned(), self::tenants(&tenants)?);
             Some(Issuer::PerTenant { before, after, tenants })
         }
+    }
+}
+
+/// Reads the tenants: a list, or the word `any`. The inner `None` stands for any tenant. Returns `None` if there is a
+/// mistake.
+#[expect(clippy::option_option, reason = "the outer option is a mistake, the inner one a list that is not there")]
+fn tenants(item: &ConfigItem<'_>) -> Option<Option<Vec<String>>> {
+    match item.value {
+        DeValue::String(_) => item.keyword(&[("any", ())]).map(|()| None),
+        _ => item.read_unique_list(tenant).map(Some),
     }
 }
 
@@ -140,6 +154,9 @@ fn check_prefix(section: &mut Section<'_>, issuer: &Issuer, prefix: &SubjectPref
 /// Warns if the authenticator cannot distinguish access tokens from ID tokens of its issuer. An issuer whose keys are
 /// fetched usually issues both.
 fn warn_of_id_tokens(section: &Section<'_>, jwt: &Jwt) {
+    if section.contains_key("refuse_id_tokens") {
+        return;
+    }
     let is_fetched = match jwt.keys {
         KeySource::Fixed(_) => false,
         KeySource::Fetched(_) | KeySource::PerTenant(_) => true,

@@ -19,6 +19,9 @@ use crate::authn::{
 /// The default time for which the last good keys stay in use after fetches fail.
 const DEFAULT_STALE_IF_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
+const ANY_TENANT_HELP: &str =
+    "list the `tenants`, or write the address of keys that all tenants share: jwks = { url = \"https://…\" }";
+
 /// Settings of the fetch, for `url` and `discovery`.
 #[derive(Default)]
 pub(super) struct KeySetOptions<'a> {
@@ -116,8 +119,7 @@ impl<'a> KeySetOptions<'a> {
         let (before, after, tenants) = match owner.jwt.issuer? {
             Issuer::PerTenant { before, after, tenants: Some(tenants) } => (before, after, tenants),
             Issuer::PerTenant { tenants: None, .. } => {
-                let help = "list the `tenants`, or write the address of keys that all tenants share: jwks = { url = \"https://…\" }";
-                return item.mistake("can't fetch the keys of any tenant", help);
+                return item.mistake("can't fetch the keys of any tenant", ANY_TENANT_HELP);
             }
             Issuer::Exact(_) => {
                 return item.mistake("has `{tenant}`, but `issuer` has none", "write the address without `{tenant}`");

@@ -1,6 +1,7 @@
 //! `[limits]`, and the format of networks and proxies.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 
 use super::reader::{ConfigItem, Section, quoted};
 use super::server::ListenAddress;
@@ -16,6 +17,9 @@ const MAX_REFUSED_LINES: usize = 1 << 20;
 /// The maximum length of the header section of a request, in bytes. A token usually has less than 8 KiB, and browsers
 /// add cookies.
 pub const MAX_HEADER_BYTES: u16 = 32 << 10;
+
+/// The lengths that can be the maximum of a token, in bytes. A token must fit in the header section.
+const TOKEN_SIZES: RangeInclusive<usize> = 1 << 10..=MAX_HEADER_BYTES as usize;
 
 /// Limits against overload and abuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,25 @@ pub struct LimitsConfig {
 
 /// Reads `[limits]`.
 pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsConfig {
-    let mut limits = LimitsConfig {
+    let mut limits = default_limits();
+    let Some(mut section) = root.section("limits") else { return limits };
+    limits.per_caller = section.get("per_caller").and_then(|item| item.rate());
+    let per_address = section.get("per_address");
+    limits.per_address = per_address.as_ref().and_then(ConfigItem::rate);
+    limits.max_in_flight = cap(&mut section, "max_in_flight", limits.max_in_flight);
+    limits.max_connections = cap(&mut section, "max_connections", limits.max_connections);
+    let refused_lines = section.get("refused_lines").and_then(|item| item.size(1..=MAX_REFUSED_LINES));
+    limits.refused_lines = refused_lines.and_then(to_non_zero).unwrap_or(limits.refused_lines);
+    limits.max_token_size = section.size_or("max_token_size", TOKEN_SIZES, limits.max_token_size);
+    let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
+    limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
+    warn_of_shared_rate(per_address, listen, &limits.trusted_proxies);
+    section.report_unknown_keys();
+    limits
+}
+
+fn default_limits() -> LimitsConfig {
+    LimitsConfig {
         per_caller: None,
         per_address: None,
         max_in_flight: 1024,
@@ -46,29 +68,20 @@ pub(super) fn limits(root: &mut Section<'_>, listen: &ListenAddress) -> LimitsCo
         refused_lines: REFUSED_LINES,
         max_token_size: DEFAULT_MAX_TOKEN_BYTES,
         trusted_proxies: TrustedProxies::default(),
-    };
-    let Some(mut section) = root.section("limits") else { return limits };
-    limits.per_caller = section.get("per_caller").and_then(|item| item.rate());
-    let per_address = section.get("per_address");
-    limits.per_address = per_address.as_ref().and_then(ConfigItem::rate);
-    let mut cap =
-        |key, default| section.get(key).and_then(|item| item.integer(1..=1_000_000)).map_or(default, to_usize);
-    limits.max_in_flight = cap("max_in_flight", limits.max_in_flight);
-    limits.max_connections = cap("max_connections", limits.max_connections);
-    let refused_lines = section.get("refused_lines").and_then(|item| item.size(1..=MAX_REFUSED_LINES));
-    limits.refused_lines = refused_lines.and_then(to_non_zero).unwrap_or(limits.refused_lines);
-    let max_token_size = section.get("max_token_size").and_then(|item| item.size(1 << 10..=MAX_HEADER_BYTES.into()));
-    limits.max_token_size = max_token_size.unwrap_or(limits.max_token_size);
-    let trusted = section.get("trusted_proxies").and_then(|item| proxies(&item));
-    limits.trusted_proxies = trusted.unwrap_or(limits.trusted_proxies);
-    if let (Some(item), ListenAddress::Unix { .. }, false) =
-        (per_address, listen, limits.trusted_proxies.contains_unix_socket())
-    {
-        let message = "`per_address` counts all requests through the Unix socket together, as if from one address";
-        section.file.warning(&item.key, message, "if a proxy is behind the socket, add \"unix\" to `trusted_proxies`");
     }
-    section.report_unknown_keys();
-    limits
+}
+
+/// Reads the maximum number of things at once.
+fn cap(section: &mut Section<'_>, key: &'static str, default: usize) -> usize {
+    section.get(key).and_then(|item| item.integer(1..=1_000_000)).map_or(default, to_usize)
+}
+
+/// Warns if all callers of a Unix socket have one rate together, because no proxy behind the socket is known.
+fn warn_of_shared_rate(per_address: Option<ConfigItem<'_>>, listen: &ListenAddress, trusted: &TrustedProxies) {
+    if let (Some(item), ListenAddress::Unix { .. }, false) = (per_address, listen, trusted.contains_unix_socket()) {
+        let message = "`per_address` counts all requests through the Unix socket together, as if from one address";
+        item.file.warning(&item.key, message, "if a proxy is behind the socket, add \"unix\" to `trusted_proxies`");
+    }
 }
 
 fn to_non_zero(number: usize) -> Option<NonZeroU32> {

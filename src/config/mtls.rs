@@ -8,6 +8,10 @@ use crate::model::{Role, RoleHierarchy};
 
 const SUBJECTS_HELP: &str = "list them: subjects = [{ name = \"spiffe://example.com/orders\", subject = \"orders\" }]";
 
+const NO_CLIENT_CA: &str = "no caller can use this authenticator: [server] accepts no client certificates";
+const CLIENT_CA_HELP: &str =
+    "write tls = { cert = \"tls.crt\", key = \"tls.key\", client_ca = \"ca.crt\" } in [server]";
+
 /// Reads all keys of the section except those that every authenticator has.
 pub(super) fn mtls(
     section: &mut Section<'_>,
@@ -15,9 +19,7 @@ pub(super) fn mtls(
     context: &AuthenticatorContext<'_>,
 ) -> Option<Mtls> {
     if context.client_ca.is_none() {
-        let message = "no caller can use this authenticator: [server] accepts no client certificates";
-        let help = "write tls = { cert = \"tls.crt\", key = \"tls.key\", client_ca = \"ca.crt\" } in [server]";
-        section.file.warning(&section.span, message, help);
+        section.file.warning(&section.span, NO_CLIENT_CA, CLIENT_CA_HELP);
     }
     let san = section.require("san", "write san = \"uri\", \"dns\" or \"cn\"");
     let san = san.and_then(|item| item.keyword(&[("uri", SanType::Uri), ("dns", SanType::Dns), ("cn", SanType::Cn)]));
@@ -26,12 +28,8 @@ pub(super) fn mtls(
     let items = items.map_or(Some(Vec::new()), |item| item.list())?;
     let mut names = Vec::new();
     let subjects: Vec<_> = items.iter().map(|item| subject(item, san, context.roles, &mut names)).collect();
-    Some(Mtls {
-        common: common?,
-        name_kind: san?,
-        subjects: subjects.into_iter().collect::<Option<_>>()?,
-        spiffe_prefixes: prefixes.unwrap_or(Some(Vec::new()))?,
-    })
+    let (common, name_kind, subjects) = (common?, san?, subjects.into_iter().collect::<Option<_>>()?);
+    Some(Mtls { common, name_kind, subjects, spiffe_prefixes: prefixes.unwrap_or(Some(Vec::new()))? })
 }
 
 /// Reads `spiffe_prefixes`: the starts of SPIFFE IDs, each with the roles of its callers.
@@ -76,23 +74,30 @@ fn subject<'a>(
 /// Reads a name in the format of certificates.
 fn name<'a>(item: &ConfigItem<'a>, san: Option<SanType>, names: &mut Vec<&'a str>) -> Option<String> {
     let name = item.non_empty_text()?;
-    if name.contains('*') {
-        return item.mistake("must name one caller in full, without a `*`", "list each name separately");
-    }
-    match san {
-        Some(SanType::Uri) if !is_uri(name) => {
-            return item.mistake("is not a URI", "write it as in the certificate: \"spiffe://example.com/orders\"");
-        }
-        Some(SanType::Dns) if !text::is_dns_name(name) => {
-            return item.mistake("is not a DNS name in small letters", "write it as in \"orders.example.com\"");
-        }
-        _ => {}
+    if let Some((flaw, help)) = format_flaw(name, san) {
+        return item.mistake(flaw, help);
     }
     if names.contains(&name) {
         return item.mistake(format!("is already {} for another subject", quoted(name)), "list each name once");
     }
     names.push(name);
     Some(name.to_owned())
+}
+
+/// Returns the flaw of a name that no certificate has, and the correction.
+fn format_flaw(name: &str, san: Option<SanType>) -> Option<(&'static str, &'static str)> {
+    if name.contains('*') {
+        return Some(("must name one caller in full, without a `*`", "list each name separately"));
+    }
+    match san? {
+        SanType::Uri if !is_uri(name) => {
+            Some(("is not a URI", "write it as in the certificate: \"spiffe://example.com/orders\""))
+        }
+        SanType::Dns if !text::is_dns_name(name) => {
+            Some(("is not a DNS name in small letters", "write it as in \"orders.example.com\""))
+        }
+        SanType::Uri | SanType::Dns | SanType::Cn => None,
+    }
 }
 
 /// Returns whether this is a URI: a scheme and a rest that is not empty (RFC 3986, section 3).

@@ -52,13 +52,10 @@ pub fn reload(
         attempt.is_usable &= ![MAIN_PART, POLICY_PART].iter().all(|part| attempt.kept.contains(*part));
         // The first mistakes say what is wrong with the files. Later ones can be consequences of the combination.
         if attempt.is_usable || mistakes.is_empty() {
-            mistakes.extend(attempt.mistakes);
+            mistakes.append(&mut attempt.mistakes);
         }
         if attempt.is_usable {
-            let kept = attempt.kept.into_iter().filter_map(|part| Some((reason(&mistakes, &part)?.clone(), part)));
-            let kept = kept.map(|(reason, part)| (part, reason)).collect();
-            let LoadResult { settings, report, sources, origin } = attempt.loaded;
-            return ReloadResult { settings, report, sources, origin, mistakes, kept };
+            return attempt.into_result(mistakes);
         }
     }
     let (sources, origin) = (reader.sources(), ConfigOrigin::clone(earlier));
@@ -80,6 +77,14 @@ struct Attempt {
 }
 
 impl Attempt {
+    /// Returns the result, with the mistakes of this attempt and of those before it.
+    fn into_result(self, mistakes: Vec<ConfigProblem>) -> ReloadResult {
+        let kept = self.kept.into_iter().filter_map(|part| Some((reason(&mistakes, &part)?.clone(), part)));
+        let kept = kept.map(|(reason, part)| (part, reason)).collect();
+        let LoadResult { settings, report, sources, origin } = self.loaded;
+        ReloadResult { settings, report, sources, origin, mistakes, kept }
+    }
+
     /// Reads the configuration with the earlier values of the parts in `kept`, and of each part whose files cannot be
     /// used.
     fn run(

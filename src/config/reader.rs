@@ -68,6 +68,21 @@ impl<'a> Section<'a> {
         item
     }
 
+    /// Reads a size within these bounds, in bytes. Returns `default` if there is none, or if it has a mistake.
+    pub(super) fn size_or(&mut self, key: &'static str, bounds: RangeInclusive<usize>, default: usize) -> usize {
+        self.get(key).and_then(|item| item.size(bounds)).unwrap_or(default)
+    }
+
+    /// Reads a duration within these bounds. Returns `default` if there is none, or if it has a mistake.
+    pub(super) fn duration_or(&mut self, key: &'static str, [least, most]: [&str; 2], default: Duration) -> Duration {
+        self.get(key).and_then(|item| item.duration(least, most)).unwrap_or(default)
+    }
+
+    /// Reads a whole number within these bounds. Returns `default` if there is none, or if it has a mistake.
+    pub(super) fn integer_or(&mut self, key: &'static str, bounds: RangeInclusive<u32>, default: u32) -> u32 {
+        self.get(key).and_then(|item| item.integer(bounds)).unwrap_or(default)
+    }
+
     /// Returns the table of this key.
     pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
         let title = self.title_below(key);

@@ -35,9 +35,8 @@ pub(super) fn rules(root: &mut Section<'_>, names: &PolicyNames<'_>, places: &mu
 
 fn rule<'a>(mut section: Section<'a>, names: &PolicyNames<'_>, ids: &mut HashSet<&'a str>) -> Option<Rule> {
     let id = id(&mut section, ids);
-    let effect = section
-        .require("effect", "write effect = \"allow\" or effect = \"deny\"")
-        .and_then(|item| item.keyword(&[("allow", Effect::Allow), ("deny", Effect::Deny)]));
+    let effect = section.require("effect", "write effect = \"allow\" or effect = \"deny\"");
+    let effect = effect.and_then(|item| item.keyword(&[("allow", Effect::Allow), ("deny", Effect::Deny)]));
     let actions = section.require("actions", "list them: actions = [\"join\"]; or all: actions = [\"*\"]");
     let actions = actions.and_then(|item| self::actions(&item));
 
@@ -200,28 +199,31 @@ pub(super) fn reason(item: &ConfigItem<'_>) -> Option<String> {
 /// Checks the conditions that depend on each other.
 fn check_combinations(section: &mut Section<'_>, rule: &Rule) {
     if rule.effect == Effect::Deny {
-        for key in ["max_members", "claims"] {
-            if let Some(item) = section.get(key) {
-                let help = "write an allow rule with this condition: requests that no rule allows are denied";
-                item.mistake::<()>("is for allow rules only", help);
-            }
-        }
+        refuse(section, "max_members", ALLOW_ONLY, ALLOW_ONLY_HELP);
+        refuse(section, "claims", ALLOW_ONLY, ALLOW_ONLY_HELP);
     }
     check_trusted_authenticators(section, rule);
-    let users = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::User));
-    let services = rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&CallerKind::Service));
-    if !services && rule.services.is_some() {
+    let has_kind = |kind| rule.callers.as_ref().is_none_or(|kinds| kinds.contains(&kind));
+    if !has_kind(CallerKind::Service) && rule.services.is_some() {
         let help = "write callers = [\"service\"], or leave `callers` out";
         refuse(section, "services", "can never match, as `callers` names no services", help);
     }
-    let for_users = users && rule.services.is_none();
-    let anyone = rule.effect == Effect::Allow && rule.client() == ClientCondition::Anyone;
-    if anyone && for_users && section.get("caller_roles").is_none() {
+    if rule.effect == Effect::Allow && has_kind(CallerKind::User) && rule.services.is_none() {
+        check_user_permissions(section, rule);
+    }
+}
+
+const ALLOW_ONLY: &str = "is for allow rules only";
+const ALLOW_ONLY_HELP: &str = "write an allow rule with this condition: requests that no rule allows are denied";
+
+/// Checks that a rule does not allow users what only services may do.
+fn check_user_permissions(section: &mut Section<'_>, rule: &Rule) {
+    if rule.client() == ClientCondition::Anyone && section.get("caller_roles").is_none() {
         let help = "add caller_roles = [\"…\"] for the users that may act for others, or callers = [\"service\"]";
         refuse(section, "client", "would let every user act as anyone", help);
     }
     let only = ActionSet::SERVICES_ONLY.intersection(rule.actions);
-    if let (Effect::Allow, true, Some(action)) = (rule.effect, for_users, only.iter().next()) {
+    if let Some(action) = only.iter().next() {
         let help = "add callers = [\"service\"], or services = [\"…\"] for the services that may do this";
         let flaw = format!("names {} for users too, but it is only for services", quoted(action.as_str()));
         refuse(section, "actions", &flaw, help);

@@ -144,23 +144,28 @@ impl SecretResolver {
 
     fn resolve_one(&mut self, item: &ConfigItem<'_>, purpose: SecretUse) -> Option<Secret> {
         item.file.hide_if_guarded(&item.span);
-        let bytes = match reference(item)? {
-            SecretReference::Variable(name) => {
-                item.note_reference();
-                variable(item, name)?
-            }
-            SecretReference::File(path) => self.file(item, path)?,
-        };
+        let bytes = self.bytes(item)?;
         warn_of_space(item, &bytes);
         warn_of_decoration(item, &bytes);
-        let (key, name, demonstration) = (item.key.clone(), item.name.to_owned(), demo::is_demo_secret(&bytes));
+        let (key, name, is_demo_secret) = (item.key.clone(), item.name.to_owned(), demo::is_demo_secret(&bytes));
         let (is_signing, blocks) = (purpose == SecretUse::Signing, KeyBlocks::new(&bytes));
-        self.resolved.push(ResolvedSecret { key, name, is_demo_secret: demonstration, is_signing, blocks });
+        self.resolved.push(ResolvedSecret { key, name, is_demo_secret, is_signing, blocks });
         let secret = Secret::new(bytes);
-        if !demonstration {
+        if !is_demo_secret {
             self.record(item, &secret);
         }
         Some(secret)
+    }
+
+    /// Reads the bytes of a secret from its variable or file.
+    fn bytes(&self, item: &ConfigItem<'_>) -> Option<Vec<u8>> {
+        match reference(item)? {
+            SecretReference::Variable(name) => {
+                item.note_reference();
+                variable(item, name)
+            }
+            SecretReference::File(path) => self.file(item, path),
+        }
     }
 
     /// Records a secret so no output contains it, and warns if it is easy to guess. The caller that reads a URL checks
@@ -200,47 +205,37 @@ enum SecretReference<'a> {
 }
 
 fn reference<'a>(item: &ConfigItem<'a>) -> Option<SecretReference<'a>> {
-    let DeValue::Table(table) = item.value else {
-        return refuse(item, "must not be written in this file", HELP);
-    };
+    let DeValue::Table(table) = item.value else { return refuse(item, "must not be written in this file", HELP) };
     let mut entries = table.iter();
     let (Some((key, value)), None) = (entries.next(), entries.next()) else {
         return refuse(item, "must refer to one variable or one file", HELP);
     };
-    let text = value.get_ref().as_str();
-    match (key.get_ref().as_ref(), text) {
+    match (key.get_ref().as_ref(), value.get_ref().as_str()) {
         ("env" | "file", None) => refuse(item, "must refer to its variable or file by name", HELP),
         ("env", Some(name)) => Some(SecretReference::Variable(name)),
         ("file", Some(path)) => Some(SecretReference::File(path)),
-        (other, _) => match nearest(other, ["env", "file"]) {
-            Some(near) => refuse(item, "refers to neither a variable nor a file", &format!("did you mean `{near}`?")),
-            None => refuse(item, "refers to neither a variable nor a file", HELP),
-        },
+        (other, _) => {
+            let near = nearest(other, ["env", "file"]).map(|near| format!("did you mean `{near}`?"));
+            refuse(item, "refers to neither a variable nor a file", near.as_deref().unwrap_or(HELP))
+        }
     }
 }
 
 fn variable(item: &ConfigItem<'_>, name: &str) -> Option<Vec<u8>> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(legal) {
-        return refuse(
-            item,
-            "has an impossible variable name",
-            "write the variable's name, as in { env = \"APP_KEY\" }",
-        );
+        return refuse(item, "has an impossible variable name", VARIABLE_HELP);
     }
     let shown = if looks_secret(name) { "named here".to_owned() } else { quoted(name) };
+    let needs = |flaw: &str| format!("needs the variable {shown}, {flaw}");
     match environment::get(name) {
-        None => refuse(
-            item,
-            &format!("needs the variable {shown}, which is not set"),
-            "set it where the program is started",
-        ),
-        Some(value) if value.is_empty() => {
-            refuse(item, &format!("needs the variable {shown}, which is empty"), "set it to the secret")
-        }
+        None => refuse(item, &needs("which is not set"), "set it where the program is started"),
+        Some(value) if value.is_empty() => refuse(item, &needs("which is empty"), "set it to the secret"),
         Some(value) => Some(std::os::unix::ffi::OsStringExt::into_vec(value)),
     }
 }
+
+const VARIABLE_HELP: &str = "write the variable's name, as in { env = \"APP_KEY\" }";
 
 /// Warns if everyone can read the file of a secret. `shown` is the name of the file for the message.
 pub(super) fn warn_if_readable(item: &ConfigItem<'_>, shown: &str, meta: &Metadata) {
@@ -260,25 +255,26 @@ fn warn_of_space(item: &ConfigItem<'_>, secret: &[u8]) {
     }
 }
 
+/// Decorations of a secret: the message, and the correction.
+const WITH_BYTE_ORDER_MARK: (&str, &str) =
+    ("begins with a byte order mark, and the mark is part of it", "save the file without it");
+const IN_QUOTES: (&str, &str) = ("is in quotes, and the quotes are part of it", "remove the quotes");
+const WITH_MASTER_SUFFIX: (&str, &str) = (
+    "ends with `,master`, and this suffix is part of it",
+    "remove it: only the header X-LC-Key of LeanCloud has it behind the key",
+);
+
 /// Warns of what editors, shells and vendors add to a secret: a byte order mark, quotes, and the suffix of LeanCloud's
 /// `X-LC-Key` header.
 fn warn_of_decoration(item: &ConfigItem<'_>, secret: &[u8]) {
     let text = secret.strip_prefix(BYTE_ORDER_MARK).unwrap_or(secret).trim_ascii();
     let is_quoted = |quote: u8| text.len() > 1 && text.first() == Some(&quote) && text.last() == Some(&quote);
-    let found = [
-        (
-            secret.starts_with(BYTE_ORDER_MARK),
-            "begins with a byte order mark, and the mark is part of it",
-            "save the file without it",
-        ),
-        (is_quoted(b'"') || is_quoted(b'\''), "is in quotes, and the quotes are part of it", "remove the quotes"),
-        (
-            text.ends_with(b",master"),
-            "ends with `,master`, and this suffix is part of it",
-            "remove it: only the header X-LC-Key of LeanCloud has it behind the key",
-        ),
+    let decorations = [
+        (secret.starts_with(BYTE_ORDER_MARK), WITH_BYTE_ORDER_MARK),
+        (is_quoted(b'"') || is_quoted(b'\''), IN_QUOTES),
+        (text.ends_with(b",master"), WITH_MASTER_SUFFIX),
     ];
-    for (_, what, help) in found.into_iter().filter(|(is_so, ..)| *is_so) {
+    for (_, (what, help)) in decorations.into_iter().filter(|(is_found, _)| *is_found) {
         item.file.warning(&item.key, format!("the secret `{}` {what}", item.name), help);
     }
 }

@@ -123,24 +123,29 @@ pub(super) fn listeners(
     pusher: &[String],
 ) -> (ServerConfig, AdminConfig, RestrictedSettings) {
     let (server, places) = server(root, vault, leancloud, pusher);
-    let mut place = root.span.clone();
-    let mut admin = AdminConfig { listen: DEFAULT_ADMIN_ADDRESS, tls: None, hosts: OwnHosts::with_addresses(None) };
-    if let Some(mut section) = root.section("admin") {
-        if let Some(item) = section.get("listen") {
-            admin.listen = address(&item).unwrap_or(admin.listen);
-            place = item.span.clone();
-        }
-        admin.tls = tls::tls(&mut section, vault, false);
-        let names = section.get("hosts").and_then(|item| text::hosts(&item));
-        admin.hosts = OwnHosts::with_addresses(names);
-        section.report_unknown_keys();
-    }
+    let (admin, place) = admin(root, vault);
     if matches!(server.listen, ListenAddress::Tcp(address) if addresses_conflict(address, admin.listen)) {
         let at = if place == WHOLE_FILE { places.listen.clone() } else { place };
         let message = format!("callers and probes can't share {}", admin.listen);
         root.file.mistake(&at, message, "give [admin] another `listen` address");
     }
     (server, admin, places)
+}
+
+/// Reads `[admin]`. Also returns the place of its listen address.
+fn admin(root: &mut Section<'_>, vault: &SecretResolver) -> (AdminConfig, ByteRange) {
+    let mut place = root.span.clone();
+    let mut admin = AdminConfig { listen: DEFAULT_ADMIN_ADDRESS, tls: None, hosts: OwnHosts::with_addresses(None) };
+    let Some(mut section) = root.section("admin") else { return (admin, place) };
+    if let Some(item) = section.get("listen") {
+        admin.listen = address(&item).unwrap_or(admin.listen);
+        place = item.span.clone();
+    }
+    admin.tls = tls::tls(&mut section, vault, false);
+    let names = section.get("hosts").and_then(|item| text::hosts(&item));
+    admin.hosts = OwnHosts::with_addresses(names);
+    section.report_unknown_keys();
+    (admin, place)
 }
 
 /// Reads the address of the probes from `[admin]`, and whether they use TLS. Returns `None` if the address has a
@@ -164,51 +169,75 @@ fn server(
     leancloud: &[String],
     pusher: &[String],
 ) -> (ServerConfig, RestrictedSettings) {
-    let mut server = ServerConfig {
+    let mut server = default_server();
+    let Some(mut section) = root.section("server") else {
+        server.compat_apps = compat_apps([None, None], leancloud, pusher);
+        return (server, RestrictedSettings { server: root.span.clone(), listen: root.span.clone(), playground: None });
+    };
+    let listen = read_listen(&mut section, &vault.dir, &mut server.listen);
+    server.tls = server_tls(&mut section, vault, &server.listen);
+    server.body_limit = section.size_or("body_limit", 1 << 10..=1 << 20, server.body_limit);
+    server.request_timeout = section.duration_or("request_timeout", ["100ms", "5m"], server.request_timeout);
+    server.hosts = OwnHosts::from_names(section.get("hosts").and_then(|item| text::hosts(&item)));
+    server.cors = section.section("cors").and_then(cors);
+    let playground = playground(&mut section);
+    server.playground = playground.is_some();
+    let compat = ["leancloud_compat", "pusher_compat"].map(|key| section.get(key));
+    server.compat_apps = compat_apps(compat, leancloud, pusher);
+    let places = RestrictedSettings { server: section.span.clone(), listen, playground };
+    section.report_unknown_keys();
+    (server, places)
+}
+
+fn default_server() -> ServerConfig {
+    ServerConfig {
         listen: ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480))),
         tls: None,
         body_limit: 64 << 10,
         request_timeout: Duration::from_secs(5),
         hosts: OwnHosts::from_names(None),
         cors: None,
-        compat_apps: [leancloud::compat_app(None, leancloud), pusher::compat_app(None, pusher)]
-            .into_iter()
-            .flatten()
-            .collect(),
+        compat_apps: Vec::new(),
         playground: false,
-    };
-    let mut places = RestrictedSettings { server: root.span.clone(), listen: root.span.clone(), playground: None };
-    let Some(mut section) = root.section("server") else { return (server, places) };
-    places.server = section.span.clone();
-    places.listen = section.span.clone();
-    if let Some(item) = section.get("listen") {
-        server.listen = listen(&item, &vault.dir).unwrap_or(server.listen);
-        places.listen = item.span.clone();
     }
-    socket_mode(&mut section, &mut server.listen);
-    server.tls = tls::tls(&mut section, vault, true);
-    if let (Some(item), ListenAddress::Unix { .. }) = (section.get("tls"), &server.listen) {
+}
+
+/// Returns the apps with routes for clients of LeanCloud and of Pusher. `items` are the settings that name them.
+fn compat_apps(items: [Option<ConfigItem<'_>>; 2], leancloud: &[String], pusher: &[String]) -> Vec<(Vendor, String)> {
+    let [leancloud_item, pusher_item] = items;
+    let leancloud = leancloud::compat_app(leancloud_item.as_ref(), leancloud);
+    let pusher = pusher::compat_app(pusher_item.as_ref(), pusher);
+    leancloud.into_iter().chain(pusher).collect()
+}
+
+/// Reads the address for callers and the mode of its socket into `address`. Returns the place of the address.
+fn read_listen(section: &mut Section<'_>, dir: &Path, address: &mut ListenAddress) -> ByteRange {
+    let item = section.get("listen");
+    if let Some(given) = item.as_ref().and_then(|item| listen(item, dir)) {
+        *address = given;
+    }
+    socket_mode(section, address);
+    item.map_or(section.span.clone(), |item| item.span)
+}
+
+/// Reads the TLS settings for callers. A Unix socket has none.
+fn server_tls(section: &mut Section<'_>, vault: &SecretResolver, listen: &ListenAddress) -> Option<TlsConfig> {
+    let tls = tls::tls(section, vault, true);
+    if let (Some(item), ListenAddress::Unix { .. }) = (section.get("tls"), listen) {
         let message = "`tls` can't be used with a Unix socket";
         item.file.mistake(&item.key, message, "leave it out, or listen on an IP address");
     }
-    let limit = section.get("body_limit").and_then(|item| item.size(1 << 10..=1 << 20));
-    server.body_limit = limit.unwrap_or(server.body_limit);
-    let timeout = section.get("request_timeout").and_then(|item| item.duration("100ms", "5m"));
-    server.request_timeout = timeout.unwrap_or(server.request_timeout);
-    server.hosts = OwnHosts::from_names(section.get("hosts").and_then(|item| text::hosts(&item)));
-    server.cors = section.section("cors").and_then(cors);
-    let playground = section.get("playground").filter(|item| item.boolean() == Some(true));
-    if let Some(item) = playground.as_ref().filter(|_| !cfg!(feature = "playground")) {
+    tls
+}
+
+/// Returns the place of the `playground` key, if it is true.
+fn playground(section: &mut Section<'_>) -> Option<ByteRange> {
+    let item = section.get("playground").filter(|item| item.boolean() == Some(true))?;
+    if !cfg!(feature = "playground") {
         let help = "leave the key out, or build the program with its default features";
         item.file.mistake(&item.key, "this program was built without the playground", help);
     }
-    server.playground = playground.is_some();
-    places.playground = playground.map(|item| item.key);
-    let leancloud = leancloud::compat_app(section.get("leancloud_compat").as_ref(), leancloud);
-    let pusher = pusher::compat_app(section.get("pusher_compat").as_ref(), pusher);
-    server.compat_apps = [leancloud, pusher].into_iter().flatten().collect();
-    section.report_unknown_keys();
-    (server, places)
+    Some(item.key)
 }
 
 fn cors(mut section: Section<'_>) -> Option<CorsConfig> {
@@ -290,21 +319,21 @@ fn listen(item: &ConfigItem<'_>, dir: &Path) -> Option<ListenAddress> {
 /// Reads the permission bits of the Unix socket.
 fn socket_mode(section: &mut Section<'_>, listen: &mut ListenAddress) {
     let Some(item) = section.get("socket_mode") else { return };
-    let given = item.text().and_then(|text| {
-        let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| digits && *bits <= 0o777);
-        bits.or_else(|| item.mistake("is not a file mode", "write its octal digits in quotes, as in \"0660\""))
-    });
+    let given = mode_bits(&item);
     match listen {
         ListenAddress::Unix { mode, .. } => *mode = given.unwrap_or(*mode),
         ListenAddress::Tcp(_) => {
-            item.file.warning(
-                &item.key,
-                "`socket_mode` has no effect, because `listen` is not a Unix socket",
-                "leave it out",
-            );
+            let message = "`socket_mode` has no effect, because `listen` is not a Unix socket";
+            item.file.warning(&item.key, message, "leave it out");
         }
     }
+}
+
+fn mode_bits(item: &ConfigItem<'_>) -> Option<u32> {
+    let text = item.text()?;
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let bits = u32::from_str_radix(text, 8).ok().filter(|bits| digits && *bits <= 0o777);
+    bits.or_else(|| item.mistake("is not a file mode", "write its octal digits in quotes, as in \"0660\""))
 }
 
 /// Reads an address to listen on.
@@ -323,10 +352,8 @@ fn address(item: &ConfigItem<'_>) -> Option<SocketAddr> {
 pub(super) fn shutdown(root: &mut Section<'_>) -> ShutdownConfig {
     let mut shutdown = ShutdownConfig { drain_delay: Duration::from_secs(5), grace: Duration::from_secs(25) };
     let Some(mut section) = root.section("shutdown") else { return shutdown };
-    let drain_delay = section.get("drain_delay").and_then(|item| item.duration("0s", "5m"));
-    shutdown.drain_delay = drain_delay.unwrap_or(shutdown.drain_delay);
-    let grace = section.get("grace").and_then(|item| item.duration("0s", "1h"));
-    shutdown.grace = grace.unwrap_or(shutdown.grace);
+    shutdown.drain_delay = section.duration_or("drain_delay", ["0s", "5m"], shutdown.drain_delay);
+    shutdown.grace = section.duration_or("grace", ["0s", "1h"], shutdown.grace);
     section.report_unknown_keys();
     shutdown
 }

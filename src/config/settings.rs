@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::apps::ConfiguredApps;
 use super::audit::{AuditChain, AuditOutput};
 use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticators};
 use super::console::{self, ConsoleConfig};
@@ -16,7 +17,7 @@ use super::policy_names::PolicyNames;
 use super::reader::Section;
 use super::report::Report;
 use super::secret::SecretResolver;
-use super::server::{AdminConfig, ListenAddress, ServerConfig, ShutdownConfig};
+use super::server::{AdminConfig, ListenAddress, RestrictedSettings, ServerConfig, ShutdownConfig};
 use super::source_files::{FileReader, SourceFiles, decode_text};
 use super::store::StoreSettings;
 use super::webhooks::Webhook;
@@ -26,8 +27,8 @@ use super::{
 };
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
-use crate::model::Vendor;
-use crate::policy::Policy;
+use crate::model::{RoleHierarchy, Vendor};
+use crate::policy::{Policy, PolicyDocument};
 use crate::redaction::KnownSecrets;
 use crate::secret::Secret;
 
@@ -163,7 +164,8 @@ fn settings_from_text(path: &Path, text: &str, disk: &FileReader) -> (Option<Set
     let policy_table = policy_file.parse();
     let policy_root = (!policy_file.name.is_empty()).then(|| Section::root(&policy_file, policy_table.get_ref()));
 
-    let settings = settings(root, policy_root, SecretResolver::new(dir, disk.clone()), &policy_text);
+    let vault = SecretResolver::new(dir, disk.clone());
+    let settings = SettingsReader::new(root, policy_root, &policy_text, vault).read();
     let origin = disk.origin(file.parts(), text);
     let mut problems = file.into_problems();
     problems.extend(policy_file.into_problems());
@@ -171,81 +173,127 @@ fn settings_from_text(path: &Path, text: &str, disk: &FileReader) -> (Option<Set
     (settings.filter(|_| !report.has_mistakes()), report, origin)
 }
 
-/// Reads everything in both files. The result is only valid if no mistake was noted.
-fn settings(
-    mut root: Section<'_>,
-    mut policy_root: Option<Section<'_>>,
-    mut vault: SecretResolver,
-    policy_text: &str,
-) -> Option<Settings> {
-    let file = root.file;
-    // If a file has a syntax error, nothing is checked against its names, because some of them are unknown.
-    let roles = policy_root.as_mut().map(|root| (root.file.has_syntax_error(), policy_names::read_roles(root)));
-    vault.proxy = endpoint::proxy(&mut root);
-    let role_hierarchy = roles.filter(|(is_broken, _)| !is_broken).map(|(_, roles)| roles).unwrap_or_default();
-    let mut apps = apps::apps(&mut root, &mut vault);
-    let leancloud = vendors::leancloud::app_names(&apps.vendors);
-    let pusher = vendors::pusher::app_names(&apps.vendors);
-    let (server, admin, places) = server::listeners(&mut root, &vault, &leancloud, &pusher);
-    let enforcements = std::mem::take(&mut apps.enforcements);
-    let context = AuthenticatorContext {
-        apps: &apps.names,
-        leancloud: &leancloud,
-        valid_apps: &apps.valid,
-        roles: &role_hierarchy,
-        is_unix_listener: matches!(server.listen, ListenAddress::Unix { .. }),
-        client_ca: tls::client_ca(&mut root),
-        secrets: &mut vault,
-    };
-    let callers = authenticators::authenticators(&mut root, context);
-    cross_checks::check_cors_headers(root.file, server.cors.as_ref(), &callers, &places);
-    cross_checks::warn_of_open_hosts(&root, server.hosts.are_configured(), &callers.authenticators, &places);
-    let facts = facts::facts(&mut root, &apps, &role_hierarchy, &mut vault);
-    let limits = limits::limits(&mut root, &server.listen);
-    let policy_name = policy_root.as_ref().map(|root| root.file.name.as_str());
-    let (audit, audit_chain) = audit::audit(&mut root, &mut vault, policy_name);
-    let log_level = log::level(&mut root);
-    let shutdown = server::shutdown(&mut root);
-    let traces = audit::traces(&mut root, &mut vault);
-    let store = store::store(&mut root, &mut vault, callers.demo_credentials().is_some());
-    let webhooks = webhooks::webhooks(&mut root, &mut vault);
-    let console = console::console(&mut root, &server, &callers.authenticators);
-    cross_checks::check_demonstration(root.file, &vault, &callers, &server.listen, &places);
-    cross_checks::check_signing_uses(root.file, &vault, &callers.key_hashes);
-    let known_secrets = Arc::new(known_secrets(&vault, &callers, [root.file.text(), policy_text]));
-    root.report_unknown_keys();
-
-    let checked = |names: &[String]| if file.has_syntax_error() { Vec::new() } else { names.to_vec() };
-    let (app_names, authenticator_names) = (checked(&apps.names), checked(&callers.names));
-    let known = PolicyNames { roles: &role_hierarchy, apps: &app_names, authenticators: &authenticator_names };
-    let document = policy::document(policy_root?, &known, &apps.for_lint(), policy_text);
-    let demonstration = callers.demo_credentials().is_some();
-    let authenticators = Authenticators::new(callers.authenticators).with_max_token_bytes(limits.max_token_size);
-    let engine = Engine { apps: apps.valid, authenticators, policy: Arc::new(Policy::new(document)), facts };
-    let demo_caller = callers.demo_caller;
-    Some(Settings {
-        engine,
-        server,
-        admin,
-        limits,
-        audit,
-        audit_chain,
-        log_level,
-        traces,
-        enforcements: enforcements.into_iter().map(Arc::new).collect(),
-        webhooks: webhooks.into_iter().map(Arc::new).collect(),
-        store,
-        console,
-        shutdown,
-        demonstration,
-        demo_caller,
-        known_secrets,
-    })
+/// Both files while they are read, and the secrets that they name.
+struct SettingsReader<'a> {
+    root: Section<'a>,
+    /// The policy file, if it can be read.
+    policy_root: Option<Section<'a>>,
+    policy_text: &'a str,
+    /// The roles of the policy. Empty if the policy has a syntax error.
+    roles: RoleHierarchy,
+    vault: SecretResolver,
 }
 
-/// Returns all secrets that were read, and all API keys. Text that is in the files themselves is public.
-fn known_secrets(vault: &SecretResolver, callers: &ConfiguredAuthenticators, files: [&str; 2]) -> KnownSecrets {
-    let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_demo_api_key(hash)).copied().collect();
-    let public: Vec<&str> = files.into_iter().chain(vault.public_parts.iter().map(String::as_str)).collect();
-    KnownSecrets::new(&vault.secret_values, api_keys, &public)
+/// The two listeners, and the authenticators of the main listener.
+struct Access {
+    server: ServerConfig,
+    admin: AdminConfig,
+    places: RestrictedSettings,
+    callers: ConfiguredAuthenticators,
+}
+
+impl<'a> SettingsReader<'a> {
+    fn new(
+        mut root: Section<'a>,
+        mut policy_root: Option<Section<'a>>,
+        policy_text: &'a str,
+        mut vault: SecretResolver,
+    ) -> SettingsReader<'a> {
+        // If a file has a syntax error, nothing is checked against its names, because some of them are unknown.
+        let roles = policy_root.as_mut().map(|root| (root.file.has_syntax_error(), policy_names::read_roles(root)));
+        let roles = roles.filter(|(is_broken, _)| !is_broken).map(|(_, roles)| roles).unwrap_or_default();
+        vault.proxy = endpoint::proxy(&mut root);
+        SettingsReader { root, policy_root, policy_text, roles, vault }
+    }
+
+    /// Reads everything in both files. The result is only valid if no mistake was noted.
+    fn read(mut self) -> Option<Settings> {
+        let (root, vault) = (&mut self.root, &mut self.vault);
+        let mut apps = apps::apps(root, vault);
+        let access = self.access(&apps);
+        let (root, vault) = (&mut self.root, &mut self.vault);
+        let facts = facts::facts(root, &apps, &self.roles, vault);
+        let limits = limits::limits(root, &access.server.listen);
+        let policy_name = self.policy_root.as_ref().map(|root| root.file.name.as_str());
+        let (audit, audit_chain) = audit::audit(root, vault, policy_name);
+        let log_level = log::level(root);
+        let shutdown = server::shutdown(root);
+        let traces = audit::traces(root, vault);
+        let demonstration = access.callers.demo_credentials().is_some();
+        let store = store::store(root, vault, demonstration);
+        let webhooks = webhooks::webhooks(root, vault).into_iter().map(Arc::new).collect();
+        let console = console::console(root, &access.server, &access.callers.authenticators);
+        self.check_credentials(&access);
+        let known_secrets = Arc::new(self.known_secrets(&access.callers));
+        let document = self.policy(&apps, &access.callers.names)?;
+
+        let Access { server, admin, callers, .. } = access;
+        let demo_caller = callers.demo_caller;
+        let enforcements = std::mem::take(&mut apps.enforcements).into_iter().map(Arc::new).collect();
+        let authenticators = Authenticators::new(callers.authenticators).with_max_token_bytes(limits.max_token_size);
+        let engine = Engine { apps: apps.valid, authenticators, policy: Arc::new(Policy::new(document)), facts };
+        Some(Settings {
+            engine,
+            server,
+            admin,
+            limits,
+            audit,
+            audit_chain,
+            log_level,
+            traces,
+            enforcements,
+            webhooks,
+            store,
+            console,
+            shutdown,
+            demonstration,
+            demo_caller,
+            known_secrets,
+        })
+    }
+
+    /// Reads the listeners and the authenticators, and checks them against each other.
+    fn access(&mut self, apps: &ConfiguredApps) -> Access {
+        let root = &mut self.root;
+        let leancloud = vendors::leancloud::app_names(&apps.vendors);
+        let pusher = vendors::pusher::app_names(&apps.vendors);
+        let (server, admin, places) = server::listeners(root, &self.vault, &leancloud, &pusher);
+        let context = AuthenticatorContext {
+            apps: &apps.names,
+            leancloud: &leancloud,
+            valid_apps: &apps.valid,
+            roles: &self.roles,
+            is_unix_listener: matches!(server.listen, ListenAddress::Unix { .. }),
+            client_ca: tls::client_ca(root),
+            secrets: &mut self.vault,
+        };
+        let callers = authenticators::authenticators(root, context);
+        cross_checks::check_cors_headers(root.file, server.cors.as_ref(), &callers, &places);
+        cross_checks::warn_of_open_hosts(root, server.hosts.are_configured(), &callers.authenticators, &places);
+        Access { server, admin, places, callers }
+    }
+
+    /// Checks that public and shared credentials do no harm. All secrets must have been read.
+    fn check_credentials(&self, Access { server, places, callers, .. }: &Access) {
+        cross_checks::check_demonstration(self.root.file, &self.vault, callers, &server.listen, places);
+        cross_checks::check_signing_uses(self.root.file, &self.vault, &callers.key_hashes);
+    }
+
+    /// Returns all secrets that were read, and all API keys. Text that is in the files themselves is public.
+    fn known_secrets(&self, callers: &ConfiguredAuthenticators) -> KnownSecrets {
+        let api_keys = callers.key_hashes.iter().filter(|hash| !demo::is_demo_api_key(hash)).copied().collect();
+        let files = [self.root.file.text(), self.policy_text];
+        let public: Vec<&str> = files.into_iter().chain(self.vault.public_parts.iter().map(String::as_str)).collect();
+        KnownSecrets::new(&self.vault.secret_values, api_keys, &public)
+    }
+
+    /// Ends the reading of the main file, and reads the policy.
+    fn policy(self, apps: &ConfiguredApps, authenticators: &[String]) -> Option<PolicyDocument> {
+        let is_broken = self.root.file.has_syntax_error();
+        self.root.report_unknown_keys();
+        let [apps_to_check, authenticators] =
+            [&apps.names[..], authenticators].map(|names| if is_broken { &[] } else { names });
+        let known = PolicyNames { roles: &self.roles, apps: apps_to_check, authenticators };
+        Some(policy::document(self.policy_root?, &known, &apps.for_lint(), self.policy_text))
+    }
 }

@@ -84,17 +84,16 @@ impl fmt::Debug for SourceFiles {
 }
 
 impl SourceState {
+    /// Returns the state of a file that cannot be read.
+    fn unread(error: ErrorKind) -> SourceState {
+        SourceState { content: FileContent::Unread(error), stamp: None, unchanged_since: Instant::now() }
+    }
+
     fn recheck(&self, path: &Path) -> SourceState {
         let opened = files::open(path, false).and_then(|file| Ok((stamp(&file.metadata()?), file)));
         let (stamp, mut file) = match opened {
             Ok(opened) => opened,
-            Err(error) => {
-                return SourceState {
-                    content: FileContent::Unread(error.kind()),
-                    stamp: None,
-                    unchanged_since: Instant::now(),
-                };
-            }
+            Err(error) => return SourceState::unread(error.kind()),
         };
         let since = if self.stamp == Some(stamp) { self.unchanged_since } else { Instant::now() };
         if since.elapsed() >= MIN_UNCHANGED_TIME {

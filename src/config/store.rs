@@ -96,6 +96,16 @@ pub enum RequiredReplicas {
     All,
 }
 
+#[derive(Clone, Copy)]
+enum StoreType {
+    Redb,
+    Redis,
+    Memory,
+}
+
+const STORE_TYPES: [(&str, StoreType); 3] =
+    [("redb", StoreType::Redb), ("redis", StoreType::Redis), ("memory", StoreType::Memory)];
+
 /// Reads `[store]`, if the file has it. `demonstration`: the store need not keep its entries.
 pub(super) fn store(root: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bool) -> Option<StoreSettings> {
     let mut section = root.section("store")?;
@@ -111,26 +121,21 @@ pub(super) fn store(root: &mut Section<'_>, vault: &mut SecretResolver, demonstr
 }
 
 fn kind(section: &mut Section<'_>, vault: &mut SecretResolver, demonstration: bool) -> Option<StoreKind> {
-    #[derive(Clone, Copy)]
-    enum StoreType {
-        Redb,
-        Redis,
-        Memory,
-    }
-    let words = [("redb", StoreType::Redb), ("redis", StoreType::Redis), ("memory", StoreType::Memory)];
     let item = section.require("type", "write type = \"redb\", \"redis\" or \"memory\"");
-    match item.as_ref().and_then(|item| item.keyword(&words)) {
+    match item.as_ref().and_then(|item| item.keyword(&STORE_TYPES)) {
         Some(StoreType::Redb) => redb(section, &vault.dir),
         Some(StoreType::Redis) => redis(section, vault).map(StoreKind::Redis),
-        Some(StoreType::Memory) if demonstration => Some(StoreKind::Memory),
         Some(StoreType::Memory) => {
-            let item = item?;
-            let message = "this store loses all bans when the process ends, and other processes do not have them";
-            item.file.warning(&item.span, message, "write \"redb\" or \"redis\" where that matters");
+            item.filter(|_| !demonstration).iter().for_each(warn_of_memory);
             Some(StoreKind::Memory)
         }
         None => read_all_keys(section, vault),
     }
+}
+
+fn warn_of_memory(item: &ConfigItem<'_>) {
+    let message = "this store loses all bans when the process ends, and other processes do not have them";
+    item.file.warning(&item.span, message, "write \"redb\" or \"redis\" where that matters");
 }
 
 /// Reads all keys that the section can have, because its type is unknown.
@@ -187,64 +192,74 @@ fn default_record_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+const DEFAULT_CLOCK_OFFSET: Duration = Duration::from_secs(30);
+
 fn redis(section: &mut Section<'_>, vault: &mut SecretResolver) -> Option<RedisSettings> {
     let url = section.require("url", "write url = { env = \"NAME\" } or { file = \"PATH\" }");
     let servers = url.as_ref().and_then(|item| servers(item, vault));
-    let sentinels = section.get("sentinels");
-    if let (Some(item), Some([_, _, ..])) = (&sentinels, servers.as_deref()) {
+    let sentinels = sentinels(section, servers.as_deref(), vault);
+    let prefix = section.get("prefix").map_or(Some("chat-signer:".to_owned()), |item| prefix(&item));
+    let durability = durability(section);
+    let max_clock_offset = section.get("max_clock_offset");
+    let max_clock_offset = max_clock_offset.map_or(Some(DEFAULT_CLOCK_OFFSET), |item| item.duration("1s", "1h"));
+    let authorities = endpoint::authorities(section, vault);
+    let identity = tls::identity(section, vault);
+    let (servers, sentinels, prefix) = (servers?, sentinels?, prefix?);
+    let (durability, max_clock_offset) = (durability?, max_clock_offset?);
+    Some(RedisSettings { servers, sentinels, prefix, durability, max_clock_offset, authorities, identity })
+}
+
+/// Reads the Sentinels, if there are any. Only one server can be found through them.
+fn sentinels(
+    section: &mut Section<'_>,
+    servers: Option<&[RedisServer]>,
+    vault: &mut SecretResolver,
+) -> Option<Vec<RedisServer>> {
+    let Some(item) = section.get("sentinels") else { return Some(Vec::new()) };
+    if let Some([_, _, ..]) = servers {
         let message = "with `sentinels` there can be only one `url`: its host is the Sentinels' name of the primary";
         item.file.mistake(&item.key, message, "write one `url`, as in redis://:PASSWORD@mymaster");
     }
-    let sentinels = sentinels.map_or(Some(Vec::new()), |item| self::servers(&item, vault));
-    let prefix = section.get("prefix").map_or(Some("chat-signer:".to_owned()), |item| prefix(&item));
-    let durability = durability(section);
-    let max_clock_offset = match section.get("max_clock_offset") {
-        Some(item) => item.duration("1s", "1h"),
-        None => Some(Duration::from_secs(30)),
-    };
-    let authorities = endpoint::authorities(section, vault);
-    let identity = tls::identity(section, vault);
-    Some(RedisSettings {
-        servers: servers?,
-        sentinels: sentinels?,
-        prefix: prefix?,
-        durability: durability?,
-        max_clock_offset: max_clock_offset?,
-        authorities,
-        identity,
-    })
+    self::servers(&item, vault)
 }
 
 /// Reads a URL or a list of URLs. Each is a secret, because it may contain a password.
 fn servers(item: &ConfigItem<'_>, vault: &mut SecretResolver) -> Option<Vec<RedisServer>> {
     let known = vault.secret_values.len();
     let urls = vault.secrets(item)?;
-    let read = urls.iter().map(redis_url::parse_server).collect::<Result<Vec<_>, _>>();
-    if let Ok(servers) = &read {
-        // Only the password in a URL is secret. Logs may name the host, which can also occur in other addresses.
-        vault.secret_values.truncate(known);
-        vault.secret_values.extend(servers.iter().filter_map(|server| server.password.clone()));
-        vault.secret_values.extend(urls.iter().filter_map(redis_url::encoded_password));
+    match urls.iter().map(redis_url::parse_server).collect::<Result<Vec<_>, _>>() {
+        Ok(servers) => {
+            // Only the password in a URL is secret. Logs may name the host, which can also occur in other addresses.
+            vault.secret_values.truncate(known);
+            vault.secret_values.extend(urls.iter().filter_map(redis_url::encoded_password));
+            record_servers(item, &servers, vault);
+            Some(servers)
+        }
+        Err(flaw) => {
+            item.file.mistake(&item.key, format!("the secret `{}` {flaw}", item.name), REDIS_URL_HELP);
+            None
+        }
     }
-    if let Err(flaw) = read {
-        let message = format!("the secret `{}` {flaw}", item.name);
-        item.file.mistake(&item.key, message, "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; in a password, percent-encode everything except letters and digits");
-    }
-    for server in read.iter().flatten() {
+}
+
+const REDIS_URL_HELP: &str = "write redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss:// for TLS, or unix:///PATH; in a password, percent-encode everything except letters and digits";
+
+/// Records the public and the secret parts of the URLs of these servers, and warns if their use is not safe.
+fn record_servers(item: &ConfigItem<'_>, servers: &[RedisServer], vault: &mut SecretResolver) {
+    for server in servers {
         vault.public_parts.push(server.address.to_string());
         if let Some(password) = &server.password {
             warn_if_weak(item.file, &item.key, &format!("the password in `{}`", item.name), password.expose());
             vault.secret_values.push(password.clone());
         }
     }
-    if read.iter().flatten().any(RedisServer::is_unencrypted) {
+    if servers.iter().any(RedisServer::is_unencrypted) {
         let message = format!(
             "`{}` connects to another machine without TLS: others on the network can read and change the data, and read the password",
             item.name
         );
         item.file.warning(&item.key, message, "write rediss:// instead of redis://");
     }
-    read.ok()
 }
 
 /// Reads the prefix of all keys. In Redis, the part of a key in braces decides its slot in a cluster.
@@ -264,11 +279,8 @@ fn prefix(item: &ConfigItem<'_>) -> Option<String> {
 fn durability(section: &mut Section<'_>) -> Option<Durability> {
     let (item, replicas) = (section.get("durability"), section.get("replicas"));
     let required = replicas.as_ref().map_or(Some(RequiredReplicas::Count(1)), required_replicas);
-    let words = [
-        ("fsync", Durability::Fsync),
-        ("replica", Durability::Replica(required.unwrap_or(RequiredReplicas::All))),
-        ("none", Durability::None),
-    ];
+    let replica = Durability::Replica(required.unwrap_or(RequiredReplicas::All));
+    let words = [("fsync", Durability::Fsync), ("replica", replica), ("none", Durability::None)];
     let durability = item.as_ref().map_or(Some(Durability::Fsync), |item| item.keyword(&words))?;
     if let (Some(replicas), Durability::Fsync | Durability::None) = (replicas, durability) {
         return replicas.mistake("has no effect without durability = \"replica\"", "write durability = \"replica\"");

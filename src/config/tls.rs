@@ -216,12 +216,10 @@ fn private_key<'a>(item: &ConfigItem<'a>, vault: &SecretResolver) -> Option<(&'a
     if let Ok(meta) = std::fs::metadata(vault.dir.join(name)) {
         warn_if_readable(item, &quoted(name), &meta);
     }
+    let help = "name a PEM file with one `PRIVATE KEY` that is not encrypted";
     match one_key(&Zeroizing::new(bytes)) {
         Ok(key) => Some((name, key)),
-        Err(flaw) => {
-            let help = "name a PEM file with one `PRIVATE KEY` that is not encrypted";
-            item.mistake(format!("names {}, {flaw}", quoted(name)), help)
-        }
+        Err(flaw) => item.mistake(format!("names {}, {flaw}", quoted(name)), help),
     }
 }
 

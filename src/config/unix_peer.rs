@@ -17,12 +17,9 @@ pub(super) fn unix_peer(section: &mut Section<'_>, common: Option<Common>, unix:
         let message = "no caller can use this authenticator: [server] does not listen on a Unix socket";
         section.file.warning(&section.span, message, "write listen = \"unix:/run/chat-signer.sock\" in [server]");
     }
-    let [uids, gids] = given.map(|item| item.map(|item| item.read_unique_list(|item| item.integer(0..=u32::MAX))));
+    let ids = given.map(|item| item.map(|item| item.read_unique_list(|item| item.integer(0..=u32::MAX))));
     let subject = section.get("subject").map(|item| text::caller_id(&item, "these callers"));
-    Some(UnixPeer {
-        common: common?,
-        uids: uids.map_or(Some(None), |ids| ids.map(Some))?,
-        gids: gids.map_or(Some(None), |ids| ids.map(Some))?,
-        subject: subject.map_or(Some(None), |subject| subject.map(Some))?,
-    })
+    let [uids, gids] = ids.map(|ids| ids.map_or(Some(None), |ids| ids.map(Some)));
+    let subject = subject.map_or(Some(None), |subject| subject.map(Some));
+    Some(UnixPeer { common: common?, uids: uids?, gids: gids?, subject: subject? })
 }

@@ -19,6 +19,14 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 /// The owner of webhook secrets in messages about signing secrets.
 const OWNER: &str = "[[webhooks]]";
 
+const NEEDS_STORE: &str = "[[webhooks]] needs [store]: events are kept there until the receiver accepts them";
+
+/// The default number of requests per second.
+const DEFAULT_RATE: u32 = 500;
+
+/// The default number of events that are sent at once.
+const DEFAULT_IN_FLIGHT: u32 = 32;
+
 /// A receiver of moderation events.
 #[derive(Debug)]
 pub struct Webhook {
@@ -35,7 +43,7 @@ pub struct Webhook {
 impl Webhook {
     /// Creates a webhook with the default limits.
     pub fn new(endpoint: Endpoint, keys: Vec<HmacSha256>) -> Webhook {
-        Webhook { endpoint, keys, rate: 500, max_in_flight: 32 }
+        Webhook { endpoint, keys, rate: DEFAULT_RATE, max_in_flight: DEFAULT_IN_FLIGHT }
     }
 }
 
@@ -43,31 +51,35 @@ impl Webhook {
 pub(super) fn webhooks(root: &mut Section<'_>, vault: &mut SecretResolver) -> Vec<Webhook> {
     let has_store = root.contains_key("store");
     let (mut webhooks, mut urls) = (Vec::new(), Vec::new());
-    for mut section in root.sections("webhooks") {
-        let item = section.require("url", "write the address of the receiver: url = \"https://…\"");
-        let url = item.as_ref().and_then(|item| url(item, &mut urls));
-        // The path of the address can be a secret, and the name is shown.
-        let host = url.as_ref().and_then(http::Uri::host);
-        let _part = host.map(|host| section.file.enter(&format!("webhooks.{host}")));
-        let authorities = endpoint::authorities(&mut section, vault);
-        let item = section.require("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
-        let keys = item.and_then(|item| keys(&item, vault));
-        let rate = section.get("rate").and_then(|item| item.integer(1..=10_000));
-        let max_in_flight = section.get("max_in_flight").and_then(|item| item.integer(1..=1000));
-        if !has_store {
-            let message = "[[webhooks]] needs [store]: events are kept there until the receiver accepts them";
-            section.file.mistake(&section.span, message, NO_STORE);
-        }
-        section.report_unknown_keys();
-        let webhook = url.zip(keys);
-        webhooks.extend(webhook.map(|(url, keys)| {
-            let endpoint = Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url) };
-            let default = Webhook::new(endpoint, keys);
-            let (rate, max_in_flight) = (rate.unwrap_or(default.rate), max_in_flight.unwrap_or(default.max_in_flight));
-            Webhook { rate, max_in_flight, ..default }
-        }));
+    for section in root.sections("webhooks") {
+        webhooks.extend(webhook(section, &mut urls, has_store, vault));
     }
     webhooks
+}
+
+fn webhook(
+    mut section: Section<'_>,
+    urls: &mut Vec<http::Uri>,
+    has_store: bool,
+    vault: &mut SecretResolver,
+) -> Option<Webhook> {
+    let item = section.require("url", "write the address of the receiver: url = \"https://…\"");
+    let url = item.as_ref().and_then(|item| url(item, urls));
+    // The path of the address can be a secret, and the name is shown.
+    let host = url.as_ref().and_then(http::Uri::host);
+    let _part = host.map(|host| section.file.enter(&format!("webhooks.{host}")));
+    let authorities = endpoint::authorities(&mut section, vault);
+    let item = section.require("secret", "write secret = { env = \"NAME\" } or { file = \"PATH\" }");
+    let keys = item.and_then(|item| keys(&item, vault));
+    let rate = section.integer_or("rate", 1..=10_000, DEFAULT_RATE);
+    let max_in_flight = section.integer_or("max_in_flight", 1..=1000, DEFAULT_IN_FLIGHT);
+    if !has_store {
+        section.file.mistake(&section.span, NEEDS_STORE, NO_STORE);
+    }
+    section.report_unknown_keys();
+    let (url, keys) = url.zip(keys)?;
+    let endpoint = Endpoint { authorities, proxy: vault.proxy.clone(), ..Endpoint::new(url) };
+    Some(Webhook { endpoint, keys, rate, max_in_flight })
 }
 
 /// Reads the address of a webhook. It must be unique, because it identifies the webhook in the store.
