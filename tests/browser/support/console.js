@@ -1,5 +1,6 @@
 // A server with the console, moderators with sessions, and a vendor whose answers a test chooses.
 
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -10,7 +11,7 @@ import { after, before } from 'node:test';
 
 import { jwt } from '../../sdk/support/crypto.js';
 import { Backend, Signer } from '../../sdk/support/signer.js';
-import { launch, open } from './chromium.js';
+import { eventually, launch, open } from './chromium.js';
 
 export const HALL = '5f3c2a1b9e8d7c6b5a493827';
 const SERVICE_KEY = 'obviously-fake-service-key-for-tests';
@@ -19,6 +20,7 @@ const CALLER_SECRET = 'obviously-fake-caller-secret-for-tests-0123456789abcdef01
 const configuration = ({ backend, vendor, hash, more }) => `
 [server]
 listen = "127.0.0.1:0"
+request_timeout = "1m"
 
 [admin]
 listen = "127.0.0.1:0"
@@ -65,6 +67,10 @@ caller = "service"
 header = "x-api-key"
 keys = [{ id = "orders", sha256 = "${hash}" }]
 
+[[webhooks]]
+url = "${vendor}/hook"
+secret = { file = "webhook.secret" }
+
 [store]
 type = "memory"
 
@@ -110,9 +116,15 @@ roles = ["manager", "administrator", "owner"]
 reason = "Managers and owners read the entries of their conversations."
 
 [[rules]]
+id = "support-reads"
+effect = "allow"
+actions = ["read-moderation"]
+roles = ["moderator"]
+
+[[rules]]
 id = "administrators"
 effect = "allow"
-actions = ["read-decisions"]
+actions = ["read-decisions", "retry-enforcement"]
 roles = ["administrator"]
 
 [[rules]]
@@ -132,6 +144,11 @@ members = ["tom", "carol", "dave", "zoe"]
 user = "ada"
 conversation = "*"
 role = "administrator"
+
+[[bindings]]
+user = "rita"
+conversation = "*"
+role = "moderator"
 `;
 
 /** A token of the app's identity provider. */
@@ -140,13 +157,14 @@ export function callerToken(subject) {
   return jwt(CALLER_SECRET, { iss: 'https://id.example.com/', aud: 'chat', sub: subject, iat: now, exp: now + 300 });
 }
 
-/** A vendor on this machine. It answers with the status that a test sets, and remembers the requests. */
+/** A vendor and a receiver of webhooks on this machine. They answer with the status that a test sets, and remember the requests. */
 class FakeVendor {
   static async start() {
-    const vendor = Object.assign(new FakeVendor(), { status: 200, asked: [] });
+    const vendor = Object.assign(new FakeVendor(), { status: 200, hookStatus: 200, participants: {}, asked: [] });
     vendor.server = createServer((request, response) => {
       vendor.asked.push(`${request.method} ${request.url}`);
-      response.writeHead(vendor.status, { 'content-type': 'application/json' }).end('{"participants":{}}');
+      const status = request.url === '/hook' ? vendor.hookStatus : vendor.status;
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ participants: vendor.participants }));
     }).listen(0, '127.0.0.1');
     await once(vendor.server, 'listening');
     vendor.url = `http://127.0.0.1:${vendor.server.address().port}`;
@@ -163,13 +181,14 @@ class FakeVendor {
 export class ConsoleServer extends Signer {
   static async start({ more = '', policy = POLICY } = {}) {
     const server = new ConsoleServer();
-    const people = ['alice', 'bob', 'max', 'ada', 'guest', 'tom'];
+    const people = ['alice', 'bob', 'max', 'ada', 'rita', 'guest', 'tom'];
     server.backend = await Backend.start(Object.fromEntries(people.map((name) => [name, name])));
     server.vendor = await FakeVendor.start();
     server.directory = mkdtempSync(join(tmpdir(), 'chat-signer-console-'));
     server.write('leancloud.secret', 'fake-leancloud-master-key');
     server.write('talkjs.secret', 'fake-talkjs-secret-key-0123456789abcdef');
     server.write('caller.secret', CALLER_SECRET);
+    server.write('webhook.secret', `whsec_${Buffer.alloc(32, 'fake').toString('base64')}`);
     server.write('policy.toml', policy);
     server.write('signer.toml', configuration({ backend: server.backend.url, vendor: server.vendor.url, hash: createHash('sha256').update(SERVICE_KEY).digest('hex'), more }));
     await server.run();
@@ -181,6 +200,13 @@ export class ConsoleServer extends Signer {
     const headers = { 'x-api-key': SERVICE_KEY, ...(body && { 'content-type': 'application/json' }) };
     const response = await fetch(`${this.url}/v1/moderation/${path}`, { method, headers, body: body && JSON.stringify(body) });
     return response.json();
+  }
+
+  /** The dead letters, when there are so many. */
+  async deadLetters(count) {
+    const dead = async () => (await this.api('enforcements?state=dead-letter')).entries;
+    await eventually(async () => assert.equal((await dead()).length, count));
+    return dead();
   }
 
   /** Asks a moderation route as a user with a session. */

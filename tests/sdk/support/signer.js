@@ -40,6 +40,7 @@ const ISSUER = 'https://id.example.com/';
 const configuration = ({ backend, pages, credentials, enforced }) => `
 [server]
 listen = "127.0.0.1:0"
+request_timeout = "1m"
 [server.cors]
 origins = ${JSON.stringify(pages)}
 credentials = ${credentials}
@@ -258,8 +259,8 @@ export class Signer {
     cpSync(join(ROOT, 'deploy/demo'), join(signer.directory, 'deploy/demo'), { recursive: true });
     for (const name of ['leancloud', 'talkjs', 'ably', 'stream', 'centrifugo', 'livekit', 'pusher', 'tencent', 'agora', 'jwt', 'caller']) chmodSync(join(signer.directory, `deploy/demo/${name}.secret`), 0o600);
     signer.write('policy.toml', readFileSync(join(ROOT, 'policy.toml')));
-    const anyPort = readFileSync(join(ROOT, 'signer.toml'), 'utf8').replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0');
-    signer.write('signer.toml', anyPort);
+    const settings = readFileSync(join(ROOT, 'signer.toml'), 'utf8');
+    signer.write('signer.toml', settings.replace(/127\.0\.0\.1:748\d/g, '127.0.0.1:0').replace('request_timeout = "5s"', 'request_timeout = "1m"'));
     await signer.run();
     return signer;
   }

@@ -7,7 +7,7 @@ import { follow, live, stop } from "./live.js";
 import { onKey } from "./keys.js";
 import { askToSignIn, callerName, loadAbilities, loadConfig, mayEverywhere, maySomewhere, places, session, signOut, watchSignOut } from "./session.js";
 import { closeSheet, redrawSheet, showSheet } from "./sheet.js";
-import { id, language, quote, say, tell } from "./text.js";
+import { flatten, id, language, quote, say, tell } from "./text.js";
 import { MINUTE, clock, clockError, refreshTimes, when } from "./time.js";
 import { findView } from "./find.js";
 import { userView } from "./user.js";
@@ -107,14 +107,15 @@ async function route() {
     return showSheet(current);
   }
   closeSheet();
-  current = { key, address, view: VIEWS[address?.name], data: null, notes: [], refresh: () => refresh(), redraw: () => draw(), note };
+  current = { key, address, view: VIEWS[address?.name], data: null, notes: [], refresh: () => refresh(), redraw: () => draw() };
+  const own = current;
+  own.note = (parts) => note(parts, own);
   if (!address) return drawMissing();
   if (address.unknown.length) note(say("address.unknown", { names: address.unknown.join(", ") }));
   current.scope = scopeOf(address);
   follow(current.scope);
   drawFrame();
   drawHeading();
-  const own = current;
   await refresh();
   if (own === current) showSheet(current);
 }
@@ -339,9 +340,9 @@ function onReset() {
 }
 
 /** Adds a line above the view, which stays until another view is opened. */
-function note(text, parts = text) {
-  current.notes = [...current.notes, parts].slice(-3);
-  announce(text);
+function note(parts, view = current) {
+  view.notes = [...view.notes, parts].slice(-3);
+  announce(flatten(parts));
 }
 
 begin();
