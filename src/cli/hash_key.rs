@@ -22,10 +22,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    check_identifier(&arguments.id, 255).map_err(|flaw| CommandError::Usage(format!("--id {flaw}")))?;
-    if arguments.id == "*" {
-        return Err(CommandError::Usage("--id must not be `*`".to_owned()));
-    }
+    check_id(&arguments.id)?;
     let key = if arguments.stdin { read_key()? } else { random_key()? };
     let hash = hex(&sha256(key.as_bytes()));
     let line = format!("keys = [{{ id = {}, sha256 = \"{hash}\" }}]", json!(arguments.id));
@@ -39,6 +36,14 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     };
     common.print(text, json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn check_id(id: &str) -> Result<(), CommandError> {
+    check_identifier(id, 255).map_err(|flaw| CommandError::Usage(format!("--id {flaw}")))?;
+    if id == "*" {
+        return Err(CommandError::Usage("--id must not be `*`".to_owned()));
+    }
+    Ok(())
 }
 
 /// Creates a key of 256 random bits.

@@ -5,9 +5,7 @@
 
 mod audit;
 mod audit_trail;
-mod caller;
 mod check;
-
 mod common;
 mod completions;
 mod examples;
@@ -25,11 +23,11 @@ mod test;
 mod tls;
 mod token;
 mod verify;
-mod version;
 
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -37,7 +35,7 @@ use common::{CommandError, CommonArguments};
 
 /// Signs requests of authenticated callers to hosted chat services, under a policy file.
 #[derive(Debug, Parser)]
-#[command(version = version::version(), propagate_version = true, after_help = AFTER_HELP)]
+#[command(version = version(), propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(flatten)]
     common: CommonArguments,
@@ -113,6 +111,26 @@ enum Command {
     /// Write the manual pages into a directory.
     #[command(after_help = examples::MAN)]
     Man(completions::ManArguments),
+}
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    // The scripts that build packages set the commit.
+    let commit = option_env!("CHAT_SIGNER_COMMIT").map(|commit| format!("commit {commit}, "));
+    let features: Vec<_> = FEATURES.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
+    let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
+    format!("{} ({}features: {features})", env!("CARGO_PKG_VERSION"), commit.unwrap_or_default())
+});
+
+/// The optional features, and whether this program has them.
+const FEATURES: [(&str, bool); 3] = [
+    ("jemalloc", cfg!(feature = "jemalloc")),
+    ("otlp", cfg!(feature = "otlp")),
+    ("playground", cfg!(feature = "playground")),
+];
+
+/// Returns the version, the commit that a package was built from, and the optional features.
+fn version() -> &'static str {
+    VERSION.as_str()
 }
 
 /// Runs the command in the arguments of the process.

@@ -107,6 +107,18 @@ fn exit_on_main_thread_panic(log: ProgramLog) {
     }));
 }
 
+/// Returns the exit code for the end of the server. Warns if work was cut off.
+fn exit_code(reason: ExitReason) -> ExitCode {
+    match reason {
+        ExitReason::Finished => ExitCode::SUCCESS,
+        ExitReason::Interrupted => {
+            tracing::warn!("stopped before all work was finished");
+            ExitCode::FAILURE
+        }
+        ExitReason::Failed => ExitCode::FAILURE,
+    }
+}
+
 async fn serve(settings: Settings, path: &Path, loaded: LoadResult) -> ExitCode {
     let started = Application::start(settings).await;
     let app = match started.and_then(|mut app| app.reload_on_change(path, loaded).map(|()| app)) {
@@ -118,12 +130,5 @@ async fn serve(settings: Settings, path: &Path, loaded: LoadResult) -> ExitCode 
     };
     let (main, admin) = app.addresses();
     tracing::info!("listening on {main} (admin {admin})");
-    match app.run().await {
-        ExitReason::Finished => ExitCode::SUCCESS,
-        ExitReason::Interrupted => {
-            tracing::warn!("stopped before all work was finished");
-            ExitCode::FAILURE
-        }
-        ExitReason::Failed => ExitCode::FAILURE,
-    }
+    exit_code(app.run().await)
 }

@@ -59,6 +59,14 @@ struct CaseOutcome<'c> {
     rules: Vec<String>,
 }
 
+impl<'c> CaseOutcome<'c> {
+    /// Returns the outcome of a case whose request cannot be decided.
+    fn impossible(case: &'c PolicyCase, flaw: &str) -> CaseOutcome<'c> {
+        let failure = Some(format!("the request is not possible: {flaw}"));
+        CaseOutcome { case, decision: None, failure, unmet_conditions: Vec::new(), rules: Vec::new() }
+    }
+}
+
 /// A decided case.
 struct DecidedCase {
     decided: DecidedRequest,
@@ -76,17 +84,20 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     let passed = outcomes.len() - failed;
     let uncovered = arguments.coverage.then(|| uncovered_rules(&settings.engine, &outcomes));
-    let json = || {
-        let cases: Value = outcomes.iter().map(CaseOutcome::json).collect();
-        let mut json = json!({ "passed": passed, "failed": failed, "cases": cases });
-        if let Some(rules) = &uncovered {
-            json["uncovered_rules"] = json!(rules);
-        }
-        json.to_string()
-    };
+    let json = || json(&outcomes, passed, failed, uncovered.as_deref());
     let summary = || format!("{passed} passed, {failed} failed{}", describe_coverage(uncovered.as_deref()));
     common.print(|| text(arguments, &outcomes) + &summary(), json)?;
     Ok(exit_code(failed == 0))
+}
+
+/// Formats the outcomes for programs.
+fn json(outcomes: &[CaseOutcome<'_>], passed: usize, failed: usize, uncovered: Option<&[&str]>) -> String {
+    let cases: Value = outcomes.iter().map(CaseOutcome::json).collect();
+    let mut json = json!({ "passed": passed, "failed": failed, "cases": cases });
+    if let Some(rules) = uncovered {
+        json["uncovered_rules"] = json!(rules);
+    }
+    json.to_string()
 }
 
 /// Returns the ids of the rules that decide nothing in any case, in the order of the file.
@@ -109,16 +120,10 @@ fn text(arguments: &Arguments, outcomes: &[CaseOutcome<'_>]) -> String {
     let mut text = String::new();
     for CaseOutcome { case, decision, failure, unmet_conditions, .. } in outcomes {
         let Some(flaw) = failure else { continue };
-        // Writing to a string does not fail.
         let file = arguments.file.display().to_string();
-        let _ = writeln!(
-            text,
-            "✗ {} ({}:{}): {}",
-            escape_line(&case.name),
-            escape_line(&file),
-            case.line,
-            escape_line(flaw)
-        );
+        let (name, file, flaw) = (escape_line(&case.name), escape_line(&file), escape_line(flaw));
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "✗ {name} ({file}:{}): {flaw}", case.line);
         for line in decision.iter().chain(unmet_conditions) {
             let _ = writeln!(text, "  {}", escape_line(line));
         }
@@ -138,13 +143,7 @@ fn run_case<'c>(engine: &Engine, case: &'c PolicyCase, now: Millis) -> CaseOutco
                 rules: done.steps.iter().flat_map(deciding_rules).map(str::to_owned).collect(),
             }
         }
-        Err(flaw) => CaseOutcome {
-            case,
-            decision: None,
-            failure: Some(format!("the request is not possible: {flaw}")),
-            unmet_conditions: Vec::new(),
-            rules: Vec::new(),
-        },
+        Err(flaw) => CaseOutcome::impossible(case, &flaw),
     }
 }
 

@@ -1,10 +1,11 @@
-//! `[audit]` and `[traces]` of `signer.toml`: the destinations of what the program records about requests.
+//! `[audit]`, `[log]` and `[traces]` of `signer.toml`: what the program records, and where.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
+use tracing::Level;
 
 use super::endpoint;
 use super::origin::AUDIT_PART;
@@ -127,6 +128,21 @@ pub fn read_chain_key(path: &Path) -> io::Result<Secret> {
         return Err(io::Error::other(format!("the key of a chain must have at least {MIN_KEY_BYTES} bytes")));
     }
     Ok(Secret::new(key))
+}
+
+/// Reads `[log]`: the lowest level of the messages that are logged, if the file has it.
+pub(super) fn log_level(root: &mut Section<'_>) -> Option<Level> {
+    let mut section = root.section("log")?;
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    let level = section.get("level").and_then(|item| item.keyword(&levels));
+    section.report_unknown_keys();
+    level
 }
 
 /// Reads `[traces]`, if the file has it.

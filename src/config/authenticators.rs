@@ -6,7 +6,7 @@ use super::authenticator_context::{AuthenticatorContext, ConfiguredAuthenticator
 use super::file::ConfigFile;
 use super::reader::{Section, join_with_and, quoted};
 use super::report::ByteRange;
-use super::{api_key, forwarded, introspection, jwt, mtls, unix_peer};
+use super::{api_key, connection_peer, forwarded, introspection, jwt};
 use crate::authn::{Authenticator, Common, Jwt, TrustedProxies};
 use crate::model::CallerKind;
 
@@ -32,10 +32,10 @@ const TYPES: [(&str, ReadAuthenticator); 7] = [
     }),
     ("mtls", |section, common, callers, context| {
         callers.accepts_certificates = true;
-        mtls::mtls(section, common, context).map(Authenticator::Mtls)
+        connection_peer::mtls(section, common, context).map(Authenticator::Mtls)
     }),
     ("unix-peer", |section, common, _, context| {
-        unix_peer::unix_peer(section, common, context.is_unix_listener).map(Authenticator::UnixPeer)
+        connection_peer::unix_peer(section, common, context.is_unix_listener).map(Authenticator::UnixPeer)
     }),
 ];
 

@@ -22,8 +22,8 @@ use super::source_files::{FileReader, SourceFiles, decode_text};
 use super::store::StoreSettings;
 use super::webhooks::Webhook;
 use super::{
-    apps, audit, authenticators, cross_checks, demo, endpoint, facts, limits, log, policy, policy_names, server, store,
-    tls, vendors, webhooks,
+    apps, audit, authenticators, cross_checks, demo, endpoint, facts, limits, policy, policy_names, server, store, tls,
+    vendors, webhooks,
 };
 use crate::authn::{Authenticators, Endpoint};
 use crate::engine::Engine;
@@ -216,7 +216,7 @@ impl<'a> SettingsReader<'a> {
         let limits = limits::limits(root, &access.server.listen);
         let policy_name = self.policy_root.as_ref().map(|root| root.file.name.as_str());
         let (audit, audit_chain) = audit::audit(root, vault, policy_name);
-        let log_level = log::level(root);
+        let log_level = audit::log_level(root);
         let shutdown = server::shutdown(root);
         let traces = audit::traces(root, vault);
         let demonstration = access.callers.demo_credentials().is_some();

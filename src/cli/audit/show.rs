@@ -97,10 +97,14 @@ impl LinePrinter<'_> {
         if !self.filter.accepts(&line) {
             return Ok(());
         }
-        if let Some(summary) = &mut self.summary {
-            summary.add(&line);
-            return Ok(());
+        match &mut self.summary {
+            Some(summary) => summary.add(&line),
+            None => self.print(&line, text)?,
         }
+        Ok(())
+    }
+
+    fn print(&self, line: &LoggedLine, text: &[u8]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match self.format {
             OutputFormat::Text => writeln!(out, "{}", redact(&escape_line(&line.table_row())))?,

@@ -31,13 +31,7 @@ impl LogSummary {
     /// Counts a line.
     pub(super) fn add(&mut self, line: &LoggedLine) {
         self.lines += 1;
-        // Files can be given in any order. Times in UTC have an order as text.
-        if self.first.as_ref().is_none_or(|first| line.time < *first) {
-            self.first = Some(line.time.clone());
-        }
-        if self.last.as_ref().is_none_or(|last| line.time > *last) {
-            self.last = Some(line.time.clone());
-        }
+        self.add_time(&line.time);
         if let Some(event) = &line.event {
             *self.events.entry(event.clone()).or_default() += 1;
         }
@@ -51,6 +45,16 @@ impl LogSummary {
             *self.callers.entry(format!("{} {}", caller.kind, caller.subject)).or_default() += 1;
         }
         self.add_latency(line);
+    }
+
+    /// Extends the covered time. Files can be given in any order. Times in UTC have an order as text.
+    fn add_time(&mut self, time: &str) {
+        if self.first.as_deref().is_none_or(|first| time < first) {
+            self.first = Some(time.to_owned());
+        }
+        if self.last.as_deref().is_none_or(|last| time > last) {
+            self.last = Some(time.to_owned());
+        }
     }
 
     fn add_latency(&mut self, line: &LoggedLine) {
@@ -68,6 +72,11 @@ impl LogSummary {
         slowest
     }
 
+    fn slowest_json(&self) -> Vec<Value> {
+        let json = |(latency, id, action): &(u64, String, String)| json!({ "latency_us": latency, "request_id": id, "action": action });
+        self.slowest().into_iter().map(json).collect()
+    }
+
     /// Returns the summary as text.
     pub(super) fn text(&self) -> String {
         let (Some(first), Some(last)) = (&self.first, &self.last) else { return "no line matches".to_owned() };
@@ -78,6 +87,11 @@ impl LogSummary {
         write_list(&mut text, "events", counts(&self.events));
         write_list(&mut text, "denials by rule", top(&self.denials));
         write_list(&mut text, "top callers", top(&self.callers));
+        self.write_slowest(&mut text);
+        text
+    }
+
+    fn write_slowest(&self, text: &mut String) {
         let slowest = self.slowest();
         if !slowest.is_empty() {
             text.push_str("\nslowest requests\n");
@@ -85,7 +99,6 @@ impl LogSummary {
         for (latency, id, action) in slowest {
             let _ = writeln!(text, "{:>10} ms  {id}  {action}", format_millis(*latency));
         }
-        text
     }
 
     /// Returns the summary as JSON.
@@ -93,10 +106,6 @@ impl LogSummary {
         let list = |entries: Vec<(u64, String)>| -> Vec<Value> {
             entries.into_iter().map(|(count, name)| json!({ "name": name, "count": count })).collect()
         };
-        let slowest = self.slowest().into_iter();
-        let slowest: Vec<_> = slowest
-            .map(|(latency, id, action)| json!({ "latency_us": latency, "request_id": id, "action": action }))
-            .collect();
         json!({
             "lines": self.lines,
             "first": self.first,
@@ -105,7 +114,7 @@ impl LogSummary {
             "events": self.events,
             "denials_by_rule": list(top(&self.denials)),
             "top_callers": list(top(&self.callers)),
-            "slowest": slowest,
+            "slowest": self.slowest_json(),
         })
         .to_string()
     }

@@ -1,9 +1,14 @@
 //! The arguments of `explain` that describe the caller.
 
-use crate::cli::caller::identify_by_token;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+
+use crate::authn::{IdentifyError, RequestCredentials};
 use crate::cli::common::CommandError;
 use crate::engine::{AssumedCaller, AssumedCallerWithNotes, Engine};
-use crate::model::{CallerKind, Millis};
+use crate::model::{Caller, CallerKind, Millis};
 
 /// The arguments that describe the caller.
 #[derive(Debug, clap::Args)]
@@ -47,4 +52,21 @@ impl CallerArguments {
             AssumedCaller { kind, subject, authenticator: self.authenticator.as_deref(), roles: &self.roles };
         supposed.build(engine, app).map_err(CommandError::Usage)
     }
+}
+
+/// Identifies the caller by a token in the same way as the server.
+///
+/// # Errors
+/// Returns the reason if the token is refused, or if only the server can check it.
+fn identify_by_token(engine: &Engine, token: &str, app: &str, now: Millis) -> Result<Caller, String> {
+    const ALTERNATIVE: &str = "and only the server does that; name the caller instead: --as or --service, with --roles";
+    let refused = |why: &str| format!("the caller is refused: {why}");
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
+    let value = value.map_err(|_| refused("the token holds more than ASCII"))?;
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+    let identified = engine.authenticators.identify(&RequestCredentials::from_headers(&headers), app, now);
+    identified.map(Arc::unwrap_or_clone).map_err(|unidentified| match unidentified {
+        IdentifyError::Error(refusal) => refused(&refusal.log_message()),
+        IdentifyError::Pending(lookup) => format!("cannot identify the caller: {lookup}, {ALTERNATIVE}"),
+    })
 }

@@ -75,10 +75,7 @@ pub(super) fn make_positional_optional(command: Command) -> Command {
 pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let logged = arguments.logged_request()?;
     if let Some(action) = logged.as_ref().and_then(|line| line.lone_action.as_deref()) {
-        print_error(&format!(
-            "note: the audit line does not have the complete request: this explains the action {} alone",
-            escape_line(action)
-        ));
+        print_lone_action_note(action);
     }
     let (asked, who) = logged.as_ref().map_or((&arguments.asked, &arguments.who), |line| (&line.asked, &line.who));
     let at = arguments.at.or(logged.as_ref().map(|line| line.at));
@@ -89,6 +86,13 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     };
     common.print(|| report::text(&decided), || decided.to_string())?;
     Ok(exit_code(decided["allowed"] == true))
+}
+
+fn print_lone_action_note(action: &str) {
+    let action = escape_line(action);
+    print_error(&format!(
+        "note: the audit line does not have the complete request: this explains the action {action} alone"
+    ));
 }
 
 /// Explains the decision with the files of the configuration and with the store.

@@ -88,6 +88,11 @@ fn write_files(dir: &Path, files: &[(&PathBuf, String)]) -> Result<(), String> {
         return Err(already_exists(&there));
     }
     fs::create_dir_all(dir).map_err(|error| format!("cannot create {}: {error}", dir.display()))?;
+    create_all(files)
+}
+
+/// Creates files in this order. If a write fails, the files before it are removed.
+fn create_all(files: &[(&PathBuf, String)]) -> Result<(), String> {
     for (done, (path, text)) in files.iter().enumerate() {
         let Err(error) = create(path, text) else { continue };
         for (earlier, _) in files.iter().take(done) {

@@ -70,17 +70,17 @@ pub(in crate::cli) fn check_status(common: &CommonArguments, answer: &ServerResp
         print(&answer.body.to_string())?;
     }
     let Problem { title, detail, code, request_id, .. } = Problem::deserialize(&answer.body).unwrap_or_default();
-    let Some(detail) = detail.or(title) else {
-        return Err(CommandError::Failed(format!(
-            "the server answers {}, but not in the form of chat-signer",
-            answer.status
-        )));
-    };
+    let Some(detail) = detail.or(title) else { return Err(foreign_answer(answer.status)) };
     let detail =
         if answer.status == StatusCode::UNAUTHORIZED && !answer.had_credential { NO_CREDENTIAL } else { &*detail };
     let code = code.unwrap_or_else(|| answer.status.as_u16().to_string().into());
     let id = request_id.map_or_else(String::new, |id| format!(", request {id}"));
     Err(CommandError::Failed(format!("{detail} ({code}{id})")))
+}
+
+/// Builds the error for an error answer of another program.
+fn foreign_answer(status: StatusCode) -> CommandError {
+    CommandError::Failed(format!("the server answers {status}, but not in the form of chat-signer"))
 }
 
 /// Builds the error for an answer that does not match the request.

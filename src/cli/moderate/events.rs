@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::value_parser;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 use tokio::signal::ctrl_c;
@@ -131,13 +131,9 @@ impl EventFollower<'_> {
     async fn print(&mut self, stream: &mut Incoming) -> Result<StreamEnd, CommandError> {
         let mut begun = PartialMessage::default();
         loop {
-            let frame = match timeout(STREAM_TIMEOUT, stream.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(None) => return Ok(StreamEnd::Disconnected(None)),
-                Ok(Some(Err(error))) => {
-                    return Ok(StreamEnd::Disconnected(Some(format!("the connection broke: {error}"))));
-                }
-                Err(_) => return Ok(StreamEnd::Disconnected(Some("the stream was silent for too long".to_owned()))),
+            let frame = match next_frame(stream).await {
+                Ok(frame) => frame,
+                Err(reason) => return Ok(StreamEnd::Disconnected(reason)),
             };
             for told in begun.read(frame.data_ref().map_or(&[], |bytes| &bytes[..])) {
                 if !self.print_event(told)? {
@@ -163,6 +159,16 @@ impl EventFollower<'_> {
         })?;
         self.remaining = self.remaining.map(|left| left.saturating_sub(1));
         Ok(is_read && self.remaining != Some(0))
+    }
+}
+
+/// Returns the next frame of a stream. Returns the reason if the connection broke, or `None` if the server ended the
+/// stream.
+async fn next_frame(stream: &mut Incoming) -> Result<Frame<Bytes>, Option<String>> {
+    match timeout(STREAM_TIMEOUT, stream.frame()).await {
+        Ok(Some(frame)) => frame.map_err(|error| Some(format!("the connection broke: {error}"))),
+        Ok(None) => Err(None),
+        Err(_) => Err(Some("the stream was silent for too long".to_owned())),
     }
 }
 

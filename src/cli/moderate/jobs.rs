@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::common::{CommandError, CommonArguments, escape_line, exit_code, print_error};
 use super::answer::{check_status, list_page, unexpected_answer};
@@ -119,14 +119,7 @@ impl JobArguments {
     ) -> Result<ExitCode, CommandError> {
         let filter = self.filter();
         let is_filtered = filter != ModerationParameters::default();
-        let jobs = match (self.ids.is_empty(), is_filtered) {
-            (false, false) => self.ids.iter().map(|id| JobReference { id: id.clone(), change: None }).collect(),
-            (true, true) => self.select(common, &filter)?,
-            (true, false) | (false, true) => {
-                let usage = "name either the ids of dead letters, or a filter such as --app or --cause";
-                return Err(CommandError::Usage(usage.to_owned()));
-            }
-        };
+        let jobs = self.jobs(common, &filter)?;
         if is_filtered && !self.yes {
             let text = || format!("{} dead letters are selected. To change them, add --yes", jobs.len());
             common.print(text, || json!({ "selected": jobs.len() }).to_string())?;
@@ -135,14 +128,38 @@ impl JobArguments {
         if is_filtered {
             print_error(&format!("{} dead letters are selected", jobs.len()));
         }
+        let reply = self.change_all(common, command, reason, &jobs)?;
+        common.print(|| describe(command, &reply), || json!(reply).to_string())?;
+        Ok(exit_code(reply.failed.is_empty()))
+    }
+
+    /// Returns the jobs that the arguments name, or that their filter selects.
+    fn jobs(&self, common: &CommonArguments, filter: &ModerationParameters) -> Result<Vec<JobReference>, CommandError> {
+        match (self.ids.is_empty(), *filter != ModerationParameters::default()) {
+            (false, false) => Ok(self.ids.iter().map(|id| JobReference { id: id.clone(), change: None }).collect()),
+            (true, true) => self.select(common, filter),
+            (true, false) | (false, true) => {
+                let usage = "name either the ids of dead letters, or a filter such as --app or --cause";
+                Err(CommandError::Usage(usage.to_owned()))
+            }
+        }
+    }
+
+    /// Changes the jobs in several requests, because a request has a maximum number of jobs.
+    fn change_all(
+        &self,
+        common: &CommonArguments,
+        command: EnforcementCommand,
+        reason: Option<&String>,
+        jobs: &[JobReference],
+    ) -> Result<JobReply, CommandError> {
         let mut reply = JobReply { succeeded: Vec::new(), failed: Vec::new() };
         for part in jobs.chunks(JOBS_PER_REQUEST) {
             let JobReply { succeeded, failed } = self.change(common, command, reason, part)?;
             reply.succeeded.extend(succeeded);
             reply.failed.extend(failed);
         }
-        common.print(|| describe(command, &reply), || json!(reply).to_string())?;
-        Ok(exit_code(reply.failed.is_empty()))
+        Ok(reply)
     }
 
     /// Returns the filter, without the state and the paging.
@@ -159,21 +176,12 @@ impl JobArguments {
     ) -> Result<Vec<JobReference>, CommandError> {
         let (mut jobs, mut after) = (Vec::new(), None);
         loop {
-            let parameters = ModerationParameters {
-                state: Some("dead-letter".to_owned()),
-                limit: Some(ENTRIES_PER_PAGE.to_owned()),
-                after,
-                client_id: self.client.clone(),
-                ..filter.clone()
-            };
+            let parameters = ModerationParameters { after, client_id: self.client.clone(), ..dead_letters(filter) };
             let resource = ModerationResource::Enforcements;
             let answer = self.server.ask(common, &ServerRequest { method: Method::GET, resource, parameters })?;
             check_status(common, &answer)?;
             let page = list_page(&answer)?;
-            jobs.extend(page.entries.iter().filter_map(|entry| {
-                let id = entry.get("id")?.as_str()?.to_owned();
-                Some(JobReference { id, change: entry.get("change").and_then(Value::as_u64) })
-            }));
+            jobs.extend(page.entries.iter().filter_map(job_reference));
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(jobs),
@@ -192,6 +200,18 @@ impl JobArguments {
         let parameters = ModerationParameters { client_id, jobs, reason, ..ModerationParameters::default() };
         post(common, &self.server, command, parameters)
     }
+}
+
+/// Returns the parameters that list the dead letters of this filter.
+fn dead_letters(filter: &ModerationParameters) -> ModerationParameters {
+    let (state, limit) = (Some("dead-letter".to_owned()), Some(ENTRIES_PER_PAGE.to_owned()));
+    ModerationParameters { state, limit, ..filter.clone() }
+}
+
+/// Returns the reference to a job in a list.
+fn job_reference(entry: &Map<String, Value>) -> Option<JobReference> {
+    let id = entry.get("id")?.as_str()?.to_owned();
+    Some(JobReference { id, change: entry.get("change").and_then(Value::as_u64) })
 }
 
 fn post<T: DeserializeOwned>(
@@ -222,23 +242,11 @@ fn describe(command: EnforcementCommand, JobReply { succeeded, failed }: &JobRep
 pub(super) fn enforce(common: &CommonArguments, arguments: &EnforceArguments) -> Result<ExitCode, CommandError> {
     let (mut requested, mut after) = (0, arguments.after.clone());
     loop {
-        let (app, client_id) = (Some(arguments.app.clone()), arguments.client.clone());
-        let parameters =
-            ModerationParameters { app, after: after.clone(), client_id, ..ModerationParameters::default() };
-        let reply = post::<RepeatReply>(common, &arguments.server, EnforcementCommand::Repeat, parameters);
-        let reply = reply.inspect_err(|_| {
-            let cursor = after.as_deref().unwrap_or_default();
-            if !cursor.is_empty() {
-                print_error(&format!("to continue, add --after '{}'", escape_line(cursor)));
-            }
-        })?;
+        let reply = repeat(common, arguments, after.as_ref())?;
         requested += reply.requested;
         let Some(next) = reply.next else { break };
-        print_error(&format!(
-            "{requested} requested, {} wait at the server; next: {}",
-            reply.waiting,
-            escape_line(&next)
-        ));
+        let (waiting, cursor) = (reply.waiting, escape_line(&next));
+        print_error(&format!("{requested} requested, {waiting} wait at the server; next: {cursor}"));
         // The server requests nothing while too many jobs wait.
         if after.as_ref() == Some(&next) || reply.change.is_none() && reply.waiting > 0 {
             sleep(PAUSE);
@@ -248,4 +256,20 @@ pub(super) fn enforce(common: &CommonArguments, arguments: &EnforceArguments) ->
     let text = || format!("✓ {requested} enforcements at {} are requested again", escape_line(&arguments.app));
     common.print(text, || json!({ "app": arguments.app, "requested": requested }).to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Requests the enforcements after this cursor again. After an error, says how to continue there.
+fn repeat(
+    common: &CommonArguments,
+    arguments: &EnforceArguments,
+    after: Option<&String>,
+) -> Result<RepeatReply, CommandError> {
+    let (app, client_id) = (Some(arguments.app.clone()), arguments.client.clone());
+    let parameters = ModerationParameters { app, after: after.cloned(), client_id, ..ModerationParameters::default() };
+    let reply = post(common, &arguments.server, EnforcementCommand::Repeat, parameters);
+    reply.inspect_err(|_| {
+        if let Some(cursor) = after.filter(|cursor| !cursor.is_empty()) {
+            print_error(&format!("to continue, add --after '{}'", escape_line(cursor)));
+        }
+    })
 }

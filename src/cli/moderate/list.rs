@@ -72,15 +72,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
 
 impl Arguments {
     fn request(&self) -> Result<ServerRequest, CommandError> {
-        let resource = match (self.what.resource(), &self.id) {
-            (None, id) => conversation_resource(id.as_deref().unwrap_or_default())?,
-            (Some(_), Some(id)) => {
-                return Err(CommandError::Usage(format!(
-                    "unexpected argument `{id}`: to filter, use --user or --conversation"
-                )));
-            }
-            (Some(resource), None) => resource,
-        };
+        let resource = self.resource()?;
         let parameters = ModerationParameters {
             user: self.user.clone(),
             conversation: self.conversation.clone(),
@@ -92,6 +84,16 @@ impl Arguments {
             ..self.filter.parameters()
         };
         Ok(ServerRequest { method: Method::GET, resource, parameters })
+    }
+
+    fn resource(&self) -> Result<ModerationResource, CommandError> {
+        match (self.what.resource(), &self.id) {
+            (None, id) => conversation_resource(id.as_deref().unwrap_or_default()),
+            (Some(_), Some(id)) => {
+                Err(CommandError::Usage(format!("unexpected argument `{id}`: to filter, use --user or --conversation")))
+            }
+            (Some(resource), None) => Ok(resource),
+        }
     }
 }
 

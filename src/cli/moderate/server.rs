@@ -206,24 +206,28 @@ impl ServerArguments {
     }
 
     fn credential_value(&self) -> Result<Option<CallerProof>, CommandError> {
+        let key = |secret: &[u8], source| secret_header(secret, "", source).map(CallerProof::Key).map(Some);
+        let token = |secret: &[u8], source| secret_header(secret, "Bearer ", source).map(CallerProof::Token).map(Some);
         if let Some(path) = &self.key_file {
-            return secret_header(&read_file("--key-file", path)?, "", "--key-file").map(CallerProof::Key).map(Some);
+            return key(&read_file("--key-file", path)?, "--key-file");
         }
         if let Some(path) = &self.token_file {
-            return secret_header(&read_file("--token-file", path)?, "Bearer ", "--token-file")
-                .map(CallerProof::Token)
-                .map(Some);
+            return token(&read_file("--token-file", path)?, "--token-file");
         }
         let variable = |name| environment::get(name).map(OsString::into_vec);
         match (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE)) {
-            (Some(_), Some(_)) => Err(CommandError::Usage(format!(
-                "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: unset one of them, or use --key-file or --token-file"
-            ))),
-            (Some(key), None) => secret_header(&key, "", KEY_VARIABLE).map(CallerProof::Key).map(Some),
-            (None, Some(token)) => secret_header(&token, "Bearer ", TOKEN_VARIABLE).map(CallerProof::Token).map(Some),
+            (Some(_), Some(_)) => Err(two_credentials()),
+            (Some(secret), None) => key(&secret, KEY_VARIABLE),
+            (None, Some(secret)) => token(&secret, TOKEN_VARIABLE),
             (None, None) => Ok(None),
         }
     }
+}
+
+fn two_credentials() -> CommandError {
+    CommandError::Usage(format!(
+        "both {KEY_VARIABLE} and {TOKEN_VARIABLE} are set: unset one of them, or use --key-file or --token-file"
+    ))
 }
 
 /// Reads the address of a server from an argument or a variable.

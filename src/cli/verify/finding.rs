@@ -58,12 +58,7 @@ impl VerifyResult {
         for difference in &self.differences {
             let _ = writeln!(text, "  - {difference}");
         }
-        let lines = [
-            ("to sign", self.expected.as_deref()),
-            ("signed", self.signed.as_deref()),
-            ("tried", self.tried.as_deref()),
-        ];
-        for (title, line) in lines {
+        for (title, line) in [("to sign", &self.expected), ("signed", &self.signed), ("tried", &self.tried)] {
             if let Some(line) = line {
                 let _ = writeln!(text, "{title:<8} {}", line.replace('\n', "\\n"));
             }

@@ -60,6 +60,10 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     Ok(exit_code(finding.matches()))
 }
 
+/// The signature of a token with HS256.
+const TOKEN_STYLE: SignatureStyle =
+    SignatureStyle { algorithm: MacAlgorithm::HmacSha256, encoding: MacEncoding::OtherBase64, tried: "" };
+
 /// What is checked.
 struct Checked<'a> {
     app: &'a App,
@@ -125,10 +129,8 @@ impl Checked<'_> {
             differences.extend(key.is_none().then(unknown));
             return key;
         }
-        let style =
-            SignatureStyle { algorithm: MacAlgorithm::HmacSha256, encoding: MacEncoding::OtherBase64, tried: "" };
         let messages = |_: &_| vec![search::unchanged(&token.message)];
-        let Some(found) = search(&token.signature, style, &messages, self.app, keys) else {
+        let Some(found) = search(&token.signature, TOKEN_STYLE, &messages, self.app, keys) else {
             differences.push("no key of this configuration made its signature with HMAC-SHA256".to_owned());
             return None;
         };

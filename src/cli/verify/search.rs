@@ -109,11 +109,7 @@ fn decode_signature(signature: &str, style: SignatureStyle) -> Vec<DecodedSignat
     let text = signature.trim();
     let padded = (text != signature).then(|| "there is white space around it".to_owned());
     let read = |(form, mac): (MacEncoding, Vec<u8>)| {
-        let algorithm = match mac.len() {
-            20 => MacAlgorithm::HmacSha1,
-            32 => MacAlgorithm::HmacSha256,
-            _ => return None,
-        };
+        let algorithm = algorithm_of(&mac)?;
         let written =
             (form != style.encoding).then(|| format!("it is in {}, not in {}", form.as_str(), style.encoding.as_str()));
         let made = (algorithm != style.algorithm)
@@ -122,6 +118,15 @@ fn decode_signature(signature: &str, style: SignatureStyle) -> Vec<DecodedSignat
         Some(DecodedSignature { changes, algorithm, mac })
     };
     decode_text(text).into_iter().filter_map(read).collect()
+}
+
+/// Returns the algorithm that makes MACs of this length.
+fn algorithm_of(mac: &[u8]) -> Option<MacAlgorithm> {
+    match mac.len() {
+        20 => Some(MacAlgorithm::HmacSha1),
+        32 => Some(MacAlgorithm::HmacSha256),
+        _ => None,
+    }
 }
 
 /// Decodes the text in every encoding that is possible.

@@ -1,9 +1,9 @@
-//! `[[authenticators]]` with `type = "mtls"`.
+//! `[[authenticators]]` that identify callers by their connection: `type = "mtls"` and `type = "unix-peer"`.
 
 use super::authenticator_context::AuthenticatorContext;
 use super::reader::{ConfigItem, Section, quoted};
 use super::text;
-use crate::authn::{CertificateSubject, Common, Mtls, SanType, SpiffePrefix};
+use crate::authn::{CertificateSubject, Common, Mtls, SanType, SpiffePrefix, UnixPeer};
 use crate::model::{Role, RoleHierarchy};
 
 const SUBJECTS_HELP: &str = "list them: subjects = [{ name = \"spiffe://example.com/orders\", subject = \"orders\" }]";
@@ -12,7 +12,7 @@ const NO_CLIENT_CA: &str = "no caller can use this authenticator: [server] accep
 const CLIENT_CA_HELP: &str =
     "write tls = { cert = \"tls.crt\", key = \"tls.key\", client_ca = \"ca.crt\" } in [server]";
 
-/// Reads all keys of the section except those that every authenticator has.
+/// Reads all keys of a section with `type = "mtls"` except those that every authenticator has.
 pub(super) fn mtls(
     section: &mut Section<'_>,
     common: Option<Common>,
@@ -114,4 +114,24 @@ fn is_uri(name: &str) -> bool {
 fn role(item: &ConfigItem<'_>, role_hierarchy: &RoleHierarchy) -> Option<Role> {
     let words = item.known_words("one of the policy's roles", role_hierarchy.names())?;
     words.iter().filter_map(|word| role_hierarchy.find(word)).max()
+}
+
+/// Reads all keys of a section with `type = "unix-peer"` except those that every authenticator has. `unix`: the listener
+/// for callers is a Unix socket.
+pub(super) fn unix_peer(section: &mut Section<'_>, common: Option<Common>, unix: bool) -> Option<UnixPeer> {
+    let given = ["uids", "gids"].map(|key| section.get(key));
+    if given.iter().all(Option::is_none) {
+        let message = format!("{} has neither `uids` nor `gids`", section.title);
+        section.file.missing(&section.span, message, "list the trusted users: uids = [1000]");
+        return None;
+    }
+    if !unix {
+        let message = "no caller can use this authenticator: [server] does not listen on a Unix socket";
+        section.file.warning(&section.span, message, "write listen = \"unix:/run/chat-signer.sock\" in [server]");
+    }
+    let ids = given.map(|item| item.map(|item| item.read_unique_list(|item| item.integer(0..=u32::MAX))));
+    let subject = section.get("subject").map(|item| text::caller_id(&item, "these callers"));
+    let [uids, gids] = ids.map(|ids| ids.map_or(Some(None), |ids| ids.map(Some)));
+    let subject = subject.map_or(Some(None), |subject| subject.map(Some));
+    Some(UnixPeer { common: common?, uids: uids?, gids: gids?, subject: subject? })
 }
