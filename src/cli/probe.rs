@@ -56,7 +56,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> Result<Exi
     match (common.output, &answer) {
         (OutputFormat::Text, Ok(_)) => print(&body)?,
         (OutputFormat::Text, Err(error)) => {
-            print_error(&format!("{} does not answer: {error}. Is `chat-signer serve` running there?", admin.address))
+            print_error(&format!("{} does not answer: {error}. Is `chat-signer serve` running there?", admin.address));
         }
         (OutputFormat::Json, _) => {
             print(&json!({ "ready": ready, "checks": body.lines().collect::<Vec<_>>() }).to_string())?;

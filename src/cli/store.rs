@@ -374,7 +374,7 @@ async fn load_entries(settings: &Settings) -> Result<ModerationIndex, CommandErr
 fn index_file(file: &mut ImportFile<'_>) -> Result<ModerationIndex, CommandError> {
     let mut builder = ModerationIndexBuilder::default();
     let mut parts = file.parts().map_err(|report| CommandError::Invalid(render_report(&report)))?;
-    while let Some(entries) = parts.next().map_err(|report| CommandError::Invalid(render_report(&report)))? {
+    while let Some(entries) = parts.read_next().map_err(|report| CommandError::Invalid(render_report(&report)))? {
         let added = entries.iter().try_for_each(|entry| builder.add(&entry.key().to_string(), &entry.value()));
         added.map_err(|malformed| CommandError::Failed(malformed.to_string()))?;
     }

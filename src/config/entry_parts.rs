@@ -103,7 +103,7 @@ fn quotes_after(line: &str, mut open: Option<Quotes>) -> Option<Quotes> {
             rest = rest[end..].trim_start_matches(quotes.character());
             open = None;
         }
-        let Some(start) = rest.find(['"', '\'', '#']) else { return None };
+        let start = rest.find(['"', '\'', '#'])?;
         let quotes = match rest.as_bytes()[start] {
             b'"' => Quotes::Basic,
             b'\'' => Quotes::Literal,
@@ -113,7 +113,7 @@ fn quotes_after(line: &str, mut open: Option<Quotes>) -> Option<Quotes> {
         if let Some(inside) = rest.strip_prefix(quotes.triple()) {
             (rest, open) = (inside, Some(quotes));
         } else {
-            let Some(end) = end_of_text(&rest[1..], quotes, &quotes.triple()[..1]) else { return None };
+            let end = end_of_text(&rest[1..], quotes, &quotes.triple()[..1])?;
             rest = &rest[1 + end..];
         }
     }

@@ -154,7 +154,7 @@ impl<'n> ImportParts<'_, 'n> {
     ///
     /// # Errors
     /// Returns a report if the file cannot be read, or if it has changed since it was opened.
-    pub fn next(&mut self) -> Result<Option<Vec<ModerationEntry>>, Report> {
+    pub fn read_next(&mut self) -> Result<Option<Vec<ModerationEntry>>, Report> {
         let entries = self.read()?;
         let is_changed = entries.is_none() && self.file.parts.hash() != self.file.hash;
         if is_changed || self.reader.has_mistakes() {

@@ -131,15 +131,15 @@ pub async fn import(
 ) -> Result<ImportSummary, ImportError> {
     let survey = StoreSurvey::read(store, file, import.replace).await?;
     if !import.replace && file.has_conversations() {
-        let mut parts = file.parts().map_err(file_error)?;
-        while let Some(entries) = parts.next().map_err(file_error)? {
+        let mut parts = file.parts().map_err(|report| file_error(&report))?;
+        while let Some(entries) = parts.read_next().map_err(|report| file_error(&report))? {
             survey.check_conversations(&entries)?;
         }
     }
     let done = ImportSummary { ended: file.ended, ..ImportSummary::default() };
     let mut writer = ImportWriter { store, import, now: file.now(), survey, done, tell };
-    let (mut parts, mut waiting) = (file.parts().map_err(file_error)?, Vec::new());
-    while let Some(entries) = parts.next().map_err(file_error)? {
+    let (mut parts, mut waiting) = (file.parts().map_err(|report| file_error(&report))?, Vec::new());
+    while let Some(entries) = parts.read_next().map_err(|report| file_error(&report))? {
         waiting.extend(entries.into_iter().filter(|entry| entry.is_in_force(writer.now)));
         while waiting.len() >= MAX_ENTRIES_PER_CHANGE {
             let some = waiting.drain(..MAX_ENTRIES_PER_CHANGE).collect();
@@ -160,7 +160,7 @@ pub async fn import(
     Ok(writer.done)
 }
 
-fn file_error(report: Report) -> ImportError {
+fn file_error(report: &Report) -> ImportError {
     let problems = report.problems().iter().map(|problem| format!("{}: {}", problem.file, problem.message));
     ImportError::File(problems.collect::<Vec<_>>().join("; "))
 }

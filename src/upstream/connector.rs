@@ -17,6 +17,7 @@ use crate::authn::HttpsProxy;
 
 /// Opens connections.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "a program has few connectors")]
 pub(super) enum Connector {
     /// Over TCP. A connection through the proxy is a tunnel (RFC 9110, section 9.3.6), so the proxy sees only the name
     /// of the server.

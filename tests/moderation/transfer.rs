@@ -113,7 +113,7 @@ fn read_at(name: &str, text: &str, now: Millis) -> Result<(Vec<ModerationEntry>,
     let read = ImportFile::open(&file(name, text), &apps, &role_hierarchy, now);
     let (mut file, report) = read.map_err(|report| report.render(false))?;
     let (mut entries, mut parts) = (Vec::new(), file.parts().unwrap());
-    while let Some(some) = parts.next().unwrap() {
+    while let Some(some) = parts.read_next().unwrap() {
         entries.extend(some);
     }
     assert_eq!(entries.len(), file.entries);

@@ -205,7 +205,7 @@ impl JobArguments {
 /// Returns the parameters that list the dead letters of this filter.
 fn dead_letters(filter: &ModerationParameters) -> ModerationParameters {
     let (state, limit) = (Some("dead-letter".to_owned()), Some(ENTRIES_PER_PAGE.to_owned()));
-    ModerationParameters { state, limit, ..filter.clone() }
+    ModerationParameters { limit, state, ..filter.clone() }
 }
 
 /// Returns the reference to a job in a list.

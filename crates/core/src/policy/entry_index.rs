@@ -13,6 +13,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 pub use self::entry::{RoleBinding, RoleGrant, UserEntry};
+use self::pool::next_number;
 use self::rows::EntryRows;
 pub use self::rows::{EntryRef, UserEntryKind};
 pub(crate) use self::sorted_rows::{RowNumber, SortedRows};
@@ -113,7 +114,9 @@ impl EntryIndex {
     pub fn remove(&mut self, user: &str, scope: &Pattern, is: impl Fn(EntryRef<'_>) -> bool) -> bool {
         let gone: Vec<RowNumber> =
             self.with_scope(user, scope).filter(|entry| is(*entry)).map(EntryRef::number).collect();
-        gone.iter().for_each(|row| self.remove_row(*row));
+        for row in &gone {
+            self.remove_row(*row);
+        }
         !gone.is_empty()
     }
 
@@ -129,7 +132,7 @@ impl EntryIndex {
                     lists[list].retain(|other| *other != row);
                     if let [left] = lists[list][..] {
                         lists[list] = Vec::new();
-                        free_lists.push(list as u32);
+                        free_lists.push(known.get().0 & !UserRows::IS_LIST);
                         *known.get_mut() = UserRows(left);
                     }
                 }
@@ -220,7 +223,7 @@ impl UserRows {
 
     /// Makes a list of the only row of a user.
     fn new_list(lists: &mut Vec<Vec<RowNumber>>, free: &mut Vec<u32>, row: RowNumber) -> UserRows {
-        let list = free.pop().unwrap_or(lists.len() as u32);
+        let list = free.pop().unwrap_or_else(|| next_number(lists));
         match lists.get_mut(list as usize) {
             Some(place) => place.push(row),
             None => lists.push(vec![row]),

@@ -13,9 +13,10 @@ impl Held {
         }
         if method == "ListRooms" {
             let rooms: Vec<Value> = self.rooms.keys().map(|name| json!({ "name": name })).collect();
-            return match claims["video"] == json!({ "roomList": true }) {
-                true => Ok((200, json!({ "rooms": rooms }))),
-                false => Err(format!("a token that cannot list rooms: {claims}")),
+            return if claims["video"] == json!({ "roomList": true }) {
+                Ok((200, json!({ "rooms": rooms })))
+            } else {
+                Err(format!("a token that cannot list rooms: {claims}"))
             };
         }
         let (room, identity) = (text(body, "room")?, text(body, "identity")?);

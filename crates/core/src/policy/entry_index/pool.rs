@@ -24,6 +24,12 @@ struct PooledValue<T> {
     uses: u32,
 }
 
+/// Returns the number of the next value of a list. An index refuses new entries before a list gets too long for its
+/// numbers.
+pub(super) fn next_number<T>(values: &[T]) -> u32 {
+    u32::try_from(values.len()).unwrap_or(u32::MAX)
+}
+
 impl<T> Default for Pool<T> {
     fn default() -> Pool<T> {
         Pool { values: Vec::new(), free: Vec::new(), ids: HashTable::new(), hasher: RandomState::new() }
@@ -40,7 +46,7 @@ impl<T: Eq + Hash> Pool<T> {
             return *id;
         }
         let new = PooledValue { value, uses: 1 };
-        let id = free.pop().unwrap_or(values.len() as PoolId);
+        let id = free.pop().unwrap_or_else(|| next_number(values));
         match values.get_mut(id as usize) {
             Some(place) => *place = new,
             None => values.push(new),

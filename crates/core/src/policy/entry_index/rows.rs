@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::entry::{RoleBinding, RoleGrant, UserEntry};
-use super::pool::{Pool, PoolId};
+use super::pool::{Pool, PoolId, next_number};
 use super::sorted_rows::RowNumber;
 use super::texts::{TextArena, TextId};
 use crate::model::{Millis, Pattern, Role, RoleHierarchy};
@@ -105,8 +105,9 @@ impl EntryRows {
             self.rows[number as usize] = row;
             return number;
         }
+        let number = next_number(&self.rows);
         self.rows.push(row);
-        self.rows.len() as RowNumber - 1
+        number
     }
 
     #[cfg(test)]
@@ -129,7 +130,9 @@ impl EntryRows {
         }
         match kind {
             RowKind::Ban(reason) | RowKind::Mute(reason) => {
-                reason.into_iter().for_each(|reason| self.texts.release(reason));
+                if let Some(reason) = reason {
+                    self.texts.release(reason);
+                }
             }
             RowKind::Role { grant: RowGrant::RoleName(name), .. } => self.role_names.release(name),
             RowKind::Block | RowKind::Role { .. } => {}
@@ -186,6 +189,13 @@ impl EntryRows {
     }
 }
 
+impl EntryRow {
+    /// Returns the line of an entry of the policy file.
+    fn line(&self) -> usize {
+        usize::try_from(self.at).unwrap_or(usize::MAX)
+    }
+}
+
 impl AuthorId {
     fn new(id: PoolId) -> AuthorId {
         AuthorId(std::num::NonZeroU32::MIN.saturating_add(id))
@@ -229,13 +239,13 @@ impl<'a> EntryRef<'a> {
 
     /// Returns the line of the policy file, if the entry comes from it.
     pub fn line(self) -> Option<usize> {
-        self.row.author.is_none().then_some(self.row.at as usize)
+        self.row.author.is_none().then(|| self.row.line())
     }
 
     /// Returns where the entry comes from.
     pub fn origin(self) -> EntryOrigin {
         match self.row.author {
-            None => EntryOrigin::File { line: self.row.at as usize },
+            None => EntryOrigin::File { line: self.row.line() },
             Some(author) => EntryOrigin::Runtime {
                 author: Arc::clone(self.rows.authors.get(author.pool_id())),
                 at: Millis(self.row.at),

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::model::Millis;
+use crate::model::{Millis, Role};
 use crate::policy::effective_role::DecisionData;
-use crate::policy::rule::ConversationEntry;
+use crate::policy::rule::{Block, ConversationEntry, Sanction};
 
 const USERS: [&str; 3] = ["ann", "bob", "eve"];
 const PLACES: [&str; 12] =

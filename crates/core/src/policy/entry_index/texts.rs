@@ -64,7 +64,9 @@ impl TextArena {
         if known == Some(id) {
             self.use_again(id);
         } else {
-            known.into_iter().for_each(|known| self.release(known));
+            if let Some(known) = known {
+                self.release(known);
+            }
             self.use_again(id);
             self.remembered[slot] = Some(id);
         }
@@ -135,10 +137,10 @@ impl TextId {
 /// Appends a length in groups of seven bits, the lowest first. The highest bit says that another group follows.
 fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
     while length > 0x7f {
-        bytes.push((length & 0x7f) as u8 | 0x80);
+        bytes.push(length.to_le_bytes()[0] | 0x80);
         length >>= 7;
     }
-    bytes.push(length as u8);
+    bytes.push(length.to_le_bytes()[0]);
 }
 
 /// Returns the length at the beginning of these bytes, and the bytes after it.
