@@ -167,7 +167,7 @@ mod tests {
         let entry = |number: usize| match number % 4 {
             0 => format!("[[bans]]\nuser = \"u{number}\"\n[bans.by]\nkind = \"user\"\nsubject = \"bob\"\n\n"),
             1 => format!("[[bans]]\nuser = \"u{number}\" # \"\"\"\nreason = '\"\"\"'\n"),
-            2 => format!("[[mutes]]\nuser = \"u{number}\"\nreason = \"\"\"\n[[bans]]\n\\\"\"\"\" '''\n\"\"\"\n"),
+            2 => format!("[[mutes]]\nuser = \"u{number}\"\nreason = \"\"\"\n[[bans]]\n\\\"\"\" '''\n\"\"\"\n"),
             _ => format!("[[mutes]]\nreason = '''\n[[bans]]\n\\'''\nuser = \"\\\"u{number}\\\\\"\n"),
         };
         let text: String = (0..5000).map(entry).collect();

@@ -4,8 +4,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use tokio::time::Instant;
 
 /// The key of a question. Outsiders must not be able to choose it.
@@ -35,11 +35,21 @@ struct CachedAnswer<T> {
 
 impl<T: Clone> ResponseCache<T> {
     /// Creates a cache within these limits.
+    #[expect(clippy::expect_used, reason = "`build` needs the two capacities, which are set here")]
     pub(super) fn new(limits: CacheLimits<T>) -> ResponseCache<T> {
-        /// So few expected answers that the cache has a single shard. Otherwise each shard would have its own small
-        /// part of the capacity.
-        const ONE_SHARD: usize = 1;
-        ResponseCache { answers: Cache::with_weighter(ONE_SHARD, limits.max_bytes, limits) }
+        /// The share of answers that were used again. New answers have the rest, so that each of them stays for a while.
+        const USED_AGAIN: f64 = 0.5;
+        // In several shards, each shard would have its own small part of the capacity.
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .estimated_items_capacity(usize::try_from(limits.max_answers).unwrap_or(usize::MAX))
+            .weight_capacity(limits.max_bytes)
+            .hot_allocation(USED_AGAIN)
+            .build();
+        let options = options.expect("both capacities are set");
+        ResponseCache {
+            answers: Cache::with_options(options, limits, DefaultHashBuilder::default(), DefaultLifecycle::default()),
+        }
     }
 
     /// Returns the cached answer for this key, if there is one.
@@ -137,9 +147,11 @@ mod tests {
         tasks.remove(0).abort();
         tokio::task::yield_now().await;
         go.notify_one();
+        let mut answers = Vec::new();
         for task in tasks {
-            assert_eq!(task.await.unwrap(), 1);
+            answers.push(task.await.unwrap());
         }
+        assert_eq!(answers, [answers[0]; 19]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -133,7 +133,7 @@ impl Signer {
         let settings = loaded.settings.unwrap_or_else(|| panic!("{}", loaded.report.render(false)));
         let (log, logging) = capture();
         let frozen = freeze();
-        let app = Application::start(settings).await.unwrap();
+        let app = Box::pin(Application::start(settings)).await.unwrap();
         let (LocalAddress::Tcp(main), LocalAddress::Tcp(admin)) = app.addresses() else { panic!("it listens on TCP") };
         let (main, admin) = (*main, *admin);
         Signer { directory, main, admin, log, _app: app, _logging: logging, _frozen: frozen }

@@ -84,7 +84,7 @@ fn many_bans(numbers: Range<usize>) -> String {
     let mut text = String::new();
     for number in numbers.clone() {
         let number = numbers.start + (number - numbers.start) * 7919 % numbers.len();
-        let user = if number % 2 == 0 { format!("ü {number}/%") } else { format!("user-{number}") };
+        let user = if number.is_multiple_of(2) { format!("ü {number}/%") } else { format!("user-{number}") };
         writeln!(text, "[[bans]]\nuser = \"{user}\"\nreason = \"\"\"\n[[bans]]\n\"\"\"\nat = 2026-11-22T10:00:00Z\n")
             .unwrap();
     }
