@@ -288,7 +288,8 @@ async fn import_entries(
         reason: imported.as_ref().err().map(ToString::to_string),
     };
     let told = trail.write_event(AuditEvent::ImportedFile(&told)).map_err(ImportError::Untold);
-    let imported = imported.and_then(|imported| told.map(|()| imported)).map_err(|error| import_error(&error, file))?;
+    let imported = imported.and_then(|imported| told.map(|()| imported));
+    let imported = imported.map_err(|error| import_error(&error, file, arguments.replace))?;
     if let Ok(head) = store.head().await {
         print_flaw(&head);
         print_note(write_imported_mark(settings, &store, &head).await);
@@ -447,11 +448,12 @@ impl From<StoreUnavailable> for CommandError {
     }
 }
 
-/// Describes an import that failed, and whether some entries may have been written.
-fn import_error(error: &ImportError, file: &ImportFile<'_>) -> CommandError {
+/// Describes an import that failed, and whether some entries may have been written. An import that replaces the entries
+/// of the store can take several changes, even if the file is small.
+fn import_error(error: &ImportError, file: &ImportFile<'_>, is_replacing: bool) -> CommandError {
     let maybe = match error {
         ImportError::Untold(_) => "; the missing lines are printed here. Repeat the import when the log can be written",
-        _ if file.entries > MAX_ENTRIES_PER_CHANGE => {
+        _ if file.entries > MAX_ENTRIES_PER_CHANGE || is_replacing => {
             "; some entries may have been written: repeat the import to finish it"
         }
         ImportError::Malformed(_) | ImportError::Owner(..) | ImportError::Beside(..) => "; nothing was written",

@@ -83,7 +83,9 @@ mod tests {
         let ids: Vec<PoolId> = (0..1000).map(|number| pool.add(format!("{}", number % 10))).collect();
         assert_eq!(pool.values.len(), 10);
         assert_eq!(pool.get(ids[13]), "3");
-        ids.iter().filter(|id| **id == ids[3]).for_each(|id| pool.release(*id));
+        for id in ids.iter().filter(|id| **id == ids[3]) {
+            pool.release(*id);
+        }
         for number in 0..1000 {
             let id = pool.add(format!("other {number}"));
             pool.release(id);

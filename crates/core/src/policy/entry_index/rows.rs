@@ -72,6 +72,9 @@ const NO_END: u64 = u64::MAX;
 /// The largest number of rows. A larger number would have another meaning in the index.
 const MAX_ROWS: usize = 1 << 31;
 
+/// The room for the texts of another entry, in bytes. The store has no entry with longer texts.
+const ENTRY_TEXTS: usize = 1 << 20;
+
 /// An entry about a user, in an index.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
@@ -117,7 +120,7 @@ impl EntryRows {
 
     /// Returns whether there is no room for another entry.
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= MAX_ROWS || self.texts.size() >= TextId::MAX_BLOCK
+        self.rows.len() >= MAX_ROWS || self.texts.size() + ENTRY_TEXTS > TextId::MAX_BLOCK
     }
 
     /// Removes an entry.
