@@ -77,7 +77,7 @@ fn preset_values(section: &mut AppSection<'_, '_>, preset: &Preset) -> Option<Ve
     }
     let words = preset.values.iter().map(|(name, what)| format!("`{name}`: {what}")).collect::<Vec<_>>().join("; ");
     let item = section.section.require("values", &format!("write values = {{ … }} with {words}"))?;
-    let mut values = item.section(item.name.to_owned())?;
+    let mut values = item.section(section.section.title_below(item.name))?;
     let read = |(name, what): &(&'static str, &str)| {
         let item = values.require(name, &format!("write {what}"))?;
         let text = item.non_empty_text()?;
