@@ -11,6 +11,9 @@ use crate::model::Vendor;
 use crate::secret::Secret;
 use crate::vendor::Ttl;
 
+/// The least length of a key in a header, in bytes.
+const MIN_HEADER_KEY_BYTES: usize = 32;
+
 /// Values that must not occur in two apps.
 #[derive(Default)]
 pub(in crate::config) struct UsedIdentifiers {
@@ -79,6 +82,22 @@ impl<'a> AppSection<'_, 'a> {
     pub(super) fn signing_secrets(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
         let secrets = self.vault.signing_secrets(item)?;
         self.record_keys(item, &secrets);
+        Some(secrets)
+    }
+
+    /// Reads keys that the vendor's server shows in a header. They sign nothing.
+    pub(super) fn header_keys(&mut self, item: &ConfigItem<'_>) -> Option<Vec<Secret>> {
+        let secrets = self.vault.signing_secrets(item)?;
+        let is_strong = |key: &[u8]| key.len() >= MIN_HEADER_KEY_BYTES && key.iter().all(u8::is_ascii_graphic);
+        if !secrets.iter().all(|secret| is_strong(secret.expose())) {
+            let message = format!(
+                "the secret `{}` must have at least {MIN_HEADER_KEY_BYTES} characters: letters, digits and signs",
+                item.name
+            );
+            item.file.mistake(&item.key, message, "make a new one: openssl rand -hex 32");
+            return None;
+        }
+        self.record_signing_secrets(item, &secrets);
         Some(secrets)
     }
 

@@ -40,7 +40,8 @@ pub(super) async fn wait_for_client<T>(
     Ok((here, limits.in_flight.try_acquire().ok_or_else(overloaded)?))
 }
 
-fn overloaded() -> ApiError {
+/// Returns the error if too many requests are in progress.
+pub(super) fn overloaded() -> ApiError {
     ApiError::with_same_message(ErrorCode::Overloaded, "Too many requests are in progress. Retry shortly.")
 }
 

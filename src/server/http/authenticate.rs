@@ -23,7 +23,17 @@ pub(super) async fn authenticate(
     let cross_site = cross_site_reason(exchange, request);
     let certificate = client_certificate(exchange);
     let presented = RequestCredentials { headers: request.headers(), peer: &exchange.peer, certificate, cross_site };
-    let refusal = match identify(exchange, &presented, app.map(|app| &**app.name())).await {
+    authenticate_presented(exchange, app, &presented).await
+}
+
+/// Authenticates the caller with these credentials, for one app or for all apps. If the caller is refused, the refusal
+/// is written to the audit log.
+pub(super) async fn authenticate_presented(
+    exchange: &RequestContext,
+    app: Option<&App>,
+    presented: &RequestCredentials<'_>,
+) -> Result<Arc<Caller>, ApiError> {
+    let refusal = match identify(exchange, presented, app.map(|app| &**app.name())).await {
         Ok(caller) => {
             metrics::count_accepted(exchange, &caller);
             return Ok(caller);

@@ -10,12 +10,14 @@ mod context;
 mod cors;
 mod error;
 mod facts;
+mod gate;
 mod metrics;
 mod moderation;
 mod openapi;
 mod params;
 #[cfg(feature = "playground")]
 mod playground;
+mod question;
 mod record;
 mod render;
 mod response_body;

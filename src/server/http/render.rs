@@ -53,7 +53,8 @@ pub(super) fn render_error(exchange: &RequestContext, shape: ErrorShape, failure
     answer
 }
 
-fn log_error(exchange: &RequestContext, failure: &ApiError) {
+/// Logs an error at the level of its status.
+pub(super) fn log_error(exchange: &RequestContext, failure: &ApiError) {
     let (request_id, code, log) = (exchange.id.as_str(), failure.code.as_str(), &*failure.log);
     let trace_id = exchange.trace.as_ref().map(|trace| &*trace.trace_id);
     // The limits log a count of overloaded requests.

@@ -8,6 +8,7 @@ use hyper::{Method, Request};
 
 use super::context::RequestContext;
 use super::error::{ApiError, ErrorCode};
+use super::gate::{self, GateRoute};
 #[cfg(feature = "playground")]
 use super::playground;
 use super::render;
@@ -32,6 +33,8 @@ pub(super) struct ResolvedRoute<'a> {
 enum ResolvedTarget<'a> {
     /// An operation of an app.
     Signing(SigningRoute<'a>),
+    /// A gate of an app.
+    Gate(GateRoute<'a>),
     /// A path that clients of another server use.
     Compat(CompatPath),
     /// A route of the table.
@@ -77,6 +80,10 @@ pub(super) fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> ResolvedR
 
 fn resolve_operation<'a>(app: &'a App, name: &str) -> ResolvedRoute<'a> {
     let shape = app.vendor().spec().error_shape;
+    if let Some(gate) = gate::find(app, name) {
+        let label = RouteLabel::Operation(app.name().clone(), gate.name);
+        return ResolvedRoute { label, shape, target: ResolvedTarget::Gate(gate) };
+    }
     match signing_route::find(app, name) {
         Some(route) => ResolvedRoute {
             label: RouteLabel::Operation(app.name().clone(), route.operation.name),
@@ -140,6 +147,7 @@ impl ResolvedTarget<'_> {
                 let place = admission::enter(exchange)?;
                 sign::handle_signing(exchange, &route, request, place).await
             }
+            ResolvedTarget::Gate(route) => Box::pin(gate::answer(exchange, route, request)).await,
             ResolvedTarget::Compat(path) => {
                 let place = admission::enter(exchange)?;
                 sign::handle_signing(exchange, &path.signing_route(exchange.settings())?, request, place).await

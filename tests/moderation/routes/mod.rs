@@ -9,6 +9,7 @@ mod decide;
 mod events;
 mod explain;
 mod file;
+mod gate;
 mod lists;
 mod looking;
 mod record;

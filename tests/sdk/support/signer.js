@@ -20,7 +20,7 @@ export const LEANCLOUD = { appId: 'fake-leancloud-app', appKey: 'fake-leancloud-
 export const TALKJS = { appId: 'fake-talkjs-app', secretKey: 'fake-talkjs-secret-key-0123456789abcdef' };
 export const ABLY = { keyName: 'fakeapp.fakekey', secret: 'fake-ably-secret-0123456789abcdef' };
 export const STREAM = { apiKey: 'fake-stream-key', secret: 'fake-stream-secret-0123456789abcdef' };
-export const CENTRIFUGO = { secret: 'fake-centrifugo-secret-0123456789abcdef' };
+export const CENTRIFUGO = { secret: 'fake-centrifugo-secret-0123456789abcdef', proxyKey: 'fake-centrifugo-proxy-key-0123456789' };
 export const LIVEKIT = { apiKey: 'fake-livekit-key', secret: 'fake-livekit-secret-0123456789abcdef', url: 'wss://livekit.example.com' };
 export const PUSHER = { appId: '4711', key: 'fake-pusher-key', secret: 'fake-pusher-secret-0123456789abcdef' };
 export const TENCENT = { sdkAppId: 1400000001, secret: 'fake-tencent-secret-0123456789abcdef' };
@@ -81,6 +81,8 @@ secret = { file = "centrifugo.secret" }
 vendor = "livekit"
 url = "${LIVEKIT.url}"
 api_key = "${LIVEKIT.apiKey}"
+proxy_key = { file = "centrifugo-proxy.secret" }
+proxy_token_member = "token"
 secret = { file = "livekit.secret" }
 
 [apps.pusher]
@@ -202,7 +204,7 @@ id = "services-moderate"
 effect = "allow"
 callers = ["service"]
 client = "any"
-actions = ["ban", "unban", "mute"]
+actions = ["ban", "unban", "mute", "unmute"]
 
 [[conversations]]
 id = "${ROOM}"
@@ -231,6 +233,7 @@ const FILES = {
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
+  'centrifugo-proxy.secret': CENTRIFUGO.proxyKey,
 
 /** A token of the app's own identity provider: what a logged-in user's device has. */
 export function callerToken(subject) {

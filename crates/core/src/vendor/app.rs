@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::foreign_token::ForeignToken;
+use super::gate::VendorGate;
 use super::invalid_request::{InvalidRequest, wrong_permit_error};
 use super::params::Params;
 use super::signed::{SignedResult, SignedText};
@@ -39,6 +40,11 @@ macro_rules! define_dispatch {
             /// Returns the id of the app at the vendor, if it is a part of the signed text.
             pub fn signed_app_id(&self) -> Option<&str> {
                 match self { $(App::$vendor(app) => app.signed_app_id(),)* }
+            }
+
+            /// Returns the gates of the app, if its server asks at them.
+            pub fn gate(&self) -> Option<&dyn VendorGate> {
+                match self { $(App::$vendor(app) => app.gate(),)* }
             }
 
             /// Returns whether the signed text contains the client's roles, where other clients can read them.

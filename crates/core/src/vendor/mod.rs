@@ -9,6 +9,7 @@ pub mod agora;
 mod app;
 pub mod centrifugo;
 mod foreign_token;
+pub mod gate;
 mod invalid_request;
 pub mod jwt;
 pub mod leancloud;

@@ -1,5 +1,6 @@
 //! The description of a vendor as data. The server and the command line read it instead of asking for the vendor.
 
+use super::gate::GateRoutes;
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Pattern, Vendor, for_each_vendor};
 use crate::policy::VendorFeatures;
@@ -13,6 +14,8 @@ pub struct VendorSpec {
     pub operations: &'static [OperationSpec],
     /// The routes for clients that were written for another server.
     pub compat: Option<CompatRoutes>,
+    /// The routes at which the vendor's server asks for decisions.
+    pub gates: Option<&'static GateRoutes>,
     /// The shape of errors below `/v1/{app}/`.
     pub error_shape: ErrorShape,
     /// The field that names the client.

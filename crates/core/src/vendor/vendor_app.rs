@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::foreign_token::ForeignToken;
+use super::gate::VendorGate;
 use super::invalid_request::InvalidRequest;
 use super::params::Params;
 use super::signed::{SignedResult, SignedText};
@@ -26,6 +27,11 @@ pub trait VendorApp: fmt::Debug {
 
     /// Returns the id of the app at the vendor, if it is a part of the signed text.
     fn signed_app_id(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns the gates of the app, if its server asks at them.
+    fn gate(&self) -> Option<&dyn VendorGate> {
         None
     }
 

@@ -9,16 +9,14 @@ use serde_json::{Value, json};
 
 use super::authenticated::AuthenticatedRequest;
 use super::fields::invalid_field;
-use super::question::{AnsweredQuestion, Question, QuestionFields};
 use super::read::{self, ReadRequest};
 use super::{check_accept, context, set_version};
 use crate::model::{Action, Pattern};
 use crate::server::http::error::ApiError;
-use crate::server::http::metrics::CountedDecision;
+use crate::server::http::question::{self, AnsweredQuestion, Asker, Question, QuestionFields};
 use crate::server::http::response_body::HttpResponse;
-use crate::server::http::{admission, authenticate, record, render, sign};
+use crate::server::http::{admission, authenticate, render, sign};
 use crate::server::routes::Route;
-use crate::telemetry::{AuditDecision, AuditRecord};
 use crate::vendor::{InvalidRequest, Params};
 
 /// The maximum number of questions in one request.
@@ -57,7 +55,7 @@ pub(in crate::server::http) async fn answer(
         answered.push(decide(&visit, question).await?);
     }
     for one in &answered {
-        record_answer(&visit, one).await?;
+        question::record_answer(exchange, asker(&visit), one).await?;
     }
     let mut answers: Vec<Value> = answered.iter().map(answer_json).collect();
     let json = if asked.is_batch { json!({ "decisions": answers }) } else { answers.pop().unwrap_or_default() };
@@ -104,60 +102,14 @@ async fn authorize(
     asking.permit(visit, Action::Decide).await.map(drop)
 }
 
-/// Decides a question, if the caller can ask it. A question that cannot be decided is recorded.
+/// Decides a question, if the caller can ask it.
 async fn decide(visit: &AuthenticatedRequest<'_>, question: Question<'_>) -> Result<AnsweredQuestion, ApiError> {
-    let (exchange, app) = (visit.exchange, question.app);
-    authorize(visit, Some(app.name()), question.place()).await?;
-    let request = question.request.clone();
-    match question.decide(exchange, false).await {
-        Ok(answered) => Ok(answered),
-        Err(undecided) => {
-            let record = record::request_record(exchange, Some(app), &visit.caller, &request);
-            let record = AuditRecord {
-                action: Some(Action::Decide.as_str()),
-                question: Some(request.action.as_str()),
-                ..record
-            };
-            Err(record::record_undecided(exchange, Some(app), &request, &record, undecided).await)
-        }
-    }
+    authorize(visit, Some(question.app.name()), question.place()).await?;
+    question::decide_or_record(visit.exchange, asker(visit), question).await
 }
 
-/// Records and counts a decision that the caller gets.
-async fn record_answer(visit: &AuthenticatedRequest<'_>, answered: &AnsweredQuestion) -> Result<(), ApiError> {
-    let exchange = visit.exchange;
-    let AnsweredQuestion { decided, check, .. } = answered;
-    let app = visit.app(Some(&decided.request.app));
-    let record = AuditRecord {
-        question: Some(decided.request.action.as_str()),
-        about: Some((&decided.caller).into()),
-        ..record::request_record(exchange, app, &visit.caller, &decided.request)
-    };
-    let reason = match &decided.outcome {
-        Ok(_) => check.lines().join("; "),
-        Err(denial) => denial.log_message(),
-    };
-    let (record, counted) = match &decided.outcome {
-        Ok(permit) if check.is_allowed() => (
-            AuditRecord { rules: permit.rules(), granted: permit.granted(), ..record },
-            CountedDecision::allowed(Action::Decide, AuditDecision::Allow, permit.rules().to_vec()),
-        ),
-        Ok(_) => (
-            AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..record },
-            CountedDecision::rejected(Action::Decide, "none"),
-        ),
-        Err(denial) => (
-            AuditRecord {
-                question: Some(denial.action.as_str()),
-                reason: Some(&reason),
-                asked: &decided.request.requested_grants,
-                ..record::with_denial(denial, &record)
-            },
-            CountedDecision::denied(Action::Decide, denial.reason.clone()),
-        ),
-    };
-    let record = AuditRecord { action: Some(Action::Decide.as_str()), ..record };
-    record::record_decision(exchange, app, &record, counted).await
+fn asker<'a>(visit: &'a AuthenticatedRequest<'_>) -> Asker<'a> {
+    Asker { authenticator: Some(&visit.caller.authenticator), caller: (&*visit.caller).into() }
 }
 
 fn answer_json(answered: &AnsweredQuestion) -> Value {

@@ -5,10 +5,10 @@ use hyper::body::Incoming;
 
 use super::authenticated::AuthenticatedRequest;
 use super::fields::{RequestFields, parse_time};
-use super::question::{Question, QuestionFields};
 use super::read::{self, ReadRequest};
 use crate::model::{Action, Pattern};
 use crate::server::http::error::ApiError;
+use crate::server::http::question::{Question, QuestionFields};
 use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
 

@@ -18,7 +18,6 @@ mod job_changes;
 mod job_record;
 mod list;
 mod preview;
-mod question;
 mod read;
 mod users;
 

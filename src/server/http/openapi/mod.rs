@@ -8,9 +8,12 @@ mod operation;
 mod parts;
 mod security;
 
+use std::collections::BTreeMap;
+
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::context::RequestContext;
 use super::error::ApiError;
@@ -50,6 +53,7 @@ fn document(settings: &Settings) -> Value {
 
 fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
     let mut paths: Map<String, Value> = parse_part(include_str!("text/own.json"));
+    paths.extend(gate_paths(settings));
     paths.extend(moderation::paths(&security::requirements_for_any_app(&settings.engine.authenticators), responses));
     let mut describe = |path: String, route: &SigningRoute<'_>, about: &OperationText, tag: &str, shape: ErrorShape| {
         let security = security::requirements_for_app(&settings.engine.authenticators, route.app.name());
@@ -72,4 +76,52 @@ fn paths(settings: &Settings, responses: &Value) -> Map<String, Value> {
         }
     }
     paths
+}
+
+/// The description of a gate in the file of its vendor.
+#[derive(Deserialize)]
+struct GateText {
+    summary: String,
+    description: String,
+    required: Vec<String>,
+    properties: Value,
+}
+
+/// Returns the paths of the gates of the apps that have a key for them.
+fn gate_paths(settings: &Settings) -> impl Iterator<Item = (String, Value)> {
+    let gated = settings.engine.apps.iter().filter_map(|app| {
+        let gate = app.gate()?;
+        Some((app, gate, app.vendor().spec().gates?))
+    });
+    gated.flat_map(|(app, gate, gates)| {
+        let texts: BTreeMap<String, GateText> = parse_part(gates.openapi);
+        let header = gate.key_header();
+        texts.into_iter().map(move |(name, text)| {
+            let path = format!("{}{}/{name}", signing_route::APPS, app.name());
+            (path, json!({ "post": text.operation(app.name(), &name, header.as_str()) }))
+        })
+    })
+}
+
+impl GateText {
+    fn operation(&self, app: &str, name: &str, header: &str) -> Value {
+        let GateText { summary, description, required, properties } = self;
+        let body = json!({ "type": "object", "required": required, "properties": properties });
+        json!({
+            "operationId": format!("{app}.{}", name.replace('/', ".")),
+            "tags": [app],
+            "summary": summary,
+            "description": description,
+            "security": [],
+            "parameters": [{ "name": header, "in": "header", "required": true, "schema": { "type": "string" } }],
+            "requestBody": { "content": { "application/json": { "schema": body } } },
+            "responses": {
+                "200": {
+                    "description": "The answer, also if it is no",
+                    "content": { "application/json": { "schema": { "type": "object" } } },
+                },
+                "401": { "$ref": "#/components/responses/problem-401" },
+            },
+        })
+    }
 }

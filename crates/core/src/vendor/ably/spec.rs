@@ -35,6 +35,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         },
     ],
     compat: None,
+    gates: None,
     error_shape: ErrorShape::Ably,
     client_field: "client_id",
     conversation_field: None,

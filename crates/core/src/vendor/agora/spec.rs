@@ -23,6 +23,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         operation("rtc-token", agora::Operation::RtcToken),
     ],
     compat: None,
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
     conversation_field: Some("channel"),

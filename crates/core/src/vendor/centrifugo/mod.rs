@@ -2,6 +2,7 @@
 
 mod message;
 mod moderation;
+pub mod proxy;
 mod request;
 mod spec;
 mod variants;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::gate::VendorGate;
 use super::invalid_request::{InvalidRequest, check_permit, missing_key_error, wrong_permit_error};
 use super::vendor_app::{TimestampUnit, VendorApp};
 use super::{ForeignRequest, ForeignToken, Nonce, Params, SignedResult, SignedText, Ttl};
@@ -22,6 +24,7 @@ use crate::secret::Secret;
 
 pub use message::TokenClaims;
 pub use moderation::ModerationApi;
+use proxy::Proxy;
 pub use spec::SPEC;
 
 /// An operation of a Centrifugo app.
@@ -51,6 +54,7 @@ pub struct App {
     keys: Vec<SigningKey>,
     ttl: Ttl,
     info_claims: Vec<String>,
+    proxy: Option<Proxy>,
 }
 
 impl App {
@@ -63,7 +67,15 @@ impl App {
         ttl: Ttl,
         info_claims: Vec<String>,
     ) -> App {
-        App { name, algorithm, keys, ttl, info_claims }
+        App { name, algorithm, keys, ttl, info_claims, proxy: None }
+    }
+
+    /// Answers the questions of Centrifugo's proxy with these keys. `token_member` is the member of a client's `data`
+    /// with the token of the user, if clients put it there.
+    #[must_use]
+    pub fn with_proxy(self, keys: Vec<Secret>, token_member: Option<String>) -> App {
+        let (ttl_seconds, info_claims) = (self.ttl.default_seconds, self.info_claims.clone());
+        App { proxy: Some(Proxy { keys, token_member, ttl_seconds, info_claims }), ..self }
     }
 }
 
@@ -73,6 +85,10 @@ impl VendorApp for App {
 
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn gate(&self) -> Option<&dyn VendorGate> {
+        self.proxy.as_ref().map(|proxy| proxy as &dyn VendorGate)
     }
 
     fn time_unit(&self, _: Operation) -> TimestampUnit {

@@ -56,7 +56,7 @@ fn channel(params: &Params) -> Result<Pattern, InvalidRequest> {
 ///
 /// # Errors
 /// Returns what is wrong, in words that complete "channel …".
-fn parse_channel(name: &str) -> Result<Pattern, String> {
+pub(super) fn parse_channel(name: &str) -> Result<Pattern, String> {
     check_identifier(name, MAX_CHANNEL_BYTES).map_err(|flaw| flaw.to_string())?;
     if name.len() > MAX_CHANNEL_BYTES {
         return Err(format!("must have at most {MAX_CHANNEL_BYTES} bytes"));
@@ -66,7 +66,7 @@ fn parse_channel(name: &str) -> Result<Pattern, String> {
         return Err("must not hold `#` or `&`: Centrifugo lets the users after `#` in without a token".to_owned());
     }
     if name.contains('*') {
-        return Err("must not hold `*`: a token is for one channel".to_owned());
+        return Err("must not hold `*`: a request is for one channel".to_owned());
     }
     Ok(Pattern::Exact(name.to_owned()))
 }

@@ -11,7 +11,7 @@ use crate::vendor::{Operation, centrifugo};
 pub static SPEC: VendorSpec = VendorSpec {
     features: VendorFeatures {
         title: "Centrifugo",
-        actions: ActionSet::of(&[Action::Login, Action::Subscribe]),
+        actions: ActionSet::of(&[Action::Login, Action::Subscribe, Action::Publish]),
         conversations: ConversationNames::Any,
         login_is_create: false,
         create_names_conversation: false,
@@ -21,6 +21,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         operation("subscription-token", centrifugo::Operation::SubscriptionToken, &["user", "channel", "ttl"]),
     ],
     compat: None,
+    gates: Some(&centrifugo::proxy::GATES),
     error_shape: ErrorShape::Problem,
     client_field: "user",
     conversation_field: Some("channel"),

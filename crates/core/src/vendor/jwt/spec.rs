@@ -20,6 +20,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     },
     operations: &[OperationSpec::json("token", Operation::Jwt(jwt::Operation::Token), &FIELDS)],
     compat: None,
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
     conversation_field: Some("channel"),

@@ -70,6 +70,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         error_shape: ErrorShape::LeanCloud,
         openapi: include_str!("openapi-compat.json"),
     }),
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "client_id",
     conversation_field: Some("conv_id"),

@@ -19,6 +19,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     },
     operations: &[OperationSpec::json("token", Operation::LiveKit(livekit::Operation::Token), &FIELDS)],
     compat: None,
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "participant_identity",
     conversation_field: Some("room_name"),

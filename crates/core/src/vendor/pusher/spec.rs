@@ -38,6 +38,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         error_shape: ErrorShape::Problem,
         openapi: include_str!("openapi-compat.json"),
     }),
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
     conversation_field: Some("channel_name"),

@@ -22,6 +22,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         &["user_id", "call_cids", "ttl"],
     )],
     compat: None,
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
     conversation_field: None,

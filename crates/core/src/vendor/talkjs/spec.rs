@@ -26,6 +26,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         operation("app-token", talkjs::Operation::AppToken, &[]),
     ],
     compat: None,
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
     conversation_field: None,

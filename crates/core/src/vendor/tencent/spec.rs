@@ -22,6 +22,7 @@ pub static SPEC: VendorSpec = VendorSpec {
         operation("private-map-key", tencent::Operation::PrivateMapKey),
     ],
     compat: None,
+    gates: None,
     error_shape: ErrorShape::Problem,
     client_field: "user_id",
     conversation_field: Some("room_id"),

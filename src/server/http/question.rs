@@ -4,14 +4,17 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::invalid_field;
+use super::context::RequestContext;
+use super::error::ApiError;
+use super::facts::{self, UndecidedRequest};
+use super::metrics::CountedDecision;
+use super::record;
 use crate::engine::{AssumedCaller, DecidedRequest, RuntimeData, parse_id_list, request_for_action};
-use crate::model::{Caller, CallerKind, Millis, Pattern, SigningRequest, json};
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest, json};
 use crate::moderation::CommandCheck;
 use crate::moderation::api::ModerationParameters;
 use crate::policy::{Denial, DenyReason, EntryOrigin, Explanation};
-use crate::server::http::context::RequestContext;
-use crate::server::http::facts::{self, UndecidedRequest};
+use crate::telemetry::{AuditCaller, AuditDecision, AuditRecord};
 use crate::vendor::{App, InvalidRequest, Params, VendorSpec};
 
 /// The fields of a question, before their values are checked.
@@ -59,12 +62,23 @@ impl<'p> QuestionFields<'p> {
             action: params.action.as_deref(),
             client: params.client.as_deref(),
             conversation: params.conversation.as_deref(),
-            members: members.map_err(|flaw| invalid_field("members", flaw))?,
+            members: members.map_err(|flaw| InvalidRequest::new("members", flaw))?,
             capability: params.capability.as_deref().map(Value::from),
             fields: fields
-                .map_err(|flaw| invalid_field("fields", format!("must be a JSON object, but: {flaw}")))?
+                .map_err(|flaw| InvalidRequest::new("fields", format!("must be a JSON object, but: {flaw}")))?
                 .unwrap_or_default(),
         })
+    }
+
+    /// Returns the fields of a question about an action of a user.
+    pub(super) fn of_user(
+        app: &'p str,
+        user: &'p str,
+        action: &'p str,
+        conversation: Option<&'p str>,
+    ) -> QuestionFields<'p> {
+        let (app, user, action) = (Some(app), Some(user), Some(action));
+        QuestionFields { user, app, action, conversation, ..QuestionFields::default() }
     }
 
     /// Reads the members of a JSON object.
@@ -73,7 +87,7 @@ impl<'p> QuestionFields<'p> {
         let fields = match params.value("fields") {
             None => Map::new(),
             Some(Value::Object(fields)) => fields.clone(),
-            Some(_) => return Err(invalid_field("fields", "must be an object")),
+            Some(_) => return Err(InvalidRequest::new("fields", "must be an object")),
         };
         Ok(QuestionFields {
             user: params.text("user")?,
@@ -110,7 +124,7 @@ impl<'p> QuestionFields<'p> {
         }
         if self.fields.keys().any(|name| values.contains_key(name)) {
             let message = "must not repeat the client, the conversation, the members or the capability";
-            return Err(invalid_field("fields", message));
+            return Err(InvalidRequest::new("fields", message));
         }
         values.extend(self.fields.clone());
         Ok(Params { values, lenient: false })
@@ -122,7 +136,7 @@ impl<'p> QuestionFields<'p> {
             (Some(user), None) => Ok((CallerKind::User, user)),
             (None, Some(service)) => Ok((CallerKind::Service, service)),
             (Some(_), Some(_)) => {
-                Err(invalid_field("service", "must not be given beside `user`: the decision has one caller"))
+                Err(InvalidRequest::new("service", "must not be given beside `user`: the decision has one caller"))
             }
             (None, None) => Err(missing("user", "tom")),
         }
@@ -149,17 +163,29 @@ impl<'a> Question<'a> {
         let known = || engine.apps.iter().map(|app| &**app.name()).collect::<Vec<_>>().join(", ");
         let app = engine.app(name);
         let app =
-            app.ok_or_else(|| invalid_field("app", format!("must be one of the configured apps: {}", known())))?;
+            app.ok_or_else(|| InvalidRequest::new("app", format!("must be one of the configured apps: {}", known())))?;
         let action = fields.action.ok_or_else(|| missing("action", "join"))?;
         let (kind, subject) = fields.caller()?;
         let assumed = AssumedCaller { kind, subject, authenticator: fields.authenticator, roles: &fields.roles };
         let (caller, _) = assumed
             .build(engine, app.name())
-            .map_err(|flaw| invalid_field(kind.as_str(), format!("cannot be the caller: {flaw}")))?;
+            .map_err(|flaw| InvalidRequest::new(kind.as_str(), format!("cannot be the caller: {flaw}")))?;
         let spec = app.vendor().spec();
         let request = request_for_action(app, action, &fields.action_params(spec, action)?, &caller)
             .map_err(|invalid| rename_field(spec, action, invalid))?;
         Ok(Question { app, caller, request, at })
+    }
+
+    /// Returns the question whether this authenticated caller may log in to the app now.
+    pub(super) fn of_login(
+        exchange: &'a RequestContext,
+        app: &'a App,
+        caller: Caller,
+    ) -> Result<Question<'a>, InvalidRequest> {
+        let login = &app.vendor().spec().login;
+        let values = login.fields.iter().map(|(name, example)| ((*name).to_owned(), Value::from(*example))).collect();
+        let request = request_for_action(app, login.operation, &Params { values, lenient: false }, &caller)?;
+        Ok(Question { app, caller, request, at: exchange.now })
     }
 
     /// Returns the conversation of the request, if it has one. For a channel of a room, this is the room.
@@ -189,7 +215,7 @@ impl<'a> Question<'a> {
 /// A question with its decision.
 pub(super) struct AnsweredQuestion {
     pub(super) decided: DecidedRequest,
-    pub(super) check: CommandCheck,
+    check: CommandCheck,
     /// The steps of the policy, if the answer has the result of each rule.
     steps: Option<Vec<Explanation>>,
 }
@@ -231,8 +257,94 @@ impl AnsweredQuestion {
     }
 }
 
+/// The program that asked a question: a service, or the server of a vendor.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) authenticator: Option<&'a str>,
+    pub(super) caller: AuditCaller<'a>,
+}
+
+/// Returns the record of a question, as if the answer was yes.
+fn question_record<'a>(
+    exchange: &'a RequestContext,
+    asker: Asker<'a>,
+    caller: &'a Caller,
+    request: &'a SigningRequest,
+) -> AuditRecord<'a> {
+    AuditRecord {
+        authenticator: asker.authenticator,
+        caller: Some(asker.caller),
+        action: Some(Action::Decide.as_str()),
+        question: Some(request.action.as_str()),
+        about: Some(caller.into()),
+        ..record::request_record(exchange, exchange.settings().engine.app(&request.app), caller, request)
+    }
+}
+
+/// Decides a question, and records the answer or that there is none.
+pub(super) async fn decide_and_record(
+    exchange: &RequestContext,
+    asker: Asker<'_>,
+    question: Question<'_>,
+) -> Result<AnsweredQuestion, ApiError> {
+    let answered = decide_or_record(exchange, asker, question).await?;
+    record_answer(exchange, asker, &answered).await?;
+    Ok(answered)
+}
+
+/// Decides a question. Records only that there is no answer.
+pub(super) async fn decide_or_record(
+    exchange: &RequestContext,
+    asker: Asker<'_>,
+    question: Question<'_>,
+) -> Result<AnsweredQuestion, ApiError> {
+    let (app, request, caller) = (question.app, question.request.clone(), question.caller.clone());
+    match question.decide(exchange, false).await {
+        Ok(answered) => Ok(answered),
+        Err(undecided) => {
+            let record = question_record(exchange, asker, &caller, &request);
+            Err(record::record_undecided(exchange, Some(app), &request, &record, undecided).await)
+        }
+    }
+}
+
+/// Records and counts a decision that the asker gets.
+pub(super) async fn record_answer(
+    exchange: &RequestContext,
+    asker: Asker<'_>,
+    answered: &AnsweredQuestion,
+) -> Result<(), ApiError> {
+    let AnsweredQuestion { decided, check, .. } = answered;
+    let app = exchange.settings().engine.app(&decided.request.app);
+    let record = question_record(exchange, asker, &decided.caller, &decided.request);
+    let reason = match &decided.outcome {
+        Ok(_) => check.lines().join("; "),
+        Err(denial) => denial.log_message(),
+    };
+    let (record, counted) = match &decided.outcome {
+        Ok(permit) if check.is_allowed() => (
+            AuditRecord { rules: permit.rules(), granted: permit.granted(), ..record },
+            CountedDecision::allowed(Action::Decide, AuditDecision::Allow, permit.rules().to_vec()),
+        ),
+        Ok(_) => (
+            AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..record },
+            CountedDecision::rejected(Action::Decide, "none"),
+        ),
+        Err(denial) => {
+            let denied = record::with_denial(denial, &record);
+            let (action, question) = (record.action, denied.action);
+            let grants = &*decided.request.requested_grants;
+            (
+                AuditRecord { action, question, reason: Some(&reason), asked: grants, ..denied },
+                CountedDecision::denied(Action::Decide, denial.reason.clone()),
+            )
+        }
+    };
+    record::record_decision(exchange, app, &record, counted).await
+}
+
 fn missing(field: &str, example: &str) -> InvalidRequest {
-    invalid_field(field, format!("must be given, for example {field}={example}"))
+    InvalidRequest::new(field, format!("must be given, for example {field}={example}"))
 }
 
 /// Replaces the field of a route of the vendor by the parameter of this route.
