@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 import { Ably } from '../sdk/support/ably.js';
 import { LeanCloud } from '../sdk/support/leancloud.js';
-import { Backend, LEANCLOUD, ROOM, Signer, TALKJS, callerToken } from '../sdk/support/signer.js';
+import { Backend, LEANCLOUD, PUSHER, ROOM, Signer, TALKJS, callerToken } from '../sdk/support/signer.js';
+import { Soketi, missing as noSoketi } from '../sdk/support/soketi.js';
 import { TalkJs } from '../sdk/support/talkjs.js';
 import { launch, open } from './support/chromium.js';
 import { Site } from './support/site.js';
@@ -16,20 +17,22 @@ const FILES = {
   '/ably.js': at('../sdk/node_modules/ably/build/ably.min.js'),
   '/leancloud-4.js': at('../sdk/node_modules/leancloud-realtime/dist/realtime.browser.min.js'),
   '/leancloud-5.js': at('../sdk/node_modules/leancloud-realtime-5/dist/im-browser.min.js'),
+  '/pusher.js': at('../sdk/node_modules/pusher-js/dist/web/pusher-with-encryption.min.js'),
   '/talkjs.js': at('../sdk/node_modules/@talkjs/core/dist/talkSession.js'),
   '/client.js': at('../../clients/js/index.js'),
 };
 
 /** `routed` is a site whose server passes requests to chat-signer on. */
-let browser, backend, site, signer, routed;
+let browser, backend, site, signer, routed, soketi;
 before(async () => {
   [browser, backend, site] = await Promise.all([launch(), Backend.start({ 'fake-session-of-tom': 'tom' }), Site.start(FILES)]);
-  signer = await Signer.start(backend, { pages: [site.origin] });
+  soketi = noSoketi ? undefined : await Soketi.start();
+  signer = await Signer.start(backend, { pages: [site.origin], soketi });
   routed = await Site.start(FILES, { '/v1/': signer.url });
 });
 after(async () => {
   await browser?.close();
-  await Promise.all([backend, site, signer, routed].map((one) => one?.stop()));
+  await Promise.all([backend, site, signer, routed, soketi].map((one) => one?.stop()));
 });
 
 /** A page of the app, with this SDK in it. The browser has the cookie of tom. */
@@ -205,6 +208,53 @@ for (const version of [4, 5]) {
     });
   });
 }
+
+describe('pusher-js', { skip: noSoketi }, () => {
+  /** Connects to Soketi as this user, signs in, and subscribes to these channels. Returns the outcome of each. */
+  async function subscribe(test, subject, names) {
+    const opened = await app('/pusher.js');
+    test.after(() => opened.context.close());
+    const outcomes = await opened.page.evaluate(async ({ key, port, signer, token, names }) => {
+      const ask = (path) => ({ endpoint: `${signer}/pusher/${path}`, transport: 'ajax', headers: { authorization: `Bearer ${token}` } });
+      const server = { cluster: '', wsHost: '127.0.0.1', wsPort: port, forceTLS: false, enabledTransports: ['ws'], enableStats: false };
+      globalThis.pusher = new Pusher(key, { ...server, channelAuthorization: ask('auth'), userAuthentication: ask('user-auth') });
+      pusher.signin();
+      const outcome = (channel) => new Promise((resolve) => {
+        channel.bind('pusher:subscription_succeeded', () => resolve('subscribed'));
+        channel.bind('pusher:subscription_error', ({ status }) => resolve(status));
+      });
+      const outcomes = await Promise.all(names.map((name) => outcome(pusher.subscribe(name))));
+      await pusher.user.signinDonePromise;
+      return outcomes;
+    }, { key: PUSHER.key, port: soketi.port, signer: signer.url, token: callerToken(subject), names });
+    return { ...opened, outcomes };
+  }
+
+  test('subscribes, sees members, and reads client events and encrypted messages', async (test) => {
+    const names = ['private-chat.42', 'presence-chat.42', 'private-encrypted-chat.42', 'private-secret'];
+    const [tom, carol] = await Promise.all(['tom', 'carol'].map((user) => subscribe(test, user, names)));
+    for (const { outcomes } of [tom, carol]) assert.deepEqual(outcomes, ['subscribed', 'subscribed', 'subscribed', 403]);
+    assert.equal(await carol.page.evaluate(() => pusher.user.user_data.id), 'carol');
+    const heard = await carol.page.evaluateHandle(() => {
+      const next = (channel, event) => new Promise((resolve) => pusher.channel(channel).bind(event, resolve));
+      return { said: next('private-chat.42', 'client-greeting'), secret: next('private-encrypted-chat.42', 'news') };
+    });
+    await tom.page.evaluate(() => pusher.channel('private-chat.42').trigger('client-greeting', 'hello'));
+    await soketi.backend.trigger('private-encrypted-chat.42', 'news', 'secret');
+    assert.deepEqual(await heard.evaluate(async ({ said, secret }) => [await said, await secret]), ['hello', 'secret']);
+    assert.deepEqual(await tom.page.evaluate(() => Object.keys(pusher.channel('presence-chat.42').members.members).sort()), ['carol', 'tom']);
+  });
+
+  test('a ban ends the connection, and refuses the next one', async (test) => {
+    const { page, outcomes } = await subscribe(test, 'mallory', ['private-chat.42']);
+    assert.deepEqual(outcomes, ['subscribed']);
+    await page.evaluate(() => { globalThis.ended = new Promise((resolve) => pusher.connection.bind('disconnected', () => resolve('ended'))); });
+    await signer.moderate('bans', 'mallory', { reason: 'spam' });
+    test.after(() => signer.moderate('bans/lift', 'mallory'));
+    assert.equal(await page.evaluate(() => ended), 'ended');
+    assert.deepEqual((await subscribe(test, 'mallory', ['private-chat.42', 'presence-chat.42'])).outcomes, [403, 403]);
+  });
+});
 
 describe('@talkjs/core', () => {
   let cloud;

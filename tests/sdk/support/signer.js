@@ -22,7 +22,12 @@ export const ABLY = { keyName: 'fakeapp.fakekey', secret: 'fake-ably-secret-0123
 export const STREAM = { apiKey: 'fake-stream-key', secret: 'fake-stream-secret-0123456789abcdef' };
 export const CENTRIFUGO = { secret: 'fake-centrifugo-secret-0123456789abcdef', proxyKey: 'fake-centrifugo-proxy-key-0123456789' };
 export const LIVEKIT = { apiKey: 'fake-livekit-key', secret: 'fake-livekit-secret-0123456789abcdef', url: 'wss://livekit.example.com' };
-export const PUSHER = { appId: '4711', key: 'fake-pusher-key', secret: 'fake-pusher-secret-0123456789abcdef' };
+export const PUSHER = {
+  appId: '4711',
+  key: 'fake-pusher-key',
+  secret: 'fake-pusher-secret-0123456789abcdef',
+  encryptionKey: Buffer.from('fake-pusher-encryption-key-01234').toString('base64'),
+};
 export const TENCENT = { sdkAppId: 1400000001, secret: 'fake-tencent-secret-0123456789abcdef' };
 export const AGORA = { appId: 'fa4e0000000000000000000000000a99', certificate: 'fa4e5ec2e7fa4e5ec2e7fa4e5ec2e700' };
 export const SYNAPSE = { secret: 'fake-synapse-secret-0123456789abcdef' };
@@ -37,7 +42,7 @@ const SERVICE_KEY = 'obviously-fake-service-key-for-tests';
 const CALLER_SECRET = 'obviously-fake-caller-secret-for-tests-0123456789abcdef0123456789abcdef';
 const ISSUER = 'https://id.example.com/';
 
-const configuration = ({ backend, pages, credentials, enforced }) => `
+const configuration = ({ backend, pages, credentials, enforced, soketi }) => `
 [server]
 listen = "127.0.0.1:0"
 request_timeout = "1m"
@@ -76,13 +81,13 @@ secret = { file = "stream.secret" }
 [apps.centrifugo]
 vendor = "centrifugo"
 secret = { file = "centrifugo.secret" }
+proxy_key = { file = "centrifugo-proxy.secret" }
+proxy_token_member = "token"
 
 [apps.livekit]
 vendor = "livekit"
 url = "${LIVEKIT.url}"
 api_key = "${LIVEKIT.apiKey}"
-proxy_key = { file = "centrifugo-proxy.secret" }
-proxy_token_member = "token"
 secret = { file = "livekit.secret" }
 
 [apps.pusher]
@@ -90,7 +95,11 @@ vendor = "pusher"
 app_id = "${PUSHER.appId}"
 key = "${PUSHER.key}"
 secret = { file = "pusher.secret" }
-
+${soketi === undefined ? '' : `encryption_master_key = { file = "pusher-encryption.secret" }
+[apps.pusher.enforcement]
+enabled = true
+url = "${soketi.url}"
+`}
 [apps.tencent]
 vendor = "tencent"
 sdk_app_id = ${TENCENT.sdkAppId}
@@ -224,8 +233,10 @@ const FILES = {
   'ably.secret': `${ABLY.keyName}:${ABLY.secret}`,
   'stream.secret': STREAM.secret,
   'centrifugo.secret': CENTRIFUGO.secret,
+  'centrifugo-proxy.secret': CENTRIFUGO.proxyKey,
   'livekit.secret': LIVEKIT.secret,
   'pusher.secret': PUSHER.secret,
+  'pusher-encryption.secret': PUSHER.encryptionKey,
   'tencent.secret': TENCENT.secret,
   'agora.secret': AGORA.certificate,
   'synapse.secret': SYNAPSE.secret,
@@ -233,7 +244,6 @@ const FILES = {
   'caller.secret': CALLER_SECRET,
   'app-key.secret': LEANCLOUD.appKey,
 };
-  'centrifugo-proxy.secret': CENTRIFUGO.proxyKey,
 
 /** A token of the app's own identity provider: what a logged-in user's device has. */
 export function callerToken(subject) {
@@ -243,14 +253,17 @@ export function callerToken(subject) {
 
 /** A running server. */
 export class Signer {
-  /** Starts one that asks the backend about sessions, for these pages, with their cookies or without, and has bans carried to this Ably. */
-  static async start(backend, { pages = [PAGE], credentials = true, enforced } = {}) {
+  /**
+   * Starts one that asks the backend about sessions, for these pages, with their cookies or without. It sends bans to this Ably and this
+   * Soketi. With a Soketi, it has encrypted channels.
+   */
+  static async start(backend, { pages = [PAGE], credentials = true, enforced, soketi } = {}) {
     const signer = new Signer();
     signer.directory = mkdtempSync(join(tmpdir(), 'chat-signer-sdk-'));
     signer.backend = backend?.url ?? 'http://127.0.0.1:9';
     for (const [name, text] of Object.entries(FILES)) signer.write(name, text);
     signer.write('policy.toml', POLICY);
-    signer.write('signer.toml', configuration({ backend: signer.backend, pages, credentials, enforced }));
+    signer.write('signer.toml', configuration({ backend: signer.backend, pages, credentials, enforced, soketi }));
     await signer.run();
     return signer;
   }

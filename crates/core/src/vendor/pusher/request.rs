@@ -15,6 +15,9 @@ const MAX_USER_CHARS: usize = 128;
 /// The longest description of a user, in bytes.
 const MAX_USER_BYTES: usize = 1024;
 
+/// The name of the id in the data of presence channels.
+const MEMBER_ID: &str = "user_id";
+
 /// Reads a request.
 pub(super) fn parse(
     app: &App,
@@ -36,7 +39,7 @@ pub(super) fn parse(
             app.check_channel(&channel)?;
             let data = match channel.kind() {
                 ChannelKind::Private | ChannelKind::Encrypted => None,
-                ChannelKind::Presence => Some(user_json(app, "user_id", user, caller)?),
+                ChannelKind::Presence => Some(user_json(app, MEMBER_ID, user, caller)?),
             };
             let signing_request = signing_request(app, user, &app.channel_actions(&channel), Some(&channel));
             Ok((signing_request, SigningJob::ChannelAuth { socket, channel, data }))
@@ -86,7 +89,9 @@ fn user_json(app: &App, id_name: &str, user: &str, caller: Option<&Caller>) -> R
     let claim = |name: &String| Some((name.clone(), caller?.claims.get(name)?.clone()));
     let info: Map<String, Value> = app.presence_claims.iter().filter_map(claim).collect();
     let object = JsonObject::new().string(id_name, user);
-    let json = if info.is_empty() { object } else { object.object("user_info", &info) }.finish();
+    // Soketi lists only members with `user_info`, also if it is empty.
+    let has_info = id_name == MEMBER_ID || !info.is_empty();
+    let json = if has_info { object.object("user_info", &info) } else { object }.finish();
     if json.len() > MAX_USER_BYTES {
         let message = format!("has {} bytes with its claims, but Pusher allows {MAX_USER_BYTES}", json.len());
         return Err(InvalidRequest::new("user_id", message));
@@ -153,6 +158,9 @@ mod tests {
         let other = json!({"socket_id": "1.2", "user_id": "mary"});
         let SigningJob::UserAuth { data, .. } = ask(Operation::UserAuth, other) else { unreachable!() };
         assert_eq!(data, r#"{"id":"mary"}"#);
+        let other = json!({"socket_id": "1.2", "channel_name": "presence-a", "user_id": "mary"});
+        let SigningJob::ChannelAuth { data, .. } = ask(Operation::ChannelAuth, other) else { unreachable!() };
+        assert_eq!(data.unwrap(), r#"{"user_id":"mary","user_info":{}}"#);
         tom.claims.insert("name".to_owned(), json!("x".repeat(1024)));
         let asked = params(json!({"socket_id": "1.2"}));
         let error = parse(&app(true), Operation::UserAuth, &asked, Some(&tom)).unwrap_err();
