@@ -43,9 +43,15 @@ const VARIABLES: [(&str, &str); 6] = [
     ("AUDIT_CHAIN_KEY", "fake-key-of-the-audit-chain-0000000000"),
     ("JOBS_SECRET", "fake-secret-of-jobs-0000000000000000000000000000"),
 ];
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 12] = [
     ("secrets/talkjs", "fake-talkjs-secret-key"),
     ("secrets/ably", "fakeapp.fakekey:fake-ably-key-secret"),
+    ("secrets/pusher", "fake-pusher-secret"),
+    ("secrets/stream", "fake-stream-secret-0123456789abcdef"),
+    ("secrets/tencent", "fake-tencent-secret-0123456789abcdef"),
+    ("secrets/livekit", "fake-livekit-secret-0123456789abcdef"),
+    ("secrets/centrifugo", "fake-centrifugo-secret-0123456789abcdef"),
+    ("secrets/agora", "fa4e5ec2e7fa4e5ec2e7fa4e5ec2e700"),
     ("secrets/webhook", "whsec_ZmFrZS13ZWJob29rLXNlY3JldC1mb3ItdGVzdHMtOTE="),
     ("partner.pem", PEM),
     ("jwks.json", JWKS),
