@@ -85,7 +85,7 @@ fn many_bans(numbers: Range<usize>) -> String {
     for number in numbers.clone() {
         let number = numbers.start + (number - numbers.start) * 7919 % numbers.len();
         let user = if number.is_multiple_of(2) { format!("ü {number}/%") } else { format!("user-{number}") };
-        writeln!(text, "[[bans]]\nuser = \"{user}\"\nreason = \"\"\"\n[[bans]]\n\"\"\"\nat = 2026-11-22T10:00:00Z\n")
+        writeln!(text, "[[bans]]\nuser = \"{user}\"\nreason = \"\"\"\n[[bans]]\\\n\"\"\"\nat = 2026-11-22T10:00:00Z\n")
             .unwrap();
     }
     text
