@@ -26,7 +26,8 @@ const LAYERS: &[&[&str]] = &[
     &["vendor"],
     &["authn"],
     &["policy", "redaction"],
-    &["crypto", "clock", "random", "environment", "files"],
+    &["files"],
+    &["crypto", "clock", "random", "environment"],
     &["secret", "model"],
 ];
 
