@@ -4,6 +4,7 @@
 //! the next text of the same size. So the block never has to be rearranged.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 
@@ -21,7 +22,7 @@ const REMEMBERED_TEXTS: usize = 1024;
 pub(super) struct TextId(NonZeroU32);
 
 /// Texts in one block of memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct TextArena {
     bytes: Vec<u8>,
     /// The free places, by their number of units.
@@ -116,6 +117,13 @@ impl TextArena {
 
     fn set_uses(&mut self, id: TextId, uses: u32) {
         self.bytes[id.start()..][..USES_SIZE].copy_from_slice(&uses.to_le_bytes());
+    }
+}
+
+impl fmt::Debug for TextArena {
+    /// Shows the size only: the block is not readable as numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TextArena({} bytes)", self.size())
     }
 }
 
