@@ -96,8 +96,10 @@ async fn long_answers_are_not_remembered_without_end() {
     }
     assert_eq!(signer.subject(&of(99)).await, tom());
     assert_eq!(backend.count(ME), 100, "the newest is still remembered");
-    assert_eq!(signer.subject(&of(0)).await, tom());
-    assert_eq!(backend.count(ME), 101, "the oldest is not");
+    for number in 0..100 {
+        assert_eq!(signer.subject(&of(number)).await, tom());
+    }
+    assert!(backend.count(ME) > 100, "not all are remembered");
 }
 
 #[tokio::test]
