@@ -12,7 +12,9 @@ impl Held {
             return Err(format!("not a token for now: {claims}"));
         }
         if method == "ListRooms" {
-            let rooms: Vec<Value> = self.rooms.keys().map(|name| json!({ "name": name })).collect();
+            // The number of participants may be too small, and does not include hidden participants.
+            let rooms: Vec<Value> =
+                self.rooms.keys().rev().map(|name| json!({ "name": name, "num_participants": 0 })).collect();
             return if claims["video"] == json!({ "roomList": true }) {
                 Ok((200, json!({ "rooms": rooms })))
             } else {

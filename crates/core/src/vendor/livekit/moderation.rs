@@ -96,7 +96,8 @@ impl ConversationList for ModerationApi {
         Ok(list.rooms.into_iter().map(listed).collect())
     }
 
-    /// The list says nothing about the participants. So each listed room needs a question.
+    /// The list names no participants. Their number may be too small and leaves out hidden participants (livekit/livekit
+    /// issue 991), so each listed room needs a question, also an empty one.
     fn plan(
         &self,
         target: &ModerationTarget<'_>,
