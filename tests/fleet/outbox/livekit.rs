@@ -132,3 +132,23 @@ async fn rights_are_given_back_although_the_list_of_rooms_cannot_be_read() {
     }
     world.vendor.assert_content();
 }
+
+/// The rights of the token with which the participant joined again are less than those before the mute.
+#[tokio::test]
+async fn a_participant_who_joined_again_gets_no_rights_of_the_session_before() {
+    for place in [Some("a"), None] {
+        let world = world().await;
+        let _worker = world.work();
+        world.impose(Mute, "tom", place, None).await;
+        world.settled().await;
+        world.vendor.held(|held| {
+            held.rejoined.insert(("a".to_owned(), "tom".to_owned()), 1);
+            held.rooms.get_mut("a").unwrap().insert("tom".to_owned(), listener());
+        });
+        world.lift(Mute, "tom", place).await;
+        world.settled().await;
+        assert_eq!(permissions(&world, "tom")[0], Some(listener()), "{place:?}");
+        assert_eq!(world.note("tom", "a").await, None);
+        world.vendor.assert_content();
+    }
+}
