@@ -71,6 +71,9 @@ impl Held {
             }
             ("DELETE", ["mute", user]) => self.mute(place, user, 0),
             _ => return Err("no such path at Agora".to_owned()),
+                if !self.members[place].contains(&user) {
+                    return Ok((403, json!({ "error": "forbidden_op" })));
+                }
         }
         Ok((200, json!({ "data": { "result": true } })))
     }
