@@ -106,3 +106,16 @@ async fn a_sanction_in_a_group_waits_for_a_user_who_is_not_there() {
         world.vendor.assert_content();
     }
 }
+
+#[tokio::test]
+async fn a_mute_everywhere_waits_for_the_account() {
+    let world = world().await;
+    let _worker = world.work();
+    world.impose(Mute, "bob", None, None).await;
+    world.postponed(in_seconds(ALMOST_AN_HOUR)).await;
+    world.vendor.held(|held| held.accounts.insert("bob".to_owned(), true));
+    world.impose(Mute, "bob", None, None).await;
+    world.settled().await;
+    assert_eq!(mutes(&world), BTreeMap::from([(("*".to_owned(), "bob".to_owned()), -1)]));
+    world.vendor.assert_content();
+}

@@ -85,7 +85,9 @@ impl ModerationApi {
     ) -> Result<ModerationPlan, PermanentFailure> {
         let Some(user) = user else {
             let checkpoint_before = target.checkpoint.map(str::to_owned);
-            return Ok(ModerationPlan { checkpoint_before, ..ModerationPlan::default() });
+            // A mute does not deny a login, so the user may get an account during the mute.
+            let renew_at = target.desired.muted.map(|_| missed_user_retry(now));
+            return Ok(ModerationPlan { checkpoint_before, renew_at, ..ModerationPlan::default() });
         };
         let before: ImposedSanctions = target.read_checkpoint()?;
         let path = format!("users/{}", encode_segment(target.user)?);

@@ -16,9 +16,9 @@ use crate::crypto::sha256;
 use crate::model::{Millis, Vendor};
 use crate::secret::Secret;
 use crate::vendor::moderation::{
-    ImposedSanctions, ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget, PermanentFailure,
-    ResponseClass, SanctionEnd, SanctionStep, VendorCall, VendorModeration, direct_planner, idle_planner,
-    query_planner,
+    ImposedSanctions, MissedUser, ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget,
+    PermanentFailure, ResponseClass, SanctionEnd, SanctionStep, VendorCall, VendorModeration, direct_planner,
+    idle_planner, missed_user_retry, query_planner,
 };
 
 /// The lifetime of the administrator's UserSig, in seconds.
@@ -117,9 +117,13 @@ fn plan_everywhere(
         let times = json!({
             "Set_Account": target.user, "C2CmsgNospeakingTime": seconds, "GroupmsgNospeakingTime": seconds,
         });
-        calls.push(post("openconfigsvr/setnospeaking", &times));
+        let must_find = mute == SanctionStep::Impose;
+        calls.push(VendorCall { must_find, ..post("openconfigsvr/setnospeaking", &times) });
     }
-    Ok(before.plan(ImposedSanctions { muted: mute.is_ours(), banned: false }, calls))
+    let plan = before.plan(ImposedSanctions { muted: mute.is_ours(), banned: false }, calls);
+    // A mute does not deny a login, so the user may get an account during the mute.
+    let missed = MissedUser { retry_at: missed_user_retry(now), checkpoint: plan.checkpoint_after.clone() };
+    Ok(ModerationPlan { if_missed: Some(missed), ..plan })
 }
 
 /// Plans the requests for a user in one group. A user who is banned there could join it again without a signature, so
