@@ -166,7 +166,7 @@ fn post(path: &str, body: &Value) -> VendorCall {
 fn classify_body(body: &[u8]) -> ResponseClass {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     match answer.get("ErrorCode").and_then(Value::as_u64) {
-        None => ResponseClass::Retry("its answer has no ErrorCode".to_owned(), None),
+        None => ResponseClass::Permanent("it answers without an `ErrorCode`: is `url` right?".to_owned()),
         Some(0) => ResponseClass::Done,
         // There is no such account, or no such group.
         Some(70_107 | 10_010 | 10_015) => ResponseClass::NotFound,
@@ -191,6 +191,6 @@ mod tests {
         );
         assert!(matches!(class(60_007), ResponseClass::Retry(..)));
         assert_eq!(class(70_009), ResponseClass::Permanent("it answers with the error 70009".to_owned()));
-        assert!(matches!(classify_body(b"<html>"), ResponseClass::Retry(..)));
+        assert!(matches!(classify_body(b"<html>"), ResponseClass::Permanent(_)));
     }
 }
