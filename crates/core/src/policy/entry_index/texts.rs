@@ -185,7 +185,9 @@ mod tests {
         let mut arena = TextArena::default();
         let ids: Vec<TextId> = (0..10).map(|_| arena.share("spam")).collect();
         assert!(ids.iter().all(|id| *id == ids[0]));
-        ids.iter().for_each(|id| arena.release(*id));
+        for id in &ids {
+            arena.release(*id);
+        }
         assert_eq!(arena.share("spam"), ids[0]);
         let size = arena.size();
         for number in 0..100_000 {
