@@ -63,6 +63,10 @@ pub struct Held {
     pub mutes: BTreeMap<(String, String), i64>,
     /// LiveKit: the permissions of each participant of each room.
     pub rooms: BTreeMap<String, BTreeMap<String, Value>>,
+    /// LiveKit: how many times the user of a room has joined it again. The default is 0.
+    pub rejoined: BTreeMap<(String, String), u32>,
+    /// Tencent: the users who have no account.
+    pub strangers: BTreeSet<String>,
     /// Centrifugo: the user and the channel of each ended subscription.
     pub unsubscribed: Vec<(String, String)>,
     /// Agora: the users, and whether they are active.

@@ -12,7 +12,7 @@ use super::reconciler::{
 use crate::clock;
 use crate::model::Millis;
 use crate::moderation::store::JobState;
-use crate::vendor::moderation::{DesiredState, ModerationPlan, ModerationReach};
+use crate::vendor::moderation::{DesiredState, ModerationPlan, ModerationReach, VendorCall};
 
 /// The number of jobs in a read from the store.
 const JOBS_PER_READ: usize = 200;
@@ -238,7 +238,8 @@ impl Reconciler<'_> {
         stored: ScopeCheckpoint,
         plan: ModerationPlan,
     ) -> Result<(), JobError> {
-        let ModerationPlan { checkpoint_before, calls, checkpoint_after, renew_at, unsupported } = plan;
+        let ModerationPlan { checkpoint_before, calls, mut checkpoint_after, mut renew_at, unsupported, if_missed } =
+            plan;
         let is_noted =
             checkpoint_before.is_some() || checkpoint_after.is_some() || stored != ScopeCheckpoint::default();
         let doubt = self.last_unanswered_request(&stored);
@@ -252,8 +253,9 @@ impl Reconciler<'_> {
         {
             return Err(JobError::Lost);
         }
-        for call in &calls {
-            self.running.send(self.target, call).await?;
+        let is_missed = self.send_all(&calls).await?;
+        if let Some(missed) = if_missed.filter(|_| is_missed) {
+            (checkpoint_after, renew_at) = (missed.checkpoint, earliest(renew_at, Some(missed.retry_at)));
         }
         // Earlier requests may arrive after these requests. Then all of them must be repeated. These requests were
         // answered.
@@ -268,6 +270,17 @@ impl Reconciler<'_> {
         progress.requeue_at = earliest(progress.requeue_at, renew_at);
         progress.unsupported = progress.unsupported.take().or(unsupported.map(Cow::Borrowed));
         Ok(())
+    }
+
+    /// Sends requests. Returns whether some of them had to find the user, and none did.
+    async fn send_all(&self, calls: &[VendorCall]) -> Result<bool, JobError> {
+        let (mut must_find, mut has_found) = (false, false);
+        for call in calls {
+            let is_found = self.running.send(self.target, call).await?.is_some();
+            must_find |= call.must_find;
+            has_found |= call.must_find && is_found;
+        }
+        Ok(must_find && !has_found)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::Enforcement;
 use crate::model::Millis;
 use crate::moderation::store::{FailureCause, Job, JobFailure, Store, StoreUnavailable};
+use crate::upstream::ClientError;
 use crate::vendor::moderation::{PermanentFailure, ResponseClass, VendorCall};
 
 /// The longest answer of a vendor that is read, in bytes: 30 conversations with hundreds of participants each.
@@ -119,8 +120,14 @@ impl RunningJob<'_> {
         *request.headers_mut() = moderator.headers(call, now)?;
         let answer = target.client.send(request, MAX_ANSWER_BYTES).await;
         let named = |cause, why: String| JobFailure::new(cause, format!("{}: {why}", moderator.vendor().as_str()));
-        let answer =
-            answer.map_err(|trouble| JobError::Later(named(FailureCause::Unreachable, trouble.to_string()), None))?;
+        let answer = answer.map_err(|trouble| {
+            if let ClientError::Long(most) = trouble {
+                let path = call.path.split('?').next().unwrap_or_default();
+                let why = format!("the answer to {path} is longer than the {most} bytes that are read");
+                return JobError::Never(named(FailureCause::Impossible, why));
+            }
+            JobError::Later(named(FailureCause::Unreachable, trouble.to_string()), None)
+        })?;
         match moderator.classify_response(call, answer.status(), answer.headers(), answer.body()) {
             ResponseClass::Done => Ok(Some(answer.into_body())),
             ResponseClass::NotFound => Ok(None),

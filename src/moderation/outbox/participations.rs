@@ -2,7 +2,8 @@
 //!
 //! The conversations are processed page by page, as the vendor lists them, and the progress is recorded. A conversation
 //! is no longer on the list after the user was removed from it. So the next page begins after the last conversation in
-//! which the user still is.
+//! which the user still is. A vendor that lists all conversations at once lists them again in each attempt, and an attempt
+//! begins after the last one that was processed.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,6 +11,10 @@ use std::collections::BTreeSet;
 use super::job::JobError;
 use super::reconciler::{ListProgress, Reconciler, UserCheckpoint};
 use crate::vendor::moderation::{ConversationList, DesiredState, ListedConversation};
+
+/// How many conversations of a list without pages are processed before the progress is recorded. An attempt can ask about
+/// so many, even if the vendor needs half a second for each answer.
+const CONVERSATIONS_PER_STEP: usize = 25;
 
 /// A pass over the conversations of a user.
 struct ParticipationPass<'r, 'a> {
@@ -31,8 +36,16 @@ impl Reconciler<'_> {
         let (listed_conversations, failed_conversations) = (BTreeSet::new(), BTreeSet::new());
         let mut pass =
             ParticipationPass { reconciler: self, list, listed_conversations, failed_conversations, last_error: None };
-        pass.process_listed().await?;
+        let listed = match list.page_size() {
+            Some(page_size) => pass.process_pages(page_size).await,
+            None => pass.process_whole_list().await,
+        };
+        // If the list cannot be read, what was changed before must be undone all the same.
+        if !matches!(listed, Ok(()) | Err(JobError::Never(_))) {
+            return listed;
+        }
         pass.process_unlisted().await?;
+        listed?;
         pass.write_progress(None).await?;
         let flaw = pass.last_error;
         self.progress.unsupported = flaw.map(Cow::Owned).or(self.progress.unsupported.take());
@@ -41,7 +54,7 @@ impl Reconciler<'_> {
 }
 
 impl ParticipationPass<'_, '_> {
-    async fn process_listed(&mut self) -> Result<(), JobError> {
+    async fn process_pages(&mut self, page_size: usize) -> Result<(), JobError> {
         let mut after = self.resume().await?;
         loop {
             let page = match self.read_page(after.as_deref()).await? {
@@ -59,7 +72,6 @@ impl ParticipationPass<'_, '_> {
                 return Err(JobError::temporary("its list of conversations has no end"));
             }
             self.process_page(&page).await?;
-            let Some(page_size) = self.list.page_size() else { return Ok(()) };
             if let Some(last) = self.last_remaining_conversation(&page)? {
                 after = Some(last);
                 if page.len() >= page_size {
@@ -67,6 +79,23 @@ impl ParticipationPass<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Processes a list without pages in the order of the names, and records the progress. The vendor may list thousands of
+    /// conversations without the user.
+    async fn process_whole_list(&mut self) -> Result<(), JobError> {
+        let after = self.resume().await?;
+        let mut all = self.read_page(None).await?.unwrap_or_default();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.listed_conversations.extend(all.iter().map(|(conversation, _)| conversation.clone()));
+        let done = all.partition_point(|(conversation, _)| after.as_ref().is_some_and(|after| conversation <= after));
+        for step in all[done..].chunks(CONVERSATIONS_PER_STEP) {
+            self.process_page(step).await?;
+            let names: BTreeSet<&str> = step.iter().map(|(conversation, _)| conversation.as_str()).collect();
+            self.reconciler.remove_restored_from_list(|listed| names.contains(listed)).await?;
+            self.write_progress(names.last().map(|last| (*last).to_owned())).await?;
+        }
+        Ok(())
     }
 
     /// Processes the conversations that the vendor did not list, because the user was removed from them.

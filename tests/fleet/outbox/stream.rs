@@ -109,3 +109,22 @@ async fn a_ban_in_a_channel_ends_the_membership_until_its_end() {
     }
     world.vendor.assert_content();
 }
+
+/// The user logs in only after the mute, and Stream then has the user with the ban.
+#[tokio::test]
+async fn a_mute_creates_a_user_who_is_not_there_yet() {
+    let world = world().await;
+    let _worker = world.work();
+    world.impose(Mute, "new", None, None).await;
+    world.settled().await;
+    assert_eq!(state(&world, "new"), [false, true, false]);
+    world.lift(Mute, "new", None).await;
+    world.settled().await;
+    assert_eq!(state(&world, "new"), [false; 3]);
+    assert_eq!(world.note("new", "*").await, None);
+    // Nothing is created for a user who cannot log in.
+    world.impose(Ban, "nobody", None, None).await;
+    world.settled().await;
+    assert!(world.vendor.held(|held| !held.users.contains_key("nobody")));
+    world.vendor.assert_content();
+}

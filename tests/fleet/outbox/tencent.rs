@@ -78,12 +78,26 @@ async fn a_ban_in_a_group_removes_the_user_who_cannot_send_there() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_code_is_repeated() {
+async fn a_mute_everywhere_waits_for_the_account() {
     let world = World::new("tencent").await;
-    world.vendor.server.fail("POST", "kick", 2, Fault::Answer(200, Vec::new()));
+    world.vendor.held(|held| held.strangers.insert("bob".to_owned()));
+    let _worker = world.work();
+    world.impose(Mute, "bob", None, None).await;
+    world.postponed(in_seconds(3500)).await;
+    world.vendor.held(|held| held.strangers.clear());
+    world.impose(Mute, "bob", None, None).await;
+    world.settled().await;
+    assert_eq!(mutes(&world), one("*", "bob", FOREVER));
+    world.vendor.assert_content();
+}
+
+#[tokio::test]
+async fn an_answer_without_a_code_is_a_dead_letter() {
+    let world = World::new("tencent").await;
+    world.vendor.server.fail("POST", "kick", 1, Fault::Answer(200, Vec::new()));
     let _worker = world.work();
     world.impose(Ban, "tom", None, None).await;
-    world.settled().await;
-    assert_eq!(world.vendor.server.count("POST", "kick"), 3);
+    assert_eq!(world.dead_letter().await, "tencent: it answers without an `ErrorCode`: is `url` right?");
+    assert_eq!(world.vendor.server.count("POST", "kick"), 1);
     world.vendor.assert_content();
 }

@@ -209,6 +209,15 @@ impl World {
         until(async || self.jobs(JobState::Pending).await.is_empty()).await;
     }
 
+    /// Waits until all that is left is to be tried again after this time.
+    pub(crate) async fn postponed(&self, after: Millis) {
+        until(async || {
+            let waiting = self.jobs(JobState::Pending).await;
+            !waiting.is_empty() && waiting.iter().all(|job| job.due > after && job.error.is_none())
+        })
+        .await;
+    }
+
     /// Waits until something became a dead letter, and says why.
     pub(crate) async fn dead_letter(&self) -> String {
         until(async || !self.jobs(JobState::DeadLetter).await.is_empty()).await;

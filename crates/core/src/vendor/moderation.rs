@@ -205,6 +205,8 @@ pub struct VendorCall {
     /// Whether the request may fail permanently without harm, because the key may be out of use, or because not every
     /// conversation has this function.
     pub is_optional: bool,
+    /// Whether the request has an effect only if the vendor finds the user. See [`ModerationPlan::if_missed`].
+    pub must_find: bool,
     /// The conversation that the credentials of the request are limited to, if the vendor limits them.
     pub conversation: Option<String>,
 }
@@ -222,6 +224,17 @@ pub struct ModerationPlan {
     pub renew_at: Option<Millis>,
     /// What this vendor cannot do, if the plan is incomplete.
     pub unsupported: Option<&'static str>,
+    /// What follows if some requests must find the user, and the vendor has nothing of that name for any of them.
+    pub if_missed: Option<MissedUser>,
+}
+
+/// The next step after requests without effect, because the user was not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedUser {
+    /// The time of the next run.
+    pub retry_at: Millis,
+    /// The checkpoint to save in the place of `checkpoint_after`.
+    pub checkpoint: Option<String>,
 }
 
 /// The reason why a request can never succeed: a sentence without secrets.
@@ -244,7 +257,7 @@ pub enum ResponseClass {
 
 impl VendorCall {
     pub(super) fn new(method: Method, path: String) -> VendorCall {
-        VendorCall { method, path, body: None, key: 0, is_optional: false, conversation: None }
+        VendorCall { method, path, body: None, key: 0, is_optional: false, must_find: false, conversation: None }
     }
 
     pub(super) fn json(self, body: &Value) -> VendorCall {
@@ -296,6 +309,15 @@ pub(super) fn direct_planner<'a>(
 /// Returns a planner that changes nothing.
 pub(super) fn idle_planner<'a>() -> Box<dyn ModerationPlanner + 'a> {
     direct_planner(|_| Ok(ModerationPlan::default()))
+}
+
+/// How long after a sanction without effect it is tried again. The user may have an account then, or be in the
+/// conversation. In milliseconds.
+const MISSED_USER_RETRY_MS: u64 = 3_600_000;
+
+/// Returns the time at which a sanction is tried again that has no effect because the user is not there.
+pub(super) fn missed_user_retry(now: Millis) -> Millis {
+    Millis(now.0.saturating_add(MISSED_USER_RETRY_MS))
 }
 
 /// What must be done about one sanction at a vendor.

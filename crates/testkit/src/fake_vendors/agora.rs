@@ -34,7 +34,11 @@ impl Held {
                 if body["groupchat"] != time || body["chatroom"] != time {
                     return Err("different times".to_owned());
                 }
-                self.mute("*", text(body, "username")?, time);
+                let user = text(body, "username")?;
+                if !self.accounts.contains_key(user) {
+                    return gone;
+                }
+                self.mute("*", user, time);
                 Ok((200, json!({ "data": { "result": "ok" } })))
             }
             (method, [collection @ ("chatgroups" | "chatrooms"), id, rest @ ..]) => {
@@ -67,6 +71,9 @@ impl Held {
             }
             ("POST", ["mute"]) => {
                 let user = body["usernames"][0].as_str().ok_or("no user")?.to_owned();
+                if !self.members[place].contains(&user) {
+                    return Ok((403, json!({ "error": "forbidden_op" })));
+                }
                 self.mute(place, &user, body["mute_duration"].as_i64().ok_or("no time")?);
             }
             ("DELETE", ["mute", user]) => self.mute(place, user, 0),

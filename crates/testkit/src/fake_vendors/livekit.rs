@@ -12,7 +12,9 @@ impl Held {
             return Err(format!("not a token for now: {claims}"));
         }
         if method == "ListRooms" {
-            let rooms: Vec<Value> = self.rooms.keys().map(|name| json!({ "name": name })).collect();
+            // The number of participants may be too small, and does not include hidden participants.
+            let rooms: Vec<Value> =
+                self.rooms.keys().rev().map(|name| json!({ "name": name, "num_participants": 0 })).collect();
             return if claims["video"] == json!({ "roomList": true }) {
                 Ok((200, json!({ "rooms": rooms })))
             } else {
@@ -26,11 +28,13 @@ impl Held {
         let gone = Ok((404, json!({ "code": "not_found", "msg": "participant does not exist" })));
         let Some(participants) = self.rooms.get_mut(room) else { return gone };
         let Some(permission) = participants.get_mut(identity) else { return gone };
+        let rejoined = self.rejoined.get(&(room.to_owned(), identity.to_owned())).copied().unwrap_or_default();
+        let sid = format!("PA_{rejoined}");
         match method {
-            "GetParticipant" => Ok((200, json!({ "identity": identity, "permission": permission }))),
+            "GetParticipant" => Ok((200, json!({ "sid": sid, "identity": identity, "permission": permission }))),
             "UpdateParticipant" => {
                 *permission = body["permission"].clone();
-                Ok((200, json!({ "identity": identity, "permission": permission })))
+                Ok((200, json!({ "sid": sid, "identity": identity, "permission": permission })))
             }
             "RemoveParticipant" => {
                 participants.remove(identity);

@@ -99,8 +99,11 @@ impl Held {
             _ => return Err("a ban without an author".to_owned()),
         };
         let user = text(place, "target_user_id")?.to_owned();
+        if !self.users.contains_key(&user) {
+            return Err("no such user".to_owned());
+        }
         match place["type"].as_str().zip(place["id"].as_str()) {
-            None => self.users.get_mut(&user).ok_or("no such user")?.banned = banned,
+            None => self.users.get_mut(&user).unwrap().banned = banned,
             Some((kind, id)) if banned => _ = self.channel_bans.insert((format!("{kind}:{id}"), user)),
             Some((kind, id)) => _ = self.channel_bans.remove(&(format!("{kind}:{id}"), user)),
         }

@@ -25,8 +25,11 @@ impl Held {
             return Err("not a POST".to_owned());
         }
         let first = |list: &str| body[list][0].as_str().map(str::to_owned).ok_or_else(|| format!("no {list}"));
+        let unknown = Ok((200, json!({ "ActionStatus": "FAIL", "ErrorCode": 70107 })));
         match command {
             "im_open_login_svc/kick" => self.kicked.push((text(body, "UserID")?.to_owned(), String::new())),
+            "openconfigsvr/getnospeaking" if self.strangers.contains(text(body, "Get_Account")?) => return unknown,
+            "openconfigsvr/setnospeaking" if self.strangers.contains(text(body, "Set_Account")?) => return unknown,
             "openconfigsvr/getnospeaking" => {
                 let muted = self.mutes.get(&("*".to_owned(), text(body, "Get_Account")?.to_owned())).copied();
                 let time = muted.unwrap_or(0);

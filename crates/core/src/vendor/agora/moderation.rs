@@ -8,6 +8,7 @@
 //! requests.
 
 use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::message::{AccessToken, Service};
@@ -17,9 +18,9 @@ use crate::crypto::sha256;
 use crate::model::{Millis, Vendor};
 use crate::secret::Secret;
 use crate::vendor::moderation::{
-    ImposedSanctions, ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget, PermanentFailure,
-    ResponseClass, SanctionEnd, SanctionStep, VendorCall, VendorModeration, authorization, direct_planner,
-    idle_planner, query_planner,
+    ImposedSanctions, MissedUser, ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget,
+    PermanentFailure, ResponseClass, SanctionEnd, SanctionStep, VendorCall, VendorModeration, authorization,
+    checkpoint_text, direct_planner, idle_planner, missed_user_retry, query_planner,
 };
 use crate::vendor::path_segment::encode_segment;
 
@@ -36,6 +37,28 @@ pub struct ModerationApi {
     certificate: Secret,
     org: String,
     app: String,
+}
+
+/// What was done to a user in a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct ConversationCheckpoint {
+    /// Whether this program bans the user.
+    banned: bool,
+    /// Whether this program mutes the user.
+    muted: bool,
+    /// Whether Agora has put the user on the block list. Then the user is no longer there.
+    blocked: bool,
+}
+
+impl ConversationCheckpoint {
+    fn or(self, other: ConversationCheckpoint) -> ConversationCheckpoint {
+        ConversationCheckpoint {
+            banned: self.banned || other.banned,
+            muted: self.muted || other.muted,
+            blocked: self.blocked || other.blocked,
+        }
+    }
 }
 
 impl ModerationApi {
@@ -62,7 +85,9 @@ impl ModerationApi {
     ) -> Result<ModerationPlan, PermanentFailure> {
         let Some(user) = user else {
             let checkpoint_before = target.checkpoint.map(str::to_owned);
-            return Ok(ModerationPlan { checkpoint_before, ..ModerationPlan::default() });
+            // A mute does not deny a login, so the user may get an account during the mute.
+            let renew_at = target.desired.muted.map(|_| missed_user_retry(now));
+            return Ok(ModerationPlan { checkpoint_before, renew_at, ..ModerationPlan::default() });
         };
         let before: ImposedSanctions = target.read_checkpoint()?;
         let path = format!("users/{}", encode_segment(target.user)?);
@@ -85,7 +110,8 @@ impl ModerationApi {
         Ok(before.plan(ImposedSanctions { banned: ban.is_ours(), muted: mute.is_ours() }, calls))
     }
 
-    /// Plans the requests for a user in one conversation. It can be a group or a room, and the other does not exist.
+    /// Plans the requests for a user in one conversation. It can be a group or a room, and the other does not exist. Agora
+    /// blocks and mutes only members, and anybody may join later. So it is tried again if the user is not there.
     fn plan_in_conversation(
         &self,
         target: &ModerationTarget<'_>,
@@ -97,16 +123,30 @@ impl ModerationApi {
             );
             return Ok(ModerationPlan { unsupported, ..ModerationPlan::default() });
         }
-        let before: ImposedSanctions = target.read_checkpoint()?;
+        let before: ConversationCheckpoint = target.read_checkpoint()?;
         let ban = SanctionStep::new(target.desired.banned.is_some(), before.banned, false);
         let mute = SanctionStep::new(target.desired.muted.is_some(), before.muted, false);
         let mut calls = Vec::new();
         for collection in COLLECTIONS {
             let path = format!("{collection}/{}", target.conversation);
-            calls.extend(self.block(ban, &path, target.user)?);
-            calls.extend(self.mute(mute, &path, target, now)?);
+            let block = self.block(ban, &path, target.user)?;
+            calls.extend(block.map(|call| VendorCall { must_find: ban.is_ours() && !before.blocked, ..call }));
+            let silence = self.mute(mute, &path, target, now)?;
+            calls.extend(silence.map(|call| VendorCall { must_find: mute.is_ours() && !ban.is_ours(), ..call }));
         }
-        Ok(before.plan(ImposedSanctions { banned: ban.is_ours(), muted: mute.is_ours() }, calls))
+        let missed = ConversationCheckpoint {
+            banned: ban.is_ours(),
+            muted: mute.is_ours(),
+            blocked: ban.is_ours() && before.blocked,
+        };
+        let after = ConversationCheckpoint { blocked: ban.is_ours(), ..missed };
+        Ok(ModerationPlan {
+            checkpoint_before: checkpoint_text(&before.or(missed)),
+            calls,
+            checkpoint_after: checkpoint_text(&after),
+            if_missed: Some(MissedUser { retry_at: missed_user_retry(now), checkpoint: checkpoint_text(&missed) }),
+            ..ModerationPlan::default()
+        })
     }
 
     fn block(&self, step: SanctionStep, path: &str, user: &str) -> Result<Option<VendorCall>, PermanentFailure> {
@@ -163,7 +203,7 @@ impl VendorModeration for ModerationApi {
         authorization("Bearer", &bytes.token(&mac))
     }
 
-    /// A user who is not a member of a group cannot be blocked there, and needs not be.
+    /// A user who is not a member of a group cannot be blocked or muted there.
     fn classify(&self, by_status: ResponseClass, body: &[u8]) -> ResponseClass {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
         let is_about_members = answer.get("error").and_then(Value::as_str) == Some("forbidden_op");

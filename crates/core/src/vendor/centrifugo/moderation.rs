@@ -83,6 +83,7 @@ fn post(path: &str, body: &Value) -> VendorCall {
 fn classify_body(body: &[u8]) -> ResponseClass {
     const INTERNAL: u64 = 100;
     const UNKNOWN_CHANNEL: u64 = 102;
+    const TOO_MANY_REQUESTS: u64 = 111;
     let Ok(answer) = serde_json::from_slice::<Map<String, Value>>(body) else {
         return ResponseClass::Permanent("it answers without JSON: is the address right?".to_owned());
     };
@@ -90,6 +91,7 @@ fn classify_body(body: &[u8]) -> ResponseClass {
     match error.get("code").and_then(Value::as_u64).unwrap_or_default() {
         UNKNOWN_CHANNEL => ResponseClass::NotFound,
         INTERNAL => ResponseClass::Retry("it answers with an internal error".to_owned(), None),
+        TOO_MANY_REQUESTS => ResponseClass::Retry("it answers that there are too many requests".to_owned(), None),
         code => ResponseClass::Permanent(format!("it answers with the error {code}")),
     }
 }
@@ -103,6 +105,7 @@ mod tests {
         assert_eq!(classify_body(br#"{"result":{}}"#), ResponseClass::Done);
         assert_eq!(classify_body(br#"{"error":{"code":102,"message":"x"}}"#), ResponseClass::NotFound);
         assert!(matches!(classify_body(br#"{"error":{"code":100}}"#), ResponseClass::Retry(..)));
+        assert!(matches!(classify_body(br#"{"error":{"code":111}}"#), ResponseClass::Retry(..)));
         assert!(matches!(classify_body(br#"{"error":{"code":107}}"#), ResponseClass::Permanent(_)));
         assert!(matches!(classify_body(b"<html>"), ResponseClass::Permanent(_)));
     }

@@ -114,15 +114,22 @@ impl VendorModeration for ModerationApi {
     }
 }
 
-/// Plans the requests that concern all channels. `user` is the user as Stream reports it.
+/// Plans the requests that concern all channels. `user` is the user as Stream reports it. A mute does not deny a login, so
+/// a user who is not there yet is created with the mute.
 fn plan_everywhere(
     target: &ModerationTarget<'_>,
     user: Option<&Map<String, Value>>,
     now: Millis,
 ) -> Result<ModerationPlan, PermanentFailure> {
-    let Some(user) = user else { return Ok(nothing_there(target)) };
+    let is_only_muted = target.desired.banned.is_none() && target.desired.muted.is_some();
+    if user.is_none() && !is_only_muted {
+        return Ok(nothing_there(target));
+    }
     let before: ImposedSanctions = target.read_checkpoint()?;
     let (mut after, mut calls) = (before, Vec::new());
+    calls.extend(user.is_none().then(|| create_user(target.user)));
+    let nobody = Map::new();
+    let user = user.unwrap_or(&nobody);
     let is_deactivated = user.get("deactivated_at").is_some_and(|at| !at.is_null());
     let ban = SanctionStep::new(target.desired.banned.is_some(), before.banned, is_deactivated);
     let path = format!("/users/{}", encode_segment(target.user)?);
@@ -198,7 +205,6 @@ fn ban_calls(
 ) -> Vec<VendorCall> {
     match step {
         SanctionStep::Impose => {
-            let moderator = json!({ "users": { MODERATOR: { "id": MODERATOR } } });
             let mut body = json!({ "target_user_id": target.user, "banned_by_id": MODERATOR });
             if let Some(Channel { kind, id }) = channel {
                 (body["type"], body["id"]) = (json!(kind), json!(id));
@@ -209,8 +215,7 @@ fn ban_calls(
             if let Some(reason) = &target.desired.reason {
                 body["reason"] = json!(reason);
             }
-            let post = |path: &str, body| VendorCall::new(Method::POST, path.to_owned()).json(body);
-            vec![post("/users", &moderator), post("/moderation/ban", &body)]
+            vec![create_user(MODERATOR), VendorCall::new(Method::POST, "/moderation/ban".to_owned()).json(&body)]
         }
         SanctionStep::Undo => {
             let place = channel.map(|Channel { kind, id }| {
@@ -222,6 +227,11 @@ fn ban_calls(
         }
         SanctionStep::Leave => Vec::new(),
     }
+}
+
+/// Creates a user who is not there yet.
+fn create_user(user: &str) -> VendorCall {
+    VendorCall::new(Method::POST, "/users".to_owned()).json(&json!({ "users": { user: { "id": user } } }))
 }
 
 /// Revokes the tokens of a user that were issued before now.

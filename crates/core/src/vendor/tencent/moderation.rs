@@ -16,9 +16,9 @@ use crate::crypto::sha256;
 use crate::model::{Millis, Vendor};
 use crate::secret::Secret;
 use crate::vendor::moderation::{
-    ImposedSanctions, ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget, PermanentFailure,
-    ResponseClass, SanctionEnd, SanctionStep, VendorCall, VendorModeration, direct_planner, idle_planner,
-    query_planner,
+    ImposedSanctions, MissedUser, ModerationPlan, ModerationPlanner, ModerationReach, ModerationTarget,
+    PermanentFailure, ResponseClass, SanctionEnd, SanctionStep, VendorCall, VendorModeration, direct_planner,
+    idle_planner, missed_user_retry, query_planner,
 };
 
 /// The lifetime of the administrator's UserSig, in seconds.
@@ -117,9 +117,13 @@ fn plan_everywhere(
         let times = json!({
             "Set_Account": target.user, "C2CmsgNospeakingTime": seconds, "GroupmsgNospeakingTime": seconds,
         });
-        calls.push(post("openconfigsvr/setnospeaking", &times));
+        let must_find = mute == SanctionStep::Impose;
+        calls.push(VendorCall { must_find, ..post("openconfigsvr/setnospeaking", &times) });
     }
-    Ok(before.plan(ImposedSanctions { muted: mute.is_ours(), banned: false }, calls))
+    let plan = before.plan(ImposedSanctions { muted: mute.is_ours(), banned: false }, calls);
+    // A mute does not deny a login, so the user may get an account during the mute.
+    let missed = MissedUser { retry_at: missed_user_retry(now), checkpoint: plan.checkpoint_after.clone() };
+    Ok(ModerationPlan { if_missed: Some(missed), ..plan })
 }
 
 /// Plans the requests for a user in one group. A user who is banned there could join it again without a signature, so
@@ -162,7 +166,7 @@ fn post(path: &str, body: &Value) -> VendorCall {
 fn classify_body(body: &[u8]) -> ResponseClass {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     match answer.get("ErrorCode").and_then(Value::as_u64) {
-        None => ResponseClass::Retry("its answer has no ErrorCode".to_owned(), None),
+        None => ResponseClass::Permanent("it answers without an `ErrorCode`: is `url` right?".to_owned()),
         Some(0) => ResponseClass::Done,
         // There is no such account, or no such group.
         Some(70_107 | 10_010 | 10_015) => ResponseClass::NotFound,
@@ -187,6 +191,6 @@ mod tests {
         );
         assert!(matches!(class(60_007), ResponseClass::Retry(..)));
         assert_eq!(class(70_009), ResponseClass::Permanent("it answers with the error 70009".to_owned()));
-        assert!(matches!(classify_body(b"<html>"), ResponseClass::Retry(..)));
+        assert!(matches!(classify_body(b"<html>"), ResponseClass::Permanent(_)));
     }
 }

@@ -308,6 +308,7 @@ impl PlanDraft<'_> {
             checkpoint_after: checkpoint_text(&new),
             renew_at: self.renew_at,
             unsupported: self.unsupported,
+            if_missed: None,
         }
     }
 }
