@@ -36,6 +36,15 @@ mod answer {
         answer(bencher, Case::AblyTokenRequest, entries);
     }
 
+    /// A token for each vendor that has no measurement of its own above.
+    const FURTHER: [Case; 7] =
+        [Case::Stream, Case::Pusher, Case::Tencent, Case::LiveKit, Case::Centrifugo, Case::Agora, Case::Jwt];
+
+    #[divan::bench(args = FURTHER)]
+    fn further_vendors(bencher: Bencher, case: Case) {
+        answer(bencher, case, EntryCount::Ten);
+    }
+
     fn answer(bencher: Bencher, case: Case, entries: EntryCount) {
         let bench = Bench::new(case, entries);
         bencher.with_inputs(|| bench.request()).bench_values(|request| bench.answer(request));

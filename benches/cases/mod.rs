@@ -61,11 +61,37 @@ pub enum Case {
     AblyToken,
     /// An Ably token request.
     AblyTokenRequest,
+    /// A Stream user token.
+    Stream,
+    /// An authorization of a presence channel at Pusher.
+    Pusher,
+    /// A Tencent UserSig.
+    Tencent,
+    /// A LiveKit token for a room.
+    LiveKit,
+    /// A Centrifugo token for a subscription.
+    Centrifugo,
+    /// A token for Agora Chat.
+    Agora,
+    /// A JSON Web Token for Synapse.
+    Jwt,
 }
 
 impl Case {
     /// All cases.
-    pub const ALL: [Case; 4] = [Case::LeanCloud, Case::TalkJs, Case::AblyToken, Case::AblyTokenRequest];
+    pub const ALL: [Case; 11] = [
+        Case::LeanCloud,
+        Case::TalkJs,
+        Case::AblyToken,
+        Case::AblyTokenRequest,
+        Case::Stream,
+        Case::Pusher,
+        Case::Tencent,
+        Case::LiveKit,
+        Case::Centrifugo,
+        Case::Agora,
+        Case::Jwt,
+    ];
 
     /// Returns the name in the reports.
     pub fn as_str(self) -> &'static str {
@@ -74,6 +100,13 @@ impl Case {
             Case::TalkJs => "talkjs-token",
             Case::AblyToken => "ably-token",
             Case::AblyTokenRequest => "ably-token-request",
+            Case::Stream => "stream-token",
+            Case::Pusher => "pusher-channel-auth",
+            Case::Tencent => "tencent-user-sig",
+            Case::LiveKit => "livekit-token",
+            Case::Centrifugo => "centrifugo-subscription-token",
+            Case::Agora => "agora-chat-token",
+            Case::Jwt => "jwt-token",
         }
     }
 
@@ -83,6 +116,13 @@ impl Case {
             Case::TalkJs => ("talkjs", "token"),
             Case::AblyToken => ("ably", "token"),
             Case::AblyTokenRequest => ("ably", "token-request"),
+            Case::Stream => ("stream", "token"),
+            Case::Pusher => ("pusher", "channel-auth"),
+            Case::Tencent => ("tencent", "user-sig"),
+            Case::LiveKit => ("livekit", "token"),
+            Case::Centrifugo => ("centrifugo", "subscription-token"),
+            Case::Agora => ("agora", "chat-token"),
+            Case::Jwt => ("jwt", "token"),
         }
     }
 
@@ -90,7 +130,10 @@ impl Case {
     pub fn body(self) -> &'static [u8] {
         match self {
             Case::LeanCloud => br#"{"conv_id":"5f3c2a1b9e8d7c6b5a493827","members":["mary","nina","oscar"]}"#,
-            Case::TalkJs => b"{}",
+            Case::TalkJs | Case::Stream | Case::Tencent | Case::Agora | Case::Jwt => b"{}",
+            Case::Pusher => br#"{"socket_id":"1234.5678","channel_name":"presence-chat.lobby"}"#,
+            Case::LiveKit => br#"{"room_name":"chat:lobby"}"#,
+            Case::Centrifugo => br#"{"channel":"chat:lobby"}"#,
             Case::AblyToken | Case::AblyTokenRequest => {
                 br#"{"capability":{"chat:lobby":["subscribe","publish","presence","history"],"chat:team:*":["subscribe"],"user:bob":["subscribe"]}}"#
             }
