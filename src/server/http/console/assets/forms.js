@@ -9,7 +9,7 @@ import { complain, fillSheet } from "./sheet.js";
 import { id, language, place, quote, say, tell } from "./text.js";
 import { DAY, clock, now, parseSpan, spanName } from "./time.js";
 import { placeOf, showReceipt } from "./user.js";
-import { effects, until } from "./words.js";
+import { effects, until, warnings } from "./words.js";
 
 /** What was chosen in a form, for ten minutes, so that a form that was closed by mistake is not lost. */
 const drafts = new Map();
@@ -97,7 +97,7 @@ function sanctionForm(name, current) {
   const parts = fillSheet({
     title: tell(`form.${name}`, { user: id(user) }),
     kind: "bad",
-    fields: [others, placeField(draft, name, changed), chips("length", say("form.how-long"), lengths, draft.length, setLength), ownLength, outcome, chips("reason", tell("form.why", { user: id(user) }), [...labels, ["", say("form.other")]], draft.reason, setReason), words, counter, appField(draft, changed), effectsList],
+    fields: [others, warnings(user), placeField(draft, name, changed), chips("length", say("form.how-long"), lengths, draft.length, setLength), ownLength, outcome, chips("reason", tell("form.why", { user: id(user) }), [...labels, ["", say("form.other")]], draft.reason, setReason), words, counter, appField(draft, changed), effectsList],
     act,
   });
   let body = null;
@@ -199,7 +199,7 @@ function roleForm(current) {
   const parts = fillSheet({
     title: tell("form.role", { user: id(user) }),
     kind: "",
-    fields: [placeField(draft, "set-role", update), chips("role", say("form.which-role"), roles.map((role) => [role, role]), draft.role, (role) => ((draft.role = role), update())), appField(draft, update), target],
+    fields: [warnings(user), placeField(draft, "set-role", update), chips("role", say("form.which-role"), roles.map((role) => [role, role]), draft.role, (role) => ((draft.role = role), update())), appField(draft, update), target],
     act,
   });
   update();

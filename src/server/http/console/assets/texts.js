@@ -96,6 +96,7 @@ export const TEXTS = {
   "find.all-places": ["All places", "所有会话"],
   "find.opened": ["Opened in this tab", "在此标签页中查看过"],
   "mark.hidden": ["This id contains characters that cannot be seen.", "此 ID 含有看不见的字符。"],
+  "mark.alike": ["Do not confuse this id with {id}, which looks alike.", "请勿与外观相似的 {id} 混淆。"],
   "mark.mixed": ["This id mixes alphabets. Its letters may look like others.", "此 ID 混用了不同的字母表，可能与其他 ID 相似。"],
   "chip.banned": ["Banned", "已封禁"],
   "chip.muted": ["Muted", "已禁言"],
