@@ -1,9 +1,13 @@
 //! What pages for moderators ask: what the caller may do, who has entries, what a command would do, and what happened.
 
+use chat_signer::model::Millis;
 use serde_json::{Value, json};
 
 use crate::common::{Server, Setup};
 use crate::routes::world::{Caller, Service, User, login, server, with};
+
+/// The longest lifetime of the tokens of the app `ably`, in milliseconds.
+const ABLY_TTL: u64 = 86_400_000;
 
 fn get(server: &Server, caller: Caller, path: &str) -> Value {
     let answer = caller.gets(server, path);
@@ -163,8 +167,6 @@ fn a_preview_changes_nothing_and_shows_what_stays() {
     let asked = json!({"do": "ban", "users": ["carol"], "conversation": "den", "reason": "spam"});
     let preview = User("bob").posts(&server, "preview", &asked).json();
     assert_eq!((&preview["sets"][0]["user"], &preview["version"]), (&json!("carol"), &json!(2)));
-    let effect = json!({"app": "leancloud", "vendor": "leancloud", "carried": false});
-    assert!(preview["effects"].as_array().unwrap().contains(&effect), "{preview}");
     assert_eq!((login(&server, "carol"), get(&server, Service, "users/carol")["bans"].clone()), (200, json!([])));
     for (body, field) in [
         (json!({"do": "kick", "users": ["tom"]}), "do"),
@@ -182,6 +184,43 @@ fn the_history_is_newest_first_and_shows_only_what_may_be_read() {
     let server = server("");
     ban(&server, User("bob"), "tom", &json!({}));
     Service.does(&server, "mutes", &json!({"users": ["zoe", "kim"]}));
+#[test]
+fn a_preview_says_what_each_vendor_does() {
+    let server = server("[apps.talkjs.enforcement]\nenabled = true\nurl = \"http://127.0.0.1:9\"\n");
+    let effects = |body: &Value| {
+        let preview = Service.posts(&server, "preview", body);
+        assert_eq!(preview.status, 200, "{preview:?}");
+        preview.json()["effects"].as_array().unwrap().clone()
+    };
+    let of = |body: &Value, app: &str| effects(body).into_iter().find(|effect| effect["app"] == app).unwrap();
+    let talkjs = |more: &Value| {
+        let mut effect = json!({"app": "talkjs", "vendor": "talkjs", "carried": true, "after": "restored"});
+        effect.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        effect
+    };
+    let ban = json!({"do": "ban", "users": ["tom"], "conversation": "den"});
+    assert_eq!(of(&ban, "talkjs"), talkjs(&json!({"does": ["removed"]})));
+    let ban_everywhere = json!({"do": "ban", "users": ["tom"]});
+    assert_eq!(of(&ban_everywhere, "talkjs"), talkjs(&json!({"does": ["removed-everywhere"]})));
+    let mute = json!({"do": "mute", "users": ["tom"]});
+    assert_eq!(of(&mute, "talkjs"), talkjs(&json!({"does": ["silenced-everywhere"]})));
+    assert_eq!(of(&json!({"do": "unmute", "users": ["tom"]}), "talkjs"), talkjs(&json!({})));
+    // Without enforcement, what was signed before is valid until its end.
+    let before = chat_signer::clock::now().0;
+    let mut ably = of(&ban, "ably");
+    let end = ably.as_object_mut().unwrap().remove("good_until").unwrap();
+    let end = Millis::parse(end.as_str().unwrap()).unwrap().0 - ABLY_TTL;
+    assert!((before..=chat_signer::clock::now().0).contains(&end), "{end}");
+    assert_eq!(ably, json!({"app": "ably", "vendor": "ably", "carried": false, "why": "off"}));
+    // LeanCloud cannot mute everywhere.
+    assert_eq!(
+        (&of(&mute, "leancloud")["carried"], &of(&mute, "leancloud")["why"]),
+        (&json!(false), &json!("not-offered"))
+    );
+    let role = json!({"do": "set-role", "users": ["tom"], "conversation": "den", "role": "moderator"});
+    assert_eq!(effects(&role), [json!(null); 0]);
+}
+
     Service.does(&server, "bans/lift", &json!({"users": ["tom"], "conversation": "den"}));
     let kinds = |page: &Value| {
         let events = page["events"].as_array().unwrap().iter();

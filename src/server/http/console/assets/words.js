@@ -150,8 +150,25 @@ export function copyAnswer(explained, user) {
   return copier(say("copy"), text, { id: "copy-answer", class: "small", "aria-label": say("copy.answer") });
 }
 
-/** What a change will do at each app, as a list of sentences. */
-export const effects = (found) => found.map(({ app, carried }) => tell(carried ? "effect.carried" : "effect.off", { app: el("strong", null, app) }));
+/** What a change will do at each app, as a list of sentences. Apps whose vendor is not informed share a sentence. */
+export function effects(found) {
+  const sent = found.filter(({ carried }) => carried).map((one) => [el("strong", null, one.app), say("effect.colon"), one.does ? imposed(one) : say(`effect.lifted.${one.after}`)]);
+  const others = found.filter(({ carried, why }) => !carried && has(`effect.${why}`));
+  const keyOf = ({ why, good_until: end }) => `effect.${why}${end ? "" : ".no-end"}`;
+  const keys = [...new Set(others.map(keyOf))];
+  return [...sent, ...keys.map((key) => silence(key, others.filter((one) => keyOf(one) === key)))];
+}
+
+function imposed({ does, after }) {
+  const codes = does.filter((code) => has(`effect.${code}`)).map((code) => say(`effect.${code}`));
+  return [codes.join(say("effect.and")) || say("effect.informed"), say("effect.stop"), has(`effect.after.${after}`) ? say(`effect.after.${after}`) : ""];
+}
+
+function silence(key, those) {
+  const apps = those.map(({ app }) => app).join(say("effect.comma"));
+  const last = those.map(({ good_until: end }) => end).sort().at(-1);
+  return tell(key, { app: el("strong", null, apps), time: last ? when(last) : "" });
+}
 
 /** Whether some jobs of the data are not done yet, so that the view is loaded again soon. */
 export const waits = ({ jobs = [], waiting = [] }) => [...jobs, ...waiting].some(({ state }) => state === "pending");
