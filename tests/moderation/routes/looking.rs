@@ -31,6 +31,11 @@ fn abilities_are_those_of_the_policy() {
     let manager = get(&server, User("bob"), "abilities?conversation=den");
     assert_eq!((&manager["caller"]["subject"], &manager["acting_as"]), (&json!("bob"), &json!("bob")));
     assert_eq!((&manager["here"]["role"], &manager["here"]["conversation"]), (&json!("manager"), &json!("den")));
+    assert_eq!(manager["here"]["kind"], "group");
+    let longest = |app: &str| {
+        manager["apps"].as_array().unwrap().iter().find(|one| one["name"] == app).unwrap()["longest_ms"].clone()
+    };
+    assert_eq!((longest("ably"), longest("leancloud")), (json!(ABLY_TTL), json!(6 * 3_600_000)));
     for action in ["ban", "unban", "mute", "unmute", "set-role", "read-moderation", "manage-conversation"] {
         assert_eq!(manager["here"]["may"][action], json!({"allowed": true}), "{action}");
         assert_eq!(manager["everywhere"][action]["allowed"], false, "{action}");
@@ -45,7 +50,7 @@ fn abilities_are_those_of_the_policy() {
     assert_eq!((&member["here"]["may"]["ban"]["allowed"], &member["places"]), (&json!(false), &json!([])));
     // Nothing about others is told to a caller who may not act for them.
     let other = get(&server, User("tom"), "abilities?conversation=den&client_id=bob");
-    assert_eq!((other["here"].get("role"), &other["places"]), (None, &json!([])));
+    assert_eq!((other["here"].get("role"), other["here"].get("kind"), &other["places"]), (None, None, &json!([])));
     let banned = get(&server, User("mallory"), "abilities?conversation=den");
     assert_eq!(banned["here"]["may"]["ban"]["allowed"], false);
     assert_ne!(manager["session"], member["session"]);
@@ -180,11 +185,6 @@ fn a_preview_changes_nothing_and_shows_what_stays() {
 }
 
 #[test]
-fn the_history_is_newest_first_and_shows_only_what_may_be_read() {
-    let server = server("");
-    ban(&server, User("bob"), "tom", &json!({}));
-    Service.does(&server, "mutes", &json!({"users": ["zoe", "kim"]}));
-#[test]
 fn a_preview_says_what_each_vendor_does() {
     let server = server("[apps.talkjs.enforcement]\nenabled = true\nurl = \"http://127.0.0.1:9\"\n");
     let effects = |body: &Value| {
@@ -221,6 +221,11 @@ fn a_preview_says_what_each_vendor_does() {
     assert_eq!(effects(&role), [json!(null); 0]);
 }
 
+#[test]
+fn the_history_is_newest_first_and_shows_only_what_may_be_read() {
+    let server = server("");
+    ban(&server, User("bob"), "tom", &json!({}));
+    Service.does(&server, "mutes", &json!({"users": ["zoe", "kim"]}));
     Service.does(&server, "bans/lift", &json!({"users": ["tom"], "conversation": "den"}));
     let kinds = |page: &Value| {
         let events = page["events"].as_array().unwrap().iter();
@@ -258,7 +263,11 @@ fn a_preview_says_what_each_vendor_does() {
         (&change["change"], kinds(&change)),
         (&json!(2), vec!["mute.created zoe".to_owned(), "mute.created kim".to_owned()])
     );
-    for path in ["changes/4", "changes/2?conversation=den"] {
+    assert_eq!((&change["jobs"], change["policy"].as_str().unwrap().len()), (&json!([]), 64));
+    let asked = Service.request("POST", "bans", Some(&json!({"users": ["kim"]})));
+    assert_eq!(server.ask(&asked.replace("\r\n\r\n", "\r\nx-request-id: one-of-ours\r\n\r\n")).status, 200);
+    assert_eq!(get(&server, Service, "changes/4")["request_id"], "one-of-ours");
+    for path in ["changes/5", "changes/2?conversation=den"] {
         assert_eq!(Service.gets(&server, path).code(), "not_found", "{path}");
     }
     for path in ["changes/0", "changes/x", "changes?from=x", "changes?after=x"] {
@@ -277,6 +286,7 @@ fn a_conversation_has_its_people() {
     assert_eq!(names(&people["people"], "role"), ["owner", "manager", "member", "member", "member"]);
     assert_eq!(people["people"][3]["banned"], json!({"until": "2099-01-01T00:00:00.000Z"}));
     assert_eq!(people["people"][2]["wider"], true);
+    assert_eq!(get(&server, User("bob"), "conversations/den")["counts"], json!({"bans": 1, "mutes": 0, "roles": 5}));
     assert_eq!(names(&get(&server, User("bob"), "conversations/den/people?role=manager")["people"], "user"), ["bob"]);
     assert_eq!(User("carol").gets(&server, "conversations/den/people").code(), "denied");
     assert_eq!(Service.asks(&server, "PUT", "conversations/hall", &json!({"owner": "kim"})).status, 200);

@@ -27,7 +27,7 @@ export const queueView = {
     const options = { signal };
     const [summary, dead, waiting] = await Promise.all([
       read("enforcements/groups", {}, options).catch((failure) => (failure.code === "not_found" ? {} : Promise.reject(failure))),
-      read("enforcements", { state: "dead-letter", app: query.app, cause: query.cause, limit: JOBS }, options),
+      read("enforcements", { state: "dead-letter", app: query.app, cause: query.cause, limit: JOBS, order: "time" }, options),
       read("enforcements", { state: "pending", app: query.app, limit: 20 }, options),
     ]);
     return { ...summary, dead: dead.entries ?? [], waiting: waiting.entries ?? [] };
@@ -159,12 +159,9 @@ export const changeView = {
   waits,
 };
 
-async function loadChange({ id: number }, signal) {
+function loadChange({ id: number }, signal) {
   const scope = mayEverywhere("read-moderation") ? {} : { conversation: places()[0]?.conversation };
-  const { events = [] } = await read(`changes/${encodeURIComponent(number)}`, scope, { signal });
-  const user = events[0]?.data.user;
-  const { entries = [] } = user ? await read("enforcements", { user, ...scope, limit: JOBS }, { signal }).catch(() => ({})) : {};
-  return { events, jobs: entries.filter((job) => String(job.change) === number) };
+  return read(`changes/${encodeURIComponent(number)}`, scope, { signal });
 }
 
 function drawChange({ events = [], jobs = [] }, { id: number }) {
