@@ -6,7 +6,7 @@ import { el } from "./elements.js";
 import { mayEverywhere, places, session } from "./session.js";
 import { has, id, place, quote, say, tell } from "./text.js";
 import { when } from "./time.js";
-import { eventRow, jobState, stages, userAddress, waits } from "./words.js";
+import { eventRow, isJob, jobState, stages, userAddress, waits } from "./words.js";
 
 const JOBS = 100;
 /** How long the page waits for the result of one retry. */
@@ -33,6 +33,7 @@ export const queueView = {
     return { ...summary, dead: dead.entries ?? [], waiting: waiting.entries ?? [] };
   },
   draw: drawQueue,
+  concerns: isJob,
   waits,
 };
 
@@ -156,6 +157,7 @@ export const changeView = {
   heading: ({ id: number }) => say("change.title", { n: number }),
   load: loadChange,
   draw: drawChange,
+  concerns: (event, { address }) => isJob(event) && event.data?.change === Number(address.id),
   waits,
 };
 

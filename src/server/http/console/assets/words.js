@@ -28,6 +28,9 @@ export function meta(entry, kind) {
 /** Returns the kind of an event: `ban`, `mute`, `role`, `block` or `conversation`. */
 export const kindOf = (event) => event.type.split(".")[0];
 
+/** Returns whether an event tells how far a job is. Such events are not in the history. */
+export const isJob = ({ type }) => type === "job";
+
 /** Tells an event in one sentence. The data come from the server, so each field may be missing. */
 export function sentence(event) {
   const { data = {}, type } = event;
