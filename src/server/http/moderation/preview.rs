@@ -196,15 +196,17 @@ impl PreviewedEntries<'_> {
     }
 }
 
-/// Returns the effects of a ban or mute at the vendor of an app. `None`: the vendor does not offer it.
+/// Returns the effects of a ban or mute at the vendor of an app. `None`: the vendor does not offer it. A vendor that
+/// changes nothing itself needs a gate, at which it asks about messages.
 fn sanction_effects(app: &App, table: EntryKind, scope: &Pattern) -> Option<SanctionEffects> {
     let effects = &app.vendor().spec().effects;
-    match (table == EntryKind::Bans, *scope == Pattern::Everything) {
+    let effects = match (table == EntryKind::Bans, *scope == Pattern::Everything) {
         (true, false) => effects.ban,
         (true, true) => effects.ban_everywhere,
         (false, false) => effects.mute,
         (false, true) => effects.mute_everywhere,
-    }
+    };
+    effects.filter(|effects| !effects.does.is_empty() || app.gate().is_some())
 }
 
 /// Returns the table of the bans or mutes that the command changes.
