@@ -17,8 +17,8 @@ use chat_signer::config::{self, StoreKind, StoreSettings};
 use chat_signer::model::{Caller, CallerKind, Millis, Pattern};
 use chat_signer::moderation::store::{NewChange, Store};
 use chat_signer::moderation::{
-    ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationCommand, ModerationEntry, ModerationReplica,
-    SanctionTerms,
+    ChangeSubscribers, CommandAuthorizer, CommandKind, CommandRequest, ModerationCommand, ModerationEntry,
+    ModerationReplica, SanctionTerms,
 };
 use chat_signer::policy::{EntryAuthor, EntryOrigin, Sanction};
 
@@ -129,7 +129,9 @@ async fn ban(moderation: &ModerationReplica) -> Result<Duration, Failure> {
             own_only: false,
         };
         let began = Instant::now();
-        let outcome = moderation.carry_out(&authorizer, &command, &ChangeSubscribers::default(), None).await?;
+        let outcome = moderation
+            .carry_out(&authorizer, &command, &ChangeSubscribers::default(), CommandRequest::default())
+            .await?;
         rounds.push(began.elapsed());
         assert_eq!(outcome.succeeded.len(), 1, "it is allowed: {:?}", outcome.failed);
     }

@@ -14,6 +14,7 @@ use tracing::Level;
 use super::common::{CommonArguments, has_color, print_error, render_report};
 use crate::config::{self, ConfigProblem, LoadResult, Settings, Severity};
 use crate::server::listener::{Application, ExitReason};
+use crate::server::routes;
 use crate::telemetry::log::{self, LogFormat, ProgramLog, UNLIMITED};
 
 /// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.
@@ -120,6 +121,7 @@ fn exit_code(reason: ExitReason) -> ExitCode {
 }
 
 async fn serve(settings: Settings, path: &Path, loaded: LoadResult) -> ExitCode {
+    let pages = pages(&settings);
     let started = Application::start(settings).await;
     let app = match started.and_then(|mut app| app.reload_on_change(path, loaded).map(|()| app)) {
         Ok(app) => app,
@@ -130,5 +132,16 @@ async fn serve(settings: Settings, path: &Path, loaded: LoadResult) -> ExitCode 
     };
     let (main, admin) = app.addresses();
     tracing::info!("listening on {main} (admin {admin})");
+    for (name, page) in pages {
+        tracing::info!("the {name} is at {main}{page}");
+    }
     exit_code(app.run().await)
+}
+
+/// Returns the names and paths of the pages for people.
+fn pages(settings: &Settings) -> Vec<(&'static str, &'static str)> {
+    let has_playground = cfg!(feature = "playground") && settings.server.playground;
+    let playground = has_playground.then_some(("playground", routes::PLAYGROUND));
+    let console = settings.console.is_some().then_some(("console", routes::CONSOLE));
+    playground.into_iter().chain(console).collect()
 }

@@ -218,6 +218,8 @@ pub struct ModerationParameters {
     pub members: Option<String>,
     /// Whether a command that lifts or removes concerns only entries of the same author.
     pub own: Option<bool>,
+    /// The order of a list of jobs.
+    pub order: Option<String>,
     /// The owner of a conversation.
     pub owner: Option<String>,
     /// The beginning of names.
@@ -298,6 +300,7 @@ impl ModerationParameters {
             limit: text("limit")?,
             members: text("members")?,
             own: params.value("own").map(|value| value.as_bool().ok_or_else(not_boolean)).transpose()?,
+            order: text("order")?,
             owner: text("owner")?,
             prefix: text("prefix")?,
             reason: text("reason")?,

@@ -16,7 +16,7 @@ pub mod store;
 pub mod transfer;
 
 use concurrent_changes::ConcurrentChanges;
-use store::{NewChange, StoreHead};
+use store::{ChangeRequest, NewChange, StoreHead};
 
 pub use chat_signer_core::moderation::*;
 pub use event::{ChangeSubscribers, enforcement_key_prefix, enforcement_queues, webhook_queues};
@@ -26,13 +26,21 @@ pub use repeat::EnforcementPass;
 pub use replica::{ChangeError, ChangeOrigin, ModerationReplica, ReplicaStale};
 pub use sorted_entries::{SortError, SortedEntries};
 
+/// The request for a command.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CommandRequest<'a> {
+    /// The version that the caller saw. The command fails for users whose entries another author has changed since.
+    pub seen: Option<u64>,
+    /// The id of the request, which is kept with the change.
+    pub id: Option<&'a str>,
+}
+
 /// How often the changes of other authors are read before all users count as changed.
 const MAX_ATTEMPTS: u32 = 5;
 
 impl ModerationReplica {
     /// Carries out a command as far as the policy and the moderation rules allow it. The outcome lists the users that
-    /// the command failed for. If `seen` is the version that the caller saw, the command fails for users whose entries
-    /// another author has changed since.
+    /// the command failed for.
     ///
     /// # Errors
     /// Returns an error if nothing was changed, or if it is unknown whether the change was made.
@@ -41,10 +49,11 @@ impl ModerationReplica {
         authorizer: &CommandAuthorizer<'_>,
         command: &ModerationCommand,
         plan: &ChangeSubscribers,
-        seen: Option<u64>,
+        request: CommandRequest<'_>,
     ) -> Result<CommandOutcome, ChangeError> {
         let author = authorizer.author(command);
-        let mut concurrent = seen.map(|seen| ConcurrentChanges::new(seen, command, &author));
+        let policy = &authorizer.engine.policy.document().hash;
+        let mut concurrent = request.seen.map(|seen| ConcurrentChanges::new(seen, command, &author));
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -63,6 +72,7 @@ impl ModerationReplica {
                     concurrent.reject(&mut ruling);
                 }
                 let mut commit = event::build_change(&ruling, &author, plan, (index, head), authorizer.now);
+                commit.request = request.id.map(|id| ChangeRequest { id: id.to_owned(), policy: policy.to_string() });
                 commit.jobs.extend(event::repeat_enforcement_jobs(&ruling, command, plan));
                 ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
                 (commit, Some(ruling))

@@ -172,6 +172,46 @@ describe('the common tasks', () => {
   });
 });
 
+describe('the forms', () => {
+  const effects = (page) => page.locator('#sheet .effects');
+
+  test('a ban: what each vendor does, the same words as in the answer of the server', async () => {
+    await clear('tom');
+    const { effects: found } = await world.server.as('bob', 'preview', { do: 'ban', users: ['tom'], conversation: HALL });
+    const [leancloud, talkjs] = found;
+    assert.deepEqual([leancloud.carried, leancloud.why, talkjs.does, talkjs.after], [false, 'off', ['removed'], 'restored']);
+    const { context, page } = await consoleOf('bob', `#/user/tom/ban?in=${HALL}&for=1h&reason=spam`);
+    await effects(page).getByText('talkjs: removed from this conversation. At the end, access is as before.').waitFor();
+    await effects(page).getByText(/^leancloud: the vendor is not informed\. What was signed before is valid until .+ at the latest\.$/).waitFor();
+    await context.close();
+  });
+
+  test('a mute everywhere, and its end', async () => {
+    const { context, page } = await consoleOf('ada', '#/user/tom/mute?for=1h&reason=spam');
+    await effects(page).getByText('talkjs: can read, but not send. At the end, access is as before.').waitFor();
+    await effects(page).getByText(/^leancloud: the vendor does not offer this\./).waitFor();
+    await world.server.as('ada', 'mutes', { users: ['tom'], reason: 'spam' });
+    await page.goto(`${world.server.url}/console#/user/tom/lift?kind=mute&place=*`);
+    await effects(page).getByText('talkjs: the access from before is restored.').waitFor();
+    await world.server.as('ada', 'mutes/lift', { users: ['tom'] });
+    await context.close();
+  });
+
+  test('a warning names a user whose id looks the same', async () => {
+    await world.server.api('bans', { users: ['zoe_l', 'zoe_I'], conversation: HALL });
+    const { context, page } = await consoleOf('ada', '#/list/bans');
+    await page.getByRole('link', { name: 'zoe_I', exact: true }).click();
+    await page.getByText('Do not confuse this id with zoe_l, which looks alike.').waitFor();
+    await page.goto(`${world.server.url}/console${userAt('zoe_I').replace('?', '/ban?')}`);
+    await page.locator('#sheet').getByText('Do not confuse this id with zoe_l, which looks alike.').waitFor();
+    await page.goto(`${world.server.url}/console${userAt('tom')}`);
+    await page.locator('#main[data-ready*="tom"]').waitFor({ state: 'attached' });
+    assert.equal(await page.getByText('Do not confuse').count(), 0);
+    await world.server.api('bans/lift', { users: ['zoe_l', 'zoe_I'], conversation: HALL });
+    await context.close();
+  });
+});
+
 describe('when something is not as expected', () => {
   /** Answers requests of the page for a path itself. */
   const intercept = (page, path, handler) => page.route(`**/v1/moderation/${path}`, handler);

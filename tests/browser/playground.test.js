@@ -259,6 +259,22 @@ describe('a moderator', () => {
     });
   }
 
+  test('leads to the console, with a token to sign in there', async () => {
+    const { context, page, wrong } = await playground();
+    await page.evaluate(() => (navigator.clipboard.writeText = async (text) => (window.copied = text)));
+    await page.getByText('Ban, mute, or give a role').click();
+    await page.getByRole('button', { name: 'Copy a token of alice' }).click();
+    await page.waitForFunction(() => window.copied);
+    const token = await page.evaluate(() => window.copied);
+    await page.getByRole('link', { name: 'the console' }).click();
+    await page.locator('#token').fill(token);
+    await page.getByRole('button', { name: 'Use this token' }).click();
+    await page.getByRole('link', { name: 'alice: your settings' }).waitFor();
+    await page.getByRole('heading', { name: 'Find' }).waitFor();
+    assert.deepEqual(wrong, []);
+    await context.close();
+  });
+
   test('gives a role, which takes effect', async () => {
     const capability = '{"chat:lobby": ["message-delete-any"]}';
     const { context, page } = await moderation({ hash: `#${new URLSearchParams({ as: 'zoe', app: 'ably', action: 'token', capability })}` });

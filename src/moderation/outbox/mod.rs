@@ -29,17 +29,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::moderation::ModerationReplica;
+use crate::moderation::store::Job;
 use crate::random::{self, EntropyError};
 use crate::telemetry::outbox::OutboxMetrics;
 pub use config::OutboxConfig;
 use state::{OutboxState, UserLocks};
 pub use targets::DeliveryTargets;
 pub use webhook::origin;
+
+/// The number of attempts that wait for a slow subscriber. It misses older ones.
+const ATTEMPTS_KEPT: usize = 256;
 
 /// The worker of this process. Dropping it aborts its jobs.
 pub struct Outbox {
@@ -71,6 +75,7 @@ impl Outbox {
             counts,
             user_locks: UserLocks::default(),
             stopping,
+            attempted: broadcast::Sender::new(ATTEMPTS_KEPT),
         });
         let worker = Mutex::new(Some(tokio::spawn(worker::run(Arc::clone(&shared)))));
         Ok(Outbox { shared, stop, worker })
@@ -79,6 +84,11 @@ impl Outbox {
     /// Returns the present targets.
     pub fn targets(&self) -> Arc<DeliveryTargets> {
         self.shared.targets.load_full()
+    }
+
+    /// Subscribes to the jobs that this process attempts from now on, in their new state.
+    pub fn subscribe_attempts(&self) -> broadcast::Receiver<Arc<Job>> {
+        self.shared.attempted.subscribe()
     }
 
     /// Replaces the targets. Targets that stay keep their rate limits.

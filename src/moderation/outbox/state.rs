@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::{OwnedMutexGuard, broadcast, watch};
 
 use super::config::OutboxConfig;
 use super::targets::DeliveryTargets;
 use crate::moderation::ModerationReplica;
+use crate::moderation::store::Job;
 use crate::telemetry::outbox::OutboxMetrics;
 
 /// The state that all tasks of the worker share.
@@ -21,6 +22,8 @@ pub(super) struct OutboxState {
     pub(super) counts: OutboxMetrics,
     pub(super) user_locks: UserLocks,
     pub(super) stopping: watch::Receiver<bool>,
+    /// The jobs that this process attempted, in their new state.
+    pub(super) attempted: broadcast::Sender<Arc<Job>>,
 }
 
 type UserGuard = Arc<tokio::sync::Mutex<()>>;

@@ -17,7 +17,7 @@ use super::targets::{DeliveryTargets, RequestPacer};
 use super::webhook::{WebhookJob, origin};
 use crate::clock;
 use crate::model::Millis;
-use crate::moderation::store::{AttemptResult, FailureCause, Job, JobFailure, Store, queue_name, subject};
+use crate::moderation::store::{AttemptResult, FailureCause, Job, JobFailure, JobState, Store, queue_name, subject};
 use crate::random;
 use crate::telemetry::outbox::{AttemptOutcome, DeliveryKind};
 
@@ -113,7 +113,11 @@ async fn run_job(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, unt
     log_result(job, pace.as_deref(), &done);
     let (attempt, outcome) = attempt_result(shared, job, done);
     match store.complete(&shared.name, job, &attempt, clock::now()).await {
-        Ok(true) => label.into_iter().for_each(|(kind, target)| shared.counts.count_attempt(kind, target, outcome)),
+        Ok(true) => {
+            label.into_iter().for_each(|(kind, target)| shared.counts.count_attempt(kind, target, outcome));
+            // Without a subscriber, nobody misses it.
+            _ = shared.attempted.send(Arc::new(after_attempt(job, &attempt)));
+        }
         // The job was requested again, or another process holds it.
         Ok(false) => {}
         Err(unavailable) => tracing::warn!("the result of {} could not be stored: {unavailable}", log_name(job)),
@@ -203,6 +207,17 @@ fn attempt_result(
     }
 }
 
+/// Returns the job in the state after an attempt.
+fn after_attempt(job: &Job, attempt: &AttemptResult) -> Job {
+    let (state, failure) = match attempt {
+        AttemptResult::Done => (JobState::Done, None),
+        AttemptResult::Retry { error, .. } => (JobState::Pending, error.as_ref()),
+        AttemptResult::DeadLetter { error } => (JobState::DeadLetter, Some(error)),
+    };
+    let error = failure.map(|failure| failure.message.clone());
+    Job { state, error, attempts: job.attempts.saturating_add(1), ..job.clone() }
+}
+
 fn due_after(wait: Duration) -> Millis {
     Millis(clock::now().0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
 }
@@ -248,7 +263,7 @@ mod tests {
             attempts: 0,
             failures: 0,
             due: Millis(0),
-            state: crate::moderation::store::JobState::Pending,
+            state: JobState::Pending,
             error: None,
             cause: None,
             taken_over: false,

@@ -24,6 +24,17 @@ pub struct NewChange {
     pub events: Vec<String>,
     /// The jobs that the change requests.
     pub jobs: Vec<NewJob>,
+    /// The request that made the change. `None`: it was not made by a request.
+    pub request: Option<ChangeRequest>,
+}
+
+/// The request that made a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRequest {
+    /// The id of the request.
+    pub id: String,
+    /// The SHA-256 of the policy file that allowed it.
+    pub policy: String,
 }
 
 /// A change that was made.
@@ -39,6 +50,9 @@ pub struct StoredChange {
     pub puts: Vec<(String, Option<String>)>,
     /// The events of the change, as JSON.
     pub events: Vec<String>,
+    /// The request that made the change. `None`: it was not made by a request, or an older version made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<ChangeRequest>,
 }
 
 /// The error of a commit: the change was not made, or it is unknown whether it was made.

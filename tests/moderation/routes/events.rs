@@ -105,6 +105,35 @@ fn ban(server: &Server, users: &[&str]) {
 }
 
 #[test]
+fn a_stream_about_everything_says_how_far_jobs_are() {
+    // LeanCloud cannot mute everywhere, so this job is a dead letter at once.
+    let server = server("[apps.leancloud.enforcement]\nenabled = true\nurl = \"http://127.0.0.1:9\"\n");
+    let mut all = Events::of(&server, Service, None);
+    let mut here = Events::asked(&server, &Service.request("GET", "events?conversation=den", None));
+    all.start();
+    here.start();
+    Service.does(&server, "mutes", &json!({"users": ["tom"]}));
+    let job = loop {
+        let told = all.next().unwrap();
+        if told.event == "job" {
+            break told.data;
+        }
+    };
+    assert_eq!(job["type"], "job");
+    let data = job["data"].as_object().unwrap();
+    assert_eq!(
+        (&data["app"], &data["user"], &data["stage"]),
+        (&json!("leancloud"), &json!("tom"), &json!("dead-letter"))
+    );
+    assert_eq!((&data["change"], data.get("conversation")), (&json!(1), None));
+    let known = Service.gets(&server, "changes/1").json();
+    assert_eq!((&known["jobs"][0]["id"], &known["jobs"][0]["cause"]), (&data["id"], &json!("impossible")));
+    // The event is not in the log, so another stream does not have it.
+    Service.does(&server, "bans", &json!({"users": ["zoe"], "conversation": "den"}));
+    assert_eq!(here.next().unwrap().event, "ban.created");
+}
+
+#[test]
 fn what_happens_is_told_as_it_does() {
     let server = server("");
     ban(&server, &["before"]);

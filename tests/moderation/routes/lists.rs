@@ -201,4 +201,14 @@ fn what_is_to_be_carried_out_can_be_seen() {
     let rest = entries(&server, Service, &format!("enforcements?after={}", first["next"].as_str().unwrap()));
     assert_eq!([first["entries"].as_array().unwrap().clone(), rest].concat(), all);
     assert_eq!(entries(&server, Service, "enforcements?state=done"), [json!(null); 0]);
+    Service.does(&server, "bans", &json!({"users": ["late"]}));
+    let (mut newest, mut path) = (Vec::new(), "enforcements?order=time&limit=2".to_owned());
+    loop {
+        let page = Service.gets(&server, &path).json();
+        newest.extend(page["entries"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("enforcements?order=time&limit=2&after={next}");
+    }
+    assert_eq!((newest.len(), &newest[0]["user"], &newest[0]["change"]), (4, &json!("late"), &json!(2)));
+    assert!(newest.windows(2).all(|pair| pair[0]["asked"].as_str() >= pair[1]["asked"].as_str()), "{newest:?}");
 }

@@ -1,9 +1,13 @@
 //! What pages for moderators ask: what the caller may do, who has entries, what a command would do, and what happened.
 
+use chat_signer::model::Millis;
 use serde_json::{Value, json};
 
 use crate::common::{Server, Setup};
 use crate::routes::world::{Caller, Service, User, login, server, with};
+
+/// The longest lifetime of the tokens of the app `ably`, in milliseconds.
+const ABLY_TTL: u64 = 86_400_000;
 
 fn get(server: &Server, caller: Caller, path: &str) -> Value {
     let answer = caller.gets(server, path);
@@ -27,6 +31,11 @@ fn abilities_are_those_of_the_policy() {
     let manager = get(&server, User("bob"), "abilities?conversation=den");
     assert_eq!((&manager["caller"]["subject"], &manager["acting_as"]), (&json!("bob"), &json!("bob")));
     assert_eq!((&manager["here"]["role"], &manager["here"]["conversation"]), (&json!("manager"), &json!("den")));
+    assert_eq!(manager["here"]["kind"], "group");
+    let longest = |app: &str| {
+        manager["apps"].as_array().unwrap().iter().find(|one| one["name"] == app).unwrap()["longest_ms"].clone()
+    };
+    assert_eq!((longest("ably"), longest("leancloud")), (json!(ABLY_TTL), json!(6 * 3_600_000)));
     for action in ["ban", "unban", "mute", "unmute", "set-role", "read-moderation", "manage-conversation"] {
         assert_eq!(manager["here"]["may"][action], json!({"allowed": true}), "{action}");
         assert_eq!(manager["everywhere"][action]["allowed"], false, "{action}");
@@ -41,7 +50,7 @@ fn abilities_are_those_of_the_policy() {
     assert_eq!((&member["here"]["may"]["ban"]["allowed"], &member["places"]), (&json!(false), &json!([])));
     // Nothing about others is told to a caller who may not act for them.
     let other = get(&server, User("tom"), "abilities?conversation=den&client_id=bob");
-    assert_eq!((other["here"].get("role"), &other["places"]), (None, &json!([])));
+    assert_eq!((other["here"].get("role"), other["here"].get("kind"), &other["places"]), (None, None, &json!([])));
     let banned = get(&server, User("mallory"), "abilities?conversation=den");
     assert_eq!(banned["here"]["may"]["ban"]["allowed"], false);
     assert_ne!(manager["session"], member["session"]);
@@ -163,8 +172,6 @@ fn a_preview_changes_nothing_and_shows_what_stays() {
     let asked = json!({"do": "ban", "users": ["carol"], "conversation": "den", "reason": "spam"});
     let preview = User("bob").posts(&server, "preview", &asked).json();
     assert_eq!((&preview["sets"][0]["user"], &preview["version"]), (&json!("carol"), &json!(2)));
-    let effect = json!({"app": "leancloud", "vendor": "leancloud", "carried": false});
-    assert!(preview["effects"].as_array().unwrap().contains(&effect), "{preview}");
     assert_eq!((login(&server, "carol"), get(&server, Service, "users/carol")["bans"].clone()), (200, json!([])));
     for (body, field) in [
         (json!({"do": "kick", "users": ["tom"]}), "do"),
@@ -175,6 +182,43 @@ fn a_preview_changes_nothing_and_shows_what_stays() {
     ] {
         assert_eq!(Service.posts(&server, "preview", &body).json()["field"], field, "{body}");
     }
+}
+
+#[test]
+fn a_preview_says_what_each_vendor_does() {
+    let server = server("[apps.talkjs.enforcement]\nenabled = true\nurl = \"http://127.0.0.1:9\"\n");
+    let effects = |body: &Value| {
+        let preview = Service.posts(&server, "preview", body);
+        assert_eq!(preview.status, 200, "{preview:?}");
+        preview.json()["effects"].as_array().unwrap().clone()
+    };
+    let of = |body: &Value, app: &str| effects(body).into_iter().find(|effect| effect["app"] == app).unwrap();
+    let talkjs = |more: &Value| {
+        let mut effect = json!({"app": "talkjs", "vendor": "talkjs", "carried": true, "after": "restored"});
+        effect.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        effect
+    };
+    let ban = json!({"do": "ban", "users": ["tom"], "conversation": "den"});
+    assert_eq!(of(&ban, "talkjs"), talkjs(&json!({"does": ["removed"]})));
+    let ban_everywhere = json!({"do": "ban", "users": ["tom"]});
+    assert_eq!(of(&ban_everywhere, "talkjs"), talkjs(&json!({"does": ["removed-everywhere"]})));
+    let mute = json!({"do": "mute", "users": ["tom"]});
+    assert_eq!(of(&mute, "talkjs"), talkjs(&json!({"does": ["silenced-everywhere"]})));
+    assert_eq!(of(&json!({"do": "unmute", "users": ["tom"]}), "talkjs"), talkjs(&json!({})));
+    // Without enforcement, what was signed before is valid until its end.
+    let before = chat_signer::clock::now().0;
+    let mut ably = of(&ban, "ably");
+    let end = ably.as_object_mut().unwrap().remove("good_until").unwrap();
+    let end = Millis::parse(end.as_str().unwrap()).unwrap().0 - ABLY_TTL;
+    assert!((before..=chat_signer::clock::now().0).contains(&end), "{end}");
+    assert_eq!(ably, json!({"app": "ably", "vendor": "ably", "carried": false, "why": "off"}));
+    // LeanCloud cannot mute everywhere.
+    assert_eq!(
+        (&of(&mute, "leancloud")["carried"], &of(&mute, "leancloud")["why"]),
+        (&json!(false), &json!("not-offered"))
+    );
+    let role = json!({"do": "set-role", "users": ["tom"], "conversation": "den", "role": "moderator"});
+    assert_eq!(effects(&role), [json!(null); 0]);
 }
 
 #[test]
@@ -219,7 +263,11 @@ fn the_history_is_newest_first_and_shows_only_what_may_be_read() {
         (&change["change"], kinds(&change)),
         (&json!(2), vec!["mute.created zoe".to_owned(), "mute.created kim".to_owned()])
     );
-    for path in ["changes/4", "changes/2?conversation=den"] {
+    assert_eq!((&change["jobs"], change["policy"].as_str().unwrap().len()), (&json!([]), 64));
+    let asked = Service.request("POST", "bans", Some(&json!({"users": ["kim"]})));
+    assert_eq!(server.ask(&asked.replace("\r\n\r\n", "\r\nx-request-id: one-of-ours\r\n\r\n")).status, 200);
+    assert_eq!(get(&server, Service, "changes/4")["request_id"], "one-of-ours");
+    for path in ["changes/5", "changes/2?conversation=den"] {
         assert_eq!(Service.gets(&server, path).code(), "not_found", "{path}");
     }
     for path in ["changes/0", "changes/x", "changes?from=x", "changes?after=x"] {
@@ -238,6 +286,7 @@ fn a_conversation_has_its_people() {
     assert_eq!(names(&people["people"], "role"), ["owner", "manager", "member", "member", "member"]);
     assert_eq!(people["people"][3]["banned"], json!({"until": "2099-01-01T00:00:00.000Z"}));
     assert_eq!(people["people"][2]["wider"], true);
+    assert_eq!(get(&server, User("bob"), "conversations/den")["counts"], json!({"bans": 1, "mutes": 0, "roles": 5}));
     assert_eq!(names(&get(&server, User("bob"), "conversations/den/people?role=manager")["people"], "user"), ["bob"]);
     assert_eq!(User("carol").gets(&server, "conversations/den/people").code(), "denied");
     assert_eq!(Service.asks(&server, "PUT", "conversations/hall", &json!({"owner": "kim"})).status, 200);

@@ -75,6 +75,8 @@ fn what_is_not_as_it_must_be_is_named() {
         ("enforcements?after=x", "after"),
         ("enforcements?kind=group", "kind"),
         ("enforcements?cause=bad", "cause"),
+        ("enforcements?order=size", "order"),
+        ("enforcements?order=time&after=x", "after"),
         ("enforcements?app=elsewhere", "app"),
     ] {
         let answer = Service.gets(&server, path);
@@ -106,7 +108,7 @@ fn nothing_that_is_not_taken_is_passed_over() {
             "is unknown; known are: user, conversation, app, limit, after, client_id",
         ),
         ("bans?state=pending", "state", "is unknown; known are: "),
-        ("enforcements?order=time", "order", "is unknown; known are: state, kind, app, webhook, user, "),
+        ("enforcements?sort=time", "sort", "is unknown; known are: state, kind, app, webhook, user, "),
         ("enforcements/groups?app=ably", "app", "is unknown; known are: client_id"),
         ("events?user=tom", "user", "is unknown; known are: "),
         ("conversations/den?user=tom", "user", "is unknown; known are: "),

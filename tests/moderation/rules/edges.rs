@@ -7,7 +7,8 @@ use std::time::Duration;
 use chat_signer::model::{Action, ActionSet, Millis};
 use chat_signer::moderation::store::{ChangesSince, JobState, NewChange, Store};
 use chat_signer::moderation::{
-    ChangeSubscribers, CommandAuthorizer, CommandKind, ModerationEntry, ModerationReplica, SanctionTerms,
+    ChangeSubscribers, CommandAuthorizer, CommandKind, CommandRequest, ModerationEntry, ModerationReplica,
+    SanctionTerms,
 };
 use chat_signer::policy::{ClientCondition, Effect, Rule};
 
@@ -208,7 +209,7 @@ async fn the_same_again_is_no_change_and_no_event_but_is_carried_out_again() {
     for deed in deeds {
         let command = World::wish(&actor, deed, &["tom", "eve"], "room", None);
         for _ in 0..3 {
-            let ruling = moderation.carry_out(&authorizer, &command, &plan, None).await.unwrap();
+            let ruling = moderation.carry_out(&authorizer, &command, &plan, CommandRequest::default()).await.unwrap();
             assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (2, 0), "{command:?}");
         }
     }
@@ -239,8 +240,10 @@ async fn carried_out(
     let authorizer =
         CommandAuthorizer { engine: &world.engine, caller: &actor.caller, facts: &HashMap::new(), now: world.now };
     let plan = ChangeSubscribers { enforced: vec![Arc::from("ably"), Arc::from("talkjs")], webhooks: Vec::new() };
-    let ruling =
-        moderation.carry_out(&authorizer, &World::wish(actor, deed, users, "room", None), &plan, None).await.unwrap();
+    let ruling = moderation
+        .carry_out(&authorizer, &World::wish(actor, deed, users, "room", None), &plan, CommandRequest::default())
+        .await
+        .unwrap();
     assert_eq!((ruling.succeeded.len(), ruling.failed.len()), (users.len(), 0));
     let jobs = moderation.store().unwrap().list_jobs(JobState::Pending, "", "", 100).await.unwrap();
     jobs.into_iter().map(|job| job.key).collect()

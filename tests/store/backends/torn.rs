@@ -26,6 +26,7 @@ fn begin(redis: &Redis, version: u64) {
         at: Millis(1),
         puts: ban("begun", None, "").puts,
         events: Vec::new(),
+        request: None,
     };
     let json = serde_json::to_string(&change).unwrap();
     redis.ask::<()>(&["XADD", &key("log"), &format!("{version}-0"), "change", &json]);

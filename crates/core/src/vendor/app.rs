@@ -1,6 +1,7 @@
 //! The apps of all vendors, their operations, and the choice of the vendor's code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::foreign_token::ForeignToken;
 use super::gate::VendorGate;
@@ -35,6 +36,11 @@ macro_rules! define_dispatch {
             /// Returns the app's vendor.
             pub fn vendor(&self) -> Vendor {
                 match self { $(App::$vendor(_) => Vendor::$vendor,)* }
+            }
+
+            /// Returns how long the vendor can accept what was signed. `None`: it has no end of its own.
+            pub fn longest_validity(&self) -> Option<Duration> {
+                match self { $(App::$vendor(app) => app.longest_validity(),)* }
             }
 
             /// Returns the id of the app at the vendor, if it is a part of the signed text.

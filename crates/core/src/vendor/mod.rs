@@ -8,6 +8,7 @@ pub mod ably;
 pub mod agora;
 mod app;
 pub mod centrifugo;
+mod effect;
 mod foreign_token;
 pub mod gate;
 mod invalid_request;
@@ -32,6 +33,7 @@ mod zlib;
 
 pub use ably::Capability;
 pub use app::{App, SigningJob, VendorRequest, operation, parse, sign};
+pub use effect::{ModerationEffects, SanctionEffects, VendorEffect};
 pub use foreign_token::{ForeignToken, TokenPart};
 pub use invalid_request::InvalidRequest;
 pub use params::{Params, Ttl};

@@ -1,6 +1,7 @@
 //! The parameters of a request, each with a single correct type.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -39,6 +40,11 @@ pub(super) fn parse_conversation(name: &str) -> Result<Pattern, String> {
 }
 
 impl Ttl {
+    /// Returns the longest lifetime.
+    pub(super) fn longest(&self) -> Duration {
+        Duration::from_secs(self.max_seconds)
+    }
+
     /// Returns the requested lifetime in seconds, from the field `ttl`. A longer lifetime than the longest is cut.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The description of a vendor as data. The server and the command line read it instead of asking for the vendor.
 
+use super::effect::ModerationEffects;
 use super::gate::GateRoutes;
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Pattern, Vendor, for_each_vendor};
@@ -30,6 +31,8 @@ pub struct VendorSpec {
     pub algorithm: MacAlgorithm,
     /// What the key is, for people. It completes "signed with …".
     pub key_title: &'static str,
+    /// What the vendor does to users who are banned or muted.
+    pub effects: ModerationEffects,
     /// The parts of the files that the command `init` writes.
     pub init: InitTemplate,
     /// The descriptions of the operations in the OpenAPI document: a JSON object with one member per operation.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::foreign_token::ForeignToken;
 use super::gate::VendorGate;
@@ -24,6 +25,11 @@ pub trait VendorApp: fmt::Debug {
 
     /// Returns the app's name in the configuration.
     fn name(&self) -> &Arc<str>;
+
+    /// Returns how long the vendor can accept what was signed. `None`: it has no end of its own.
+    fn longest_validity(&self) -> Option<Duration> {
+        None
+    }
 
     /// Returns the id of the app at the vendor, if it is a part of the signed text.
     fn signed_app_id(&self) -> Option<&str> {

@@ -266,10 +266,11 @@ impl WriteTables {
     pub(super) fn commit(&self, on: StoreHead, id: String, commit: NewChange, at: Millis) -> Result<StoredChange> {
         let version = on.version.saturating_add(1);
         self.set_head(&StoreHead { version, change: id.clone(), ..on })?;
-        let change = StoredChange { version, id, at, puts: commit.puts, events: commit.events };
+        let NewChange { puts, events, jobs, request } = commit;
+        let change = StoredChange { version, id, at, puts, events, request };
         self.apply_puts(&change.puts)?;
         self.append_to_log(&change)?;
-        for job in commit.jobs {
+        for job in jobs {
             self.request_job(job, version, at)?;
         }
         Ok(change)

@@ -169,7 +169,8 @@ impl RedisStore {
         at: Millis,
     ) -> Result<StoredChange, CommitError> {
         let version = on.version.saturating_add(1);
-        let change = StoredChange { version, id: random_id()?, at, puts: commit.puts, events: commit.events };
+        let NewChange { puts, events, jobs, request } = commit;
+        let change = StoredChange { version, id: random_id()?, at, puts, events, request };
         let mut script = self.keys().script(COMMIT);
         script.arg(&on.epoch).arg(on.version).arg(&on.change).arg(accepted_arg(on)).arg(on.entry_count_drift);
         script.arg(on.rolled_back.as_ref().map_or("", |RollbackMark(mark)| mark.as_str()));
@@ -178,7 +179,7 @@ impl RedisStore {
         for (key, value) in &change.puts {
             script.arg(key).arg(u8::from(value.is_some())).arg(value.as_deref().unwrap_or_default());
         }
-        for job in commit.jobs {
+        for job in jobs {
             let job = Job { asked: None, ..Job::new(job, version, at) };
             // The script appends the time of the request, by the server's clock.
             script.arg(&job.key).arg(to_json(&job)?.trim_end_matches("null}"));

@@ -28,7 +28,7 @@ const PAGE: &str = include_str!("assets/index.html");
 
 /// The files besides the script: name, media type and content.
 const FILES: [(&str, &str, &str); 2] = [
-    ("console.css", CSS, concat!(include_str!("assets/tokens.css"), include_str!("assets/console.css"))),
+    ("console.css", CSS, concat!(include_str!("../tokens.css"), include_str!("assets/console.css"))),
     ("icon.svg", "image/svg+xml", include_str!("../playground/page/icon.svg")),
 ];
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -11,7 +12,7 @@ use super::authenticated::{AuthenticatedRequest, FactsByApp};
 use super::fields::RequestFields;
 use super::read;
 use crate::crypto::{hex, sha256};
-use crate::model::{Action, Pattern, SigningRequest};
+use crate::model::{Action, ConversationKind, Pattern, SigningRequest};
 use crate::moderation::{
     CommandKind, ModerationCommand, ModerationIndex, ModerationReplica, SanctionTerms, read_request,
 };
@@ -85,7 +86,8 @@ impl AbilitiesQuery<'_> {
         let settings = exchange.settings();
         let apps = settings.engine.apps.iter().map(|app| {
             let enforced = settings.enforcements.iter().any(|enforcement| enforcement.app == *app.name());
-            json!({ "name": &**app.name(), "vendor": app.vendor().as_str(), "enforced": enforced })
+            let longest = app.longest_validity().map(milliseconds);
+            json!({ "name": &**app.name(), "vendor": app.vendor().as_str(), "enforced": enforced, "longest_ms": longest })
         });
         let until = settings.engine.authenticators.token_end(caller).map(|end| end.to_string());
         let identity = [caller.kind.as_str(), &caller.subject, &caller.authenticator, &self.client, console::build()];
@@ -122,7 +124,21 @@ impl AbilitiesQuery<'_> {
         if let Some(role) = self.role(index, facts, place).filter(|_| is_readable) {
             here["role"] = role.into();
         }
+        if let Some(kind) = self.kind(index, place).filter(|_| may["read-moderation"]["allowed"] == true) {
+            here["kind"] = kind.as_str().into();
+        }
         here
+    }
+
+    /// Returns the kind of a conversation, if an entry or its id tells it.
+    fn kind(&self, index: &ModerationIndex, place: &Pattern) -> Option<ConversationKind> {
+        let id = place.exact()?;
+        let document = self.visit.exchange.settings().engine.policy.document();
+        let filed = document.entries.conversations.iter().find(|conversation| conversation.id == id);
+        let known = || index.conversations_of(id).find(|conversation| !conversation.forgotten);
+        let listed = filed.map(|conversation| conversation.kind).or_else(|| known().map(|entry| entry.kind));
+        let by_id = Some(ConversationKind::from_id(id)).filter(|kind| *kind == ConversationKind::Temporary);
+        by_id.or(listed)
     }
 
     /// Returns the places in which an entry gives the client a role, with the actions that are allowed there.
@@ -206,14 +222,17 @@ fn scopes<'a>(entries: &'a EntryIndex, user: &str) -> impl Iterator<Item = Patte
 /// Describes the replica of the entries: whether decisions are possible, and how old it is.
 fn replica_state(moderation: &ModerationReplica) -> Value {
     let Some(store) = moderation.store() else { return json!({ "state": "none" }) };
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let head = moderation.head();
     json!({
         "state": moderation.state().as_str(),
         "shared": store.is_shared(),
         "epoch": head.epoch,
         "version": head.version,
-        "heard_ms": moderation.age().map(millis),
-        "max_staleness_ms": millis(moderation.max_staleness()),
+        "heard_ms": moderation.age().map(milliseconds),
+        "max_staleness_ms": milliseconds(moderation.max_staleness()),
     })
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

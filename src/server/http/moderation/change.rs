@@ -12,8 +12,8 @@ use super::read;
 use crate::model::{Caller, Millis, Pattern, SigningRequest};
 use crate::moderation::api::{CommandReply, FailedTarget, ModerationParameters, ModerationResource};
 use crate::moderation::{
-    CommandAuthorizer, CommandKind, CommandOutcome, EntryKind, EntryRecord, ModerationCommand, ModerationIndex,
-    RejectReason, RejectedUser,
+    CommandAuthorizer, CommandKind, CommandOutcome, CommandRequest, EntryKind, EntryRecord, ModerationCommand,
+    ModerationIndex, RejectReason, RejectedUser,
 };
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::ApiError;
@@ -157,7 +157,8 @@ async fn carry_out_and_record(
     exchange.runtime.audit.health()?;
     let authorizer = CommandAuthorizer { engine: &exchange.settings().engine, caller, facts: told, now: exchange.now };
     let subscribers = exchange.runtime.change_subscribers();
-    let outcome = match exchange.runtime.moderation.carry_out(&authorizer, command, &subscribers, seen).await {
+    let request = CommandRequest { seen, id: Some(exchange.id.as_str()) };
+    let outcome = match exchange.runtime.moderation.carry_out(&authorizer, command, &subscribers, request).await {
         Ok(ruling) => ruling,
         Err(not_changed) => {
             let (app, kind) = (command.app.as_ref(), Some(&command.kind));

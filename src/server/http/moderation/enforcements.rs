@@ -27,7 +27,7 @@ const JOBS_PER_READ: usize = 500;
 /// The maximum number of jobs that are read for a page of a filtered list. A page can be shorter than requested.
 const MAX_JOBS_PER_PAGE: usize = 10_000;
 
-/// The maximum number of jobs that are read for groups.
+/// The maximum number of jobs that are read for groups, and for a list in the order of time.
 const MAX_GROUPED_JOBS: usize = 50_000;
 
 /// The number of jobs that a group names.
@@ -35,6 +35,9 @@ const SAMPLE_SIZE: usize = 3;
 
 /// The cursor of a list: the state and key after which it continues.
 type JobCursor = (JobState, String);
+
+/// The cursor of a list in the order of time: the time of the request in milliseconds, and the key.
+type TimeCursor = (u64, String);
 
 /// Answers a request for a list of jobs.
 pub(super) async fn answer(
@@ -44,9 +47,17 @@ pub(super) async fn answer(
     let params = read::query(request, &[&FILTER[..], &["limit", "after", "client_id"]].concat())?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
     let filter = JobFilter::read(fields)?;
-    let (limit, after) = (fields.limit()?, fields.after(parse_cursor)?);
-    ReadRequest::new(visit, fields, filter.scope.clone())?.authorize(visit).await?;
-    Ok(render::json(&filter.page(store(visit)?, after, limit).await?))
+    let (limit, reader) = (fields.limit()?, ReadRequest::new(visit, fields, filter.scope.clone())?);
+    let page = if filter.is_by_time {
+        let after = fields.after(parse_time_cursor)?;
+        reader.authorize(visit).await?;
+        filter.newest(store(visit)?, after, limit).await?
+    } else {
+        let after = fields.after(parse_cursor)?;
+        reader.authorize(visit).await?;
+        filter.page(store(visit)?, after, limit).await?
+    };
+    Ok(render::json(&page))
 }
 
 /// Returns the store.
@@ -89,7 +100,52 @@ fn parse_cursor(text: &str) -> Result<JobCursor, InvalidRequest> {
     read.ok_or_else(|| invalid_field("after", "must be the `next` of a page of the same list"))
 }
 
+/// Reads the cursor of a list in the order of time: the time and key of the last job of the previous page.
+fn parse_time_cursor(text: &str) -> Result<TimeCursor, InvalidRequest> {
+    let decoded = base64url_decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
+    let parts = decoded.as_deref().and_then(|decoded| decoded.strip_prefix("at:")?.split_once(':'));
+    let read = parts.and_then(|(time, key)| Some((time.parse().ok()?, key.to_owned())));
+    read.ok_or_else(|| invalid_field("after", "must be the `next` of a page of the same list"))
+}
+
 impl JobFilter<'_> {
+    /// Returns a page of the newest jobs before the cursor. If there are too many jobs, only some are read.
+    async fn newest(
+        &self,
+        store: &Store,
+        before: Option<TimeCursor>,
+        limit: usize,
+    ) -> Result<ListPage<JobRecord>, StoreUnavailable> {
+        let (prefix, mut newest, mut left) = (self.key_prefix(), BTreeMap::new(), MAX_GROUPED_JOBS);
+        for (state, _) in STATES.into_iter().filter(|(own, _)| self.state.is_none_or(|only| only == *own)) {
+            let mut after = String::new();
+            while left > 0 {
+                let jobs = store.list_jobs(state, &prefix, &after, JOBS_PER_READ.min(left)).await?;
+                left -= jobs.len();
+                let Some(last) = jobs.last() else { break };
+                after.clone_from(&last.key);
+                for job in jobs {
+                    let position = (job.asked.map_or(0, |asked| asked.0), job.key.clone());
+                    let record = JobRecord::from(&job);
+                    if self.selects(&record) && before.as_ref().is_none_or(|before| position < *before) {
+                        newest.insert(position, record);
+                    }
+                }
+                // One more than the page, so that it is known whether there is another page.
+                while newest.len() > limit + 1 {
+                    newest.pop_first();
+                }
+            }
+        }
+        let has_more = newest.len() > limit;
+        if has_more {
+            newest.pop_first();
+        }
+        let next = newest.first_key_value().filter(|_| has_more);
+        let next = next.map(|((time, key), _)| base64url(format!("at:{time}:{key}").as_bytes()));
+        Ok(ListPage { entries: newest.into_values().rev().collect(), next })
+    }
+
     async fn page(
         &self,
         store: &Store,

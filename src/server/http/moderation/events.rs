@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +13,23 @@ use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::authenticated::AuthenticatedRequest;
 use super::fields::RequestFields;
+use super::job_record::JobRecord;
 use super::read::{self, ReadPermission, ReadRequest};
 use crate::clock;
 use crate::model::Caller;
-use crate::moderation::store::{ChangesSince, StoreHead, StoredChange};
+use crate::moderation::outbox::Outbox;
+use crate::moderation::store::{ChangesSince, Job, StoreHead, StoredChange};
 use crate::server::http::context::RequestContext;
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::response_body::{HttpResponse, ResponseBody};
 use crate::server::limits::AdmissionPermit;
+use crate::telemetry::outbox::DeliveryKind;
 
 /// The header with the id of the last event that a client received (HTML, section 9.2).
 pub(in crate::server::http) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -167,12 +172,15 @@ impl EventStream {
 
     async fn stream_events(&self, mut position: LogPosition) -> Result<Infallible, StreamEnded> {
         let mut changes = self.context.runtime.moderation.version();
+        let outbox = self.context.runtime.outbox.get().filter(|_| self.reader.includes_everything());
+        let mut attempts = outbox.map(Outbox::subscribe_attempts);
         loop {
             changes.borrow_and_update();
             self.check_permission()?;
             self.send_new_events(&mut position).await?;
             tokio::select! {
                 _ = changes.changed() => sleep(BATCH_DELAY).await,
+                job = next_attempt(&mut attempts) => self.send_job(&job).await?,
                 () = sleep(HEARTBEAT) => self.send(":\n\n".to_owned()).await?,
             }
         }
@@ -221,6 +229,20 @@ impl EventStream {
         Ok(())
     }
 
+    /// Sends the new state of a job for a vendor. This event has no id, because it is not in the log.
+    async fn send_job(&self, job: &Job) -> Result<(), StreamEnded> {
+        let JobRecord { id, kind, app, user, conversation, stage, change, .. } = JobRecord::from(job);
+        if kind != DeliveryKind::Enforcement.as_str() {
+            return Ok(());
+        }
+        let mut data = json!({ "id": id, "app": app, "user": user, "stage": stage, "change": change });
+        if let Some(conversation) = conversation {
+            data["conversation"] = conversation.into();
+        }
+        let event = json!({ "type": "job", "time": clock::now().to_string(), "data": data });
+        self.send(format!("event: job\ndata: {event}\n\n")).await
+    }
+
     /// Sends a reset: events may be missing, so the client must read all entries again.
     async fn send_reset(&self, position: &mut LogPosition, head: &StoreHead) -> Result<(), StreamEnded> {
         *position = LogPosition::after(head);
@@ -230,6 +252,20 @@ impl EventStream {
 
     async fn send(&self, piece: String) -> Result<(), StreamEnded> {
         self.sender.send(Bytes::from(piece)).await.map_err(|_| StreamEnded)
+    }
+}
+
+/// Returns the next job that was attempted. Waits forever if there is no outbox.
+async fn next_attempt(attempts: &mut Option<broadcast::Receiver<Arc<Job>>>) -> Arc<Job> {
+    loop {
+        match attempts {
+            None => pending::<()>().await,
+            Some(receiver) => match receiver.recv().await {
+                Ok(job) => return job,
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => *attempts = None,
+            },
+        }
     }
 }
 

@@ -1,16 +1,19 @@
 //! The history of changes, newest first, from the log of the store. The log keeps the last changes.
 
+use std::collections::BTreeSet;
+
 use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::authenticated::AuthenticatedRequest;
+use super::enforcements;
 use super::fields::{RequestFields, invalid_field, parse_time};
 use super::read::{self, ReadRequest};
 use crate::crypto::{base64url, base64url_decode};
 use crate::model::Millis;
 use crate::moderation::api::ModerationParameters;
-use crate::moderation::store::{ChangesSince, LOG_LIMIT, Store, StoreUnavailable, StoredChange};
+use crate::moderation::store::{ChangeRequest, ChangesSince, LOG_LIMIT, Store, StoreUnavailable, StoredChange};
 use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
@@ -19,6 +22,9 @@ use crate::vendor::InvalidRequest;
 /// How many changes are read at once, and how often that is done for one page. A page can be shorter than requested.
 const CHANGES_PER_READ: u64 = 250;
 const MAX_READS: usize = 8;
+
+/// The maximum number of users whose jobs are in the answer about a change.
+const MAX_USERS_WITH_JOBS: usize = 20;
 
 /// The position before which a page continues: the number of a change, and how many of its events come after the
 /// position.
@@ -95,7 +101,18 @@ pub(super) async fn answer_change(
         let detail = "There is no such change, or it is no longer kept.";
         return Err(ApiError::with_same_message(ErrorCode::NotFound, detail));
     };
-    Ok(render::json(&json!({ "change": number, "time": change.at.to_string(), "events": events })))
+    let about = |event: &Value| event.pointer("/data/user").and_then(Value::as_str).map(str::to_owned);
+    let users: BTreeSet<String> = events.iter().filter_map(about).collect();
+    let mut jobs = Vec::new();
+    for user in users.iter().take(MAX_USERS_WITH_JOBS) {
+        let known = enforcements::jobs_of_user(visit, user, &reader).await.unwrap_or_default();
+        jobs.extend(known.into_iter().filter(|job| job.change == number));
+    }
+    let mut body = json!({ "change": number, "time": change.at.to_string(), "events": events, "jobs": jobs });
+    if let Some(ChangeRequest { id, policy }) = change.request {
+        (body["request_id"], body["policy"]) = (id.into(), policy.into());
+    }
+    Ok(render::json(&body))
 }
 
 fn read_place(visit: &AuthenticatedRequest<'_>, fields: RequestFields<'_>) -> Result<ReadRequest, ApiError> {

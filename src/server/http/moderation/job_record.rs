@@ -16,7 +16,8 @@ pub(super) const STATES: [(JobState, &str); 3] =
     [(JobState::Pending, "pending"), (JobState::DeadLetter, "dead-letter"), (JobState::Done, "done")];
 
 /// The parameters of the filter.
-pub(super) const FILTER: [&str; 8] = ["state", "kind", "app", "webhook", "user", "conversation", "cause", "error"];
+pub(super) const FILTER: [&str; 9] =
+    ["state", "kind", "app", "webhook", "user", "conversation", "cause", "error", "order"];
 
 /// A job in the list. Fields that the job does not have are left out.
 #[derive(Default, Serialize)]
@@ -50,7 +51,7 @@ pub(super) struct JobRecord {
     /// The time at which the job was done or became a dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     settled: Option<String>,
-    stage: &'static str,
+    pub(super) stage: &'static str,
     pub(super) state: &'static str,
     /// The origin of the address of a webhook. The rest can contain a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +125,8 @@ pub(super) struct JobFilter<'a> {
     webhook: Option<&'a str>,
     /// A part of the error.
     error: Option<&'a str>,
+    /// Whether the newest job comes first. Otherwise the order is that of the states and keys.
+    pub(super) is_by_time: bool,
 }
 
 impl<'a> JobFilter<'a> {
@@ -142,6 +145,8 @@ impl<'a> JobFilter<'a> {
             cause: word("cause", params.cause.as_deref(), cause, "unreachable, trouble, refused, gone or impossible")?,
             webhook: params.webhook.as_deref(),
             error: params.error.as_deref(),
+            is_by_time: word("order", params.order.as_deref(), |word| (word == "time").then_some(()), "time")?
+                .is_some(),
         })
     }
 
@@ -160,7 +165,7 @@ impl<'a> JobFilter<'a> {
 
     /// Returns whether every job in the state passes.
     pub(super) fn is_open(&self) -> bool {
-        let JobFilter { state: _, kind, app, user, scope, cause, webhook, error } = self;
+        let JobFilter { state: _, kind, app, user, scope, cause, webhook, error, is_by_time: _ } = self;
         kind.is_none()
             && cause.is_none()
             && scope.is_none()

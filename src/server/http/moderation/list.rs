@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use serde_json::json;
 
 use super::authenticated::AuthenticatedRequest;
 use super::fields::{self, RequestFields, invalid_field};
@@ -23,6 +24,9 @@ use crate::vendor::InvalidRequest;
 /// requested.
 const USERS_PER_LOCK: usize = 256;
 const MAX_USERS_PER_PAGE: usize = 16 * 1024;
+
+/// The maximum number of entries that are counted for a conversation.
+const MAX_COUNT: usize = 1000;
 
 /// One page of entries.
 type EntryPage = ListPage<EntryRecord>;
@@ -98,7 +102,18 @@ pub(super) async fn answer_conversation(
     if entries.is_empty() {
         return Err(ApiError::with_same_message(ErrorCode::NotFound, "There is no entry for this conversation."));
     }
-    Ok(render::json(&ListPage { entries, next: None }))
+    let mut body = json!({ "entries": entries });
+    for (name, table) in [("bans", EntryKind::Bans), ("mutes", EntryKind::Mutes), ("roles", EntryKind::Roles)] {
+        let scope = Some(&reader.scope);
+        let (app, now) = (reader.app.as_ref(), visit.exchange.now);
+        let all = EntryFilter { table, user: None, scope, app, now, limit: MAX_COUNT };
+        let page = all.page(visit, EntryCursor::File(0)).await;
+        body["counts"][name] = page.entries.len().into();
+        if page.next.is_some() {
+            body["counts"]["more"] = true.into();
+        }
+    }
+    Ok(render::json(&body))
 }
 
 fn listed(record: &ModerationEntry) -> EntryRecord {

@@ -10,7 +10,7 @@ use super::fields::{RequestFields, invalid_field};
 use super::read::{self, ReadRequest};
 use super::users::{is_own, wider_sanctions};
 use super::{change, file_entries};
-use crate::model::{Action, SigningRequest};
+use crate::model::{Action, Pattern, SigningRequest};
 use crate::moderation::api::{ModerationParameters, ModerationResource};
 use crate::moderation::{
     CommandAuthorizer, CommandOutcome, EntryKind, EntryRecord, ModerationCommand, ModerationEntry, ModerationIndex,
@@ -19,7 +19,7 @@ use crate::server::http::error::ApiError;
 use crate::server::http::response_body::HttpResponse;
 use crate::server::http::{render, sign};
 use crate::server::limits::AdmissionPermit;
-use crate::vendor::{App, InvalidRequest};
+use crate::vendor::{App, InvalidRequest, SanctionEffects};
 
 /// The commands, with the routes that carry them out.
 const COMMANDS: [(&str, ModerationResource); 6] = [
@@ -165,16 +165,48 @@ impl PreviewedEntries<'_> {
         here.collect()
     }
 
-    /// Returns for each app whether the change is carried out at its vendor.
+    /// Returns for each app what the change does at its vendor, or why it does nothing there.
     fn effects(&self, command: &ModerationCommand) -> Vec<Value> {
-        let settings = self.visit.exchange.settings();
-        let effect = |app: &App| {
-            let carried = settings.enforcements.iter().any(|enforcement| enforcement.app == *app.name());
-            json!({ "app": &**app.name(), "vendor": app.vendor().as_str(), "carried": carried })
-        };
-        let apps = command.apps(&settings.engine).filter(|_| sanction_table(command).is_some());
-        apps.map(effect).collect()
+        let engine = &self.visit.exchange.settings().engine;
+        let table = sanction_table(command);
+        table.map_or(Vec::new(), |table| command.apps(engine).map(|app| self.effect(command, table, app)).collect())
     }
+
+    fn effect(&self, command: &ModerationCommand, table: EntryKind, app: &App) -> Value {
+        let exchange = self.visit.exchange;
+        let (effects, is_lifting) = (sanction_effects(app, table, &command.scope), command.kind.is_lifting());
+        let is_enforced = exchange.settings().enforcements.iter().any(|enforcement| enforcement.app == *app.name());
+        let mut effect = json!({ "app": &**app.name(), "vendor": app.vendor().as_str() });
+        effect["carried"] = (is_enforced && effects.is_some()).into();
+        match effects.filter(|_| is_enforced) {
+            Some(SanctionEffects { does, is_restored }) => {
+                if !is_lifting {
+                    effect["does"] = does.iter().map(|effect| effect.as_str()).collect();
+                }
+                effect["after"] = if is_restored { "restored" } else { "nothing" }.into();
+            }
+            None => {
+                effect["why"] = if effects.is_some() { "off" } else { "not-offered" }.into();
+                if let Some(validity) = app.longest_validity().filter(|_| !is_lifting) {
+                    effect["good_until"] = exchange.now.after(validity).to_string().into();
+                }
+            }
+        }
+        effect
+    }
+}
+
+/// Returns the effects of a ban or mute at the vendor of an app. `None`: the vendor does not offer it. A vendor that
+/// changes nothing itself needs a gate, at which it asks about messages.
+fn sanction_effects(app: &App, table: EntryKind, scope: &Pattern) -> Option<SanctionEffects> {
+    let effects = &app.vendor().spec().effects;
+    let effects = match (table == EntryKind::Bans, *scope == Pattern::Everything) {
+        (true, false) => effects.ban,
+        (true, true) => effects.ban_everywhere,
+        (false, false) => effects.mute,
+        (false, true) => effects.mute_everywhere,
+    };
+    effects.filter(|effects| !effects.does.is_empty() || app.gate().is_some())
 }
 
 /// Returns the table of the bans or mutes that the command changes.

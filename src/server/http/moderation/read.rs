@@ -118,6 +118,11 @@ impl ReadRequest {
         &self.client
     }
 
+    /// Returns whether the request is about all places and apps.
+    pub(super) fn includes_everything(&self) -> bool {
+        self.scope == Pattern::Everything && self.app.is_none()
+    }
+
     /// Returns whether an entry is in force, and in the place and for the app of the request.
     pub(super) fn includes_entry(&self, entry: &ModerationEntry, now: Millis) -> bool {
         let is_here = entry.scope().is_some_and(|scope| self.scope.covers(&scope.home_conversation()));

@@ -13,7 +13,7 @@ use super::fields::{RequestFields, check_user};
 use super::read::{self, ReadRequest};
 use super::{enforcements, file_entries};
 use crate::crypto::base64url;
-use crate::model::{CallerKind, Pattern, SigningRequest};
+use crate::model::{Action, CallerKind, Pattern, SigningRequest};
 use crate::moderation::{
     CommandAuthorizer, CommandKind, EntryKind, EntryRecord, ModerationCommand, ModerationEntry, ModerationIndex,
 };
@@ -29,6 +29,9 @@ const TABLES: [EntryKind; 4] = [EntryKind::Bans, EntryKind::Mutes, EntryKind::Ro
 /// than requested.
 const USERS_PER_LOCK: usize = 256;
 const MAX_BATCHES: usize = 64;
+
+/// The maximum number of questions for facts in an answer about a user.
+const MAX_FACTS_QUESTIONS: usize = 12;
 
 /// The maximum number of entries of each kind in the answer about a user.
 const MAX_ENTRIES: usize = 200;
@@ -146,9 +149,13 @@ pub(super) async fn answer_user(
     reader.authorize(visit).await?;
     let version = visit.exchange.runtime.moderation.head().version;
     let jobs = enforcements::jobs_of_user(visit, user, &reader).await;
-    let limits = LiftLimits::read(visit, &reader, user, place.as_ref()).await;
+    let read_entries = || {
+        let index = visit.exchange.runtime.moderation.read_any_age();
+        file_entries::entries_of_user(&visit.exchange.settings().engine.policy, &index, user)
+    };
+    let limits = LiftLimits::read(visit, &reader, &read_entries()).await;
+    let entries = read_entries();
     let index = visit.exchange.runtime.moderation.read_any_age();
-    let entries = file_entries::entries_of_user(&visit.exchange.settings().engine.policy, &index, user);
     let here: Vec<_> = entries.iter().filter(|entry| reader.includes_entry(entry, visit.exchange.now)).collect();
     let mut has_more = false;
     let mut list = |table| {
@@ -213,31 +220,32 @@ pub(super) fn wider_sanctions(
 struct LiftLimits<'a> {
     visit: &'a AuthenticatedRequest<'a>,
     client: &'a str,
-    /// The facts that the decisions depend on. `None`: they are not known.
-    facts: Option<HashMap<&'static str, FactsByApp>>,
+    /// The facts that the decisions depend on, by place and action. `None`: no decision depends on facts.
+    facts: Option<HashMap<(Pattern, Action), FactsByApp>>,
 }
 
 impl<'a> LiftLimits<'a> {
-    /// Asks for the facts about a place. Without a place there can be too many conversations, so nothing is asked.
+    /// Asks for the facts about the places of these entries, up to a maximum.
     async fn read(
         visit: &'a AuthenticatedRequest<'a>,
         reader: &'a ReadRequest,
-        user: &str,
-        place: Option<&Pattern>,
+        entries: &[ModerationEntry],
     ) -> LiftLimits<'a> {
-        let mut limits = LiftLimits { visit, client: reader.client(), facts: Some(HashMap::new()) };
+        let mut limits = LiftLimits { visit, client: reader.client(), facts: None };
         if visit.exchange.settings().engine.facts.is_none() {
             return limits;
         }
-        limits.facts = None;
-        let Some(place) = place else { return limits };
         let mut known = HashMap::new();
-        for kind in [CommandKind::LiftBan, CommandKind::LiftMute, CommandKind::RemoveRole(String::new())] {
-            let command = limits.command(kind, user, place.clone(), reader.app.clone());
-            let apps = command.apps(&visit.exchange.settings().engine);
+        for entry in entries.iter().filter(|entry| reader.includes_entry(entry, visit.exchange.now)) {
+            let Some(command) = limits.removal(entry) else { continue };
+            let question = (command.scope.clone(), command.kind.action());
+            if known.len() == MAX_FACTS_QUESTIONS || known.contains_key(&question) {
+                continue;
+            }
+            let apps = visit.apps(reader.app.as_ref()).into_iter();
             let requests: Vec<SigningRequest> = apps.map(|app| command.policy_request(app)).collect();
-            let Ok(facts) = visit.fetch_facts_unrecorded(&requests).await else { return limits };
-            known.insert(command.kind.action().as_str(), facts);
+            let Ok(facts) = visit.fetch_facts_unrecorded(&requests).await else { break };
+            known.insert(question, facts);
         }
         limits.facts = Some(known);
         limits
@@ -252,22 +260,17 @@ impl<'a> LiftLimits<'a> {
     }
 
     fn may_remove(&self, index: &ModerationIndex, entry: &ModerationEntry, own: bool) -> Option<Value> {
-        let kind = match entry {
-            ModerationEntry::Ban(_) => CommandKind::LiftBan,
-            ModerationEntry::Mute(_) => CommandKind::LiftMute,
-            ModerationEntry::Role(role) => CommandKind::RemoveRole(role.role.as_deref()?.to_owned()),
-            ModerationEntry::Block(_) | ModerationEntry::Conversation(_) => return None,
-        };
+        let mut command = self.removal(entry)?;
         if let Some(line) = entry.origin().line() {
             return Some(json!({ "allowed": false, "code": "file", "line": line }));
         }
         let exchange = self.visit.exchange;
         let empty = FactsByApp::new();
-        let facts = self.facts.as_ref()?.get(kind.action().as_str()).unwrap_or(&empty);
-        let scope = entry.scope()?.clone();
-        let is_sanction = entry.sanction().is_some();
-        let mut command = self.command(kind, entry.name(), scope, entry.app().cloned());
-        command.own_only = own && is_sanction;
+        let facts = match &self.facts {
+            None => &empty,
+            Some(known) => known.get(&(command.scope.clone(), command.kind.action()))?,
+        };
+        command.own_only = own && entry.sanction().is_some();
         let authorizer = CommandAuthorizer {
             engine: &exchange.settings().engine,
             caller: &self.visit.caller,
@@ -283,9 +286,17 @@ impl<'a> LiftLimits<'a> {
         })
     }
 
-    fn command(&self, kind: CommandKind, user: &str, scope: Pattern, app: Option<Arc<str>>) -> ModerationCommand {
-        let (users, client) = (vec![user.to_owned()], self.client.to_owned());
-        ModerationCommand { kind, users, scope, app, client, own_only: false }
+    /// Returns the command that removes an entry. Blocks and conversations have none here.
+    fn removal(&self, entry: &ModerationEntry) -> Option<ModerationCommand> {
+        let kind = match entry {
+            ModerationEntry::Ban(_) => CommandKind::LiftBan,
+            ModerationEntry::Mute(_) => CommandKind::LiftMute,
+            ModerationEntry::Role(role) => CommandKind::RemoveRole(role.role.as_deref()?.to_owned()),
+            ModerationEntry::Block(_) | ModerationEntry::Conversation(_) => return None,
+        };
+        let (users, client) = (vec![entry.name().to_owned()], self.client.to_owned());
+        let (scope, app) = (entry.scope()?.clone(), entry.app().cloned());
+        Some(ModerationCommand { kind, users, scope, app, client, own_only: false })
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn choices(settings: &Settings, demo: &DemoCaller) -> Value {
         "roles": document.role_hierarchy.names(),
         "people": user_names(&document.entries),
         "conversations": conversations(&document.entries),
+        "console": settings.console.as_ref().is_some_and(|console| console.token.contains(&"paste")),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::server::http::response_body::{HttpResponse, ResponseBody};
 /// The files: path below the path of the page, media type and content.
 const ASSETS: [(&str, &str, &str); 11] = [
     ("", "text/html; charset=utf-8", include_str!("page/page.html")),
-    ("/style.css", CSS, include_str!("page/style.css")),
+    ("/style.css", CSS, concat!(include_str!("../tokens.css"), include_str!("page/style.css"))),
     ("/main.js", JS, include_str!("page/main.js")),
     ("/http.js", JS, include_str!("page/http.js")),
     ("/form.js", JS, include_str!("page/form.js")),

@@ -10,6 +10,7 @@ mod variants;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -199,6 +200,10 @@ impl VendorApp for App {
 
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn longest_validity(&self) -> Option<Duration> {
+        Some(Duration::from_millis(request::longest_ttl(self)))
     }
 
     fn contains_roles(&self) -> bool {

@@ -83,11 +83,16 @@ fn parse_client<'a>(params: &'a Params, caller: Option<&'a Caller>) -> Result<&'
 /// milliseconds, and they would renew such short tokens endlessly.
 fn ttl(app: &App, params: &Params) -> Result<u64, InvalidRequest> {
     let milliseconds = |seconds: u64| seconds.saturating_mul(1000);
-    let longest = if app.revocable { MAX_REVOCABLE_TTL_MS } else { MAX_TTL_MS };
-    let longest = longest.min(milliseconds(app.ttl.max_seconds));
+    let longest = longest_ttl(app);
     let shortest = longest.min(milliseconds(app.ttl.min_seconds));
     let asked = params.milliseconds("ttl")?.unwrap_or(milliseconds(app.ttl.default_seconds));
     Ok(asked.clamp(shortest, longest))
+}
+
+/// Returns the longest lifetime of a token in milliseconds.
+pub(super) fn longest_ttl(app: &App) -> u64 {
+    let longest = if app.revocable { MAX_REVOCABLE_TTL_MS } else { MAX_TTL_MS };
+    longest.min(app.ttl.max_seconds.saturating_mul(1000))
 }
 
 /// Returns the app's default capability, for a request that names none. Templates that cannot be filled in for this

@@ -4,6 +4,7 @@ use super::parse_channel;
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Action, ActionSet};
 use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::effect::{ModerationEffects, SanctionEffects, VendorEffect};
 use crate::vendor::spec::{AnswerForm, ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
 use crate::vendor::{Operation, ably};
 
@@ -43,6 +44,12 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation: parse_channel,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the secret of the app's API key",
+    effects: ModerationEffects {
+        ban: Some(SanctionEffects::not_restored(&[VendorEffect::TokensEnded])),
+        ban_everywhere: Some(SanctionEffects::not_restored(&[VendorEffect::TokensEnded])),
+        mute: Some(SanctionEffects::not_restored(&[VendorEffect::TokensEnded])),
+        mute_everywhere: Some(SanctionEffects::not_restored(&[VendorEffect::TokensEnded])),
+    },
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         policy: include_str!("init-policy.toml"),

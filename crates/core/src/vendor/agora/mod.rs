@@ -10,6 +10,7 @@ mod variants;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -123,6 +124,10 @@ impl VendorApp for App {
 
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn longest_validity(&self) -> Option<Duration> {
+        Some(self.ttl.longest())
     }
 
     fn time_unit(&self, _: Operation) -> TimestampUnit {

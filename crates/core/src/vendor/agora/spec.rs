@@ -4,6 +4,7 @@ use super::request::GRANTS;
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::Action;
 use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::effect::{ModerationEffects, SanctionEffects, VendorEffect};
 use crate::vendor::params::parse_conversation;
 use crate::vendor::spec::{ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
 use crate::vendor::{Operation, agora};
@@ -31,6 +32,12 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "a key from the certificate of the app",
+    effects: ModerationEffects {
+        ban: Some(SanctionEffects::restored(&[VendorEffect::Removed])),
+        ban_everywhere: Some(SanctionEffects::restored(&[VendorEffect::Deactivated, VendorEffect::LoggedOut])),
+        mute: Some(SanctionEffects::restored(&[VendorEffect::Silenced])),
+        mute_everywhere: Some(SanctionEffects::restored(&[VendorEffect::SilencedEverywhere])),
+    },
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         policy: include_str!("init-policy.toml"),

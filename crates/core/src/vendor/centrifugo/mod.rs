@@ -9,6 +9,7 @@ mod variants;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -89,6 +90,10 @@ impl VendorApp for App {
 
     fn gate(&self) -> Option<&dyn VendorGate> {
         self.proxy.as_ref().map(|proxy| proxy as &dyn VendorGate)
+    }
+
+    fn longest_validity(&self) -> Option<Duration> {
+        Some(self.ttl.longest())
     }
 
     fn time_unit(&self, _: Operation) -> TimestampUnit {

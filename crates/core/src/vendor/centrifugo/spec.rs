@@ -3,6 +3,7 @@
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Action, ActionSet};
 use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::effect::{ModerationEffects, SanctionEffects, VendorEffect};
 use crate::vendor::params::parse_conversation;
 use crate::vendor::spec::{ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
 use crate::vendor::{Operation, centrifugo};
@@ -29,6 +30,12 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the server's token secret",
+    effects: ModerationEffects {
+        ban: Some(SanctionEffects::not_restored(&[VendorEffect::Removed])),
+        ban_everywhere: Some(SanctionEffects::not_restored(&[VendorEffect::LoggedOut])),
+        mute: Some(SanctionEffects::not_restored(&[])),
+        mute_everywhere: Some(SanctionEffects::not_restored(&[])),
+    },
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         policy: include_str!("init-policy.toml"),

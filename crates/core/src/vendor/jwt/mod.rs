@@ -9,6 +9,7 @@ mod variants;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -128,6 +129,10 @@ impl VendorApp for App {
 
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn longest_validity(&self) -> Option<Duration> {
+        Some(self.ttl.longest())
     }
 
     fn time_unit(&self, Operation::Token: Operation) -> TimestampUnit {

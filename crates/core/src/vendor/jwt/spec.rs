@@ -5,6 +5,7 @@ use super::template::CHANNEL_ACTIONS;
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::Action;
 use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::effect::ModerationEffects;
 use crate::vendor::params::parse_conversation;
 use crate::vendor::spec::{ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
 use crate::vendor::{Operation, jwt};
@@ -28,6 +29,7 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the secret of the app",
+    effects: ModerationEffects::NONE,
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         policy: include_str!("init-policy.toml"),

@@ -9,6 +9,7 @@ mod variants;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -56,6 +57,9 @@ pub const ACTIONS: ActionSet = ActionSet::of(&[
     Action::UnblockConversation,
 ]);
 
+/// How long LeanCloud accepts a signature after its timestamp.
+const SIGNATURE_VALIDITY: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// A LeanCloud app.
 pub struct App {
     name: Arc<str>,
@@ -99,6 +103,10 @@ impl VendorApp for App {
 
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn longest_validity(&self) -> Option<Duration> {
+        Some(SIGNATURE_VALIDITY)
     }
 
     fn signed_app_id(&self) -> Option<&str> {

@@ -5,6 +5,7 @@ use crate::crypto::mac::MacAlgorithm;
 use crate::model::Action;
 use crate::policy::{ConversationNames, VendorFeatures};
 use crate::vendor::Operation;
+use crate::vendor::effect::{ModerationEffects, SanctionEffects, VendorEffect};
 use crate::vendor::params::parse_conversation;
 use crate::vendor::spec::{
     AnswerForm, CompatRoute, CompatRoutes, ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec,
@@ -78,6 +79,12 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha1,
     key_title: "the app's master key",
+    effects: ModerationEffects {
+        ban: Some(SanctionEffects::restored(&[VendorEffect::Listed, VendorEffect::LoggedOut])),
+        ban_everywhere: Some(SanctionEffects::not_restored(&[VendorEffect::LoggedOut])),
+        mute: Some(SanctionEffects::restored(&[VendorEffect::Silenced])),
+        mute_everywhere: None,
+    },
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         policy: include_str!("init-policy.toml"),

@@ -4,6 +4,7 @@ use super::Channel;
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Action, ActionSet, Pattern, check_identifier};
 use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::effect::{ModerationEffects, SanctionEffects, VendorEffect};
 use crate::vendor::spec::{
     CompatRoute, CompatRoutes, ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec,
 };
@@ -46,6 +47,12 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the app's secret",
+    effects: ModerationEffects {
+        ban: Some(SanctionEffects::not_restored(&[VendorEffect::LoggedOut])),
+        ban_everywhere: Some(SanctionEffects::not_restored(&[VendorEffect::LoggedOut])),
+        mute: Some(SanctionEffects::not_restored(&[VendorEffect::LoggedOut])),
+        mute_everywhere: Some(SanctionEffects::not_restored(&[VendorEffect::LoggedOut])),
+    },
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         policy: include_str!("init-policy.toml"),

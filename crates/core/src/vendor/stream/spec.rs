@@ -3,6 +3,7 @@
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Action, ActionSet};
 use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::effect::{ModerationEffects, SanctionEffects, VendorEffect};
 use crate::vendor::params::parse_conversation;
 use crate::vendor::spec::{ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
 use crate::vendor::{Operation, stream};
@@ -30,6 +31,12 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the app's secret",
+    effects: ModerationEffects {
+        ban: Some(SanctionEffects::restored(&[VendorEffect::Removed, VendorEffect::Silenced])),
+        ban_everywhere: Some(SanctionEffects::restored(&[VendorEffect::Deactivated, VendorEffect::TokensEnded])),
+        mute: Some(SanctionEffects::restored(&[VendorEffect::Silenced])),
+        mute_everywhere: Some(SanctionEffects::restored(&[VendorEffect::SilencedEverywhere])),
+    },
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         policy: include_str!("init-policy.toml"),

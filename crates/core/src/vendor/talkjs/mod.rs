@@ -9,6 +9,7 @@ mod variants;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -109,6 +110,11 @@ impl VendorApp for App {
 
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn longest_validity(&self) -> Option<Duration> {
+        // The old signatures have no end.
+        (!self.legacy_signatures).then(|| self.ttl.longest())
     }
 
     fn time_unit(&self, _: Operation) -> TimestampUnit {

@@ -3,6 +3,7 @@
 use crate::crypto::mac::MacAlgorithm;
 use crate::model::{Action, ActionSet};
 use crate::policy::{ConversationNames, VendorFeatures};
+use crate::vendor::effect::{ModerationEffects, SanctionEffects, VendorEffect};
 use crate::vendor::params::parse_conversation;
 use crate::vendor::spec::{AnswerForm, ErrorShape, InitTemplate, LoginRequest, OperationSpec, VendorSpec};
 use crate::vendor::{Operation, talkjs};
@@ -34,6 +35,12 @@ pub static SPEC: VendorSpec = VendorSpec {
     parse_conversation,
     algorithm: MacAlgorithm::HmacSha256,
     key_title: "the app's secret key",
+    effects: ModerationEffects {
+        ban: Some(SanctionEffects::restored(&[VendorEffect::Removed])),
+        ban_everywhere: Some(SanctionEffects::restored(&[VendorEffect::RemovedEverywhere])),
+        mute: Some(SanctionEffects::restored(&[VendorEffect::Silenced])),
+        mute_everywhere: Some(SanctionEffects::restored(&[VendorEffect::SilencedEverywhere])),
+    },
     init: InitTemplate {
         signer: include_str!("init-signer.toml"),
         // TalkJS has only logins.

@@ -5,7 +5,7 @@ import { announce, link } from "./dom.js";
 import { el } from "./elements.js";
 import { mayEverywhere, maySomewhere, places, session } from "./session.js";
 import { id, say, tell } from "./text.js";
-import { placeAddress, userAddress } from "./words.js";
+import { placeAddress, remember, userAddress } from "./words.js";
 
 /** Users whose page was opened in this tab. */
 export const opened = [];
@@ -88,6 +88,7 @@ async function ask(input, list, text) {
 }
 
 function show(input, list, text, users) {
+  users?.forEach(({ user }) => remember(user));
   const options = (users ?? []).map((user) => option(userAddress(user.user), [id(user.user), userChips(user)]));
   const isKnown = users?.some(({ user }) => user === text);
   if (!isKnown) options.push(option(userAddress(text), tell("find.open", { id: id(text) })));

@@ -9,7 +9,7 @@ import { complain, fillSheet } from "./sheet.js";
 import { id, language, place, quote, say, tell } from "./text.js";
 import { DAY, clock, now, parseSpan, spanName } from "./time.js";
 import { placeOf, showReceipt } from "./user.js";
-import { effects, until } from "./words.js";
+import { effects, until, warnings } from "./words.js";
 
 /** What was chosen in a form, for ten minutes, so that a form that was closed by mistake is not lost. */
 const drafts = new Map();
@@ -97,7 +97,7 @@ function sanctionForm(name, current) {
   const parts = fillSheet({
     title: tell(`form.${name}`, { user: id(user) }),
     kind: "bad",
-    fields: [others, placeField(draft, name, changed), chips("length", say("form.how-long"), lengths, draft.length, setLength), ownLength, outcome, chips("reason", tell("form.why", { user: id(user) }), [...labels, ["", say("form.other")]], draft.reason, setReason), words, counter, appField(draft, changed), effectsList],
+    fields: [others, warnings(user), placeField(draft, name, changed), chips("length", say("form.how-long"), lengths, draft.length, setLength), ownLength, outcome, chips("reason", tell("form.why", { user: id(user) }), [...labels, ["", say("form.other")]], draft.reason, setReason), words, counter, appField(draft, changed), effectsList],
     act,
   });
   let body = null;
@@ -181,8 +181,10 @@ async function preview(parts, target, body) {
   parts.go.setAttribute("aria-disabled", String(Boolean(failed)));
   if (failed) complain(parts, el("p", null, tell("refused", { user: id(body.users[0]) })), quote(failed.reason ?? failed.code));
   else complain(parts);
-  const lines = effects(found?.effects ?? []);
-  target.replaceChildren(...(found && !failed ? [el("p", null, tell("effect.own", { user: id(body.users[0]), place: place(body.conversation) })), ...lines.map((line) => el("p", null, line))] : []));
+  const own = ["ban", "mute"].includes(body.do) && tell("effect.own", { user: id(body.users[0]), place: place(body.conversation) });
+  const known = (found?.effects ?? []).filter(({ carried }) => own || carried);
+  const lines = [own, ...effects(known)].filter(Boolean);
+  target.replaceChildren(...(found && !failed ? lines.map((line) => el("p", null, line)) : []));
   return found;
 }
 
@@ -199,7 +201,7 @@ function roleForm(current) {
   const parts = fillSheet({
     title: tell("form.role", { user: id(user) }),
     kind: "",
-    fields: [placeField(draft, "set-role", update), chips("role", say("form.which-role"), roles.map((role) => [role, role]), draft.role, (role) => ((draft.role = role), update())), appField(draft, update), target],
+    fields: [warnings(user), placeField(draft, "set-role", update), chips("role", say("form.which-role"), roles.map((role) => [role, role]), draft.role, (role) => ((draft.role = role), update())), appField(draft, update), target],
     act,
   });
   update();
@@ -272,7 +274,8 @@ function liftForm(current) {
     file && el("p", "note", tell("lift.file", { line: file.line })),
     (data.wider?.[name === "ban" ? "banned" : "muted"] || (data[list] ?? []).some((entry) => conversation !== "*" && entry.conversation === "*")) && el("p", "note", say(`lift.wider.${name}`)),
   ];
-  const parts = fillSheet({ title: tell(`lift.${name}`, { user: id(user), place: place(conversation) }), kind: "", fields: [entries.length ? null : el("p", "note", say("lift.nothing")), choice, goes, stays], act });
+  const target = el("div", "effects");
+  const parts = fillSheet({ title: tell(`lift.${name}`, { user: id(user), place: place(conversation) }), kind: "", fields: [entries.length ? null : el("p", "note", say("lift.nothing")), choice, goes, stays, target], act });
   update();
 
   function update() {
@@ -281,6 +284,7 @@ function liftForm(current) {
     goes.replaceChildren(...gone.map((entry) => el("li", "entry", entry.reason && el("p", "reason", quote(entry.reason)), el("p", "meta", until(entry), " · ", tell("entry.by", { who: author(entry.by), time: clock(entry.at) })))));
     parts.go.replaceChildren(say(`lift.do.${name}`, { n: gone.length }));
     parts.go.setAttribute("aria-disabled", String(!gone.length));
+    if (gone.length) previewSoon(parts, target, { do: `un${name}`, users: [user], conversation, app: query.only, own: state.scope === "own" || null });
   }
 
   function act() {

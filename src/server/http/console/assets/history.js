@@ -5,7 +5,7 @@ import { announce, button, link } from "./dom.js";
 import { byId, el } from "./elements.js";
 import { mayEverywhere, places } from "./session.js";
 import { id, say, tell } from "./text.js";
-import { MAX_ROWS, PAGE, eventRow } from "./words.js";
+import { MAX_ROWS, PAGE, eventRow, isJob } from "./words.js";
 
 /** So many new rows come in by themselves. If there are more at once, only their number is shown. */
 const BURST = 5;
@@ -34,8 +34,8 @@ async function loadHistory({ query }, signal, current) {
   return read("changes", changesQuery(query), { signal });
 }
 
-function isWanted({ data = {} }, { by, user, in: conversation }) {
-  return (!by || data.by?.subject === by) && (!user || data.user === user) && (!conversation || data.conversation === conversation);
+function isWanted({ type, data = {} }, { by, user, in: conversation }) {
+  return !isJob({ type }) && (!by || data.by?.subject === by) && (!user || data.user === user) && (!conversation || data.conversation === conversation);
 }
 
 function drawHistory(data, { query }, current) {

@@ -6,7 +6,7 @@ import { el } from "./elements.js";
 import { author, mayEverywhere, places } from "./session.js";
 import { id, place, quote, say, tell } from "./text.js";
 import { when } from "./time.js";
-import { MAX_ROWS, PAGE, SINGULAR, kindOf, meta, placeLink, userAddress } from "./words.js";
+import { MAX_ROWS, PAGE, SINGULAR, kindOf, meta, placeLink, remember, userAddress } from "./words.js";
 
 /** A page can be empty although it is not the last one. So many pages are read before the user is asked. */
 const EMPTY_PAGES = 5;
@@ -49,7 +49,10 @@ function drawEntries(data, address, current) {
   ];
 }
 
-const userCell = (entry) => link(userAddress(entry.user, "", { in: entry.conversation?.endsWith("*") ? null : entry.conversation }), id(entry.user));
+function userCell(entry) {
+  remember(entry.user);
+  return link(userAddress(entry.user, "", { in: entry.conversation?.endsWith("*") ? null : entry.conversation }), id(entry.user));
+}
 
 function table(kind, entries) {
   const columns = {

@@ -7,7 +7,7 @@ import { placeRow } from "./find.js";
 import { mayEverywhere, places, session } from "./session.js";
 import { copier, id, marks, say, tell } from "./text.js";
 import { when } from "./time.js";
-import { PAGE, eventRow, userAddress } from "./words.js";
+import { PAGE, eventRow, isJob, remember, userAddress } from "./words.js";
 
 export const placesView = {
   isTop: true,
@@ -52,7 +52,7 @@ export const placeView = {
   heading: ({ id: conversation }) => id(conversation),
   load: loadPlace,
   draw: drawPlace,
-  concerns: ({ data }, { address }) => data?.conversation === address.id,
+  concerns: (event, { address }) => !isJob(event) && event.data?.conversation === address.id,
 };
 
 async function loadPlace({ id: conversation }, signal) {
@@ -101,5 +101,6 @@ function personRow({ user, role, banned, muted, wider, source }, conversation) {
     muted && el("span", "chip mixed", say("chip.muted"), muted.until ? [" ", say("until.short"), " ", when(muted.until)] : ""),
     wider && !banned && !muted && el("span", "chip bad", say("chip.wider")),
   ];
+  remember(user);
   return el("li", "row-link", link(userAddress(user, "", { in: conversation }), [id(user), el("span", "soft", role, source === "file" ? ` · ${say("chip.file")}` : ""), chips]));
 }

@@ -6,7 +6,7 @@ import { el } from "./elements.js";
 import { mayEverywhere, places, session } from "./session.js";
 import { has, id, place, quote, say, tell } from "./text.js";
 import { when } from "./time.js";
-import { eventRow, jobState, stages, userAddress, waits } from "./words.js";
+import { eventRow, isJob, jobState, stages, userAddress, waits } from "./words.js";
 
 const JOBS = 100;
 /** How long the page waits for the result of one retry. */
@@ -27,12 +27,13 @@ export const queueView = {
     const options = { signal };
     const [summary, dead, waiting] = await Promise.all([
       read("enforcements/groups", {}, options).catch((failure) => (failure.code === "not_found" ? {} : Promise.reject(failure))),
-      read("enforcements", { state: "dead-letter", app: query.app, cause: query.cause, limit: JOBS }, options),
+      read("enforcements", { state: "dead-letter", app: query.app, cause: query.cause, limit: JOBS, order: "time" }, options),
       read("enforcements", { state: "pending", app: query.app, limit: 20 }, options),
     ]);
     return { ...summary, dead: dead.entries ?? [], waiting: waiting.entries ?? [] };
   },
   draw: drawQueue,
+  concerns: isJob,
   waits,
 };
 
@@ -156,15 +157,13 @@ export const changeView = {
   heading: ({ id: number }) => say("change.title", { n: number }),
   load: loadChange,
   draw: drawChange,
+  concerns: (event, { address }) => isJob(event) && event.data?.change === Number(address.id),
   waits,
 };
 
-async function loadChange({ id: number }, signal) {
+function loadChange({ id: number }, signal) {
   const scope = mayEverywhere("read-moderation") ? {} : { conversation: places()[0]?.conversation };
-  const { events = [] } = await read(`changes/${encodeURIComponent(number)}`, scope, { signal });
-  const user = events[0]?.data.user;
-  const { entries = [] } = user ? await read("enforcements", { user, ...scope, limit: JOBS }, { signal }).catch(() => ({})) : {};
-  return { events, jobs: entries.filter((job) => String(job.change) === number) };
+  return read(`changes/${encodeURIComponent(number)}`, scope, { signal });
 }
 
 function drawChange({ events = [], jobs = [] }, { id: number }) {

@@ -6,8 +6,8 @@ import { byId, el } from "./elements.js";
 import { opened } from "./find.js";
 import { drawForm } from "./forms.js";
 import { loadAbilities, mayEverywhere, mayHere, places, session, storeIsUsable } from "./session.js";
-import { copier, flatten, id, marks, place, quote, say, tell } from "./text.js";
-import { SINGULAR, copyAnswer, eventRow, kindOf, meta, placeLink, reasons, stages, userAddress, verdict, waits } from "./words.js";
+import { copier, flatten, id, place, quote, say, tell } from "./text.js";
+import { SINGULAR, copyAnswer, eventRow, kindOf, meta, placeLink, reasons, stages, userAddress, verdict, waits, warnings } from "./words.js";
 
 /** What was done last, and how to undo it. */
 export const receipt = { user: null, parts: null, undo: null };
@@ -73,8 +73,7 @@ async function explain(address, conversation, options) {
 
 function drawUser(data, address, current) {
   const { id: user } = address;
-  const warnings = marks(user).map((mark) => el("p", "note mixed", say(mark)));
-  const main = [statusChips(data), warnings, dock(data, address, current), answer(data, address), ...["bans", "mutes", "roles", "blocks"].map((kind) => section(kind, data, address))];
+  const main = [statusChips(data), warnings(user), dock(data, address, current), answer(data, address), ...["bans", "mutes", "roles", "blocks"].map((kind) => section(kind, data, address))];
   return el("div", "columns", el("div", "column", main), happened(data, address));
 }
 

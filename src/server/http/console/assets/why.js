@@ -4,7 +4,7 @@ import { read } from "./api.js";
 import { link } from "./dom.js";
 import { el } from "./elements.js";
 import { id, say, tell } from "./text.js";
-import { copyAnswer, reasons, userAddress, verdict } from "./words.js";
+import { copyAnswer, isJob, reasons, userAddress, verdict } from "./words.js";
 
 export const whyView = {
   query: ["user", "app", "action", "in", "members"],
@@ -13,7 +13,7 @@ export const whyView = {
   heading: ({ query }) => tell("why.title", { user: id(query.user ?? "") }),
   load: ({ query }, signal) => read("explain", { user: query.user, app: query.app, action: query.action, conversation: query.in, members: query.members }, { signal }),
   draw: drawWhy,
-  concerns: ({ data }, { address }) => data?.user === address.query.user,
+  concerns: (event, { address }) => !isJob(event) && event.data?.user === address.query.user,
 };
 
 function drawWhy(data, { query }) {

@@ -2,7 +2,7 @@
 
 import { el } from "./elements.js";
 import { author } from "./session.js";
-import { copier, flatten, has, id, place, quote, say, short, tell } from "./text.js";
+import { copier, flatten, has, id, marks, place, quote, say, short, tell } from "./text.js";
 import { when } from "./time.js";
 
 /** The number of entries on a page, and the most rows on the screen: more would be slow on a phone. */
@@ -28,6 +28,9 @@ export function meta(entry, kind) {
 /** Returns the kind of an event: `ban`, `mute`, `role`, `block` or `conversation`. */
 export const kindOf = (event) => event.type.split(".")[0];
 
+/** Returns whether an event tells how far a job is. Such events are not in the history. */
+export const isJob = ({ type }) => type === "job";
+
 /** Tells an event in one sentence. The data come from the server, so each field may be missing. */
 export function sentence(event) {
   const { data = {}, type } = event;
@@ -45,7 +48,31 @@ export function sentence(event) {
   return parts.flat(Infinity);
 }
 
-export const userLink = (user) => el("a", { href: userAddress(user) }, short(user));
+export const userLink = (user) => (remember(user), el("a", { href: userAddress(user) }, short(user)));
+
+/** The ids that the page showed, by their appearance: the same text for all ids that look alike. */
+const shownIds = new Map();
+const MAX_SHOWN = 5000;
+
+/** Characters that look alike in most fonts: Latin, digits, Cyrillic and Greek. The first one of each group stands for the others. */
+const ALIKE = ["lI1|\u04cf\u0406", "O0\u041e\u039f", "o\u043e\u03bf", "A\u0410\u0391", "a\u0430", "B8\u0412\u0392", "C\u0421", "c\u0441", "E\u0415\u0395", "e\u0435", "H\u041d\u0397", "h\u04bb", "i\u0456", "J\u0408", "j\u0458", "K\u041a\u039a", "M\u041c\u039c", "N\u039d", "P\u0420\u03a1", "p\u0440\u03c1", "S5\u0405", "s\u0455", "T\u0422\u03a4", "u\u03c5", "v\u03bd", "X\u0425\u03a7", "x\u0445", "Y\u03a5", "y\u0443", "Z2\u0396", "-_\u2010\u2011\u2013"];
+const STANDS_FOR = new Map(ALIKE.flatMap((group) => [...group].map((character) => [character, group[0]])));
+const appearance = (text) => [...text].map((character) => STANDS_FOR.get(character) ?? character).join("");
+
+/** Remembers a user that the page shows, so that a warning can name one who looks the same. */
+export function remember(user) {
+  if (shownIds.size >= MAX_SHOWN) shownIds.clear();
+  const key = appearance(user);
+  shownIds.set(key, (shownIds.get(key) ?? new Set()).add(user));
+}
+
+/** What a moderator must notice about the id of a user: hidden characters, mixed alphabets, and another user that looks the same. */
+export function warnings(user) {
+  remember(user);
+  const twin = [...shownIds.get(appearance(user))].find((other) => other !== user);
+  const texts = [...marks(user).map((mark) => say(mark)), twin && tell("mark.alike", { id: id(twin) })];
+  return texts.filter(Boolean).map((text) => el("p", "note mixed", text));
+}
 
 /** The address of a user's page. */
 export function userAddress(user, sheet = "", query = {}) {
@@ -126,8 +153,25 @@ export function copyAnswer(explained, user) {
   return copier(say("copy"), text, { id: "copy-answer", class: "small", "aria-label": say("copy.answer") });
 }
 
-/** What a change will do at each app, as a list of sentences. */
-export const effects = (found) => found.map(({ app, carried }) => tell(carried ? "effect.carried" : "effect.off", { app: el("strong", null, app) }));
+/** What a change will do at each app, as a list of sentences. Apps whose vendor is not informed share a sentence. */
+export function effects(found) {
+  const sent = found.filter(({ carried }) => carried).map((one) => [el("strong", null, one.app), say("effect.colon"), one.does ? imposed(one) : say(`effect.lifted.${one.after}`)]);
+  const others = found.filter(({ carried, why }) => !carried && has(`effect.${why}`));
+  const keyOf = ({ why, good_until: end }) => `effect.${why}${end ? "" : ".no-end"}`;
+  const keys = [...new Set(others.map(keyOf))];
+  return [...sent, ...keys.map((key) => silence(key, others.filter((one) => keyOf(one) === key)))];
+}
+
+function imposed({ does, after }) {
+  const codes = does.filter((code) => has(`effect.${code}`)).map((code) => say(`effect.${code}`));
+  return [codes.join(say("effect.and")) || say("effect.informed"), say("effect.stop"), has(`effect.after.${after}`) ? say(`effect.after.${after}`) : ""];
+}
+
+function silence(key, those) {
+  const apps = those.map(({ app }) => app).join(say("effect.comma"));
+  const last = those.map(({ good_until: end }) => end).sort().at(-1);
+  return tell(key, { app: el("strong", null, apps), time: last ? when(last) : "" });
+}
 
 /** Whether some jobs of the data are not done yet, so that the view is loaded again soon. */
 export const waits = ({ jobs = [], waiting = [] }) => [...jobs, ...waiting].some(({ state }) => state === "pending");

@@ -36,7 +36,8 @@ export function copier(name, text) {
   return button;
 }
 
-async function copy(button, text) {
+/** Copies a text, and says so on the button for two seconds. */
+export async function copy(button, text) {
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";

@@ -1,6 +1,6 @@
 // Changes the moderation entries by the real routes. After a change, the page sends the request again and lists the entries again.
 
-import { byId, el, fill } from "./dom.js";
+import { byId, copy, el, fill } from "./dom.js";
 import { detail, prove, send } from "./http.js";
 
 const form = byId("moderation");
@@ -31,7 +31,15 @@ export function start(world, changed) {
     act(KINDS[control("kind").value].path, written(), changed);
   });
   fold.addEventListener("toggle", () => fold.open && list(changed));
+  byId("console").hidden = !(world.console && users.length);
+  byId("console-token").addEventListener("click", copyToken);
   arrange();
+}
+
+/** Copies a token of the owner of a conversation, for the console. */
+async function copyToken({ target }) {
+  const { authorization } = await prove({ as: "alice" });
+  copy(target, authorization.replace("Bearer ", ""));
 }
 
 function arrange() {
