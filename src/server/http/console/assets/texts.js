@@ -159,7 +159,7 @@ export const TEXTS = {
   "stage.in-force": ["In force", "已生效"],
   "stage.servers": ["All servers", "所有服务器"],
   "stage.by": ["by {time} at the latest", "最迟 {time}"],
-  "stage.vendors": ["{n} of {m} vendors", "{n}/{m} 个服务商"],
+  "stage.vendors": ["{n} of {m} {m?vendor:vendors}", "{n}/{m} 个服务商"],
   "stage.no-vendor": ["No vendor is informed", "不通知服务商"],
   "job.waiting": ["waiting", "等待中"],
   "job.told": ["done, once more at {time}", "已完成，{time} 再次确认"],
