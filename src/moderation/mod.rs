@@ -72,7 +72,7 @@ impl ModerationReplica {
                     concurrent.reject(&mut ruling);
                 }
                 let mut commit = event::build_change(&ruling, &author, plan, (index, head), authorizer.now);
-                commit.request = request.id.map(|id| ChangeRequest { id: id.to_owned(), policy: policy.to_string() });
+                commit.request = request.id.map(|id| ChangeRequest { id: id.to_owned(), policy: policy.clone() });
                 commit.jobs.extend(event::repeat_enforcement_jobs(&ruling, command, plan));
                 ruling.change = (!commit.puts.is_empty()).then_some(head.version + 1);
                 (commit, Some(ruling))

@@ -114,7 +114,9 @@ async fn run_job(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, unt
     let (attempt, outcome) = attempt_result(shared, job, done);
     match store.complete(&shared.name, job, &attempt, clock::now()).await {
         Ok(true) => {
-            label.into_iter().for_each(|(kind, target)| shared.counts.count_attempt(kind, target, outcome));
+            if let Some((kind, target)) = label {
+                shared.counts.count_attempt(kind, target, outcome);
+            }
             // Without a subscriber, nobody misses it.
             _ = shared.attempted.send(Arc::new(after_attempt(job, &attempt)));
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::authenticated::AuthenticatedRequest;
 use super::enforcements;
 use super::fields::{RequestFields, invalid_field, parse_time};
+use super::job_record::JobRecord;
 use super::read::{self, ReadRequest};
 use crate::crypto::{base64url, base64url_decode};
 use crate::model::Millis;
@@ -101,18 +102,29 @@ pub(super) async fn answer_change(
         let detail = "There is no such change, or it is no longer kept.";
         return Err(ApiError::with_same_message(ErrorCode::NotFound, detail));
     };
-    let about = |event: &Value| event.pointer("/data/user").and_then(Value::as_str).map(str::to_owned);
-    let users: BTreeSet<String> = events.iter().filter_map(about).collect();
-    let mut jobs = Vec::new();
-    for user in users.iter().take(MAX_USERS_WITH_JOBS) {
-        let known = enforcements::jobs_of_user(visit, user, &reader).await.unwrap_or_default();
-        jobs.extend(known.into_iter().filter(|job| job.change == number));
-    }
+    let jobs = jobs_of_change(visit, &reader, number, &events).await;
     let mut body = json!({ "change": number, "time": change.at.to_string(), "events": events, "jobs": jobs });
     if let Some(ChangeRequest { id, policy }) = change.request {
         (body["request_id"], body["policy"]) = (id.into(), policy.into());
     }
     Ok(render::json(&body))
+}
+
+/// Returns the jobs of a change. A job that a later change requested again belongs to that change.
+async fn jobs_of_change(
+    visit: &AuthenticatedRequest<'_>,
+    reader: &ReadRequest,
+    number: u64,
+    events: &[Value],
+) -> Vec<JobRecord> {
+    let about = |event: &Value| event.pointer("/data/user").and_then(Value::as_str).map(str::to_owned);
+    let users: BTreeSet<String> = events.iter().filter_map(about).collect();
+    let mut jobs = Vec::new();
+    for user in users.iter().take(MAX_USERS_WITH_JOBS) {
+        let known = enforcements::jobs_of_user(visit, user, reader).await.unwrap_or_default();
+        jobs.extend(known.into_iter().filter(|job| job.change == number));
+    }
+    jobs
 }
 
 fn read_place(visit: &AuthenticatedRequest<'_>, fields: RequestFields<'_>) -> Result<ReadRequest, ApiError> {

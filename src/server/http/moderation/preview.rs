@@ -178,19 +178,16 @@ impl PreviewedEntries<'_> {
         let is_enforced = exchange.settings().enforcements.iter().any(|enforcement| enforcement.app == *app.name());
         let mut effect = json!({ "app": &**app.name(), "vendor": app.vendor().as_str() });
         effect["carried"] = (is_enforced && effects.is_some()).into();
-        match effects.filter(|_| is_enforced) {
-            Some(SanctionEffects { does, is_restored }) => {
-                if !is_lifting {
-                    effect["does"] = does.iter().map(|effect| effect.as_str()).collect();
-                }
-                effect["after"] = if is_restored { "restored" } else { "nothing" }.into();
+        if let Some(SanctionEffects { does, is_restored }) = effects.filter(|_| is_enforced) {
+            if !is_lifting {
+                effect["does"] = does.iter().map(|effect| effect.as_str()).collect();
             }
-            None => {
-                effect["why"] = if effects.is_some() { "off" } else { "not-offered" }.into();
-                if let Some(validity) = app.longest_validity().filter(|_| !is_lifting) {
-                    effect["good_until"] = exchange.now.after(validity).to_string().into();
-                }
-            }
+            effect["after"] = if is_restored { "restored" } else { "nothing" }.into();
+            return effect;
+        }
+        effect["why"] = if effects.is_some() { "off" } else { "not-offered" }.into();
+        if let Some(validity) = app.longest_validity().filter(|_| !is_lifting) {
+            effect["good_until"] = exchange.now.after(validity).to_string().into();
         }
         effect
     }
