@@ -155,7 +155,7 @@ impl World {
     async fn commit(&self, put: (String, Option<String>), job: NewJob) {
         let commit = |_: &_, _: &_| {
             let (puts, jobs) = (vec![put.clone()], vec![job.clone()]);
-            (NewChange { puts, events: Vec::new(), jobs }, ())
+            (NewChange { puts, events: Vec::new(), jobs, request: None }, ())
         };
         self.moderation.change(commit).await.unwrap();
     }

@@ -126,8 +126,12 @@ impl Subject {
         let jobs: BTreeSet<_> = jobs.iter().collect();
         let jobs =
             jobs.into_iter().map(|key| NewJob { key: format!("job:{}:{key}", key % 2), body: self.time.to_string() });
-        let commit =
-            NewChange { puts: puts.into_iter().collect(), events: vec!["{}".to_owned()], jobs: jobs.collect() };
+        let commit = NewChange {
+            puts: puts.into_iter().collect(),
+            events: vec!["{}".to_owned()],
+            jobs: jobs.collect(),
+            request: None,
+        };
         let on = if late { self.heads.iter().rev().nth(1) } else { self.heads.last() };
         let Some(on) = on.cloned() else { return String::new() };
         match self.store.commit(&on, commit, now).await {
