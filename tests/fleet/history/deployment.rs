@@ -73,10 +73,13 @@ impl Deployment {
         until("all servers are ready", || self.servers.iter().flatten().all(Server::is_ready));
     }
 
-    /// Returns the users that each server lists as banned, which are the same.
+    /// Returns the users that each server lists as banned, as soon as all lists are the same.
     pub(super) fn banned(&self) -> BTreeSet<String> {
-        let lists: BTreeSet<_> = self.servers.iter().flatten().map(banned).collect();
-        assert_eq!(lists.len(), 1, "{lists:?}");
+        let mut lists = BTreeSet::new();
+        until("all servers list the same bans", || {
+            lists = self.servers.iter().flatten().map(banned).collect();
+            lists.len() == 1
+        });
         lists.into_iter().next().unwrap()
     }
 
