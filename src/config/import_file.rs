@@ -123,6 +123,11 @@ impl<'n> ImportFile<'n> {
         hex(&self.hash)
     }
 
+    /// Frees the memory for [`contains`](Self::contains), which then returns `false`.
+    pub fn forget_keys(&mut self) {
+        (self.keys, self.ended_keys) = (TextSet::default(), TextSet::default());
+    }
+
     /// Returns whether the file has an entry with this key that has not ended.
     pub fn contains(&self, key: &str) -> bool {
         self.keys.contains(key) && !self.ended_keys.contains(key)
@@ -156,6 +161,8 @@ impl<'n> ImportParts<'_, 'n> {
     /// Returns a report if the file cannot be read, or if it has changed since it was opened.
     pub fn read_next(&mut self) -> Result<Option<Vec<ModerationEntry>>, Report> {
         let entries = self.read()?;
+        // The keys are known from the check.
+        (self.reader.keys, self.reader.conversations) = (TextSet::default(), TextSet::default());
         let is_changed = entries.is_none() && self.file.parts.hash() != self.file.hash;
         if is_changed || self.reader.has_mistakes() {
             let (message, path) = ("it changed while it was imported", Path::new(&self.file.name));

@@ -129,6 +129,9 @@ pub async fn import(
     import: &Import<'_>,
     tell: AuditLineSink<'_>,
 ) -> Result<ImportSummary, ImportError> {
+    if !import.replace {
+        file.forget_keys();
+    }
     let survey = StoreSurvey::read(store, file, import.replace).await?;
     if !import.replace && file.has_conversations() {
         let mut parts = file.parts().map_err(|report| file_error(&report))?;

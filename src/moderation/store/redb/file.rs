@@ -14,7 +14,7 @@ use crate::moderation::store::{FailureReason, StoreUnavailable};
 
 /// The size of the cache for the file, in bytes. The moderation entries are in memory already, as an index, so the file
 /// is rarely read.
-const CACHE_SIZE: usize = 16 << 20;
+const CACHE_SIZE: usize = 4 << 20;
 
 /// The size of the test write, in bytes. A change takes less.
 const TEST_WRITE_SIZE: usize = 64 << 10;
