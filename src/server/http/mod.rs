@@ -80,7 +80,7 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
 fn set_common_headers(headers: &mut HeaderMap, id: &RequestId) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_REQUEST_ID, id.value().clone());
+    headers.insert(X_REQUEST_ID, id.value());
 }
 
 /// Returns the output of the future, or the payload of its panic.

@@ -69,8 +69,7 @@ pub(super) fn decision_line(
     let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let left_out = verdict.left_out();
     let record = match refused {
-        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record }
-            .with_left_out(&left_out),
+        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce(), ..record }.with_left_out(&left_out),
         Some(SigningRefusal::Denied(denial)) => {
             AuditRecord { asked: &signing_request.requested_grants, ..with_denial(denial, &record) }
                 .with_left_out(&signing_request.left_out)

@@ -105,7 +105,7 @@ fn decide(
     drop(index);
     let line = record::decision_line(exchange, route.app, caller, &outcome)?;
     let SigningOutcome { request: signing_request, rules, outcome, .. } = outcome;
-    let allowed = |decision| metrics::CountedDecision::allowed(signing_request.action, decision, rules);
+    let allowed = |decision| metrics::CountedDecision::allowed(signing_request.action, decision, &rules);
     let (decided, outcome) = match outcome {
         Ok(signed) => (allowed(AuditDecision::Allow), Ok(signed)),
         Err(SigningRefusal::Invalid(invalid)) => (allowed(AuditDecision::Invalid), Err(ApiError::from(invalid))),
