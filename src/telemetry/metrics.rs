@@ -146,21 +146,46 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts an answer, with its status and duration.
     pub fn count_answer(&self, listener: ListenerLabel, route: RouteLabel, status: u16, took: Duration) {
-        let timed = DurationLabels { route };
-        self.durations.get_or_create(&timed).observe(took.as_secs_f64());
-        self.requests.get_or_create(&AnswerLabels { listener: listener.as_str(), route: timed.route, status }).inc();
+        self.durations_of(route.clone()).observe(took.as_secs_f64());
+        self.answers_with(listener, route, status).inc();
+    }
+
+    /// Returns the histogram of the durations of this route.
+    pub(super) fn durations_of(&self, route: RouteLabel) -> Histogram {
+        self.durations.get_or_create(&DurationLabels { route }).clone()
+    }
+
+    /// Returns the counter of answers with these labels.
+    pub(super) fn answers_with(&self, listener: ListenerLabel, route: RouteLabel, status: u16) -> Counter {
+        self.requests.get_or_create(&AnswerLabels { listener: listener.as_str(), route, status }).clone()
     }
 
     /// Counts a decision about this action of an app.
     pub fn count_decision(&self, app: Arc<str>, action: Action, decision: AuditDecision, rule: DecisionCause) {
+        self.decisions_with(app, action, decision, rule).inc();
+    }
+
+    /// Returns the counter of decisions with these labels.
+    pub(super) fn decisions_with(
+        &self,
+        app: Arc<str>,
+        action: Action,
+        decision: AuditDecision,
+        rule: DecisionCause,
+    ) -> Counter {
         let (action, outcome) = (action.as_str(), decision.as_str());
-        self.decisions.get_or_create(&DecisionLabels { app, action, outcome, rule }).inc();
+        self.decisions.get_or_create(&DecisionLabels { app, action, outcome, rule }).clone()
     }
 
     /// Counts the result of an authentication. `None`: no authenticator was involved.
     pub fn count_authentication(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) {
+        self.authentications_with(authenticator, identity).inc();
+    }
+
+    /// Returns the counter of authentications with these labels.
+    pub(super) fn authentications_with(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) -> Counter {
         let authenticator = OptionalLabel(authenticator.cloned());
-        self.authentications.get_or_create(&CallerLabels { authenticator, outcome: identity.as_str() }).inc();
+        self.authentications.get_or_create(&CallerLabels { authenticator, outcome: identity.as_str() }).clone()
     }
 
     /// Adds the metrics to this registry.

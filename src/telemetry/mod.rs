@@ -9,6 +9,7 @@ mod json_line;
 mod line_writer;
 pub mod log;
 mod log_limit;
+pub mod metric_handles;
 pub mod metrics;
 pub mod outbox;
 pub mod process;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::context::RequestContext;
+use super::signing_route::SigningRoute;
 use crate::authn::AuthnError;
 use crate::model::{Action, Caller};
 use crate::policy::DenyReason;
@@ -12,7 +13,7 @@ use crate::vendor::App;
 
 /// Counts a successful authentication.
 pub(super) fn count_accepted(exchange: &RequestContext, caller: &Caller) {
-    exchange.runtime.metrics.count_authentication(Some(&caller.authenticator), IdentityLabel::Accepted);
+    exchange.snapshot.accepted_handles.count(&exchange.runtime.metrics, &caller.authenticator);
 }
 
 /// Counts a failed authentication.
@@ -50,6 +51,16 @@ impl CountedDecision {
     /// Returns a request that could not be decided.
     pub(super) fn unavailable(action: Action) -> CountedDecision {
         CountedDecision { action, decision: AuditDecision::Unavailable, rule: DecisionCause::Other("none") }
+    }
+
+    /// Counts the decision on a request to this route.
+    pub(super) fn count_for_route(self, exchange: &RequestContext, route: &SigningRoute<'_>) {
+        match (&self.rule, route.handle) {
+            (DecisionCause::Rule(rule), Some(handle)) if self.decision == AuditDecision::Allow => {
+                handle.count_allowed(&exchange.runtime.metrics, self.action, rule);
+            }
+            _ => self.count(exchange, Some(route.app)),
+        }
     }
 
     /// Counts the decision for one app, or for all apps together.

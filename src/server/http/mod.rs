@@ -41,7 +41,6 @@ use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTION
 use crate::authn::ConnectionPeer;
 use crate::clock;
 use crate::server::state::ServerState;
-use crate::telemetry::metrics::ListenerLabel;
 use crate::telemetry::trace::TraceContext;
 use crate::vendor::ErrorShape;
 pub use body::drain;
@@ -71,8 +70,7 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     set_common_headers(answer.headers_mut(), &exchange.id);
     #[cfg(feature = "otlp")]
     span::record(&exchange, &method, &resolved.label, answer.status().as_u16());
-    let label = resolved.label;
-    exchange.runtime.metrics.count_answer(ListenerLabel::Main, label, answer.status().as_u16(), began.elapsed());
+    resolved.count(&exchange, answer.status().as_u16());
     answer
 }
 
