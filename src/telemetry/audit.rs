@@ -1,9 +1,13 @@
 //! The audit log. Its lines are written before the answers that they describe are sent.
 //!
-//! One thread writes. Lines that are queued during a write go out together in the next write, so many concurrent
-//! requests cost one write and one wake-up. If a line cannot be written in time, the caller gets an error. So the log
-//! can contain more than was granted, but never less. While the log is broken or stuck, it accepts no lines. The thread
-//! tries again without a request. When it succeeds, it writes to the log how many lines are missing.
+//! The first request that queues a line lets the other requests that are ready queue theirs. Then all lines go out in one
+//! write. The task of that request writes them itself if this cannot block the task, or if a hang is noticed in time: see
+//! [`AuditLog::hangs`]. Otherwise, and after any difficulty, a thread writes. At most one of them writes at a time, and it
+//! also writes what is queued meanwhile.
+//!
+//! If a line cannot be written in time, the caller gets an error. So the log can contain more than was granted, but never
+//! less. While the log is broken or stuck, it accepts no lines. The thread tries again without a request. When it
+//! succeeds, it writes to the log how many lines are missing.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -19,13 +23,16 @@ use tokio::sync::{Notify, oneshot};
 
 use super::audit_event::AuditEvent;
 use super::audit_record::ResumedLog;
-use super::destination::LineOutput;
+use super::destination::{LineOutput, Watchdog, WriteProgress};
 use super::line_writer::{LineWriter, SPARE_CAPACITY};
 use crate::clock;
 use crate::redaction::KnownSecrets;
 
 /// The time limit for a line. After it, the log counts as stuck.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time after which a task that writes counts as hanging. The task lets the thread write from then on.
+const HANG_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// The delay before a broken log is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -68,10 +75,24 @@ impl AuditLog {
     /// # Errors
     /// Returns an error if the system cannot start a thread.
     pub fn start(lines: LineWriter) -> io::Result<AuditLog> {
-        let shared = Arc::new(AuditState::default());
-        let writer = AuditWriter { shared: Arc::clone(&shared), lines };
+        AuditLog::start_with(lines, Watchdog::Absent)
+    }
+
+    /// Starts a log as [`start`](Self::start) does. If there is a watchdog, which calls [`hangs`](Self::hangs), tasks may
+    /// also write to files in a way that can hang.
+    ///
+    /// # Errors
+    /// Returns an error if the system cannot start a thread.
+    pub fn start_with(lines: LineWriter, watchdog: Watchdog) -> io::Result<AuditLog> {
+        let shared = Arc::new(AuditState::new(lines, watchdog));
+        let writer = AuditWriter(Arc::clone(&shared));
         thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         Ok(AuditLog(shared))
+    }
+
+    /// Returns whether a task hangs in a write to the log, with all other tasks of its thread.
+    pub fn hangs(&self) -> bool {
+        self.0.lock().hangs()
     }
 
     /// Requests that the file is opened again before the next write. If that fails, the log continues in the old file,
@@ -109,9 +130,9 @@ impl AuditLog {
             tokio::spawn(cancel_late_waits(Arc::clone(&self.0)));
         }
         if is_first {
-            // Lets other requests that are ready add their lines before the thread wakes. The guard wakes the thread
-            // even if the client of this request disconnects.
-            let _wake = WakeOnDrop(&self.0);
+            // Lets other requests that are ready add their lines. The guard writes the lines even if the client of this
+            // request disconnects.
+            let _flush = FlushOnDrop(&self.0);
             tokio::task::yield_now().await;
         }
         written.await.map_err(|_| self.health().err().unwrap_or(AuditError::Stuck))
@@ -161,9 +182,11 @@ async fn cancel_late_waits(shared: Arc<AuditState>) {
     }
 }
 
-#[derive(Default)]
 struct AuditState {
     queue: Mutex<AuditQueue>,
+    /// The output. Only the current [`Writer`] uses it, so nobody waits for this lock.
+    lines: Mutex<LineWriter>,
+    watchdog: Watchdog,
     wake: Condvar,
     ended: Notify,
     written: AtomicU64,
@@ -174,7 +197,18 @@ struct AuditState {
 #[derive(Default)]
 struct AuditQueue {
     batch: LineBatch,
-    /// The callers that wait for the current write of the thread.
+    /// What writes now.
+    writer: Option<Writer>,
+    /// A batch that a task has begun to write, and that the thread must finish.
+    unfinished: Option<LineBatch>,
+    /// Whether lines were queued for the next write while something wrote.
+    is_flush_due: bool,
+    /// Whether tasks may write to the output. If one of them has hung, they never may again.
+    is_for_tasks: bool,
+    has_hung: bool,
+    /// The buffers of the last batch of a task.
+    spare: LineBatch,
+    /// The callers that wait for the current write.
     writing: Vec<oneshot::Sender<()>>,
     /// The time since which the oldest line in the current write has waited.
     writing_since: Option<Instant>,
@@ -201,6 +235,15 @@ struct LineBatch {
     reopen: bool,
 }
 
+/// What writes to the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    /// The task of a request.
+    Task,
+    /// The thread.
+    Thread,
+}
+
 /// A queued line.
 struct QueuedLine {
     written: oneshot::Receiver<()>,
@@ -218,6 +261,112 @@ enum QueueState {
 }
 
 impl AuditState {
+    fn new(lines: LineWriter, watchdog: Watchdog) -> AuditState {
+        let queue = AuditQueue { is_for_tasks: lines.is_for_tasks(watchdog), ..AuditQueue::default() };
+        AuditState {
+            queue: Mutex::new(queue),
+            lines: Mutex::new(lines),
+            watchdog,
+            wake: Condvar::new(),
+            ended: Notify::new(),
+            written: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            known: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Writes the queued lines, or lets the thread write them.
+    fn flush(&self) {
+        while let Some(batch) = self.take_for_task() {
+            self.write_in_task(batch);
+        }
+    }
+
+    /// Returns the queued lines if this task may write them.
+    fn take_for_task(&self) -> Option<LineBatch> {
+        let mut queue = self.lock();
+        if queue.batch.lines.is_empty() {
+            return None;
+        }
+        queue.is_flush_due = true;
+        if queue.writer.is_some() {
+            // It also takes these lines.
+            return None;
+        }
+        if !queue.may_tasks_write() {
+            self.wake.notify_one();
+            return None;
+        }
+        let spare = std::mem::take(&mut queue.spare);
+        Some(queue.take(spare, Writer::Task))
+    }
+
+    fn write_in_task(&self, batch: LineBatch) {
+        let began = Instant::now();
+        let (result, is_for_tasks) = {
+            let mut lines = self.lines();
+            (lines.try_write(&batch.lines, self.watchdog), lines.is_for_tasks(self.watchdog))
+        };
+        let took = began.elapsed();
+        if took >= HANG_TIMEOUT {
+            tracing::warn!("writing the audit log took {took:?}: from now on, only its thread writes");
+            self.lock().has_hung = true;
+        }
+        let keep = |queue: &mut AuditQueue, spare| queue.spare = spare;
+        match result {
+            Ok(WriteProgress::Complete) => self.finish_batch(batch, &Ok(()), keep),
+            Ok(WriteProgress::Incomplete) => {
+                let mut queue = self.lock();
+                queue.unfinished = Some(batch);
+                (queue.writer, queue.is_for_tasks) = (None, is_for_tasks);
+                drop(queue);
+                self.wake.notify_one();
+            }
+            Err(error) => self.finish_batch(batch, &Err(error), keep),
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, LineWriter> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports the result to the waiting callers. `keep` gets the empty batch, whose buffers are used again.
+    fn finish_batch(
+        &self,
+        mut batch: LineBatch,
+        result: &io::Result<()>,
+        keep: impl FnOnce(&mut AuditQueue, LineBatch),
+    ) {
+        let mut queue = self.lock();
+        (queue.writing_since, queue.writer) = (None, None);
+        match result {
+            Ok(()) => {
+                queue.lost -= batch.lost;
+                self.written.fetch_add(batch.count, Ordering::Relaxed);
+            }
+            Err(_) => queue.lost += batch.count + queue.batch.count,
+        }
+        let waiting = std::mem::take(&mut queue.writing);
+        let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
+        let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { LineBatch::default() };
+        queue.batch.reopen |= unwritable.reopen;
+        batch.clear();
+        keep(&mut queue, batch);
+        let is_thread_needed = queue.broken || queue.closed;
+        drop(queue);
+        if is_thread_needed {
+            self.wake.notify_one();
+        }
+        log_result(was_broken, result);
+        drop(unwritable);
+        if result.is_ok() {
+            for waiting in waiting {
+                // The caller no longer waits if its request was answered with an error.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
     fn redacted<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
         match &*self.known.load() {
             Some(known) => known.redact_json_bytes(line),
@@ -265,7 +414,12 @@ impl AuditQueue {
     }
 
     fn is_stuck(&self) -> bool {
-        self.oldest_since().is_some_and(|since| since.elapsed() >= WRITE_TIMEOUT)
+        self.hangs() || self.oldest_since().is_some_and(|since| since.elapsed() >= WRITE_TIMEOUT)
+    }
+
+    /// Returns whether a task hangs in a write.
+    fn hangs(&self) -> bool {
+        self.writer == Some(Writer::Task) && self.writing_since.is_some_and(|since| since.elapsed() >= HANG_TIMEOUT)
     }
 
     /// Returns the time since which the oldest line has waited. `None`: no line waits.
@@ -283,13 +437,23 @@ impl AuditQueue {
         if self.watched { QueueState::Some } else { QueueState::None }
     }
 
-    /// Returns whether there is nothing to do.
-    fn is_empty(&self) -> bool {
-        self.batch.lines.is_empty() && self.lost == 0 && !self.batch.reopen
+    /// Returns whether tasks may write. Otherwise the thread does, which also opens the file again.
+    fn may_tasks_write(&self) -> bool {
+        let is_usual = !self.broken && !self.closed && self.lost == 0 && !self.batch.reopen;
+        is_usual && self.is_for_tasks && !self.has_hung && self.unfinished.is_none()
     }
 
-    /// Returns the queued batch and replaces it with an empty batch, whose buffers are used again.
-    fn take(&mut self, empty: LineBatch) -> LineBatch {
+    /// Returns whether the thread has something to write. It leaves lines to the task that queued the first of them,
+    /// unless that task has found that something else writes.
+    fn is_thread_needed(&self) -> bool {
+        let is_empty = self.batch.lines.is_empty() && self.lost == 0 && !self.batch.reopen;
+        let is_due = !is_empty && (self.is_flush_due || !self.may_tasks_write());
+        self.writer.is_none() && (self.closed || self.broken || self.unfinished.is_some() || is_due)
+    }
+
+    /// Returns the queued batch, which `writer` writes, and replaces it with an empty batch, whose buffers are used again.
+    fn take(&mut self, empty: LineBatch, writer: Writer) -> LineBatch {
+        (self.writer, self.is_flush_due) = (Some(writer), false);
         let mut batch = std::mem::replace(&mut self.batch, empty);
         if self.lost > 0 {
             batch.lost = self.lost;
@@ -307,78 +471,78 @@ fn resumed_line(lost: u64) -> Vec<u8> {
     AuditEvent::Resumed(&resumed).line().unwrap_or_default()
 }
 
-struct WakeOnDrop<'a>(&'a AuditState);
+struct FlushOnDrop<'a>(&'a AuditState);
 
-impl Drop for WakeOnDrop<'_> {
+impl Drop for FlushOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.wake.notify_one();
+        self.0.flush();
+    }
+}
+
+impl LineBatch {
+    /// Removes everything, and keeps some of the memory.
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.lines.shrink_to(SPARE_CAPACITY);
+        (self.count, self.lost, self.reopen) = (0, 0, false);
     }
 }
 
 /// The thread that writes.
-struct AuditWriter {
-    shared: Arc<AuditState>,
-    lines: LineWriter,
+struct AuditWriter(Arc<AuditState>);
+
+/// What the thread writes next.
+enum ThreadBatch {
+    /// New lines.
+    Whole(LineBatch),
+    /// Lines that a task has begun to write.
+    Unfinished(LineBatch),
 }
 
 impl AuditWriter {
-    fn run(mut self) {
+    fn run(self) {
+        let AuditWriter(shared) = self;
         let mut spare = LineBatch::default();
-        while let Some(mut batch) = self.next_batch(std::mem::take(&mut spare)) {
-            if batch.reopen {
-                self.lines.reopen();
-            }
-            let result = if batch.lines.is_empty() { Ok(()) } else { self.lines.write(&batch.lines) };
-            self.finish_batch(&mut batch, &result);
-            spare = batch;
+        while let Some(next) = next_batch(&shared, std::mem::take(&mut spare)) {
+            let (batch, result) = match next {
+                ThreadBatch::Unfinished(batch) => {
+                    let result = shared.lines().finish(&batch.lines);
+                    (batch, result)
+                }
+                ThreadBatch::Whole(batch) => {
+                    let mut lines = shared.lines();
+                    if batch.reopen {
+                        lines.reopen();
+                    }
+                    let result = if batch.lines.is_empty() { Ok(()) } else { lines.write(&batch.lines) };
+                    shared.lock().is_for_tasks = lines.is_for_tasks(shared.watchdog);
+                    (batch, result)
+                }
+            };
+            shared.finish_batch(batch, &result, |_, batch| spare = batch);
         }
-        self.shared.ended.notify_one();
+        shared.ended.notify_one();
     }
+}
 
-    /// Waits for the next batch. Returns `None` when the log is closed. A broken log always returns a batch after
-    /// [`RETRY_DELAY`], to try again.
-    fn next_batch(&self, empty: LineBatch) -> Option<LineBatch> {
-        let mut queue = self.shared.lock();
-        if queue.broken {
-            let rested = self.shared.wake.wait_timeout_while(queue, RETRY_DELAY, |queue| !queue.closed);
-            queue = rested.unwrap_or_else(PoisonError::into_inner).0;
-        } else {
-            let idle = |queue: &mut AuditQueue| queue.is_empty() && !queue.closed;
-            queue = self.shared.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
-        }
-        if queue.closed && (queue.broken || queue.batch.lines.is_empty()) { None } else { Some(queue.take(empty)) }
+/// Waits for the next batch of the thread. Returns `None` when the log is closed. A broken log always returns a batch
+/// after [`RETRY_DELAY`], to try again.
+fn next_batch(shared: &AuditState, empty: LineBatch) -> Option<ThreadBatch> {
+    let mut queue = shared.lock();
+    let idle = |queue: &mut AuditQueue| !queue.is_thread_needed();
+    queue = shared.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
+    if queue.broken {
+        let rested = shared.wake.wait_timeout_while(queue, RETRY_DELAY, |queue| !queue.closed);
+        queue = rested.unwrap_or_else(PoisonError::into_inner).0;
     }
-
-    /// Reports the result to the waiting callers and clears the batch.
-    fn finish_batch(&self, batch: &mut LineBatch, result: &io::Result<()>) {
-        let mut queue = self.shared.lock();
-        queue.writing_since = None;
-        match result {
-            Ok(()) => {
-                queue.lost -= batch.lost;
-                self.shared.written.fetch_add(batch.count, Ordering::Relaxed);
-            }
-            Err(_) => queue.lost += batch.count + queue.batch.count,
-        }
-        let mut waiting = std::mem::take(&mut queue.writing);
-        let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
-        let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { LineBatch::default() };
-        queue.batch.reopen |= unwritable.reopen;
-        drop(queue);
-        log_result(was_broken, result);
-        drop(unwritable);
-        batch.lines.clear();
-        batch.lines.shrink_to(SPARE_CAPACITY);
-        (batch.count, batch.lost, batch.reopen) = (0, 0, false);
-        if result.is_ok() {
-            for waiting in waiting.drain(..) {
-                // The caller no longer waits if its request was answered with an error.
-                let _ = waiting.send(());
-            }
-        }
-        waiting.clear();
-        batch.waiting = waiting;
+    if let Some(batch) = queue.unfinished.take() {
+        queue.writer = Some(Writer::Thread);
+        return Some(ThreadBatch::Unfinished(batch));
     }
+    if queue.closed && (queue.broken || queue.batch.lines.is_empty()) {
+        return None;
+    }
+    Some(ThreadBatch::Whole(queue.take(empty, Writer::Thread)))
 }
 
 fn log_result(was_broken: bool, result: &io::Result<()>) {

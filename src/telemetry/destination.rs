@@ -1,15 +1,21 @@
 //! The output of the audit log. Opening it never blocks. If another file takes its place, it is opened again.
+//!
+//! There are two ways to write. [`LineOutput::write`] waits as long as the output needs. [`LineOutput::try_write`] is for
+//! tasks of the server, which must not wait: see [`UnblockedOutput`]. What it cannot write, [`LineOutput::finish`] writes.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+
+/// The time after which a task looks again whether the file is in its place. The thread looks before each write.
+const PLACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The open output file.
 pub struct LineOutput {
@@ -22,6 +28,44 @@ pub struct LineOutput {
     reopen_failed: bool,
     /// The number of bytes of the last lines that were written.
     appended: usize,
+    /// How tasks write to this output.
+    unblocked: UnblockedOutput,
+    /// When a task last saw that the file is in its place.
+    seen_in_place: Option<Instant>,
+    /// Whether [`try_write`](Self::try_write) has written a part of the last lines, and the rest must follow it.
+    is_begun: bool,
+}
+
+/// How a task writes without waiting.
+#[derive(Debug)]
+enum UnblockedOutput {
+    /// To a file, with the flag `RWF_NOWAIT`: the file system writes only what it can write without waiting.
+    Nowait,
+    /// To a file, in the usual way. The write can hang, so something must watch it.
+    Watched,
+    /// To a pipe, which was opened again in non-blocking mode. The mode belongs to the new descriptor only, so other
+    /// programs that share the pipe do not notice it.
+    Pipe(File),
+    /// Never. A terminal or a socket, for example.
+    Never,
+}
+
+/// Whether tasks may write in a way that can hang.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watchdog {
+    /// Something notices a task that hangs.
+    Present,
+    /// Nothing does.
+    Absent,
+}
+
+/// The result of a write by a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteProgress {
+    /// Everything is written.
+    Complete,
+    /// Something is left for [`LineOutput::finish`].
+    Incomplete,
 }
 
 impl LineOutput {
@@ -55,7 +99,94 @@ impl LineOutput {
 
     /// Writes to this open file.
     pub(super) fn from_file(file: File) -> LineOutput {
-        LineOutput { is_torn: is_torn(&file), file, path: None, reopen_failed: false, appended: 0 }
+        LineOutput {
+            is_torn: is_torn(&file),
+            unblocked: UnblockedOutput::of(&file),
+            file,
+            path: None,
+            reopen_failed: false,
+            appended: 0,
+            seen_in_place: None,
+            is_begun: false,
+        }
+    }
+
+    /// Writes as many of these lines as is possible without waiting.
+    ///
+    /// # Errors
+    /// Returns an error if writing fails.
+    pub(super) fn try_write(&mut self, lines: &[u8], watchdog: Watchdog) -> io::Result<WriteProgress> {
+        (self.appended, self.is_begun) = (0, false);
+        if !self.is_for_tasks(watchdog) || self.is_torn || !self.was_in_place() {
+            return Ok(WriteProgress::Incomplete);
+        }
+        while self.appended < lines.len() {
+            match self.write_unblocked(&lines[self.appended..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.note_written(&lines[self.appended..], count),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.is_begun = self.appended > 0;
+                    return Ok(WriteProgress::Incomplete);
+                }
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)
+                    if matches!(self.unblocked, UnblockedOutput::Nowait) =>
+                {
+                    self.unblocked = UnblockedOutput::Watched;
+                    if watchdog == Watchdog::Absent {
+                        return Ok(WriteProgress::Incomplete);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // The lines in a file that was deleted are lost, so they are written again to a new file.
+        Ok(if self.is_deleted() { WriteProgress::Incomplete } else { WriteProgress::Complete })
+    }
+
+    /// Returns whether tasks may write to the output.
+    pub(super) fn is_for_tasks(&self, watchdog: Watchdog) -> bool {
+        match self.unblocked {
+            UnblockedOutput::Nowait | UnblockedOutput::Pipe(_) => true,
+            UnblockedOutput::Watched => watchdog == Watchdog::Present,
+            UnblockedOutput::Never => false,
+        }
+    }
+
+    fn write_unblocked(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
+        match &self.unblocked {
+            UnblockedOutput::Nowait => {
+                let flags = ReadWriteFlags::NOWAIT | ReadWriteFlags::APPEND;
+                pwritev2(&self.file, &[IoSlice::new(bytes)], 0, flags)
+            }
+            UnblockedOutput::Watched => rustix::io::write(&self.file, bytes),
+            UnblockedOutput::Pipe(pipe) => rustix::io::write(pipe, bytes),
+            UnblockedOutput::Never => Err(Errno::AGAIN),
+        }
+    }
+
+    /// Writes what [`try_write`](Self::try_write) has left of the same lines. Waits as long as the output needs.
+    ///
+    /// # Errors
+    /// Returns an error if the lines are not written completely.
+    pub(super) fn finish(&mut self, lines: &[u8]) -> io::Result<()> {
+        if std::mem::take(&mut self.is_begun) {
+            return self.write_all(&lines[self.appended..]);
+        }
+        self.write(lines)
+    }
+
+    /// Returns whether the path led to the open file a moment ago.
+    fn was_in_place(&mut self) -> bool {
+        if self.seen_in_place.is_none_or(|seen| seen.elapsed() >= PLACE_CHECK_INTERVAL) {
+            self.seen_in_place = self.is_in_place().then(Instant::now);
+        }
+        self.seen_in_place.is_some()
+    }
+
+    /// Returns whether the open file has no name any more.
+    fn is_deleted(&self) -> bool {
+        self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0)
     }
 
     /// Writes these lines. If the path leads to another file or to no file, opens the path again first. If that fails,
@@ -101,7 +232,7 @@ impl LineOutput {
 
     /// Returns whether the open file was deleted. Some file systems do not count links, so the path is also checked.
     fn is_removed(&self) -> bool {
-        self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0) && !self.is_in_place()
+        self.is_deleted() && !self.is_in_place()
     }
 
     /// Returns the number of bytes of the last lines that were written. After an error, it can be less than their
@@ -124,8 +255,7 @@ impl LineOutput {
             match self.file.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    self.is_torn = bytes[..count].last() != Some(&b'\n');
-                    self.appended += count;
+                    self.note_written(bytes, count);
                     bytes = &bytes[count..];
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -136,6 +266,33 @@ impl LineOutput {
         }
         Ok(())
     }
+}
+
+impl LineOutput {
+    /// Notes that the first `count` of these bytes were written.
+    fn note_written(&mut self, bytes: &[u8], count: usize) {
+        self.is_torn = bytes[..count].last() != Some(&b'\n');
+        self.appended += count;
+    }
+}
+
+impl UnblockedOutput {
+    /// Returns how tasks write to this file.
+    fn of(file: &File) -> UnblockedOutput {
+        let Ok(kind) = file.metadata().map(|metadata| metadata.file_type()) else { return UnblockedOutput::Never };
+        if kind.is_file() || is_null_device(file) {
+            return UnblockedOutput::Nowait;
+        }
+        let reopened = if kind.is_fifo() { open_unblocked(file).ok() } else { None };
+        reopened.map_or(UnblockedOutput::Never, UnblockedOutput::Pipe)
+    }
+}
+
+/// Opens a pipe again, in non-blocking mode.
+fn open_unblocked(pipe: &File) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
 /// Opens the path in non-blocking mode, because opening a pipe without a reader would block. Then switches to blocking

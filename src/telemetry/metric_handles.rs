@@ -75,8 +75,7 @@ impl OperationHandle {
             )
         };
         for place in &self.allowed {
-            let handle =
-                place.get_or_init(|| AllowedHandle { action, rule: Arc::clone(rule), counter: find() });
+            let handle = place.get_or_init(|| AllowedHandle { action, rule: Arc::clone(rule), counter: find() });
             if handle.action == action && handle.rule == *rule {
                 handle.counter.inc();
                 return;

@@ -23,6 +23,6 @@ pub use audit_record::{
     AcceptedStore, AuditCaller, AuditDecision, AuditRecord, AuditScope, ImportCounts, ImportedFile, ModerationRecord,
     OperatorSignature,
 };
-pub use destination::LineOutput;
+pub use destination::{LineOutput, Watchdog};
 pub use line_writer::{LineWriter, new_chain};
 pub use refusals::RefusalSummaries;

@@ -35,7 +35,11 @@ pub(super) fn split<'a, 'p>(settings: &'a Settings, below: &'p str) -> Option<(A
 }
 
 /// Returns the route at `/v1/{app}/{name}`.
-pub(super) fn find<'a>(snapshot: &'a Snapshot, AppPlace { app, place }: AppPlace<'a>, name: &str) -> Option<SigningRoute<'a>> {
+pub(super) fn find<'a>(
+    snapshot: &'a Snapshot,
+    AppPlace { app, place }: AppPlace<'a>,
+    name: &str,
+) -> Option<SigningRoute<'a>> {
     let mut operations = app.vendor().spec().operations.iter().enumerate();
     let (of_app, operation) = operations.find(|(_, operation)| operation.name == name)?;
     let handle = snapshot.operation_handles.get(place).and_then(|handles| handles.get(of_app));
@@ -46,10 +50,9 @@ pub(super) fn find<'a>(snapshot: &'a Snapshot, AppPlace { app, place }: AppPlace
 pub(super) fn all(settings: &Settings) -> impl Iterator<Item = (String, SigningRoute<'_>)> {
     settings.engine.apps.iter().flat_map(|app| {
         let operations = app.vendor().spec().operations.iter();
-        operations
-            .map(move |operation| {
-                (format!("{APPS}{}/{}", app.name(), operation.name), SigningRoute { app, operation, handle: None })
-            })
+        operations.map(move |operation| {
+            (format!("{APPS}{}/{}", app.name(), operation.name), SigningRoute { app, operation, handle: None })
+        })
     })
 }
 
