@@ -184,8 +184,8 @@ async fn cancel_late_waits(shared: Arc<AuditState>) {
 
 struct AuditState {
     queue: Mutex<AuditQueue>,
-    /// The output. Only the current [`Writer`] uses it, so nobody waits for this lock.
-    lines: Mutex<LineWriter>,
+    /// The output, until the thread ends. Only the current [`Writer`] uses it, so nobody waits for this lock.
+    lines: Mutex<Option<LineWriter>>,
     watchdog: Watchdog,
     wake: Condvar,
     ended: Notify,
@@ -265,7 +265,7 @@ impl AuditState {
         let queue = AuditQueue { is_for_tasks: lines.is_for_tasks(watchdog), ..AuditQueue::default() };
         AuditState {
             queue: Mutex::new(queue),
-            lines: Mutex::new(lines),
+            lines: Mutex::new(Some(lines)),
             watchdog,
             wake: Condvar::new(),
             ended: Notify::new(),
@@ -303,10 +303,9 @@ impl AuditState {
 
     fn write_in_task(&self, batch: LineBatch) {
         let began = Instant::now();
-        let (result, is_for_tasks) = {
-            let mut lines = self.lines();
-            (lines.try_write(&batch.lines, self.watchdog), lines.is_for_tasks(self.watchdog))
-        };
+        let written =
+            self.use_lines(|lines| (lines.try_write(&batch.lines, self.watchdog), lines.is_for_tasks(self.watchdog)));
+        let (result, is_for_tasks) = written.unwrap_or_else(|| (Err(io::ErrorKind::BrokenPipe.into()), false));
         let took = began.elapsed();
         if took >= HANG_TIMEOUT {
             tracing::warn!("writing the audit log took {took:?}: from now on, only its thread writes");
@@ -326,8 +325,9 @@ impl AuditState {
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, LineWriter> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Uses the output. It exists as long as the thread, and nothing is written after the end of the thread.
+    fn use_lines<R>(&self, use_: impl FnOnce(&mut LineWriter) -> R) -> Option<R> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(use_)
     }
 
     /// Reports the result to the waiting callers. `keep` gets the empty batch, whose buffers are used again.
@@ -504,23 +504,23 @@ impl AuditWriter {
         let AuditWriter(shared) = self;
         let mut spare = LineBatch::default();
         while let Some(next) = next_batch(&shared, std::mem::take(&mut spare)) {
-            let (batch, result) = match next {
-                ThreadBatch::Unfinished(batch) => {
-                    let result = shared.lines().finish(&batch.lines);
-                    (batch, result)
-                }
-                ThreadBatch::Whole(batch) => {
-                    let mut lines = shared.lines();
+            let (ThreadBatch::Unfinished(batch) | ThreadBatch::Whole(batch)) = &next;
+            let written = shared.use_lines(|lines| match &next {
+                ThreadBatch::Unfinished(_) => (lines.finish(&batch.lines), lines.is_for_tasks(shared.watchdog)),
+                ThreadBatch::Whole(_) => {
                     if batch.reopen {
                         lines.reopen();
                     }
                     let result = if batch.lines.is_empty() { Ok(()) } else { lines.write(&batch.lines) };
-                    shared.lock().is_for_tasks = lines.is_for_tasks(shared.watchdog);
-                    (batch, result)
+                    (result, lines.is_for_tasks(shared.watchdog))
                 }
-            };
+            });
+            let Some((result, is_for_tasks)) = written else { break };
+            shared.lock().is_for_tasks = is_for_tasks;
+            let (ThreadBatch::Unfinished(batch) | ThreadBatch::Whole(batch)) = next;
             shared.finish_batch(batch, &result, |_, batch| spare = batch);
         }
+        drop(shared.lines.lock().unwrap_or_else(PoisonError::into_inner).take());
         shared.ended.notify_one();
     }
 }
@@ -552,5 +552,85 @@ fn log_result(was_broken: bool, result: &io::Result<()>) {
         }
         (true, Ok(())) => tracing::info!("the audit log can be written again"),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::io::{BufRead, BufReader, PipeReader, pipe};
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// A log whose tasks write to a pipe as to a file that can hang.
+    fn watched() -> (Arc<AuditLog>, PipeReader) {
+        let (reader, writer) = pipe().unwrap();
+        let output = LineOutput::watched(File::from(OwnedFd::from(writer)));
+        (Arc::new(AuditLog::start_with(LineWriter::new(output, None), Watchdog::Present).unwrap()), reader)
+    }
+
+    async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn a_hang_is_noticed_and_afterwards_the_thread_writes() {
+        let (audit, reader) = watched();
+        let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+        let hanging = tokio::spawn({
+            let audit = Arc::clone(&audit);
+            async move { audit.write(&long).await }
+        });
+        let began = Instant::now();
+        until("the hang is noticed", || audit.hangs()).await;
+        assert!(began.elapsed() >= HANG_TIMEOUT);
+        assert_eq!(audit.health(), Err(AuditError::Stuck));
+        let refused = Instant::now();
+        assert_eq!(audit.write(b"refused\n").await, Err(AuditError::Stuck));
+        assert!(refused.elapsed() < WRITE_TIMEOUT, "a log that hangs is not waited for");
+
+        let lines = thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
+        // The task may also have been told that its line is late.
+        let _ = hanging.await.unwrap();
+        until("the log can be written", || audit.health().is_ok()).await;
+        assert!(!audit.hangs() && audit.0.lock().has_hung);
+        audit.write(b"after\n").await.unwrap();
+        audit.close().await;
+        let lines = lines.join().unwrap();
+        assert_eq!(lines[0].len(), 200_000);
+        assert!(lines[1].contains(r#""event":"audit_resumed","lost":1}"#), "{}", lines[1]);
+        assert_eq!(lines[2..], ["after"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn what_is_queued_while_a_task_writes_is_written_too() {
+        let (audit, reader) = watched();
+        let lines = thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
+        let writing = |number| {
+            let audit = Arc::clone(&audit);
+            tokio::spawn(async move {
+                for step in 0..200 {
+                    audit.write(format!("{number} {step} {}\n", "x".repeat(500)).as_bytes()).await.unwrap();
+                }
+            })
+        };
+        let tasks: Vec<_> = (0..8).map(writing).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(audit.written(), 1600);
+        audit.close().await;
+        let lines = lines.join().unwrap();
+        for number in 0..8 {
+            let of_task = lines.iter().filter(|line| line.starts_with(&format!("{number} ")));
+            let steps: Vec<_> = of_task.map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+            assert_eq!(steps, (0..200).map(|step| step.to_string()).collect::<Vec<_>>());
+        }
     }
 }

@@ -592,8 +592,8 @@ mod tests {
                 reason: text(12),
                 latency_us,
             };
-            let serialized = line(&record).unwrap();
-            prop_assert_eq!(String::from_utf8_lossy(&record.line()), String::from_utf8_lossy(&serialized));
+            let (built, serialized) = (record.line(), line(&record).unwrap());
+            prop_assert_eq!(String::from_utf8_lossy(&built), String::from_utf8_lossy(&serialized));
         }
     }
 }

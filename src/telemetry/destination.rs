@@ -111,6 +111,12 @@ impl LineOutput {
         }
     }
 
+    /// Writes to this pipe as to a file on a file system that can hang.
+    #[cfg(test)]
+    pub(super) fn watched(pipe: File) -> LineOutput {
+        LineOutput { unblocked: UnblockedOutput::Watched, ..LineOutput::from_file(pipe) }
+    }
+
     /// Writes as many of these lines as is possible without waiting.
     ///
     /// # Errors

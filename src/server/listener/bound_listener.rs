@@ -113,6 +113,12 @@ impl BoundListener {
         Ok(BoundListener { socket: BoundSocket::Unix(socket), address: LocalAddress::Unix(path.to_owned()) })
     }
 
+    /// Returns the address.
+    #[cfg(test)]
+    pub(super) fn address(&self) -> &LocalAddress {
+        &self.address
+    }
+
     /// Returns another descriptor of the socket.
     ///
     /// # Errors

@@ -55,3 +55,55 @@ pub(super) async fn stand_by<T, H, F>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use prometheus_client::metrics::counter::Counter;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::super::bound_listener::{BoundListener, LocalAddress};
+    use super::*;
+    use crate::config::ListenAddress;
+    use crate::server::limits::ConcurrencyLimit;
+
+    async fn answer(address: std::net::SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn connections_are_accepted_only_while_the_log_hangs() {
+        let bound = BoundListener::bind(&ListenAddress::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
+        let LocalAddress::Tcp(address) = bound.address().clone() else { unreachable!("it has no TLS") };
+        let hangs = Arc::new(AtomicBool::new(false));
+        let config = || ConnectionConfig {
+            limit: ConcurrencyLimit::new(10, "connections"),
+            timeout: Duration::from_secs(20),
+            tls: None,
+            refused_certificates: Counter::default(),
+        };
+        let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("standby")));
+        let (end, phase) = watch::channel(ListenerPhase::Open);
+        let (duplicate, hanging) = (bound.duplicate().unwrap(), Arc::clone(&hangs));
+        let standby = stand_by(duplicate, move || hanging.load(Ordering::Relaxed), config, handler, phase);
+        let standby = tokio::spawn(standby);
+
+        // Nobody accepts it, so it waits in the queue of the socket.
+        let waiting = tokio::spawn(answer(address));
+        sleep(4 * CHECK_INTERVAL).await;
+        assert!(!waiting.is_finished());
+        hangs.store(true, Ordering::Relaxed);
+        assert!(waiting.await.unwrap().ends_with("standby"));
+        assert!(answer(address).await.ends_with("standby"));
+        end.send_replace(ListenerPhase::Ending);
+        standby.await.unwrap();
+    }
+}
