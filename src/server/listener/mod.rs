@@ -4,6 +4,7 @@ mod activity;
 mod bound_listener;
 mod connection;
 mod framing;
+mod http_connection;
 mod standby;
 mod tasks;
 mod timeout_stream;
