@@ -59,7 +59,14 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     let resolved = route::resolve(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
-    let mut answer = match catch_panic(pin!(cors::serve(&exchange, &resolved, request))).await {
+    let answering = async {
+        match cors::settings(&exchange, request.uri().path()) {
+            None => resolved.dispatch(&exchange, request).await,
+            // This future is boxed, so that the futures of all other requests stay small.
+            Some(cors) => Box::pin(cors::serve(&exchange, cors, &resolved, request)).await,
+        }
+    };
+    let mut answer = match catch_panic(pin!(answering)).await {
         Ok(answer) => answer,
         Err(_) => render::render_error(
             &exchange,
@@ -100,6 +107,16 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
+
+    fn future_size<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_request_is_small() {
+        let size = future_size(serve);
+        assert!(size <= 4096, "{size} bytes");
+    }
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_everything_else_is_let_through() {

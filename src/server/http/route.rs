@@ -131,14 +131,16 @@ impl ResolvedRoute<'_> {
         if let ResolvedTarget::Listed(Route { target: RouteTarget::Probe(probe), methods, .. }) = self.target {
             return answer_probe(exchange, *probe, methods, request.method());
         }
-        let accepts_problems = accept::names(request.headers(), &ACCEPT, render::PROBLEM);
-        let shape = if accepts_problems { ErrorShape::Problem } else { self.shape };
         let is_console = console::is_served(exchange) && console::is_path(request.uri().path());
-        let result = self.target.answer(exchange, &mut request).await;
-        if result.is_err() {
-            body::drain(request.into_body());
-        }
-        let mut answer = result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure));
+        let mut answer = match self.target.answer(exchange, &mut request).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let accepts_problems = accept::names(request.headers(), &ACCEPT, render::PROBLEM);
+                let shape = if accepts_problems { ErrorShape::Problem } else { self.shape };
+                body::drain(request.into_body());
+                render::render_error(exchange, shape, &failure)
+            }
+        };
         if is_console {
             console::set_headers(answer.headers_mut());
         }

@@ -81,19 +81,18 @@ fn counting_service<H, F>(
     pulse: Arc<ConnectionActivity>,
 ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send + 'static>
 where
-    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F,
+    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
+    let handler = Arc::new(handler);
     service_fn(move |request| {
         let beat = RequestGuard::new(&pulse, request.version());
-        let answer = match framing::check(&request) {
-            Ok(()) => Ok(handler(Arc::clone(&peer), request)),
-            Err(error) => Err(framing::error_response(error, request)),
-        };
+        let (handler, peer, checked) = (Arc::clone(&handler), Arc::clone(&peer), framing::check(&request));
         async move {
-            let mut answer = match answer {
-                Ok(answer) => answer.await,
-                Err(refusal) => refusal,
+            // The handler is called here, so that its large future is made where it stays.
+            let mut answer = match checked {
+                Ok(()) => handler(peer, request).await,
+                Err(error) => framing::error_response(error, request),
             };
             if beat.is_last() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
