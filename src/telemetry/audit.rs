@@ -37,6 +37,10 @@ const HANG_TIMEOUT: Duration = Duration::from_millis(750);
 /// The delay before a broken log is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
+/// The number of batches that a task writes at most. If other tasks queue more meanwhile, the thread continues, so that
+/// the task can answer its own request.
+const BATCHES_OF_TASK: usize = 4;
+
 /// The maximum size of the queue, in bytes.
 const QUEUE_LIMIT: usize = 4 << 20;
 
@@ -201,11 +205,7 @@ struct AuditQueue {
     writer: Option<Writer>,
     /// A batch that a task has begun to write, and that the thread must finish.
     unfinished: Option<LineBatch>,
-    /// Whether lines were queued for the next write while something wrote.
-    is_flush_due: bool,
-    /// Whether tasks may write to the output. If one of them has hung, they never may again.
-    is_for_tasks: bool,
-    has_hung: bool,
+    task_writes: TaskWrites,
     /// The buffers of the last batch of a task.
     spare: LineBatch,
     /// The callers that wait for the current write.
@@ -233,6 +233,20 @@ struct LineBatch {
     lost: u64,
     /// Whether to open the file again before this batch.
     reopen: bool,
+    /// Whether the task that queued the first line has found that something else writes.
+    is_due: bool,
+}
+
+/// Whether tasks may write to the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum TaskWrites {
+    /// They may.
+    Allowed,
+    /// They may not, because a write could block them.
+    #[default]
+    Unsupported,
+    /// They never may again, because one of them has hung.
+    Ended,
 }
 
 /// What writes to the output.
@@ -262,7 +276,8 @@ enum QueueState {
 
 impl AuditState {
     fn new(lines: LineWriter, watchdog: Watchdog) -> AuditState {
-        let queue = AuditQueue { is_for_tasks: lines.is_for_tasks(watchdog), ..AuditQueue::default() };
+        let mut queue = AuditQueue::default();
+        queue.allow_tasks(lines.is_for_tasks(watchdog));
         AuditState {
             queue: Mutex::new(queue),
             lines: Mutex::new(Some(lines)),
@@ -277,8 +292,12 @@ impl AuditState {
 
     /// Writes the queued lines, or lets the thread write them.
     fn flush(&self) {
-        while let Some(batch) = self.take_for_task() {
+        for _ in 0..BATCHES_OF_TASK {
+            let Some(batch) = self.take_for_task() else { return };
             self.write_in_task(batch);
+        }
+        if self.lock().is_thread_needed() {
+            self.wake.notify_one();
         }
     }
 
@@ -288,7 +307,7 @@ impl AuditState {
         if queue.batch.lines.is_empty() {
             return None;
         }
-        queue.is_flush_due = true;
+        queue.batch.is_due = true;
         if queue.writer.is_some() {
             // It also takes these lines.
             return None;
@@ -302,22 +321,21 @@ impl AuditState {
     }
 
     fn write_in_task(&self, batch: LineBatch) {
-        let began = Instant::now();
         let written =
             self.use_lines(|lines| (lines.try_write(&batch.lines, self.watchdog), lines.is_for_tasks(self.watchdog)));
         let (result, is_for_tasks) = written.unwrap_or_else(|| (Err(io::ErrorKind::BrokenPipe.into()), false));
-        let took = began.elapsed();
-        if took >= HANG_TIMEOUT {
-            tracing::warn!("writing the audit log took {took:?}: from now on, only its thread writes");
-            self.lock().has_hung = true;
+        if self.lock().forbid_tasks_if_hung() {
+            tracing::warn!(
+                "a write to the audit log took {HANG_TIMEOUT:?} or longer: from now on, only its thread writes"
+            );
         }
         let keep = |queue: &mut AuditQueue, spare| queue.spare = spare;
         match result {
             Ok(WriteProgress::Complete) => self.finish_batch(batch, &Ok(()), keep),
             Ok(WriteProgress::Incomplete) => {
                 let mut queue = self.lock();
-                queue.unfinished = Some(batch);
-                (queue.writer, queue.is_for_tasks) = (None, is_for_tasks);
+                (queue.writer, queue.unfinished) = (None, Some(batch));
+                queue.allow_tasks(is_for_tasks);
                 drop(queue);
                 self.wake.notify_one();
             }
@@ -440,20 +458,35 @@ impl AuditQueue {
     /// Returns whether tasks may write. Otherwise the thread does, which also opens the file again.
     fn may_tasks_write(&self) -> bool {
         let is_usual = !self.broken && !self.closed && self.lost == 0 && !self.batch.reopen;
-        is_usual && self.is_for_tasks && !self.has_hung && self.unfinished.is_none()
+        is_usual && self.task_writes == TaskWrites::Allowed && self.unfinished.is_none()
+    }
+
+    /// Forbids tasks to write, if the task that writes now has counted as hanging. Returns whether it has.
+    fn forbid_tasks_if_hung(&mut self) -> bool {
+        let has_hung = self.hangs();
+        if has_hung {
+            self.task_writes = TaskWrites::Ended;
+        }
+        has_hung
+    }
+
+    fn allow_tasks(&mut self, is_for_tasks: bool) {
+        if self.task_writes != TaskWrites::Ended {
+            self.task_writes = if is_for_tasks { TaskWrites::Allowed } else { TaskWrites::Unsupported };
+        }
     }
 
     /// Returns whether the thread has something to write. It leaves lines to the task that queued the first of them,
     /// unless that task has found that something else writes.
     fn is_thread_needed(&self) -> bool {
         let is_empty = self.batch.lines.is_empty() && self.lost == 0 && !self.batch.reopen;
-        let is_due = !is_empty && (self.is_flush_due || !self.may_tasks_write());
+        let is_due = !is_empty && (self.batch.is_due || !self.may_tasks_write());
         self.writer.is_none() && (self.closed || self.broken || self.unfinished.is_some() || is_due)
     }
 
     /// Returns the queued batch, which `writer` writes, and replaces it with an empty batch, whose buffers are used again.
     fn take(&mut self, empty: LineBatch, writer: Writer) -> LineBatch {
-        (self.writer, self.is_flush_due) = (Some(writer), false);
+        self.writer = Some(writer);
         let mut batch = std::mem::replace(&mut self.batch, empty);
         if self.lost > 0 {
             batch.lost = self.lost;
@@ -484,7 +517,8 @@ impl LineBatch {
     fn clear(&mut self) {
         self.lines.clear();
         self.lines.shrink_to(SPARE_CAPACITY);
-        (self.count, self.lost, self.reopen) = (0, 0, false);
+        (self.count, self.lost) = (0, 0);
+        (self.reopen, self.is_due) = (false, false);
     }
 }
 
@@ -516,7 +550,7 @@ impl AuditWriter {
                 }
             });
             let Some((result, is_for_tasks)) = written else { break };
-            shared.lock().is_for_tasks = is_for_tasks;
+            shared.lock().allow_tasks(is_for_tasks);
             let (ThreadBatch::Unfinished(batch) | ThreadBatch::Whole(batch)) = next;
             shared.finish_batch(batch, &result, |_, batch| spare = batch);
         }
@@ -583,11 +617,11 @@ mod tests {
     async fn a_hang_is_noticed_and_afterwards_the_thread_writes() {
         let (audit, reader) = watched();
         let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+        let began = Instant::now();
         let hanging = tokio::spawn({
             let audit = Arc::clone(&audit);
             async move { audit.write(&long).await }
         });
-        let began = Instant::now();
         until("the hang is noticed", || audit.hangs()).await;
         assert!(began.elapsed() >= HANG_TIMEOUT);
         assert_eq!(audit.health(), Err(AuditError::Stuck));
@@ -599,7 +633,7 @@ mod tests {
         // The task may also have been told that its line is late.
         let _ = hanging.await.unwrap();
         until("the log can be written", || audit.health().is_ok()).await;
-        assert!(!audit.hangs() && audit.0.lock().has_hung);
+        assert!(!audit.hangs() && audit.0.lock().task_writes == TaskWrites::Ended);
         audit.write(b"after\n").await.unwrap();
         audit.close().await;
         let lines = lines.join().unwrap();
@@ -634,5 +668,38 @@ mod tests {
             let steps: Vec<_> = of_task.map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
             assert_eq!(steps, (0..200).map(|step| step.to_string()).collect::<Vec<_>>());
         }
+    }
+
+    /// Queues a line that does not fit into the pipe, and flushes it as the task of another request does. Returns an
+    /// error if this machine is so slow that the current write counts as a hang.
+    fn queue_long_line(audit: &AuditLog, number: u8) -> Result<oneshot::Receiver<()>, AuditError> {
+        let queued = audit.0.push(&[vec![b'0' + number; 100_000], b"\n".to_vec()].concat())?;
+        audit.0.flush();
+        Ok(queued.written)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn a_task_does_not_write_for_other_tasks_without_end() {
+        let (audit, reader) = watched();
+        let first = thread::spawn({
+            let audit = Arc::clone(&audit);
+            move || drop(queue_long_line(&audit, 0))
+        });
+        let mut reader = BufReader::new(reader);
+        let mut waiting = Vec::new();
+        for number in 1..=9 {
+            // The previous line is being written, so this line waits for the same writer.
+            until("the line is taken", || audit.0.lock().batch.lines.is_empty() && audit.0.lock().writer.is_some())
+                .await;
+            let Ok(line) = queue_long_line(&audit, number) else { return };
+            waiting.push(line);
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            assert!(line.starts_with(char::from(b'0' + number - 1)));
+        }
+        until("the task has ended", || first.is_finished()).await;
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        until("all lines are written", || audit.written() == 10).await;
     }
 }

@@ -17,6 +17,10 @@ use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 /// The time after which a task looks again whether the file is in its place. The thread looks before each write.
 const PLACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The offset with which `pwritev2` writes as `write` does: at the position of the descriptor, which it advances, or at
+/// the end if the descriptor is for appending. Another program may share the position.
+const AT_POSITION: u64 = u64::MAX;
+
 /// The open output file.
 pub struct LineOutput {
     file: File,
@@ -98,7 +102,7 @@ impl LineOutput {
     }
 
     /// Writes to this open file.
-    pub(super) fn from_file(file: File) -> LineOutput {
+    pub fn from_file(file: File) -> LineOutput {
         LineOutput {
             is_torn: is_torn(&file),
             unblocked: UnblockedOutput::of(&file),
@@ -147,7 +151,7 @@ impl LineOutput {
             }
         }
         // The lines in a file that was deleted are lost, so they are written again to a new file.
-        Ok(if self.is_deleted() { WriteProgress::Incomplete } else { WriteProgress::Complete })
+        Ok(if self.is_removed() { WriteProgress::Incomplete } else { WriteProgress::Complete })
     }
 
     /// Returns whether tasks may write to the output.
@@ -162,8 +166,7 @@ impl LineOutput {
     fn write_unblocked(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
         match &self.unblocked {
             UnblockedOutput::Nowait => {
-                let flags = ReadWriteFlags::NOWAIT | ReadWriteFlags::APPEND;
-                pwritev2(&self.file, &[IoSlice::new(bytes)], 0, flags)
+                pwritev2(&self.file, &[IoSlice::new(bytes)], AT_POSITION, ReadWriteFlags::NOWAIT)
             }
             UnblockedOutput::Watched => rustix::io::write(&self.file, bytes),
             UnblockedOutput::Pipe(pipe) => rustix::io::write(pipe, bytes),
@@ -176,10 +179,11 @@ impl LineOutput {
     /// # Errors
     /// Returns an error if the lines are not written completely.
     pub(super) fn finish(&mut self, lines: &[u8]) -> io::Result<()> {
-        if std::mem::take(&mut self.is_begun) {
-            return self.write_all(&lines[self.appended..]);
+        if !std::mem::take(&mut self.is_begun) {
+            return self.write(lines);
         }
-        self.write(lines)
+        self.write_all(&lines[self.appended..])?;
+        self.repeat_if_removed(lines)
     }
 
     /// Returns whether the path led to the open file a moment ago.
@@ -188,11 +192,6 @@ impl LineOutput {
             self.seen_in_place = self.is_in_place().then(Instant::now);
         }
         self.seen_in_place.is_some()
-    }
-
-    /// Returns whether the open file has no name any more.
-    fn is_deleted(&self) -> bool {
-        self.path.is_some() && self.file.metadata().is_ok_and(|own| own.nlink() == 0)
     }
 
     /// Writes these lines. If the path leads to another file or to no file, opens the path again first. If that fails,
@@ -205,6 +204,11 @@ impl LineOutput {
             self.reopen();
         }
         self.append(lines)?;
+        self.repeat_if_removed(lines)
+    }
+
+    /// Writes these lines again to a new file, if the file was deleted meanwhile.
+    fn repeat_if_removed(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.is_removed() {
             self.appended = 0;
             self.try_reopen()?;
@@ -238,7 +242,8 @@ impl LineOutput {
 
     /// Returns whether the open file was deleted. Some file systems do not count links, so the path is also checked.
     fn is_removed(&self) -> bool {
-        self.is_deleted() && !self.is_in_place()
+        let has_no_name = || self.file.metadata().is_ok_and(|own| own.nlink() == 0);
+        self.path.is_some() && has_no_name() && !self.is_in_place()
     }
 
     /// Returns the number of bytes of the last lines that were written. After an error, it can be less than their

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::future::ready;
-use std::io::{BufRead, BufReader, Read, pipe};
+use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -151,11 +151,27 @@ async fn a_file_that_is_moved_is_replaced_soon_and_a_deleted_file_at_once() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let text = std::fs::read_to_string(&moved).unwrap() + &std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, (0..lines).map(|line| format!("{line}\n")).collect::<String>());
+    assert!(text.lines().eq((0..lines).map(|line| line.to_string())), "{text}");
     std::fs::remove_file(&path).unwrap();
     audit.write(b"last\n").await.unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "last\n");
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_written_at_the_position_that_other_programs_share() {
+    let path = std::env::temp_dir().join(format!("chat-signer-shared-{}.log", std::process::id()));
+    // A shell opens the file of `chat-signer serve > audit.log` in this way.
+    let mut shared = File::create(&path).unwrap();
+    let audit = written_by_tasks(LineOutput::from_file(shared.try_clone().unwrap()));
+    for line in 1..4 {
+        audit.write(format!("{line}\n").as_bytes()).await.unwrap();
+        // This work is for the thread, so the thread or a task writes the next line.
+        audit.reopen();
+        writeln!(shared, "other").unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\nother\n2\nother\n3\nother\n");
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ impl Application {
     /// # Errors
     /// Returns an error if one of these steps fails.
     pub async fn start(settings: Settings) -> Result<Application, StartError> {
-        Application::start_with(settings, Handle::current(), Watchdog::Absent).await
+        Box::pin(Application::start_with(settings, Handle::current(), Watchdog::Absent)).await
     }
 
     /// Does the same as [`start`](Self::start), but callers are served by the threads of another runtime. The current
@@ -124,7 +124,7 @@ impl Application {
     /// # Errors
     /// Returns an error in the same cases.
     pub async fn start_on(workers: Handle, settings: Settings) -> Result<Application, StartError> {
-        Application::start_with(settings, workers, Watchdog::Present).await
+        Box::pin(Application::start_with(settings, workers, Watchdog::Present)).await
     }
 
     async fn start_with(settings: Settings, workers: Handle, watchdog: Watchdog) -> Result<Application, StartError> {
@@ -148,7 +148,8 @@ impl Application {
         drop(entered);
         if watchdog == Watchdog::Present {
             let (hanging, config) = (Arc::clone(&runtime), main_connection_config(&runtime));
-            tokio::spawn(standby::stand_by(standby, move || hanging.audit.hangs(), config, handler, main.phase()));
+            let audit_hangs = move || hanging.audit.hangs();
+            tokio::spawn(standby::stand_by(standby, workers.clone(), audit_hangs, config, handler, main.phase()));
         }
         let for_admin = Arc::clone(&runtime);
         let admin = admin.serve(admin_connection_config(&runtime), move |_, request| {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -21,8 +22,12 @@ use crate::server::http::ResponseBody;
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Watches the audit log, and accepts connections while a task hangs. Ends when the listener ends.
+///
+/// The thread that hangs may be the one that was to wait for events of all connections. So another thread of the
+/// `workers` is woken, which then does.
 pub(super) async fn stand_by<T, H, F>(
     socket: DuplicateSocket,
+    workers: Handle,
     audit_hangs: impl Fn() -> bool,
     config: T,
     handler: H,
@@ -34,11 +39,14 @@ pub(super) async fn stand_by<T, H, F>(
 {
     let mut open = None;
     loop {
-        if !audit_hangs() {
+        if audit_hangs() {
+            drop(workers.spawn(async {}));
+            if open.is_none() {
+                tracing::error!("a write to the audit log hangs: new connections are answered with 503");
+                open = socket.open().ok();
+            }
+        } else {
             open = None;
-        } else if open.is_none() {
-            tracing::error!("a write to the audit log hangs: new connections are answered with 503");
-            open = socket.open().ok();
         }
         let connections = phase.clone();
         let accepting = async {
@@ -79,22 +87,30 @@ mod tests {
         answer
     }
 
-    #[tokio::test]
-    async fn connections_are_accepted_only_while_the_log_hangs() {
-        let bound = BoundListener::bind(&ListenAddress::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
-        let LocalAddress::Tcp(address) = bound.address().clone() else { unreachable!("it has no TLS") };
-        let hangs = Arc::new(AtomicBool::new(false));
-        let config = || ConnectionConfig {
+    fn config() -> ConnectionConfig {
+        ConnectionConfig {
             limit: ConcurrencyLimit::new(10, "connections"),
             timeout: Duration::from_secs(20),
             tls: None,
             refused_certificates: Counter::default(),
-        };
+        }
+    }
+
+    async fn bind() -> (BoundListener, std::net::SocketAddr) {
+        let bound = BoundListener::bind(&ListenAddress::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
+        let LocalAddress::Tcp(address) = bound.address().clone() else { unreachable!("it has no TLS") };
+        (bound, address)
+    }
+
+    #[tokio::test]
+    async fn connections_are_accepted_only_while_the_log_hangs() {
+        let (bound, address) = bind().await;
+        let hangs = Arc::new(AtomicBool::new(false));
         let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("standby")));
         let (end, phase) = watch::channel(ListenerPhase::Open);
         let (duplicate, hanging) = (bound.duplicate().unwrap(), Arc::clone(&hangs));
-        let standby = stand_by(duplicate, move || hanging.load(Ordering::Relaxed), config, handler, phase);
-        let standby = tokio::spawn(standby);
+        let audit_hangs = move || hanging.load(Ordering::Relaxed);
+        let standby = tokio::spawn(stand_by(duplicate, Handle::current(), audit_hangs, config, handler, phase));
 
         // Nobody accepts it, so it waits in the queue of the socket.
         let waiting = tokio::spawn(answer(address));
@@ -105,5 +121,51 @@ mod tests {
         assert!(answer(address).await.ends_with("standby"));
         end.send_replace(ListenerPhase::Ending);
         standby.await.unwrap();
+    }
+
+    /// Sends a request on a connection that stays open, and reads the answer, which ends with `end`.
+    async fn ask(stream: &mut TcpStream, path: &str, end: &str) {
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(end.as_bytes()) {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_other_threads_go_on_while_one_hangs() {
+        let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (bound, address) = threads.spawn(bind()).await.unwrap();
+        let (hang_began, began) = tokio::sync::oneshot::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let hang = Arc::new(std::sync::Mutex::new(Some((hang_began, released))));
+        let handler = move |_, request: Request<Incoming>| {
+            let hang = if request.uri().path() == "/hang" { hang.lock().unwrap().take() } else { None };
+            async move {
+                if let Some((began, released)) = hang {
+                    let _ = began.send(());
+                    let _ = released.recv();
+                }
+                Response::new(ResponseBody::from("answer"))
+            }
+        };
+        let duplicate = bound.duplicate().unwrap();
+        let listener = threads.spawn(async { bound.serve(config, handler) }).await.unwrap();
+        let (mut hanging, mut other) =
+            (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        ask(&mut hanging, "/", "answer").await;
+        ask(&mut other, "/", "answer").await;
+        let hanging = tokio::spawn(async move { ask(&mut hanging, "/hang", "answer").await });
+        began.await.unwrap();
+
+        let handler = |_, _| std::future::ready(Response::new(ResponseBody::from("standby")));
+        let standby = stand_by(duplicate, threads.handle().clone(), || true, config, handler, listener.phase());
+        let standby = tokio::spawn(standby);
+        tokio::time::timeout(Duration::from_secs(20), ask(&mut other, "/", "answer")).await.unwrap();
+        release.send(()).unwrap();
+        hanging.await.unwrap();
+        listener.stop().await;
+        standby.await.unwrap();
+        threads.shutdown_background();
     }
 }
