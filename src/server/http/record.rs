@@ -47,13 +47,33 @@ pub(super) async fn record_undecided(
     record: &AuditRecord<'_>,
     undecided: UndecidedRequest,
 ) -> ApiError {
-    let (decision, asked) = (AuditDecision::Unavailable, &*signing_request.requested_grants);
-    let record = AuditRecord { decision, reason: Some(&undecided.reason), asked, ..*record };
+    let record = undecided_record(signing_request, record, &undecided.reason);
     let decided = CountedDecision::unavailable(signing_request.action);
     match record_decision(exchange, app, &record, decided).await {
         Ok(()) => undecided.failure,
         Err(unwritten) => unwritten,
     }
+}
+
+/// Returns the audit line for a request to sign that cannot be decided for this reason.
+pub(super) fn undecided_line(
+    exchange: &RequestContext,
+    app: &App,
+    caller: &Caller,
+    signing_request: &SigningRequest,
+    reason: &str,
+) -> Result<Vec<u8>, ApiError> {
+    let record = request_record(exchange, Some(app), caller, signing_request);
+    audit_line(exchange, &undecided_record(signing_request, &record, reason))
+}
+
+fn undecided_record<'a>(
+    signing_request: &'a SigningRequest,
+    record: &AuditRecord<'a>,
+    reason: &'a str,
+) -> AuditRecord<'a> {
+    let (decision, asked) = (AuditDecision::Unavailable, &*signing_request.requested_grants);
+    AuditRecord { decision, reason: Some(reason), asked, ..*record }
 }
 
 /// Returns the audit line for a decision.

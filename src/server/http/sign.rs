@@ -11,6 +11,7 @@ use super::signing_route::SigningRoute;
 use super::{accept, admission, authenticate, body, facts, metrics, params, record, render};
 use crate::engine::{RuntimeData, SigningOutcome, SigningRefusal};
 use crate::model::{Caller, SigningRequest};
+use crate::moderation::ReplicaStale;
 use crate::policy::ConversationFacts;
 use crate::random;
 use crate::server::limits::AdmissionPermit;
@@ -151,7 +152,10 @@ fn decide(
     facts: &[ConversationFacts],
 ) -> Result<RecordedDecision, ApiError> {
     let entropy = random::nonce().map_err(|error| ApiError::internal(error.to_string()))?;
-    let index = exchange.runtime.moderation.read()?;
+    let index = match exchange.runtime.moderation.read() {
+        Ok(index) => index,
+        Err(stale) => return undecided(exchange, route, &parsed.signing_request, caller, stale),
+    };
     let runtime_data = RuntimeData { moderation: index.entries(), facts };
     let outcome = exchange.settings().engine.sign(route.app, parsed, caller, runtime_data, exchange.now, entropy);
     drop(index);
@@ -167,6 +171,18 @@ fn decide(
         }
     };
     Ok((line, decided, outcome))
+}
+
+/// Returns the record of a request that cannot be decided, because the moderation entries are too old.
+fn undecided(
+    exchange: &RequestContext,
+    route: &SigningRoute<'_>,
+    signing_request: &SigningRequest,
+    caller: &Caller,
+    stale: ReplicaStale,
+) -> Result<RecordedDecision, ApiError> {
+    let line = record::undecided_line(exchange, route.app, caller, signing_request, &stale.to_string())?;
+    Ok((line, metrics::CountedDecision::unavailable(signing_request.action), Err(ApiError::from(stale))))
 }
 
 fn render(signed: &SignedResult, form: AnswerForm) -> HttpResponse {
