@@ -135,23 +135,23 @@ impl LineOutput {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => self.note_written(&lines[self.appended..], count),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    self.is_begun = self.appended > 0;
-                    return Ok(WriteProgress::Incomplete);
-                }
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)
-                    if matches!(self.unblocked, UnblockedOutput::Nowait) =>
-                {
-                    self.unblocked = UnblockedOutput::Watched;
-                    if watchdog == Watchdog::Absent {
-                        return Ok(WriteProgress::Incomplete);
-                    }
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => return self.leave_rest(error),
             }
         }
         // The lines in a file that was deleted are lost, so they are written again to a new file.
         Ok(if self.is_removed() { WriteProgress::Incomplete } else { WriteProgress::Complete })
+    }
+
+    /// Leaves the rest of the lines to [`finish`](Self::finish), if this error may concern only writes by tasks. A file
+    /// system or a sandbox that does not know `RWF_NOWAIT` can return any error. `finish` meets all other errors again.
+    fn leave_rest(&mut self, error: Errno) -> io::Result<WriteProgress> {
+        match self.unblocked {
+            _ if error == Errno::AGAIN => {}
+            UnblockedOutput::Nowait => self.unblocked = UnblockedOutput::Watched,
+            UnblockedOutput::Watched | UnblockedOutput::Pipe(_) | UnblockedOutput::Never => return Err(error.into()),
+        }
+        self.is_begun = self.appended > 0;
+        Ok(WriteProgress::Incomplete)
     }
 
     /// Returns whether tasks may write to the output.
@@ -345,4 +345,29 @@ fn is_pipe(path: &Path) -> bool {
 fn is_null_device(file: &File) -> bool {
     let (Ok(file), Ok(null)) = (file.metadata(), fs::metadata("/dev/null")) else { return false };
     file.file_type().is_char_device() && file.rdev() == null.rdev()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn after_an_unexpected_error_the_rest_is_written_in_the_usual_way() {
+        for begun in [0, 4] {
+            let path = std::env::temp_dir().join(format!("chat-signer-unexpected-{}-{begun}", std::process::id()));
+            let mut output = LineOutput::open(&path).unwrap();
+            let lines = b"one\ntwo\n".as_slice();
+            output.append(&lines[..begun]).unwrap();
+            // A sandbox that forbids the call returns this error.
+            assert_eq!(output.leave_rest(Errno::PERM).unwrap(), WriteProgress::Incomplete);
+            output.finish(lines).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), lines);
+            assert!(!output.is_for_tasks(Watchdog::Absent) && output.is_for_tasks(Watchdog::Present));
+            assert_eq!(output.try_write(lines, Watchdog::Present).unwrap(), WriteProgress::Complete);
+            assert_eq!(fs::read(&path).unwrap(), [lines, lines].concat());
+            fs::remove_file(&path).unwrap();
+        }
+    }
 }
