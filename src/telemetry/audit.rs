@@ -31,8 +31,14 @@ use crate::redaction::KnownSecrets;
 /// The time limit for a line. After it, the log counts as stuck.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The time after which a task that writes counts as hanging. The task lets the thread write from then on.
+/// The time after which a task that writes counts as hanging, and for how long only the thread writes afterwards.
 const HANG_TIMEOUT: Duration = Duration::from_millis(750);
+const HANG_PAUSE: Duration = Duration::from_secs(600);
+
+/// The time after which a write by a task counts as slow, and for how long only the thread writes afterwards. While a task
+/// writes, its thread serves nobody. So a slow file may cost a small part of the time of the thread.
+const SLOW_WRITE: Duration = Duration::from_millis(50);
+const SLOW_PAUSE: Duration = Duration::from_secs(10);
 
 /// The delay before a broken log is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -199,13 +205,17 @@ struct AuditState {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 struct AuditQueue {
     batch: LineBatch,
     /// What writes now.
     writer: Option<Writer>,
     /// A batch that a task has begun to write, and that the thread must finish.
     unfinished: Option<LineBatch>,
-    task_writes: TaskWrites,
+    /// Whether the output is one that tasks may write to.
+    is_for_tasks: bool,
+    /// Until when only the thread writes, because a write by a task took long.
+    tasks_paused_until: Option<Instant>,
     /// The buffers of the last batch of a task.
     spare: LineBatch,
     /// The callers that wait for the current write.
@@ -237,23 +247,11 @@ struct LineBatch {
     is_due: bool,
 }
 
-/// Whether tasks may write to the output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum TaskWrites {
-    /// They may.
-    Allowed,
-    /// They may not, because a write could block them.
-    #[default]
-    Unsupported,
-    /// They never may again, because one of them has hung.
-    Ended,
-}
-
 /// What writes to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writer {
-    /// The task of a request.
-    Task,
+    /// The task of a request, since this time.
+    Task(Instant),
     /// The thread.
     Thread,
 }
@@ -276,8 +274,7 @@ enum QueueState {
 
 impl AuditState {
     fn new(lines: LineWriter, watchdog: Watchdog) -> AuditState {
-        let mut queue = AuditQueue::default();
-        queue.allow_tasks(lines.is_for_tasks(watchdog));
+        let queue = AuditQueue { is_for_tasks: lines.is_for_tasks(watchdog), ..AuditQueue::default() };
         AuditState {
             queue: Mutex::new(queue),
             lines: Mutex::new(Some(lines)),
@@ -316,17 +313,18 @@ impl AuditState {
             self.wake.notify_one();
             return None;
         }
+        queue.tasks_paused_until = None;
         let spare = std::mem::take(&mut queue.spare);
-        Some(queue.take(spare, Writer::Task))
+        Some(queue.take(spare, Writer::Task(Instant::now())))
     }
 
     fn write_in_task(&self, batch: LineBatch) {
         let written =
             self.use_lines(|lines| (lines.try_write(&batch.lines, self.watchdog), lines.is_for_tasks(self.watchdog)));
         let (result, is_for_tasks) = written.unwrap_or_else(|| (Err(io::ErrorKind::BrokenPipe.into()), false));
-        if self.lock().forbid_tasks_if_hung() {
+        if self.lock().pause_tasks_if_slow() == Some(HANG_PAUSE) {
             tracing::warn!(
-                "a write to the audit log took {HANG_TIMEOUT:?} or longer: from now on, only its thread writes"
+                "a write to the audit log took {HANG_TIMEOUT:?} or longer: for {HANG_PAUSE:?}, only its thread writes"
             );
         }
         let keep = |queue: &mut AuditQueue, spare| queue.spare = spare;
@@ -335,7 +333,7 @@ impl AuditState {
             Ok(WriteProgress::Incomplete) => {
                 let mut queue = self.lock();
                 (queue.writer, queue.unfinished) = (None, Some(batch));
-                queue.allow_tasks(is_for_tasks);
+                queue.is_for_tasks = is_for_tasks;
                 drop(queue);
                 self.wake.notify_one();
             }
@@ -437,7 +435,15 @@ impl AuditQueue {
 
     /// Returns whether a task hangs in a write.
     fn hangs(&self) -> bool {
-        self.writer == Some(Writer::Task) && self.writing_since.is_some_and(|since| since.elapsed() >= HANG_TIMEOUT)
+        self.task_write_time() >= HANG_TIMEOUT
+    }
+
+    /// Returns how long a task has been writing. Zero: no task writes.
+    fn task_write_time(&self) -> Duration {
+        match self.writer {
+            Some(Writer::Task(since)) => since.elapsed(),
+            Some(Writer::Thread) | None => Duration::ZERO,
+        }
     }
 
     /// Returns the time since which the oldest line has waited. `None`: no line waits.
@@ -458,22 +464,19 @@ impl AuditQueue {
     /// Returns whether tasks may write. Otherwise the thread does, which also opens the file again.
     fn may_tasks_write(&self) -> bool {
         let is_usual = !self.broken && !self.closed && self.lost == 0 && !self.batch.reopen;
-        is_usual && self.task_writes == TaskWrites::Allowed && self.unfinished.is_none()
+        let is_paused = self.tasks_paused_until.is_some_and(|until| Instant::now() < until);
+        is_usual && self.is_for_tasks && !is_paused && self.unfinished.is_none()
     }
 
-    /// Forbids tasks to write, if the task that writes now has counted as hanging. Returns whether it has.
-    fn forbid_tasks_if_hung(&mut self) -> bool {
-        let has_hung = self.hangs();
-        if has_hung {
-            self.task_writes = TaskWrites::Ended;
+    /// Lets only the thread write for some time, if the task that writes now was slow. Returns this time.
+    fn pause_tasks_if_slow(&mut self) -> Option<Duration> {
+        let took = self.task_write_time();
+        if took < SLOW_WRITE {
+            return None;
         }
-        has_hung
-    }
-
-    fn allow_tasks(&mut self, is_for_tasks: bool) {
-        if self.task_writes != TaskWrites::Ended {
-            self.task_writes = if is_for_tasks { TaskWrites::Allowed } else { TaskWrites::Unsupported };
-        }
+        let pause = if took < HANG_TIMEOUT { SLOW_PAUSE } else { HANG_PAUSE };
+        self.tasks_paused_until = Some(Instant::now() + pause);
+        Some(pause)
     }
 
     /// Returns whether the thread has something to write. It leaves lines to the task that queued the first of them,
@@ -550,7 +553,7 @@ impl AuditWriter {
                 }
             });
             let Some((result, is_for_tasks)) = written else { break };
-            shared.lock().allow_tasks(is_for_tasks);
+            shared.lock().is_for_tasks = is_for_tasks;
             let (ThreadBatch::Unfinished(batch) | ThreadBatch::Whole(batch)) = next;
             shared.finish_batch(batch, &result, |_, batch| spare = batch);
         }
@@ -633,7 +636,7 @@ mod tests {
         // The task may also have been told that its line is late.
         let _ = hanging.await.unwrap();
         until("the log can be written", || audit.health().is_ok()).await;
-        assert!(!audit.hangs() && audit.0.lock().task_writes == TaskWrites::Ended);
+        assert!(!audit.hangs() && !audit.0.lock().may_tasks_write());
         audit.write(b"after\n").await.unwrap();
         audit.close().await;
         let lines = lines.join().unwrap();
@@ -642,6 +645,44 @@ mod tests {
         assert_eq!(lines.iter().filter(|line| is_resumed(line)).count(), 1);
         assert_eq!(lines.iter().filter(|line| *line == "after").count(), 1);
         assert_eq!(lines.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn after_a_slow_write_only_the_thread_writes_and_other_tasks_go_on() {
+        let (audit, reader) = watched();
+        let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+        let (next, is_next) = std::sync::mpsc::channel::<()>();
+        // The file of the log is slow: it takes a line only some time after the write began.
+        let writing = Arc::clone(&audit);
+        let slow = thread::spawn(move || {
+            let mut lines = BufReader::new(reader).lines();
+            while writing.0.lock().writer.is_none() {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(300));
+            lines.next().unwrap().unwrap();
+            is_next.recv().unwrap();
+            lines.for_each(|line| drop(line.unwrap()));
+        });
+        // On a slow machine, this is an error.
+        let _ = audit.write(&long).await;
+        until("the log can be written", || audit.health().is_ok()).await;
+        assert!(!audit.0.lock().may_tasks_write());
+        let second = tokio::spawn({
+            let audit = Arc::clone(&audit);
+            async move { audit.write(&long).await }
+        });
+        // This task shares its thread with the second write, so it goes on only if the write does not stop the thread.
+        until("the thread writes", || audit.0.lock().writer == Some(Writer::Thread)).await;
+        assert!(!second.is_finished() && !audit.hangs());
+        next.send(()).unwrap();
+        let _ = second.await.unwrap();
+        until("all lines are written", || audit.written() >= 2).await;
+        audit.0.lock().tasks_paused_until = Some(Instant::now());
+        assert!(audit.0.lock().may_tasks_write(), "the pause ends");
+        audit.close().await;
+        drop(audit);
+        slow.join().unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
