@@ -15,6 +15,7 @@ use super::common::{CommonArguments, has_color, print_error, render_report};
 use crate::config::{self, ConfigProblem, LoadResult, Settings, Severity};
 use crate::server::listener::{Application, ExitReason};
 use crate::server::routes;
+use crate::telemetry::audit::forbid_writing_on_this_thread;
 use crate::telemetry::log::{self, LogFormat, ProgramLog, UNLIMITED};
 
 /// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.
@@ -54,6 +55,7 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
 
 fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode> {
     let Runtimes { control, workers } = runtimes()?;
+    forbid_writing_on_this_thread();
     let mut loaded = config::load(&common.config);
     let report = &loaded.report;
     match arguments.log_format {
@@ -84,7 +86,7 @@ fn log_problem(problem: &ConfigProblem) {
 
 /// The runtimes of the server.
 struct Runtimes {
-    /// Receives signals and answers probes. It has a single thread.
+    /// Receives signals and answers probes, also while a write to the audit log hangs. It has a single thread.
     control: Runtime,
     /// Serves callers.
     workers: Runtime,
@@ -95,7 +97,9 @@ struct Runtimes {
 /// From here on, SIGHUP does not end the process. The signal means that the files must be read again, and it may arrive
 /// while the program reads them for the first time.
 fn runtimes() -> io::Result<Runtimes> {
-    let control = Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
+    let mut control = Builder::new_multi_thread();
+    control.worker_threads(1).thread_name("control").on_thread_start(forbid_writing_on_this_thread);
+    let control = control.enable_all().build()?;
     let entered = control.enter();
     drop(signal(SignalKind::hangup())?);
     drop(entered);
