@@ -2,7 +2,8 @@
 //!
 //! A task writes the log itself, and a file system that hangs then stops the thread of the task with all its
 //! connections. So this part of the server runs on other threads. It notices the hang within one second. From then on
-//! it accepts the connections that nobody else accepts, and its requests get a 503, because the log is stuck.
+//! it accepts the connections that nobody else accepts, and its requests get a 503, because the log is stuck. After the
+//! hang these connections end, so that all threads serve the clients again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::activity::ListenerPhase;
-use super::bound_listener::{ConnectionConfig, DuplicateSocket, serve_connection};
+use super::bound_listener::{AcceptedStream, BoundSocket, ConnectionConfig, DuplicateSocket, serve_connection};
 use crate::authn::ConnectionPeer;
 use crate::server::http::ResponseBody;
 
@@ -37,7 +38,7 @@ pub(super) async fn stand_by<T, H, F>(
     H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
-    let mut open = None;
+    let (mut open, mut connections) = (None, watch::Sender::new(ListenerPhase::Open));
     loop {
         if audit_hangs() {
             drop(workers.spawn(async {}));
@@ -45,23 +46,37 @@ pub(super) async fn stand_by<T, H, F>(
                 tracing::error!("a write to the audit log hangs: new connections are answered with 503");
                 open = socket.open().ok();
             }
-        } else {
-            open = None;
+        } else if open.take().is_some() {
+            let ended = std::mem::replace(&mut connections, watch::Sender::new(ListenerPhase::Open));
+            end_connections(ended, phase.clone());
         }
-        let connections = phase.clone();
-        let accepting = async {
-            match &open {
-                Some(socket) => socket.next().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
-            (stream, peer) = accepting => serve_connection(stream, peer, config(), connections, handler.clone()),
-            _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => return,
+            (stream, peer) = accept(open.as_ref()) => {
+                serve_connection(stream, peer, config(), connections.subscribe(), handler.clone());
+            }
+            _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => break,
             () = sleep(CHECK_INTERVAL) => {}
         }
     }
+    end_connections(connections, phase);
+}
+
+/// Accepts the next connection. Without a socket, never returns.
+async fn accept(socket: Option<&BoundSocket>) -> (AcceptedStream, ConnectionPeer) {
+    match socket {
+        Some(socket) => socket.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends these connections. The listener, whose phase this is, ends after them.
+fn end_connections(connections: watch::Sender<ListenerPhase>, listener: watch::Receiver<ListenerPhase>) {
+    tokio::spawn(async move {
+        connections.send_replace(ListenerPhase::Ending);
+        connections.closed().await;
+        drop(listener);
+    });
 }
 
 #[cfg(test)]
@@ -119,6 +134,11 @@ mod tests {
         hangs.store(true, Ordering::Relaxed);
         assert!(waiting.await.unwrap().ends_with("standby"));
         assert!(answer(address).await.ends_with("standby"));
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        ask(&mut kept, "/", "standby").await;
+        hangs.store(false, Ordering::Relaxed);
+        let ended = tokio::time::timeout(Duration::from_secs(20), kept.read(&mut [0])).await.unwrap();
+        assert_eq!(ended.unwrap(), 0, "its client opens a connection to another thread");
         end.send_replace(ListenerPhase::Ending);
         standby.await.unwrap();
     }
