@@ -6,14 +6,13 @@
 #[path = "mod.rs"]
 mod cases;
 
-use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chat_signer::model::Action;
 use chat_signer::telemetry::AuditDecision;
-use chat_signer::telemetry::metrics::{IdentityLabel, ListenerLabel, Metrics, RouteLabel};
+use chat_signer::telemetry::metrics::{DecisionCause, IdentityLabel, ListenerLabel, Metrics, RouteLabel};
 
 use cases::caller::{Calls, Kind};
 use cases::{Bench, Case, EntryCount, NOW};
@@ -62,15 +61,15 @@ fn list() {
 fn measure(times: usize) {
     let (metrics, names) = (Metrics::default(), ["leancloud", "app-users"].map(Arc::from));
     let [app, authenticator] = &names;
-    let rules = (0..=times).map(|_| "managers-invite".to_owned());
+    let rules = (0..=times).map(|_| Arc::from("managers-invite"));
     let count = |rule| {
         metrics.count_authentication(Some(authenticator), IdentityLabel::Accepted);
-        metrics.count_decision(Arc::clone(app), Action::Invite, AuditDecision::Allow, Cow::Owned(rule));
+        metrics.count_decision(Arc::clone(app), Action::Invite, AuditDecision::Allow, DecisionCause::Rule(rule));
         let route = RouteLabel::Operation(Arc::clone(app), "invite");
         metrics.count_answer(ListenerLabel::Main, route, 200, Duration::from_micros(90));
     };
     // The first count of a label takes longer than later counts.
-    let mut rules: Vec<String> = rules.collect();
+    let mut rules: Vec<Arc<str>> = rules.collect();
     rules.pop().into_iter().for_each(count);
     counted(rules, count);
 }

@@ -7,7 +7,7 @@ use std::process::{self, ExitCode};
 use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
@@ -15,6 +15,7 @@ use super::common::{CommonArguments, has_color, print_error, render_report};
 use crate::config::{self, ConfigProblem, LoadResult, Settings, Severity};
 use crate::server::listener::{Application, ExitReason};
 use crate::server::routes;
+use crate::telemetry::audit::forbid_writing_on_this_thread;
 use crate::telemetry::log::{self, LogFormat, ProgramLog, UNLIMITED};
 
 /// How long the shutdown waits for a file that is still being read, for example on a network file system that hangs.
@@ -53,7 +54,8 @@ pub(super) fn run(common: &CommonArguments, arguments: &Arguments) -> ExitCode {
 }
 
 fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode> {
-    let runtime = runtime()?;
+    let Runtimes { control, workers } = runtimes()?;
+    forbid_writing_on_this_thread();
     let mut loaded = config::load(&common.config);
     let report = &loaded.report;
     match arguments.log_format {
@@ -65,8 +67,9 @@ fn start(common: &CommonArguments, arguments: &Arguments) -> io::Result<ExitCode
         return Ok(ExitCode::FAILURE);
     };
     log::set_level(settings.log_level);
-    let code = runtime.block_on(serve(settings, &common.config, loaded));
-    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    let code = control.block_on(serve(workers.handle().clone(), settings, &common.config, loaded));
+    workers.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    control.shutdown_timeout(SHUTDOWN_TIMEOUT);
     Ok(code)
 }
 
@@ -81,17 +84,28 @@ fn log_problem(problem: &ConfigProblem) {
     }
 }
 
+/// The runtimes of the server.
+struct Runtimes {
+    /// Receives signals and answers probes, also while a write to the audit log hangs. It has a single thread.
+    control: Runtime,
+    /// Serves callers.
+    workers: Runtime,
+}
+
 /// Starts the threads of the server.
 ///
 /// From here on, SIGHUP does not end the process. The signal means that the files must be read again, and it may arrive
 /// while the program reads them for the first time.
-fn runtime() -> io::Result<Runtime> {
-    let workers = available_parallelism()?.get().min(WORKERS);
-    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    let entered = runtime.enter();
+fn runtimes() -> io::Result<Runtimes> {
+    let mut control = Builder::new_multi_thread();
+    control.worker_threads(1).thread_name("control").on_thread_start(forbid_writing_on_this_thread);
+    let control = control.enable_all().build()?;
+    let entered = control.enter();
     drop(signal(SignalKind::hangup())?);
     drop(entered);
-    Ok(runtime)
+    let workers = available_parallelism()?.get().min(WORKERS);
+    let workers = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    Ok(Runtimes { control, workers })
 }
 
 /// Ends the process if this thread panics. tokio panics if the system provides too few threads. Unwinding would then
@@ -120,9 +134,9 @@ fn exit_code(reason: ExitReason) -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings, path: &Path, loaded: LoadResult) -> ExitCode {
+async fn serve(workers: Handle, settings: Settings, path: &Path, loaded: LoadResult) -> ExitCode {
     let pages = pages(&settings);
-    let started = Application::start(settings).await;
+    let started = Application::start_on(workers, settings).await;
     let app = match started.and_then(|mut app| app.reload_on_change(path, loaded).map(|()| app)) {
         Ok(app) => app,
         Err(error) => {

@@ -237,7 +237,7 @@ fn find_flaw(engine: &Engine, case: &PolicyCase, done: &DecidedCase) -> Option<S
         (Ok(permit), _) if partly(permit) => Some("it is allowed in part".to_owned()),
         (Ok(_), false) => Some("it should be denied".to_owned()),
         (Err(_), true) => Some("it should be allowed".to_owned()),
-        (Ok(permit), true) => check_rule(engine, case, permit.rules().iter().map(String::as_str)),
+        (Ok(permit), true) => check_rule(engine, case, permit.rules().iter().map(|rule| &**rule)),
         (Err(denial), false) => check_rule(engine, case, denial.rule()),
     }
 }

@@ -25,10 +25,12 @@ use crate::server::limits::{ConcurrencyLimit, Limits, MAX_ADMIN_CONNECTIONS};
 use crate::telemetry::RefusalSummaries;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::log;
+use crate::telemetry::metric_handles::{AcceptedHandles, OperationHandle};
 use crate::telemetry::metrics::Metrics;
 #[cfg(feature = "otlp")]
 use crate::upstream::SpanExporter;
 use crate::upstream::{ClientBuildError, UpstreamError, Upstreams};
+use crate::vendor::App;
 
 /// The state that all requests share.
 pub struct ServerState {
@@ -64,6 +66,10 @@ pub struct Snapshot {
     pub limits: Limits,
     /// The clients for other servers.
     pub upstreams: Upstreams,
+    /// The counters of each operation of each app, in the order of the apps and of their operations.
+    pub operation_handles: Vec<Vec<OperationHandle>>,
+    /// The counters of callers that were accepted.
+    pub accepted_handles: AcceptedHandles,
     /// The OpenAPI document for these settings, created on the first request.
     pub openapi_document: OnceLock<Bytes>,
     /// The exporter of spans, if one is configured.
@@ -281,6 +287,8 @@ impl Snapshot {
         Ok(Snapshot {
             limits: Limits::new(&settings.limits),
             upstreams: remote,
+            operation_handles: operation_handles(&settings),
+            accepted_handles: accepted_handles(&settings),
             openapi_document: OnceLock::new(),
             #[cfg(feature = "otlp")]
             spans: spans(&settings, None)?,
@@ -296,6 +304,8 @@ impl Snapshot {
         Ok(Snapshot {
             limits: self.limits.with_settings(&settings.limits),
             upstreams: remote,
+            operation_handles: operation_handles(&settings),
+            accepted_handles: accepted_handles(&settings),
             openapi_document: OnceLock::new(),
             #[cfg(feature = "otlp")]
             spans: spans(&settings, self.spans.as_ref())?,
@@ -312,6 +322,19 @@ fn spans(settings: &Settings, before: Option<&Arc<SpanExporter>>) -> Result<Opti
         Some(same) => Ok(Some(Arc::clone(same))),
         None => Ok(Some(Arc::new(SpanExporter::start(endpoint)?))),
     }
+}
+
+fn operation_handles(settings: &Settings) -> Vec<Vec<OperationHandle>> {
+    let of_app = |app: &App| {
+        let operations = app.vendor().spec().operations.iter();
+        operations.map(|operation| OperationHandle::new(app.name(), operation.name)).collect()
+    };
+    settings.engine.apps.iter().map(of_app).collect()
+}
+
+fn accepted_handles(settings: &Settings) -> AcceptedHandles {
+    let all = settings.engine.authenticators.all().iter();
+    AcceptedHandles::new(all.map(|authenticator| &authenticator.common().name))
 }
 
 /// Gives the authenticators a new token cache. Tokens that were cached under other settings are not used.

@@ -1,11 +1,16 @@
 //! The audit log. Its lines are written before the answers that they describe are sent.
 //!
-//! One thread writes. Lines that are queued during a write go out together in the next write, so many concurrent
-//! requests cost one write and one wake-up. If a line cannot be written in time, the caller gets an error. So the log
-//! can contain more than was granted, but never less. While the log is broken or stuck, it accepts no lines. The thread
-//! tries again without a request. When it succeeds, it writes to the log how many lines are missing.
+//! The first request that queues a line lets the other requests that are ready queue theirs. Then all lines go out in one
+//! write. The task of that request writes them itself if this cannot block the task, or if a hang is noticed in time: see
+//! [`AuditLog::hangs`]. Otherwise, and after any difficulty, a thread writes. At most one of them writes at a time, and it
+//! also writes what is queued meanwhile.
+//!
+//! If a line cannot be written in time, the caller gets an error. So the log can contain more than was granted, but never
+//! less. While the log is broken or stuck, it accepts no lines. The thread tries again without a request. When it
+//! succeeds, it writes to the log how many lines are missing.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -19,7 +24,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::audit_event::AuditEvent;
 use super::audit_record::ResumedLog;
-use super::destination::LineOutput;
+use super::destination::{LineOutput, Watchdog, WriteProgress};
 use super::line_writer::{LineWriter, SPARE_CAPACITY};
 use crate::clock;
 use crate::redaction::KnownSecrets;
@@ -27,11 +32,34 @@ use crate::redaction::KnownSecrets;
 /// The time limit for a line. After it, the log counts as stuck.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The time after which a task that writes counts as hanging, and for how long only the thread writes afterwards.
+const HANG_TIMEOUT: Duration = Duration::from_millis(750);
+const HANG_PAUSE: Duration = Duration::from_secs(600);
+
+/// The time after which a write by a task counts as slow, and for how long only the thread writes afterwards. While a task
+/// writes, its thread serves nobody. So a slow file may cost a small part of the time of the thread.
+const SLOW_WRITE: Duration = Duration::from_millis(50);
+const SLOW_PAUSE: Duration = Duration::from_secs(10);
+
 /// The delay before a broken log is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
+/// The number of batches that a task writes at most. If other tasks queue more meanwhile, the thread continues, so that
+/// the task can answer its own request.
+const BATCHES_OF_TASK: usize = 4;
+
 /// The maximum size of the queue, in bytes.
 const QUEUE_LIMIT: usize = 4 << 20;
+
+thread_local! {
+    static IS_WRITING_FORBIDDEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Forbids the tasks of the current thread to write to an audit log themselves. Call this on each thread that must go on
+/// while a write hangs.
+pub fn forbid_writing_on_this_thread() {
+    IS_WRITING_FORBIDDEN.set(true);
+}
 
 /// The error for a line that is not in the log. The action that the line describes must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,10 +96,24 @@ impl AuditLog {
     /// # Errors
     /// Returns an error if the system cannot start a thread.
     pub fn start(lines: LineWriter) -> io::Result<AuditLog> {
-        let shared = Arc::new(AuditState::default());
-        let writer = AuditWriter { shared: Arc::clone(&shared), lines };
+        AuditLog::start_with(lines, Watchdog::Absent)
+    }
+
+    /// Starts a log as [`start`](Self::start) does. If there is a watchdog, which calls [`hangs`](Self::hangs), tasks may
+    /// also write to files in a way that can hang.
+    ///
+    /// # Errors
+    /// Returns an error if the system cannot start a thread.
+    pub fn start_with(lines: LineWriter, watchdog: Watchdog) -> io::Result<AuditLog> {
+        let shared = Arc::new(AuditState::new(lines, watchdog));
+        let writer = AuditWriter(Arc::clone(&shared));
         thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         Ok(AuditLog(shared))
+    }
+
+    /// Returns whether a task hangs in a write to the log, with all other tasks of its thread.
+    pub fn hangs(&self) -> bool {
+        self.0.lock().hangs()
     }
 
     /// Requests that the file is opened again before the next write. If that fails, the log continues in the old file,
@@ -109,9 +151,9 @@ impl AuditLog {
             tokio::spawn(cancel_late_waits(Arc::clone(&self.0)));
         }
         if is_first {
-            // Lets other requests that are ready add their lines before the thread wakes. The guard wakes the thread
-            // even if the client of this request disconnects.
-            let _wake = WakeOnDrop(&self.0);
+            // Lets other requests that are ready add their lines. The guard writes the lines even if the client of this
+            // request disconnects.
+            let _flush = FlushOnDrop(&self.0);
             tokio::task::yield_now().await;
         }
         written.await.map_err(|_| self.health().err().unwrap_or(AuditError::Stuck))
@@ -161,9 +203,11 @@ async fn cancel_late_waits(shared: Arc<AuditState>) {
     }
 }
 
-#[derive(Default)]
 struct AuditState {
     queue: Mutex<AuditQueue>,
+    /// The output, until the thread ends. Only the current [`Writer`] uses it, so nobody waits for this lock.
+    lines: Mutex<Option<LineWriter>>,
+    watchdog: Watchdog,
     wake: Condvar,
     ended: Notify,
     written: AtomicU64,
@@ -172,9 +216,20 @@ struct AuditState {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 struct AuditQueue {
     batch: LineBatch,
-    /// The callers that wait for the current write of the thread.
+    /// What writes now.
+    writer: Option<Writer>,
+    /// A batch that a task has begun to write, and that the thread must finish.
+    unfinished: Option<LineBatch>,
+    /// Whether the output is one that tasks may write to.
+    is_for_tasks: bool,
+    /// Until when only the thread writes, because a write by a task took long.
+    tasks_paused_until: Option<Instant>,
+    /// The buffers of the last batch of a task.
+    spare: LineBatch,
+    /// The callers that wait for the current write.
     writing: Vec<oneshot::Sender<()>>,
     /// The time since which the oldest line in the current write has waited.
     writing_since: Option<Instant>,
@@ -199,6 +254,17 @@ struct LineBatch {
     lost: u64,
     /// Whether to open the file again before this batch.
     reopen: bool,
+    /// Whether the task that queued the first line has found that something else writes.
+    is_due: bool,
+}
+
+/// What writes to the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    /// The task of a request, since this time.
+    Task(Instant),
+    /// The thread.
+    Thread,
 }
 
 /// A queued line.
@@ -218,6 +284,116 @@ enum QueueState {
 }
 
 impl AuditState {
+    fn new(lines: LineWriter, watchdog: Watchdog) -> AuditState {
+        let queue = AuditQueue { is_for_tasks: lines.is_for_tasks(watchdog), ..AuditQueue::default() };
+        AuditState {
+            queue: Mutex::new(queue),
+            lines: Mutex::new(Some(lines)),
+            watchdog,
+            wake: Condvar::new(),
+            ended: Notify::new(),
+            written: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            known: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Writes the queued lines, or lets the thread write them.
+    fn flush(&self) {
+        for _ in 0..BATCHES_OF_TASK {
+            let Some(batch) = self.take_for_task() else { return };
+            self.write_in_task(batch);
+        }
+        if self.lock().is_thread_needed() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Returns the queued lines if this task may write them.
+    fn take_for_task(&self) -> Option<LineBatch> {
+        let mut queue = self.lock();
+        if queue.batch.lines.is_empty() {
+            return None;
+        }
+        queue.batch.is_due = true;
+        if queue.writer.is_some() {
+            // It also takes these lines.
+            return None;
+        }
+        if !queue.may_tasks_write() || IS_WRITING_FORBIDDEN.get() {
+            self.wake.notify_one();
+            return None;
+        }
+        queue.tasks_paused_until = None;
+        let spare = std::mem::take(&mut queue.spare);
+        Some(queue.take(spare, Writer::Task(Instant::now())))
+    }
+
+    fn write_in_task(&self, batch: LineBatch) {
+        let written =
+            self.use_lines(|lines| (lines.try_write(&batch.lines, self.watchdog), lines.is_for_tasks(self.watchdog)));
+        let (result, is_for_tasks) = written.unwrap_or_else(|| (Err(io::ErrorKind::BrokenPipe.into()), false));
+        if self.lock().pause_tasks_if_slow() == Some(HANG_PAUSE) {
+            tracing::warn!(
+                "a write to the audit log took {HANG_TIMEOUT:?} or longer: for {HANG_PAUSE:?}, only its thread writes"
+            );
+        }
+        let keep = |queue: &mut AuditQueue, spare| queue.spare = spare;
+        match result {
+            Ok(WriteProgress::Complete) => self.finish_batch(batch, &Ok(()), keep),
+            Ok(WriteProgress::Incomplete) => {
+                let mut queue = self.lock();
+                (queue.writer, queue.unfinished) = (None, Some(batch));
+                queue.is_for_tasks = is_for_tasks;
+                drop(queue);
+                self.wake.notify_one();
+            }
+            Err(error) => self.finish_batch(batch, &Err(error), keep),
+        }
+    }
+
+    /// Uses the output. It exists as long as the thread, and nothing is written after the end of the thread.
+    fn use_lines<R>(&self, use_: impl FnOnce(&mut LineWriter) -> R) -> Option<R> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(use_)
+    }
+
+    /// Reports the result to the waiting callers. `keep` gets the empty batch, whose buffers are used again.
+    fn finish_batch(
+        &self,
+        mut batch: LineBatch,
+        result: &io::Result<()>,
+        keep: impl FnOnce(&mut AuditQueue, LineBatch),
+    ) {
+        let mut queue = self.lock();
+        (queue.writing_since, queue.writer) = (None, None);
+        match result {
+            Ok(()) => {
+                queue.lost -= batch.lost;
+                self.written.fetch_add(batch.count, Ordering::Relaxed);
+            }
+            Err(_) => queue.lost += batch.count + queue.batch.count,
+        }
+        let waiting = std::mem::take(&mut queue.writing);
+        let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
+        let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { LineBatch::default() };
+        queue.batch.reopen |= unwritable.reopen;
+        batch.clear();
+        keep(&mut queue, batch);
+        let is_thread_needed = !queue.may_tasks_write() && queue.is_thread_needed();
+        drop(queue);
+        if is_thread_needed {
+            self.wake.notify_one();
+        }
+        log_result(was_broken, result);
+        drop(unwritable);
+        if result.is_ok() {
+            for waiting in waiting {
+                // The caller no longer waits if its request was answered with an error.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
     fn redacted<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
         match &*self.known.load() {
             Some(known) => known.redact_json_bytes(line),
@@ -265,7 +441,20 @@ impl AuditQueue {
     }
 
     fn is_stuck(&self) -> bool {
-        self.oldest_since().is_some_and(|since| since.elapsed() >= WRITE_TIMEOUT)
+        self.hangs() || self.oldest_since().is_some_and(|since| since.elapsed() >= WRITE_TIMEOUT)
+    }
+
+    /// Returns whether a task hangs in a write.
+    fn hangs(&self) -> bool {
+        self.task_write_time() >= HANG_TIMEOUT
+    }
+
+    /// Returns how long a task has been writing. Zero: no task writes.
+    fn task_write_time(&self) -> Duration {
+        match self.writer {
+            Some(Writer::Task(since)) => since.elapsed(),
+            Some(Writer::Thread) | None => Duration::ZERO,
+        }
     }
 
     /// Returns the time since which the oldest line has waited. `None`: no line waits.
@@ -283,13 +472,35 @@ impl AuditQueue {
         if self.watched { QueueState::Some } else { QueueState::None }
     }
 
-    /// Returns whether there is nothing to do.
-    fn is_empty(&self) -> bool {
-        self.batch.lines.is_empty() && self.lost == 0 && !self.batch.reopen
+    /// Returns whether tasks may write. Otherwise the thread does, which also opens the file again.
+    fn may_tasks_write(&self) -> bool {
+        let is_usual = !self.broken && !self.closed && self.lost == 0 && !self.batch.reopen;
+        let is_paused = self.tasks_paused_until.is_some_and(|until| Instant::now() < until);
+        is_usual && self.is_for_tasks && !is_paused && self.unfinished.is_none()
     }
 
-    /// Returns the queued batch and replaces it with an empty batch, whose buffers are used again.
-    fn take(&mut self, empty: LineBatch) -> LineBatch {
+    /// Lets only the thread write for some time, if the task that writes now was slow. Returns this time.
+    fn pause_tasks_if_slow(&mut self) -> Option<Duration> {
+        let took = self.task_write_time();
+        if took < SLOW_WRITE {
+            return None;
+        }
+        let pause = if took < HANG_TIMEOUT { SLOW_PAUSE } else { HANG_PAUSE };
+        self.tasks_paused_until = Some(Instant::now() + pause);
+        Some(pause)
+    }
+
+    /// Returns whether the thread has something to write. It leaves lines to the task that queued the first of them,
+    /// unless that task has found that something else writes.
+    fn is_thread_needed(&self) -> bool {
+        let is_empty = self.batch.lines.is_empty() && self.lost == 0 && !self.batch.reopen;
+        let is_due = !is_empty && (self.batch.is_due || !self.may_tasks_write());
+        self.writer.is_none() && (self.closed || self.broken || self.unfinished.is_some() || is_due)
+    }
+
+    /// Returns the queued batch, which `writer` writes, and replaces it with an empty batch, whose buffers are used again.
+    fn take(&mut self, empty: LineBatch, writer: Writer) -> LineBatch {
+        self.writer = Some(writer);
         let mut batch = std::mem::replace(&mut self.batch, empty);
         if self.lost > 0 {
             batch.lost = self.lost;
@@ -307,78 +518,79 @@ fn resumed_line(lost: u64) -> Vec<u8> {
     AuditEvent::Resumed(&resumed).line().unwrap_or_default()
 }
 
-struct WakeOnDrop<'a>(&'a AuditState);
+struct FlushOnDrop<'a>(&'a AuditState);
 
-impl Drop for WakeOnDrop<'_> {
+impl Drop for FlushOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.wake.notify_one();
+        self.0.flush();
+    }
+}
+
+impl LineBatch {
+    /// Removes everything, and keeps some of the memory.
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.lines.shrink_to(SPARE_CAPACITY);
+        (self.count, self.lost) = (0, 0);
+        (self.reopen, self.is_due) = (false, false);
     }
 }
 
 /// The thread that writes.
-struct AuditWriter {
-    shared: Arc<AuditState>,
-    lines: LineWriter,
+struct AuditWriter(Arc<AuditState>);
+
+/// What the thread writes next.
+enum ThreadBatch {
+    /// New lines.
+    Whole(LineBatch),
+    /// Lines that a task has begun to write.
+    Unfinished(LineBatch),
 }
 
 impl AuditWriter {
-    fn run(mut self) {
+    fn run(self) {
+        let AuditWriter(shared) = self;
         let mut spare = LineBatch::default();
-        while let Some(mut batch) = self.next_batch(std::mem::take(&mut spare)) {
-            if batch.reopen {
-                self.lines.reopen();
-            }
-            let result = if batch.lines.is_empty() { Ok(()) } else { self.lines.write(&batch.lines) };
-            self.finish_batch(&mut batch, &result);
-            spare = batch;
+        while let Some(next) = next_batch(&shared, std::mem::take(&mut spare)) {
+            let (ThreadBatch::Unfinished(batch) | ThreadBatch::Whole(batch)) = &next;
+            let written = shared.use_lines(|lines| match &next {
+                ThreadBatch::Unfinished(_) => (lines.finish(&batch.lines), lines.is_for_tasks(shared.watchdog)),
+                ThreadBatch::Whole(_) => {
+                    if batch.reopen {
+                        lines.reopen();
+                    }
+                    let result = if batch.lines.is_empty() { Ok(()) } else { lines.write(&batch.lines) };
+                    (result, lines.is_for_tasks(shared.watchdog))
+                }
+            });
+            let Some((result, is_for_tasks)) = written else { break };
+            shared.lock().is_for_tasks = is_for_tasks;
+            let (ThreadBatch::Unfinished(batch) | ThreadBatch::Whole(batch)) = next;
+            shared.finish_batch(batch, &result, |_, batch| spare = batch);
         }
-        self.shared.ended.notify_one();
+        drop(shared.lines.lock().unwrap_or_else(PoisonError::into_inner).take());
+        shared.ended.notify_one();
     }
+}
 
-    /// Waits for the next batch. Returns `None` when the log is closed. A broken log always returns a batch after
-    /// [`RETRY_DELAY`], to try again.
-    fn next_batch(&self, empty: LineBatch) -> Option<LineBatch> {
-        let mut queue = self.shared.lock();
-        if queue.broken {
-            let rested = self.shared.wake.wait_timeout_while(queue, RETRY_DELAY, |queue| !queue.closed);
-            queue = rested.unwrap_or_else(PoisonError::into_inner).0;
-        } else {
-            let idle = |queue: &mut AuditQueue| queue.is_empty() && !queue.closed;
-            queue = self.shared.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
-        }
-        if queue.closed && (queue.broken || queue.batch.lines.is_empty()) { None } else { Some(queue.take(empty)) }
+/// Waits for the next batch of the thread. Returns `None` when the log is closed. A broken log always returns a batch
+/// after [`RETRY_DELAY`], to try again.
+fn next_batch(shared: &AuditState, empty: LineBatch) -> Option<ThreadBatch> {
+    let mut queue = shared.lock();
+    let idle = |queue: &mut AuditQueue| !queue.is_thread_needed();
+    queue = shared.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
+    if queue.broken {
+        let rested = shared.wake.wait_timeout_while(queue, RETRY_DELAY, |queue| !queue.closed);
+        queue = rested.unwrap_or_else(PoisonError::into_inner).0;
     }
-
-    /// Reports the result to the waiting callers and clears the batch.
-    fn finish_batch(&self, batch: &mut LineBatch, result: &io::Result<()>) {
-        let mut queue = self.shared.lock();
-        queue.writing_since = None;
-        match result {
-            Ok(()) => {
-                queue.lost -= batch.lost;
-                self.shared.written.fetch_add(batch.count, Ordering::Relaxed);
-            }
-            Err(_) => queue.lost += batch.count + queue.batch.count,
-        }
-        let mut waiting = std::mem::take(&mut queue.writing);
-        let was_broken = std::mem::replace(&mut queue.broken, result.is_err());
-        let unwritable = if result.is_err() { std::mem::take(&mut queue.batch) } else { LineBatch::default() };
-        queue.batch.reopen |= unwritable.reopen;
-        drop(queue);
-        log_result(was_broken, result);
-        drop(unwritable);
-        batch.lines.clear();
-        batch.lines.shrink_to(SPARE_CAPACITY);
-        (batch.count, batch.lost, batch.reopen) = (0, 0, false);
-        if result.is_ok() {
-            for waiting in waiting.drain(..) {
-                // The caller no longer waits if its request was answered with an error.
-                let _ = waiting.send(());
-            }
-        }
-        waiting.clear();
-        batch.waiting = waiting;
+    if let Some(batch) = queue.unfinished.take() {
+        queue.writer = Some(Writer::Thread);
+        return Some(ThreadBatch::Unfinished(batch));
     }
+    if queue.closed && (queue.broken || queue.batch.lines.is_empty()) {
+        return None;
+    }
+    Some(ThreadBatch::Whole(queue.take(empty, Writer::Thread)))
 }
 
 fn log_result(was_broken: bool, result: &io::Result<()>) {
@@ -388,5 +600,180 @@ fn log_result(was_broken: bool, result: &io::Result<()>) {
         }
         (true, Ok(())) => tracing::info!("the audit log can be written again"),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::io::{BufRead, BufReader, PipeReader, pipe};
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// A log whose tasks write to a pipe as to a file that can hang.
+    fn watched() -> (Arc<AuditLog>, PipeReader) {
+        let (reader, writer) = pipe().unwrap();
+        let output = LineOutput::watched(File::from(OwnedFd::from(writer)));
+        (Arc::new(AuditLog::start_with(LineWriter::new(output, None), Watchdog::Present).unwrap()), reader)
+    }
+
+    async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn a_hang_is_noticed_and_afterwards_the_thread_writes() {
+        let (audit, reader) = watched();
+        let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+        let began = Instant::now();
+        let hanging = tokio::spawn({
+            let audit = Arc::clone(&audit);
+            async move { audit.write(&long).await }
+        });
+        until("the hang is noticed", || audit.hangs()).await;
+        assert!(began.elapsed() >= HANG_TIMEOUT);
+        assert_eq!(audit.health(), Err(AuditError::Stuck));
+        let refused = Instant::now();
+        assert_eq!(audit.write(b"refused\n").await, Err(AuditError::Stuck));
+        assert!(refused.elapsed() < WRITE_TIMEOUT, "a log that hangs is not waited for");
+
+        let lines = thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
+        // The task may also have been told that its line is late.
+        let _ = hanging.await.unwrap();
+        until("the log can be written", || audit.health().is_ok()).await;
+        assert!(!audit.hangs() && !audit.0.lock().may_tasks_write());
+        audit.write(b"after\n").await.unwrap();
+        audit.close().await;
+        let lines = lines.join().unwrap();
+        assert_eq!(lines[0].len(), 200_000);
+        let is_resumed = |line: &String| line.contains(r#""event":"audit_resumed","lost":1}"#);
+        assert_eq!(lines.iter().filter(|line| is_resumed(line)).count(), 1);
+        assert_eq!(lines.iter().filter(|line| *line == "after").count(), 1);
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn tasks_of_a_thread_that_must_go_on_do_not_write() {
+        let (audit, reader) = watched();
+        let stuck = Arc::clone(&audit);
+        let lines = thread::spawn(move || {
+            while stuck.health().is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            BufReader::new(reader).lines().for_each(|line| drop(line.unwrap()));
+        });
+        forbid_writing_on_this_thread();
+        let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+        // This is an error if the wait is canceled before the line is written.
+        let _ = audit.write(&long).await;
+        until("the line is written", || audit.written() == 1).await;
+        assert_eq!(audit.0.lock().tasks_paused_until, None, "no write of a task was slow");
+        audit.close().await;
+        drop(audit);
+        lines.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_a_slow_write_only_the_thread_writes_and_other_tasks_go_on() {
+        let (audit, reader) = watched();
+        let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+        let (next, is_next) = std::sync::mpsc::channel::<()>();
+        // The file of the log is slow: it takes a line only some time after the write began.
+        let writing = Arc::clone(&audit);
+        let slow = thread::spawn(move || {
+            let mut lines = BufReader::new(reader).lines();
+            while writing.0.lock().writer.is_none() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            thread::sleep(Duration::from_millis(300));
+            lines.next().unwrap().unwrap();
+            is_next.recv().unwrap();
+            lines.for_each(|line| drop(line.unwrap()));
+        });
+        // On a slow machine, this is an error.
+        let _ = audit.write(&long).await;
+        until("the log can be written", || audit.health().is_ok()).await;
+        let is_paused = audit.0.lock().tasks_paused_until.replace(Instant::now() + HANG_PAUSE).is_some();
+        assert!(is_paused && !audit.0.lock().may_tasks_write());
+        let second = tokio::spawn({
+            let audit = Arc::clone(&audit);
+            async move { audit.write(&long).await }
+        });
+        // This task shares its thread with the second write, so it goes on only if the write does not stop the thread.
+        until("the thread writes", || audit.0.lock().writer == Some(Writer::Thread)).await;
+        assert!(!second.is_finished() && !audit.hangs());
+        next.send(()).unwrap();
+        let _ = second.await.unwrap();
+        until("all lines are written", || audit.written() >= 2).await;
+        audit.0.lock().tasks_paused_until = Some(Instant::now());
+        assert!(audit.0.lock().may_tasks_write(), "the pause ends");
+        audit.close().await;
+        drop(audit);
+        slow.join().unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn what_is_queued_while_a_task_writes_is_written_too() {
+        let (audit, reader) = watched();
+        let lines = thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
+        let writing = |number| {
+            let audit = Arc::clone(&audit);
+            tokio::spawn(async move {
+                for step in 0..200 {
+                    audit.write(format!("{number} {step} {}\n", "x".repeat(500)).as_bytes()).await.unwrap();
+                }
+            })
+        };
+        let tasks: Vec<_> = (0..8).map(writing).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(audit.written(), 1600);
+        audit.close().await;
+        let lines = lines.join().unwrap();
+        for number in 0..8 {
+            let of_task = lines.iter().filter(|line| line.starts_with(&format!("{number} ")));
+            let steps: Vec<_> = of_task.map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+            assert_eq!(steps, (0..200).map(|step| step.to_string()).collect::<Vec<_>>());
+        }
+    }
+
+    /// Queues a line that does not fit into the pipe, and flushes it as the task of another request does. Returns an
+    /// error if this machine is so slow that the current write counts as a hang.
+    fn queue_long_line(audit: &AuditLog, number: u8) -> Result<oneshot::Receiver<()>, AuditError> {
+        let queued = audit.0.push(&[vec![b'0' + number; 100_000], b"\n".to_vec()].concat())?;
+        audit.0.flush();
+        Ok(queued.written)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn a_task_does_not_write_for_other_tasks_without_end() {
+        let (audit, reader) = watched();
+        let first = thread::spawn({
+            let audit = Arc::clone(&audit);
+            move || drop(queue_long_line(&audit, 0))
+        });
+        let mut reader = BufReader::new(reader);
+        let mut waiting = Vec::new();
+        for number in 1..=9 {
+            // The previous line is being written, so this line waits for the same writer.
+            until("the line is taken", || audit.0.lock().batch.lines.is_empty() && audit.0.lock().writer.is_some())
+                .await;
+            let Ok(line) = queue_long_line(&audit, number) else { return };
+            waiting.push(line);
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            assert!(line.starts_with(char::from(b'0' + number - 1)));
+        }
+        until("the task has ended", || first.is_finished()).await;
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        until("all lines are written", || audit.written() == 10).await;
     }
 }

@@ -32,6 +32,14 @@ impl AuditEvent<'_> {
     /// # Errors
     /// Returns an error if a value cannot be written as JSON.
     pub fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
-        line(self)
+        match self {
+            AuditEvent::Decision(record) => Ok(record.line()),
+            AuditEvent::Refusals(_)
+            | AuditEvent::Moderation(_)
+            | AuditEvent::Signature(_)
+            | AuditEvent::AcceptedStore(_)
+            | AuditEvent::ImportedFile(_)
+            | AuditEvent::Resumed(_) => line(self),
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The contents of the lines of the audit log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::json_line::{serialize_display, serialize_display_option, serialize_grants};
+use super::json_line::{LineBuilder, serialize_display, serialize_display_option, serialize_grants, serialize_names};
 use crate::model::{Caller, ConversationKind, Millis, Pattern, RequestedGrant};
 use crate::policy::EntryAuthor;
 
@@ -142,8 +143,8 @@ pub struct AuditRecord<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub preview: bool,
     /// The rules that allowed the request.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    pub rules: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "serialize_names")]
+    pub rules: &'a [Arc<str>],
     /// The rule that denied the request, or the rule that was closest to allowing it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
@@ -207,6 +208,65 @@ impl<'a> AuditRecord<'a> {
         }
     }
 
+    /// Formats the line, with its newline. It has the same bytes as the serialized record.
+    pub(super) fn line(&self) -> Vec<u8> {
+        let mut line = Vec::with_capacity(768);
+        let mut members = LineBuilder::new(&mut line);
+        self.write_request(&mut members);
+        self.write_details(&mut members);
+        members.end();
+        line.push(b'\n');
+        line
+    }
+
+    /// Writes the fields about the request and its decision.
+    fn write_request(&self, members: &mut LineBuilder<'_>) {
+        members.time("time", self.time);
+        members.text("request_id", self.request_id);
+        members.optional_text("trace_id", self.trace_id);
+        members.optional_text("span_id", self.span_id);
+        members.optional_text("parent_span_id", self.parent_span_id);
+        members.text("decision", self.decision.as_str());
+        members.optional_text("authenticator", self.authenticator);
+        write_caller(members, "caller", self.caller);
+        members.optional_text("app", self.app);
+        members.optional_text("vendor", self.vendor);
+        members.optional_text("action", self.action);
+        members.optional_text("question", self.question);
+        write_caller(members, "about", self.about);
+        members.optional_text("client", self.client);
+        members.optional_pattern("conversation", self.conversation.map(|scope| scope.0));
+        members.texts("targets", self.targets);
+        members.optional_number("targets_count", self.targets_count.map(|count| count as u64));
+        members.grants("asked", self.asked);
+        members.optional_number("asked_count", self.asked_count.map(|count| count as u64));
+        members.grants("granted", self.granted);
+        members.texts("left_out", self.left_out);
+        members.optional_number("left_out_count", self.left_out_count.map(|count| count as u64));
+        members.optional_text("nonce", self.nonce);
+    }
+
+    /// Writes the fields about a moderation command, and about the reasons of the decision.
+    fn write_details(&self, members: &mut LineBuilder<'_>) {
+        members.optional_number("change", self.change);
+        members.optional_text("role", self.role);
+        members.flag("removed", self.removed);
+        members.optional_text("kind", self.kind);
+        members.optional_text("owner", self.owner);
+        members.flag("forgotten", self.forgotten);
+        if let Some(until) = self.until {
+            members.time("until", until);
+        }
+        members.flag("own", self.own);
+        members.flag("preview", self.preview);
+        members.texts("rules", self.rules);
+        members.optional_text("rule", self.rule);
+        members.optional_pattern("ban", self.ban.map(|scope| scope.0));
+        members.optional_text("reason", self.reason);
+        members.text("policy", self.policy);
+        members.number("latency_us", self.latency_us);
+    }
+
     /// Returns the record with long lists cut, and with their lengths. A refused client can send lists as long as the
     /// limit of a request allows.
     #[must_use]
@@ -222,6 +282,15 @@ impl<'a> AuditRecord<'a> {
     pub fn with_left_out(&self, parts: &'a [String]) -> AuditRecord<'a> {
         let (left_out, left_out_count) = cut_list(parts);
         AuditRecord { left_out, left_out_count, ..*self }
+    }
+}
+
+fn write_caller(members: &mut LineBuilder<'_>, name: &'static str, caller: Option<AuditCaller<'_>>) {
+    if let Some(AuditCaller { kind, subject }) = caller {
+        members.object(name);
+        members.text("kind", kind);
+        members.text("subject", subject);
+        members.end();
     }
 }
 
@@ -412,5 +481,119 @@ pub struct AuditScope<'a>(pub &'a Pattern);
 impl Serialize for AuditScope<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::json_line::line;
+    use super::*;
+    use crate::model::{Action, ActionSet};
+
+    /// Texts with and without characters that must be escaped.
+    fn text() -> impl Strategy<Value = String> {
+        let odd = prop::collection::vec(
+            select(vec![
+                '"',
+                '\\',
+                '\n',
+                '\u{7f}',
+                '\u{2028}',
+                '\u{202e}',
+                '\u{feff}',
+                '\u{e0041}',
+                'é',
+                '汤',
+                '/',
+                'a',
+            ]),
+            0..4,
+        );
+        prop_oneof!["[ -~]{0,12}", "[a-z0-9_.:-]{1,24}", odd.prop_map(String::from_iter)]
+    }
+
+    fn some_text() -> impl Strategy<Value = Option<String>> {
+        prop::option::of(text())
+    }
+
+    fn pattern() -> impl Strategy<Value = Pattern> {
+        prop_oneof![text().prop_map(Pattern::Exact), text().prop_map(Pattern::Namespace), Just(Pattern::Everything)]
+    }
+
+    fn grants() -> impl Strategy<Value = Vec<RequestedGrant>> {
+        let operations = prop::collection::vec(select(Action::ALL.to_vec()), 0..4);
+        let grant = (pattern(), operations)
+            .prop_map(|(resource, operations)| RequestedGrant { resource, operations: ActionSet::of(&operations) });
+        prop::collection::vec(grant, 0..3)
+    }
+
+    type Texts = (Vec<String>, Vec<String>, Vec<String>);
+
+    fn lists() -> impl Strategy<Value = Texts> {
+        let list = || prop::collection::vec(text(), 0..3);
+        (list(), list(), list())
+    }
+
+    proptest! {
+        #[test]
+        fn the_line_is_the_serialized_record(
+            texts in prop::collection::vec(some_text(), 16),
+            (targets, left_out, rules) in lists(),
+            (asked, granted) in (grants(), grants()),
+            (conversation, ban) in (prop::option::of(pattern()), prop::option::of(pattern())),
+            flags in any::<[bool; 5]>(),
+            (counts, change) in (any::<Option<[u16; 3]>>(), any::<Option<u64>>()),
+            (time, until, latency_us) in (0..=u64::MAX, any::<Option<u64>>(), any::<u64>()),
+        ) {
+            let text = |place: usize| texts[place].as_deref();
+            let count = |place: usize| counts.map(|counts| usize::from(counts[place]));
+            let rules: Vec<Arc<str>> = rules.into_iter().map(Arc::from).collect();
+            // All fields are named, so that a new field cannot be forgotten here.
+            let record = AuditRecord {
+                time: Millis(time),
+                request_id: text(13).unwrap_or("id"),
+                decision: AuditDecision::Deny,
+                policy: text(14).unwrap_or(""),
+                trace_id: text(1),
+                span_id: text(2),
+                parent_span_id: text(3),
+                authenticator: text(4),
+                caller: text(5).map(|subject| AuditCaller { kind: "user", subject }),
+                app: text(6),
+                vendor: flags[0].then_some("ably"),
+                action: flags[1].then_some("set-role"),
+                question: flags[2].then_some("publish"),
+                about: text(15).map(|subject| AuditCaller { kind: "service", subject }),
+                client: text(7),
+                conversation: conversation.as_ref().map(AuditScope),
+                targets: &targets,
+                targets_count: count(0),
+                asked: &asked,
+                asked_count: count(1),
+                granted: &granted,
+                left_out: &left_out,
+                left_out_count: count(2),
+                nonce: text(8),
+                change,
+                role: text(9),
+                removed: flags[2],
+                kind: flags[3].then_some("group"),
+                owner: text(10),
+                forgotten: flags[4],
+                until: until.map(Millis),
+                own: flags[0],
+                preview: flags[1],
+                rules: &rules,
+                rule: text(11),
+                ban: ban.as_ref().map(AuditScope),
+                reason: text(12),
+                latency_us,
+            };
+            let (built, serialized) = (record.line(), line(&record).unwrap());
+            prop_assert_eq!(String::from_utf8_lossy(&built), String::from_utf8_lossy(&serialized));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::chain::{Chain, ChainKey};
-use super::destination::LineOutput;
+use super::destination::{LineOutput, Watchdog, WriteProgress};
 use crate::random::{self, EntropyError};
 use crate::secret::Secret;
 
@@ -20,6 +20,8 @@ pub struct LineWriter {
 struct Chained {
     chain: Chain,
     lines: Vec<u8>,
+    /// The chain before the current lines.
+    before: Chain,
 }
 
 /// Creates a chain with a random id. With a secret, the chain is keyed.
@@ -33,7 +35,7 @@ pub fn new_chain(key: Option<&Secret>) -> Result<Chain, EntropyError> {
 impl LineWriter {
     /// Creates a writer to this output. With a chain, each line gets its link.
     pub fn new(destination: LineOutput, chain: Option<Chain>) -> LineWriter {
-        LineWriter { destination, chained: chain.map(|chain| Chained { chain, lines: Vec::new() }) }
+        LineWriter { destination, chained: chain.map(Chained::new) }
     }
 
     /// Writes lines. Each line must end with a newline.
@@ -44,7 +46,47 @@ impl LineWriter {
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match &mut self.chained {
             None => self.destination.write(lines),
-            Some(chained) => chained.write(lines, &mut self.destination),
+            Some(chained) => {
+                chained.begin(lines);
+                let written = self.destination.write(&chained.lines);
+                chained.end(lines, written, &self.destination)
+            }
+        }
+    }
+
+    /// Returns whether tasks may write to the output: see [`try_write`](Self::try_write).
+    pub(super) fn is_for_tasks(&self, watchdog: Watchdog) -> bool {
+        self.destination.is_for_tasks(watchdog)
+    }
+
+    /// Writes as many lines as is possible without waiting. If the result is [`WriteProgress::Incomplete`],
+    /// [`finish`](Self::finish) must be called with the same lines next.
+    ///
+    /// # Errors
+    /// Returns an error if writing fails. The chain then continues after the lines that were written.
+    pub(super) fn try_write(&mut self, lines: &[u8], watchdog: Watchdog) -> io::Result<WriteProgress> {
+        let Some(chained) = &mut self.chained else { return self.destination.try_write(lines, watchdog) };
+        chained.begin(lines);
+        match self.destination.try_write(&chained.lines, watchdog) {
+            Ok(WriteProgress::Incomplete) => Ok(WriteProgress::Incomplete),
+            Ok(WriteProgress::Complete) => {
+                chained.end(lines, Ok(()), &self.destination).map(|()| WriteProgress::Complete)
+            }
+            Err(error) => chained.end(lines, Err(error), &self.destination).map(|()| WriteProgress::Complete),
+        }
+    }
+
+    /// Writes what [`try_write`](Self::try_write) has left of these lines.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases as [`write`](Self::write).
+    pub(super) fn finish(&mut self, lines: &[u8]) -> io::Result<()> {
+        match &mut self.chained {
+            None => self.destination.finish(lines),
+            Some(chained) => {
+                let written = self.destination.finish(&chained.lines);
+                chained.end(lines, written, &self.destination)
+            }
         }
     }
 
@@ -55,14 +97,22 @@ impl LineWriter {
 }
 
 impl Chained {
-    fn write(&mut self, lines: &[u8], to: &mut LineOutput) -> io::Result<()> {
-        let before = self.chain.clone();
+    fn new(chain: Chain) -> Chained {
+        Chained { before: chain.clone(), chain, lines: Vec::new() }
+    }
+
+    /// Adds the links of these lines.
+    fn begin(&mut self, lines: &[u8]) {
+        self.before = self.chain.clone();
         self.lines.clear();
         self.chain.append(lines, &mut self.lines);
-        let written = to.write(&self.lines);
+    }
+
+    /// If the lines were not written completely, the chain continues after the last line that was.
+    fn end(&mut self, lines: &[u8], written: io::Result<()>, to: &LineOutput) -> io::Result<()> {
         if written.is_err() {
             let count = count_complete_lines(&self.lines, to.appended());
-            self.chain = before;
+            self.chain = self.before.clone();
             self.chain.advance(lines, count);
         }
         self.lines.shrink_to(SPARE_CAPACITY);

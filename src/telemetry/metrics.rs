@@ -3,8 +3,8 @@
 //!
 //! Label values come from the configuration and from fixed lists, never from callers. So their number is limited.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +84,40 @@ struct DecisionLabels {
     app: Arc<str>,
     action: &'static str,
     outcome: &'static str,
-    rule: Cow<'static, str>,
+    rule: DecisionCause,
+}
+
+/// The rule that decided, or the name of another cause.
+#[derive(Clone, Debug)]
+pub enum DecisionCause {
+    /// The rule with this id.
+    Rule(Arc<str>),
+    /// Another cause, for example a ban.
+    Other(&'static str),
+}
+
+impl DecisionCause {
+    fn as_str(&self) -> &str {
+        match self {
+            DecisionCause::Rule(id) => id,
+            DecisionCause::Other(name) => name,
+        }
+    }
+}
+
+// A rule and another cause with the same name have one counter, because their labels are the same.
+impl PartialEq for DecisionCause {
+    fn eq(&self, other: &DecisionCause) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for DecisionCause {}
+
+impl Hash for DecisionCause {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -113,21 +146,46 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts an answer, with its status and duration.
     pub fn count_answer(&self, listener: ListenerLabel, route: RouteLabel, status: u16, took: Duration) {
-        let timed = DurationLabels { route };
-        self.durations.get_or_create(&timed).observe(took.as_secs_f64());
-        self.requests.get_or_create(&AnswerLabels { listener: listener.as_str(), route: timed.route, status }).inc();
+        self.durations_of(route.clone()).observe(took.as_secs_f64());
+        self.answers_with(listener, route, status).inc();
     }
 
-    /// Counts a decision about this action of an app. `rule` is the id of the rule that decided, or the other cause.
-    pub fn count_decision(&self, app: Arc<str>, action: Action, decision: AuditDecision, rule: Cow<'static, str>) {
+    /// Returns the histogram of the durations of this route.
+    pub(super) fn durations_of(&self, route: RouteLabel) -> Histogram {
+        self.durations.get_or_create(&DurationLabels { route }).clone()
+    }
+
+    /// Returns the counter of answers with these labels.
+    pub(super) fn answers_with(&self, listener: ListenerLabel, route: RouteLabel, status: u16) -> Counter {
+        self.requests.get_or_create(&AnswerLabels { listener: listener.as_str(), route, status }).clone()
+    }
+
+    /// Counts a decision about this action of an app.
+    pub fn count_decision(&self, app: Arc<str>, action: Action, decision: AuditDecision, rule: DecisionCause) {
+        self.decisions_with(app, action, decision, rule).inc();
+    }
+
+    /// Returns the counter of decisions with these labels.
+    pub(super) fn decisions_with(
+        &self,
+        app: Arc<str>,
+        action: Action,
+        decision: AuditDecision,
+        rule: DecisionCause,
+    ) -> Counter {
         let (action, outcome) = (action.as_str(), decision.as_str());
-        self.decisions.get_or_create(&DecisionLabels { app, action, outcome, rule }).inc();
+        self.decisions.get_or_create(&DecisionLabels { app, action, outcome, rule }).clone()
     }
 
     /// Counts the result of an authentication. `None`: no authenticator was involved.
     pub fn count_authentication(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) {
+        self.authentications_with(authenticator, identity).inc();
+    }
+
+    /// Returns the counter of authentications with these labels.
+    pub(super) fn authentications_with(&self, authenticator: Option<&Arc<str>>, identity: IdentityLabel) -> Counter {
         let authenticator = OptionalLabel(authenticator.cloned());
-        self.authentications.get_or_create(&CallerLabels { authenticator, outcome: identity.as_str() }).inc();
+        self.authentications.get_or_create(&CallerLabels { authenticator, outcome: identity.as_str() }).clone()
     }
 
     /// Adds the metrics to this registry.
@@ -176,6 +234,12 @@ impl fmt::Display for RouteLabel {
             RouteLabel::Fixed(path) => to.write_str(path),
             RouteLabel::Other => to.write_str("other"),
         }
+    }
+}
+
+impl EncodeLabelValue for DecisionCause {
+    fn encode(&self, to: &mut LabelValueEncoder) -> fmt::Result {
+        to.write_str(self.as_str())
     }
 }
 

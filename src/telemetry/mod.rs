@@ -9,6 +9,7 @@ mod json_line;
 mod line_writer;
 pub mod log;
 mod log_limit;
+pub mod metric_handles;
 pub mod metrics;
 pub mod outbox;
 pub mod process;
@@ -22,6 +23,6 @@ pub use audit_record::{
     AcceptedStore, AuditCaller, AuditDecision, AuditRecord, AuditScope, ImportCounts, ImportedFile, ModerationRecord,
     OperatorSignature,
 };
-pub use destination::LineOutput;
+pub use destination::{LineOutput, Watchdog};
 pub use line_writer::{LineWriter, new_chain};
 pub use refusals::RefusalSummaries;

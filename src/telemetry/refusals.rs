@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::audit::AuditLog;
 use super::log::UNLIMITED;
@@ -19,6 +20,9 @@ use crate::model::Millis;
 
 /// The time between the first request and its summary.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time limit for the last summary.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The maximum number of addresses with a separate line in one summary. All other addresses share one line.
 const MAX_ADDRESSES: usize = 32;
@@ -60,13 +64,14 @@ impl RefusalSummaries {
         }
     }
 
-    /// Writes the last summary when no more requests arrive. If the audit log cannot be written, the lines go to the
-    /// program's own log.
+    /// Writes the last summary when no more requests arrive. If the audit log cannot be written within
+    /// [`CLOSE_TIMEOUT`], the lines go to the program's own log.
     pub async fn close(&self, audit: &AuditLog) {
-        if self.flush(audit).await {
+        if timeout(CLOSE_TIMEOUT, self.flush(audit)).await == Ok(true) {
             return;
         }
-        let mut lines = std::mem::take(&mut *self.unwritten.lock().await);
+        // A task that hangs in a write keeps its lines.
+        let mut lines = self.unwritten.try_lock().map(|mut lines| std::mem::take(&mut *lines)).unwrap_or_default();
         lines.extend(self.lock().take(clock::now()));
         for line in String::from_utf8_lossy(&lines).lines() {
             tracing::error!(target: UNLIMITED, "this is not in the audit log: {line}");
@@ -124,11 +129,16 @@ impl Summaries {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::fs::File;
+    use std::io::{Write, pipe};
+    use std::os::fd::OwnedFd;
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
     use crate::telemetry::refusal_summary::format_address;
-    use crate::telemetry::{AuditCaller, AuditDecision};
+    use crate::telemetry::{AuditCaller, AuditDecision, LineOutput, LineWriter, Watchdog};
 
     fn refused<'a>(subject: Option<&'a str>, reason: &'a str, time: u64) -> AuditRecord<'a> {
         let caller = subject.map(|subject| AuditCaller { kind: "user", subject });
@@ -185,6 +195,31 @@ mod tests {
         let others: Vec<&Value> = written.iter().filter(|line| line["address"].is_null()).collect();
         assert_eq!(others.len(), 1);
         assert_eq!(others[0]["count"], (100 - MAX_ADDRESSES as u64) * 1000);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_end_does_not_wait_for_a_log_that_hangs() {
+        let (reader, mut writer) = pipe().unwrap();
+        // The pipe is full, and nobody reads it.
+        writer.write_all(&vec![b'x'; 1 << 16]).unwrap();
+        let output = LineOutput::watched(File::from(OwnedFd::from(writer)));
+        let audit = Arc::new(AuditLog::start_with(LineWriter::new(output, None), Watchdog::Present).unwrap());
+        let summaries = Arc::new(RefusalSummaries::default());
+        let add = || summaries.add(IpAddr::from([192, 0, 2, 1]), &refused(None, "no credential", 1000));
+        add();
+        let (writing, log) = (Arc::clone(&summaries), Arc::clone(&audit));
+        tokio::spawn(async move { writing.write_to(&log).await });
+        let hanging = async {
+            while !audit.hangs() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), hanging).await.unwrap();
+        add();
+        timeout(Duration::from_secs(20), summaries.close(&audit)).await.unwrap();
+        timeout(Duration::from_secs(20), audit.close()).await.unwrap();
+        assert!(summaries.lock().by_address.is_empty(), "the lines are in the program's own log");
+        drop(reader);
     }
 
     #[test]

@@ -1005,7 +1005,7 @@ fn answer(world: &World) -> Answer {
             assert_eq!(permit.request(), &world.signing_request);
             let granted = permit.granted().iter();
             Answer::Allowed {
-                rules: permit.rules().to_vec(),
+                rules: permit.rules().iter().map(ToString::to_string).collect(),
                 granted: granted
                     .map(|grant| (grant.resource.to_string(), grant.operations.iter().map(Action::as_str).collect()))
                     .collect(),

@@ -4,8 +4,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::future::ready;
-use std::io::{BufRead, BufReader, Read, pipe};
-use std::os::fd::OwnedFd;
+use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_signer::telemetry::audit::{AuditError, AuditLog, WRITE_TIMEOUT};
+use chat_signer::telemetry::{LineOutput, LineWriter, Watchdog};
 
 /// A socket on which each write is one packet, so that writes can be counted.
 fn packets() -> (AuditLog, UnixDatagram) {
@@ -105,6 +106,87 @@ async fn a_line_is_written_although_its_client_has_gone() {
         () = ready(()) => {}
     }
     assert_eq!(packet(&socket), "gone\n");
+}
+
+/// A log whose tasks may write to files.
+fn written_by_tasks(output: LineOutput) -> Arc<AuditLog> {
+    Arc::new(AuditLog::start_with(LineWriter::new(output, None), Watchdog::Present).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_line_is_in_the_file_before_its_write_returns() {
+    let path = std::env::temp_dir().join(format!("chat-signer-before-{}.log", std::process::id()));
+    let audit = written_by_tasks(LineOutput::open(&path).unwrap());
+    let writing = |task: usize| {
+        let (audit, path) = (Arc::clone(&audit), path.clone());
+        tokio::spawn(async move {
+            for step in 0..50 {
+                let line = format!("task {task} step {step}\n");
+                audit.write(line.as_bytes()).await.unwrap();
+                assert!(std::fs::read_to_string(&path).unwrap().contains(&line), "{line}");
+            }
+        })
+    };
+    let tasks: Vec<_> = (0..8).map(writing).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 400);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_is_replaced_soon_and_a_deleted_file_at_once() {
+    let directory = std::env::temp_dir().join(format!("chat-signer-moved-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (path, moved) = (directory.join("audit.log"), directory.join("audit.log.1"));
+    let audit = written_by_tasks(LineOutput::open(&path).unwrap());
+    audit.write(b"0\n").await.unwrap();
+    std::fs::rename(&path, &moved).unwrap();
+    let (began, mut lines) = (Instant::now(), 1);
+    while !path.exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "there is no new file");
+        audit.write(format!("{lines}\n").as_bytes()).await.unwrap();
+        lines += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let text = std::fs::read_to_string(&moved).unwrap() + &std::fs::read_to_string(&path).unwrap();
+    assert!(text.lines().eq((0..lines).map(|line| line.to_string())), "{text}");
+    std::fs::remove_file(&path).unwrap();
+    audit.write(b"last\n").await.unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "last\n");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_written_at_the_position_that_other_programs_share() {
+    let path = std::env::temp_dir().join(format!("chat-signer-shared-{}.log", std::process::id()));
+    // A shell opens the file of `chat-signer serve > audit.log` in this way.
+    let mut shared = File::create(&path).unwrap();
+    let audit = written_by_tasks(LineOutput::from_file(shared.try_clone().unwrap()));
+    for line in 1..4 {
+        audit.write(format!("{line}\n").as_bytes()).await.unwrap();
+        // This work is for the thread, so the thread or a task writes the next line.
+        audit.reopen();
+        writeln!(shared, "other").unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\nother\n2\nother\n3\nother\n");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_pipe_stays_in_the_mode_of_its_other_users() {
+    let (reader, writer) = pipe().unwrap();
+    let shared = File::from(OwnedFd::from(writer));
+    let audit = AuditLog::new(shared.try_clone().unwrap()).unwrap();
+    audit.write(b"line\n").await.unwrap();
+    // The flags are in octal, and O_NONBLOCK is 04000.
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", shared.as_raw_fd())).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+    assert_eq!(u32::from_str_radix(flags, 8).unwrap() & 0o4000, 0, "{flags}");
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line).unwrap();
+    assert_eq!(line, "line\n");
 }
 
 #[tokio::test]

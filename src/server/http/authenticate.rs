@@ -40,7 +40,7 @@ pub(super) async fn authenticate_presented(
         }
         Err(refusal) => refusal,
     };
-    Err(record::record_refusal(exchange, app, &refusal).await?)
+    Err(Box::pin(record::record_refusal(exchange, app, &refusal)).await?)
 }
 
 /// Authenticates the caller. If a credential must be looked up at another server, this is done at most once.
@@ -54,7 +54,8 @@ async fn identify(
         Ok(caller) => Ok(caller),
         Err(IdentifyError::Error(refusal)) => Err(refusal),
         Err(IdentifyError::Pending(lookup)) => {
-            let found = exchange.snapshot.upstreams.look_up(lookup, exchange.trace.as_ref()).await;
+            // This future is boxed, so that the futures of all other requests stay small.
+            let found = Box::pin(exchange.snapshot.upstreams.look_up(lookup, exchange.trace.as_ref())).await;
             authenticators.identify_with(found, credentials, app, exchange.now)
         }
     }

@@ -1,5 +1,8 @@
 //! Reads a request body within limits of size and time.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -24,7 +27,13 @@ pub(super) async fn read(body: &mut Incoming, limit: usize, patience: Duration) 
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
-    tokio::time::timeout(patience, collect(body, limit)).await.unwrap_or_else(|_| Err(too_slow(patience)))
+    let mut collecting = pin!(collect(body, limit));
+    // Most bodies are there already, so no timer is needed.
+    let arrived = poll_fn(|context| Poll::Ready(collecting.as_mut().poll(context))).await;
+    if let Poll::Ready(body) = arrived {
+        return body;
+    }
+    tokio::time::timeout(patience, collecting).await.unwrap_or_else(|_| Err(too_slow(patience)))
 }
 
 /// Reads and discards the rest of a body in the background. If the connection were closed with unread data, the client

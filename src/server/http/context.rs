@@ -47,7 +47,12 @@ impl RequestContext {
 
 /// The id of one request. It appears in the answer, in the audit log and in the program's log.
 #[derive(Clone)]
-pub(super) struct RequestId(HeaderValue);
+pub(super) enum RequestId {
+    /// The id that the caller sent.
+    Received(HeaderValue),
+    /// A new id, in hex.
+    New([u8; 32]),
+}
 
 impl RequestId {
     /// Returns the id of the request header: 1 to 128 characters of `A-Z a-z 0-9 . _ -`. If the header is missing,
@@ -55,7 +60,7 @@ impl RequestId {
     pub(super) fn from_headers(headers: &HeaderMap) -> RequestId {
         let mut brought = headers.get_all(X_REQUEST_ID).iter();
         match (brought.next(), brought.next()) {
-            (Some(id), None) if is_valid(id.as_bytes()) => RequestId(id.clone()),
+            (Some(id), None) if is_valid(id.as_bytes()) => RequestId::Received(id.clone()),
             _ => RequestId::generate(),
         }
     }
@@ -65,16 +70,25 @@ impl RequestId {
         static PREFIX: LazyLock<u64> = LazyLock::new(|| random::bytes().map_or(clock::now().0, u64::from_be_bytes));
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = crypto::hex(&[PREFIX.to_be_bytes(), number.to_be_bytes()].concat());
-        RequestId(HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none")))
+        let mut id = [0; 32];
+        for (place, half) in [*PREFIX, number].into_iter().enumerate() {
+            crypto::write_hex(&mut id[16 * place..], &half.to_be_bytes());
+        }
+        RequestId::New(id)
     }
 
-    pub(super) fn value(&self) -> &HeaderValue {
-        &self.0
+    pub(super) fn value(&self) -> HeaderValue {
+        match self {
+            RequestId::Received(id) => id.clone(),
+            RequestId::New(id) => HeaderValue::from_bytes(id).unwrap_or(HeaderValue::from_static("none")),
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        match self {
+            RequestId::Received(id) => id.to_str().unwrap_or_default(),
+            RequestId::New(id) => str::from_utf8(id).unwrap_or_default(),
+        }
     }
 }
 

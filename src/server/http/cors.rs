@@ -39,22 +39,22 @@ const COMMON_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-requested-with"),
 ];
 
-/// Answers a request to any path. If pages of other origins may call, adds the headers that browsers require.
+/// Returns the settings, if pages of other origins may call this path. The console works only on pages of its own origin.
+pub(super) fn settings<'a>(exchange: &'a RequestContext, path: &str) -> Option<&'a CorsConfig> {
+    exchange.settings().server.cors.as_ref().filter(|_| !console::is_path(path))
+}
+
+/// Answers a request to a path that pages of other origins may call. Adds the headers that browsers require.
 pub(super) async fn serve(
     exchange: &RequestContext,
+    cors: &CorsConfig,
     route: &ResolvedRoute<'_>,
     request: Request<Incoming>,
 ) -> HttpResponse {
-    // The console works only on pages of its own origin.
-    let is_console = console::is_path(request.uri().path());
-    let Some(cors) = exchange.settings().server.cors.as_ref().filter(|_| !is_console) else {
-        return route.dispatch(exchange, request).await;
-    };
     let authenticators = &exchange.settings().engine.authenticators;
     let methods = moderation::cors_methods(request.uri().path());
     let inner = tower::service_fn(async |request| Ok::<_, Infallible>(route.dispatch(exchange, request).await));
-    // The layer's future is boxed, so that the futures of all other requests stay small.
-    let Ok(answer) = Box::pin(layer(cors, authenticators, methods).layer(inner).oneshot(request)).await;
+    let Ok(answer) = layer(cors, authenticators, methods).layer(inner).oneshot(request).await;
     answer
 }
 

@@ -41,7 +41,6 @@ use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTION
 use crate::authn::ConnectionPeer;
 use crate::clock;
 use crate::server::state::ServerState;
-use crate::telemetry::metrics::ListenerLabel;
 use crate::telemetry::trace::TraceContext;
 use crate::vendor::ErrorShape;
 pub use body::drain;
@@ -60,7 +59,14 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     let resolved = route::resolve(&exchange, request.uri().path());
     #[cfg(feature = "otlp")]
     let method = request.method().clone();
-    let mut answer = match catch_panic(pin!(cors::serve(&exchange, &resolved, request))).await {
+    let answering = async {
+        match cors::settings(&exchange, request.uri().path()) {
+            None => resolved.dispatch(&exchange, request).await,
+            // This future is boxed, so that the futures of all other requests stay small.
+            Some(cors) => Box::pin(cors::serve(&exchange, cors, &resolved, request)).await,
+        }
+    };
+    let mut answer = match catch_panic(pin!(answering)).await {
         Ok(answer) => answer,
         Err(_) => render::render_error(
             &exchange,
@@ -71,8 +77,7 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
     set_common_headers(answer.headers_mut(), &exchange.id);
     #[cfg(feature = "otlp")]
     span::record(&exchange, &method, &resolved.label, answer.status().as_u16());
-    let label = resolved.label;
-    exchange.runtime.metrics.count_answer(ListenerLabel::Main, label, answer.status().as_u16(), began.elapsed());
+    resolved.count(&exchange, answer.status().as_u16());
     answer
 }
 
@@ -80,7 +85,7 @@ pub async fn serve(runtime: Arc<ServerState>, peer: Arc<ConnectionPeer>, request
 fn set_common_headers(headers: &mut HeaderMap, id: &RequestId) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_REQUEST_ID, id.value().clone());
+    headers.insert(X_REQUEST_ID, id.value());
 }
 
 /// Returns the output of the future, or the payload of its panic.
@@ -102,6 +107,16 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
+
+    fn future_size<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_request_is_small() {
+        let size = future_size(serve);
+        assert!(size <= 4096, "{size} bytes");
+    }
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_everything_else_is_let_through() {

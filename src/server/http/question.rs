@@ -324,7 +324,7 @@ pub(super) async fn record_answer(
     let (record, counted) = match &decided.outcome {
         Ok(permit) if check.is_allowed() => (
             AuditRecord { rules: permit.rules(), granted: permit.granted(), ..record },
-            CountedDecision::allowed(Action::Decide, AuditDecision::Allow, permit.rules().to_vec()),
+            CountedDecision::allowed(Action::Decide, AuditDecision::Allow, permit.rules()),
         ),
         Ok(_) => (
             AuditRecord { decision: AuditDecision::Deny, reason: Some(&reason), ..record },

@@ -47,13 +47,33 @@ pub(super) async fn record_undecided(
     record: &AuditRecord<'_>,
     undecided: UndecidedRequest,
 ) -> ApiError {
-    let (decision, asked) = (AuditDecision::Unavailable, &*signing_request.requested_grants);
-    let record = AuditRecord { decision, reason: Some(&undecided.reason), asked, ..*record };
+    let record = undecided_record(signing_request, record, &undecided.reason);
     let decided = CountedDecision::unavailable(signing_request.action);
     match record_decision(exchange, app, &record, decided).await {
         Ok(()) => undecided.failure,
         Err(unwritten) => unwritten,
     }
+}
+
+/// Returns the audit line for a request to sign that cannot be decided for this reason.
+pub(super) fn undecided_line(
+    exchange: &RequestContext,
+    app: &App,
+    caller: &Caller,
+    signing_request: &SigningRequest,
+    reason: &str,
+) -> Result<Vec<u8>, ApiError> {
+    let record = request_record(exchange, Some(app), caller, signing_request);
+    audit_line(exchange, &undecided_record(signing_request, &record, reason))
+}
+
+fn undecided_record<'a>(
+    signing_request: &'a SigningRequest,
+    record: &AuditRecord<'a>,
+    reason: &'a str,
+) -> AuditRecord<'a> {
+    let (decision, asked) = (AuditDecision::Unavailable, &*signing_request.requested_grants);
+    AuditRecord { decision, reason: Some(reason), asked, ..*record }
 }
 
 /// Returns the audit line for a decision.
@@ -69,8 +89,7 @@ pub(super) fn decision_line(
     let record = AuditRecord { rules: &verdict.rules, reason: reason.as_deref(), ..asked };
     let left_out = verdict.left_out();
     let record = match refused {
-        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce.as_deref(), ..record }
-            .with_left_out(&left_out),
+        None => AuditRecord { granted: &verdict.granted, nonce: verdict.nonce(), ..record }.with_left_out(&left_out),
         Some(SigningRefusal::Denied(denial)) => {
             AuditRecord { asked: &signing_request.requested_grants, ..with_denial(denial, &record) }
                 .with_left_out(&signing_request.left_out)

@@ -13,12 +13,12 @@ use super::gate::{self, GateRoute};
 use super::playground;
 use super::render;
 use super::response_body::{HttpResponse, ResponseBody};
-use super::signing_route::{self, CompatPath, SigningRoute};
+use super::signing_route::{self, AppPlace, CompatPath, SigningRoute};
 use super::{accept, admission, body, console, moderation, openapi, sign};
 use crate::moderation::api;
 use crate::server::routes::{self, CONSOLE, PLAYGROUND, Route, RouteTarget};
-use crate::server::state::ProbeKind;
-use crate::telemetry::metrics::RouteLabel;
+use crate::server::state::{ProbeKind, Snapshot};
+use crate::telemetry::metrics::{ListenerLabel, RouteLabel};
 use crate::vendor::{App, ErrorShape};
 
 /// The route of a request.
@@ -51,7 +51,7 @@ enum ResolvedTarget<'a> {
 pub(super) fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> ResolvedRoute<'a> {
     let below = path.strip_prefix(signing_route::APPS);
     if let Some((app, name)) = below.and_then(|below| signing_route::split(exchange.settings(), below)) {
-        return resolve_operation(app, name);
+        return resolve_operation(&exchange.snapshot, app, name);
     }
     if let Some(compat) = CompatPath::find(path) {
         let label = compat.route.map_or(RouteLabel::Other, |route| RouteLabel::Fixed(route.path));
@@ -78,13 +78,14 @@ pub(super) fn resolve<'a>(exchange: &'a RequestContext, path: &str) -> ResolvedR
     }
 }
 
-fn resolve_operation<'a>(app: &'a App, name: &str) -> ResolvedRoute<'a> {
+fn resolve_operation<'a>(snapshot: &'a Snapshot, place: AppPlace<'a>, name: &str) -> ResolvedRoute<'a> {
+    let app = place.app;
     let shape = app.vendor().spec().error_shape;
     if let Some(gate) = gate::find(app, name) {
         let label = RouteLabel::Operation(app.name().clone(), gate.name);
         return ResolvedRoute { label, shape, target: ResolvedTarget::Gate(gate) };
     }
-    match signing_route::find(app, name) {
+    match signing_route::find(snapshot, place, name) {
         Some(route) => ResolvedRoute {
             label: RouteLabel::Operation(app.name().clone(), route.operation.name),
             shape,
@@ -114,19 +115,32 @@ fn is_playground_served(_: &RequestContext) -> bool {
 }
 
 impl ResolvedRoute<'_> {
+    /// Counts an answer.
+    pub(super) fn count(&self, exchange: &RequestContext, status: u16) {
+        let (metrics, took) = (&exchange.runtime.metrics, exchange.began.elapsed());
+        match &self.target {
+            ResolvedTarget::Signing(SigningRoute { handle: Some(handle), .. }) => {
+                handle.count_answer(metrics, status, took);
+            }
+            _ => metrics.count_answer(ListenerLabel::Main, self.label.clone(), status, took),
+        }
+    }
+
     /// Answers a request.
     pub(super) async fn dispatch(&self, exchange: &RequestContext, mut request: Request<Incoming>) -> HttpResponse {
         if let ResolvedTarget::Listed(Route { target: RouteTarget::Probe(probe), methods, .. }) = self.target {
             return answer_probe(exchange, *probe, methods, request.method());
         }
-        let accepts_problems = accept::names(request.headers(), &ACCEPT, render::PROBLEM);
-        let shape = if accepts_problems { ErrorShape::Problem } else { self.shape };
         let is_console = console::is_served(exchange) && console::is_path(request.uri().path());
-        let result = self.target.answer(exchange, &mut request).await;
-        if result.is_err() {
-            body::drain(request.into_body());
-        }
-        let mut answer = result.unwrap_or_else(|failure| render::render_error(exchange, shape, &failure));
+        let mut answer = match self.target.answer(exchange, &mut request).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let accepts_problems = accept::names(request.headers(), &ACCEPT, render::PROBLEM);
+                let shape = if accepts_problems { ErrorShape::Problem } else { self.shape };
+                body::drain(request.into_body());
+                render::render_error(exchange, shape, &failure)
+            }
+        };
         if is_console {
             console::set_headers(answer.headers_mut());
         }

@@ -3,6 +3,8 @@
 use super::error::{ApiError, ErrorCode};
 use crate::config::Settings;
 use crate::model::Vendor;
+use crate::server::state::Snapshot;
+use crate::telemetry::metric_handles::OperationHandle;
 use crate::vendor::{self, App, CompatRoute, CompatRoutes, OperationSpec};
 
 /// The path prefix of the routes of apps.
@@ -13,25 +15,44 @@ pub(super) const APPS: &str = "/v1/";
 pub(super) struct SigningRoute<'a> {
     pub(super) app: &'a App,
     pub(super) operation: &'static OperationSpec,
+    /// The counters of the route, if it is a route of an app.
+    pub(super) handle: Option<&'a OperationHandle>,
+}
+
+/// An app, and its place in the configuration.
+#[derive(Clone, Copy)]
+pub(super) struct AppPlace<'a> {
+    pub(super) app: &'a App,
+    place: usize,
 }
 
 /// Returns the app of a path below [`APPS`], and the rest of the path.
-pub(super) fn split<'a, 'p>(settings: &'a Settings, below: &'p str) -> Option<(&'a App, &'p str)> {
-    let (app, name) = below.split_once('/').unwrap_or((below, ""));
-    Some((settings.engine.app(app)?, name))
+pub(super) fn split<'a, 'p>(settings: &'a Settings, below: &'p str) -> Option<(AppPlace<'a>, &'p str)> {
+    let (named, name) = below.split_once('/').unwrap_or((below, ""));
+    let mut apps = settings.engine.apps.iter().enumerate();
+    let (place, app) = apps.find(|(_, app)| **app.name() == *named)?;
+    Some((AppPlace { app, place }, name))
 }
 
 /// Returns the route at `/v1/{app}/{name}`.
-pub(super) fn find<'a>(app: &'a App, name: &str) -> Option<SigningRoute<'a>> {
-    Some(SigningRoute { app, operation: vendor::operation(app, name)? })
+pub(super) fn find<'a>(
+    snapshot: &'a Snapshot,
+    AppPlace { app, place }: AppPlace<'a>,
+    name: &str,
+) -> Option<SigningRoute<'a>> {
+    let mut operations = app.vendor().spec().operations.iter().enumerate();
+    let (of_app, operation) = operations.find(|(_, operation)| operation.name == name)?;
+    let handle = snapshot.operation_handles.get(place).and_then(|handles| handles.get(of_app));
+    Some(SigningRoute { app, operation, handle })
 }
 
 /// Returns the routes of all apps, with their paths.
 pub(super) fn all(settings: &Settings) -> impl Iterator<Item = (String, SigningRoute<'_>)> {
     settings.engine.apps.iter().flat_map(|app| {
         let operations = app.vendor().spec().operations.iter();
-        operations
-            .map(move |operation| (format!("{APPS}{}/{}", app.name(), operation.name), SigningRoute { app, operation }))
+        operations.map(move |operation| {
+            (format!("{APPS}{}/{}", app.name(), operation.name), SigningRoute { app, operation, handle: None })
+        })
     })
 }
 
@@ -63,6 +84,6 @@ impl CompatPath {
         let route = self.route.ok_or_else(|| not_found(self.routes.unknown))?;
         let app = settings.server.compat_app(self.vendor).and_then(|name| settings.engine.app(name));
         let app = app.ok_or_else(|| not_found(self.routes.no_app))?;
-        Ok(SigningRoute { app, operation: &route.operation })
+        Ok(SigningRoute { app, operation: &route.operation, handle: None })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+use std::os::fd::AsFd;
+use std::os::unix::net as net_unix;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use prometheus_client::metrics::counter::Counter;
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -32,12 +34,18 @@ pub(super) struct BoundListener {
     address: LocalAddress,
 }
 
-enum BoundSocket {
+pub(super) enum BoundSocket {
     Tcp(TcpListener),
     Unix(unix::UnixSocket),
 }
 
-enum AcceptedStream {
+/// Another descriptor of the socket of a listener. It accepts nothing before it is opened.
+pub(super) enum DuplicateSocket {
+    Tcp(net::TcpListener),
+    Unix(net_unix::UnixListener),
+}
+
+pub(super) enum AcceptedStream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -105,11 +113,28 @@ impl BoundListener {
         Ok(BoundListener { socket: BoundSocket::Unix(socket), address: LocalAddress::Unix(path.to_owned()) })
     }
 
+    /// Returns the address.
+    #[cfg(test)]
+    pub(super) fn address(&self) -> &LocalAddress {
+        &self.address
+    }
+
+    /// Returns another descriptor of the socket.
+    ///
+    /// # Errors
+    /// Returns an error if the process has too many descriptors.
+    pub(super) fn duplicate(&self) -> io::Result<DuplicateSocket> {
+        Ok(match &self.socket {
+            BoundSocket::Tcp(listener) => DuplicateSocket::Tcp(listener.as_fd().try_clone_to_owned()?.into()),
+            BoundSocket::Unix(socket) => DuplicateSocket::Unix(socket.as_fd().try_clone_to_owned()?.into()),
+        })
+    }
+
     /// Returns the file of a Unix socket. `None` for TCP.
     pub(super) fn file(&self) -> Option<FileIdentity> {
         match &self.socket {
             BoundSocket::Tcp(_) => None,
-            BoundSocket::Unix(socket) => Some(socket.file()),
+            BoundSocket::Unix(socket) => socket.file(),
         }
     }
 
@@ -132,23 +157,51 @@ impl BoundListener {
                     accepted = socket.next() => accepted,
                     _ = phase.wait_for(|phase| *phase == ListenerPhase::Ending) => return,
                 };
-                let (config, phase, handler) = (terms(), phase.clone(), handler.clone());
-                let ConnectionConfig { limit: cap, timeout: patience, tls, refused_certificates } = config;
-                match (stream, tls) {
-                    (AcceptedStream::Tcp(stream), Some(tls)) => {
-                        let handshake = TlsHandshake { tls, timeout: patience, refused_certificates };
-                        spawn_connection(&cap, tls::serve(stream, peer, handshake, phase, handler));
-                    }
-                    (AcceptedStream::Tcp(stream), None) => {
-                        spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
-                    }
-                    (AcceptedStream::Unix(stream), _) => {
-                        spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
-                    }
-                }
+                serve_connection(stream, peer, terms(), phase.clone(), handler.clone());
             }
         });
         Listener { address, accepting, phase: sender }
+    }
+}
+
+/// Serves an accepted connection in a new task, if the limit allows it.
+pub(super) fn serve_connection<H, F>(
+    stream: AcceptedStream,
+    peer: ConnectionPeer,
+    config: ConnectionConfig,
+    phase: watch::Receiver<ListenerPhase>,
+    handler: H,
+) where
+    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
+{
+    let ConnectionConfig { limit: cap, timeout: patience, tls, refused_certificates } = config;
+    match (stream, tls) {
+        (AcceptedStream::Tcp(stream), Some(tls)) => {
+            let handshake = TlsHandshake { tls, timeout: patience, refused_certificates };
+            spawn_connection(&cap, tls::serve(stream, peer, handshake, phase, handler));
+        }
+        (AcceptedStream::Tcp(stream), None) => {
+            spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
+        }
+        (AcceptedStream::Unix(stream), _) => {
+            spawn_connection(&cap, connection::serve(stream, Arc::new(peer), phase, patience, handler));
+        }
+    }
+}
+
+impl DuplicateSocket {
+    /// Opens the socket to accept connections on the current runtime.
+    ///
+    /// # Errors
+    /// Returns an error if the process has too many descriptors.
+    pub(super) fn open(&self) -> io::Result<BoundSocket> {
+        Ok(match self {
+            DuplicateSocket::Tcp(listener) => BoundSocket::Tcp(TcpListener::from_std(listener.try_clone()?)?),
+            DuplicateSocket::Unix(listener) => {
+                BoundSocket::Unix(unix::UnixSocket::without_file(UnixListener::from_std(listener.try_clone()?)?))
+            }
+        })
     }
 }
 
@@ -162,6 +215,11 @@ impl LocalAddress {
 }
 
 impl Listener {
+    /// Returns the phase, which each connection follows.
+    pub(super) fn phase(&self) -> watch::Receiver<ListenerPhase> {
+        self.phase.subscribe()
+    }
+
     /// Continues to serve, but asks clients to use other connections.
     pub(super) fn drain(&self) {
         self.phase.send_replace(ListenerPhase::Draining);
@@ -191,7 +249,7 @@ fn spawn_connection(cap: &ConcurrencyLimit, serving: impl Future<Output = ()> + 
 
 impl BoundSocket {
     /// Accepts the next connection. If that fails, it tries again.
-    async fn next(&self) -> (AcceptedStream, ConnectionPeer) {
+    pub(super) async fn next(&self) -> (AcceptedStream, ConnectionPeer) {
         loop {
             match self.accept().await {
                 Ok(accepted) => return accepted,

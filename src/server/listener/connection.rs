@@ -9,21 +9,16 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::activity::{ConnectionActivity, ListenerPhase, RequestGuard};
 use super::framing;
+use super::http_connection::HttpConnection;
 use super::timeout_stream::TimeoutStream;
 use crate::authn::ConnectionPeer;
-use crate::config::MAX_HEADER_BYTES;
 use crate::server::http::ResponseBody;
-
-/// The maximum number of requests in progress on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 32;
 
 /// How long a connection may wait for its next request. Proxies keep idle connections for 60 seconds, so the proxy
 /// closes first.
@@ -51,15 +46,14 @@ pub(super) async fn serve<I, H, F>(
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
     let pulse = Arc::new(ConnectionActivity::new(*phase.borrow() != ListenerPhase::Open));
-    let builder = builder();
-    let io = TokioIo::new(TimeoutStream::new(io, Arc::clone(&pulse), patience));
-    let mut connection = pin!(builder.serve_connection(io, counting_service(handler, peer, Arc::clone(&pulse))));
+    let stream = TimeoutStream::new(io, Arc::clone(&pulse), patience);
+    let mut connection = HttpConnection::new(stream, counting_service(handler, peer, Arc::clone(&pulse)));
     let mut timer = pin!(sleep(patience));
     let (mut ending, mut seen) = (false, 0);
     loop {
         let news = tokio::select! {
             biased;
-            result = connection.as_mut() => return log_result(result),
+            result = &mut connection => return log_result(result),
             changed = phase.changed(), if !ending => Some(changed.is_err()),
             () = timer.as_mut() => None,
         };
@@ -70,7 +64,7 @@ pub(super) async fn serve<I, H, F>(
         let phase = *phase.borrow_and_update();
         if !ending && (quiet || pulse.should_end(phase, news)) {
             ending = true;
-            connection.as_mut().graceful_shutdown();
+            connection.graceful_shutdown();
         }
         if ending || phase == ListenerPhase::Ending {
             timer.as_mut().reset(Instant::now() + CLOSE_TIMEOUT);
@@ -80,15 +74,6 @@ pub(super) async fn serve<I, H, F>(
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    // A client that closes its sending side after the request still gets its answer. So hyper does not watch for a
-    // closed connection.
-    builder.http1().max_buf_size(MAX_HEADER_BYTES.into()).half_close(true);
-    builder.http2().max_header_list_size(MAX_HEADER_BYTES.into()).max_concurrent_streams(MAX_STREAMS);
-    builder
-}
-
 /// Wraps the handler as a hyper service, and counts its requests.
 fn counting_service<H, F>(
     handler: H,
@@ -96,19 +81,18 @@ fn counting_service<H, F>(
     pulse: Arc<ConnectionActivity>,
 ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send + 'static>
 where
-    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F,
+    H: Fn(Arc<ConnectionPeer>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
+    let handler = Arc::new(handler);
     service_fn(move |request| {
         let beat = RequestGuard::new(&pulse, request.version());
-        let answer = match framing::check(&request) {
-            Ok(()) => Ok(handler(Arc::clone(&peer), request)),
-            Err(error) => Err(framing::error_response(error, request)),
-        };
+        let (handler, peer, checked) = (Arc::clone(&handler), Arc::clone(&peer), framing::check(&request));
         async move {
-            let mut answer = match answer {
-                Ok(answer) => answer.await,
-                Err(refusal) => refusal,
+            // The handler is called here, so that its large future is made where it stays.
+            let mut answer = match checked {
+                Ok(()) => handler(peer, request).await,
+                Err(error) => framing::error_response(error, request),
             };
             if beat.is_last() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

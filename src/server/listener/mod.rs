@@ -4,18 +4,23 @@ mod activity;
 mod bound_listener;
 mod connection;
 mod framing;
+mod http_connection;
+mod standby;
 mod tasks;
 mod timeout_stream;
 mod tls;
 mod unix;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -29,7 +34,7 @@ use crate::random::EntropyError;
 use crate::server::reload::Reloader;
 use crate::server::state::{ServerState, Snapshot};
 use crate::telemetry::audit::AuditLog;
-use crate::telemetry::{LineOutput, LineWriter, new_chain};
+use crate::telemetry::{LineOutput, LineWriter, Watchdog, new_chain};
 use crate::upstream;
 pub use bound_listener::LocalAddress;
 use bound_listener::{BoundListener, ConnectionConfig, Listener};
@@ -70,6 +75,9 @@ pub enum StartError {
     /// The client for requests to other servers cannot be created.
     #[error(transparent)]
     Remote(#[from] upstream::UpstreamError),
+    /// The socket of the main listener cannot be duplicated.
+    #[error("server.listen: the socket can't be used twice: {0}")]
+    Duplicate(io::Error),
     /// The handlers for signals cannot be installed.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
@@ -94,36 +102,60 @@ pub struct Application {
     stop: StopSignal,
     /// The background tasks. They end when this is dropped.
     tasks: Tasks,
+    /// The runtime that serves callers.
+    workers: Handle,
     /// Closed when the removal of expired entries has stopped.
     expiry_stopped: oneshot::Receiver<Infallible>,
 }
 
 impl Application {
-    /// Opens the audit log and the store, and binds both listeners. From here on, the server answers connections.
+    /// Opens the audit log and the store, and binds both listeners. From here on, the server answers connections. All
+    /// of it runs on the current runtime.
     ///
     /// # Errors
     /// Returns an error if one of these steps fails.
     pub async fn start(settings: Settings) -> Result<Application, StartError> {
+        Box::pin(Application::start_with(settings, Handle::current(), Watchdog::Absent)).await
+    }
+
+    /// Does the same as [`start`](Self::start), but callers are served by the threads of another runtime. The current
+    /// runtime receives signals and answers probes, even while those threads hang in a write to the audit log.
+    ///
+    /// # Errors
+    /// Returns an error in the same cases.
+    pub async fn start_on(workers: Handle, settings: Settings) -> Result<Application, StartError> {
+        Box::pin(Application::start_with(settings, workers, Watchdog::Present)).await
+    }
+
+    async fn start_with(settings: Settings, workers: Handle, watchdog: Watchdog) -> Result<Application, StartError> {
         // Open the audit log first, while a signal still ends the process: on a network file system this can take a
         // long time.
-        let audit = open_audit_log(&settings)?;
+        let audit = open_audit_log(&settings, watchdog)?;
         let stop = StopSignal::new().map_err(StartError::Signals)?;
-        let moderation = open_moderation(settings.store.as_ref()).await?;
-        let main = bind("server.listen", &settings.server.listen).await?;
+        let moderation = within(&workers, open_moderation(settings.store.as_ref())).await?;
+        let main = within(&workers, bind("server.listen", &settings.server.listen)).await?;
         let admin = bind("admin.listen", &ListenAddress::Tcp(settings.admin.listen)).await?;
+        let entered = workers.enter();
         let mut runtime = ServerState::new(Snapshot::new(settings)?, audit, moderation);
         runtime.socket = main.file();
         let runtime = Arc::new(runtime);
         runtime.start_outbox()?;
-        let (for_main, for_admin) = (Arc::clone(&runtime), Arc::clone(&runtime));
-        let main = main.serve(main_connection_config(&runtime), move |peer, request| {
-            http::serve(Arc::clone(&for_main), peer, request)
-        });
+        let standby = main.duplicate().map_err(StartError::Duplicate)?;
+        let for_main = Arc::clone(&runtime);
+        let handler = move |peer, request| http::serve(Arc::clone(&for_main), peer, request);
+        let main = main.serve(main_connection_config(&runtime), handler.clone());
+        let (tasks, swept) = spawn_tasks(&runtime);
+        drop(entered);
+        if watchdog == Watchdog::Present {
+            let (hanging, config) = (Arc::clone(&runtime), main_connection_config(&runtime));
+            let audit_hangs = move || hanging.audit.hangs();
+            tokio::spawn(standby::stand_by(standby, workers.clone(), audit_hangs, config, handler, main.phase()));
+        }
+        let for_admin = Arc::clone(&runtime);
         let admin = admin.serve(admin_connection_config(&runtime), move |_, request| {
             std::future::ready(admin::serve(&for_admin, &request).map(http::ResponseBody::from))
         });
-        let (tasks, swept) = spawn_tasks(&runtime);
-        Ok(Application { runtime, main, admin, stop, tasks, expiry_stopped: swept })
+        Ok(Application { runtime, main, admin, stop, tasks, workers, expiry_stopped: swept })
     }
 
     /// Reloads the settings when their files change. `loaded` is the result of reading them.
@@ -133,6 +165,7 @@ impl Application {
     pub fn reload_on_change(&mut self, path: &Path, loaded: LoadResult) -> Result<(), StartError> {
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
         let reload = Reloader::new(Arc::clone(&self.runtime), path.to_owned(), loaded);
+        let _entered = self.workers.enter();
         self.tasks.spawn("following the files", reload.run(hangup));
         Ok(())
     }
@@ -148,7 +181,7 @@ impl Application {
     /// A background task fails only through a fault in the program or the system. Then the server shuts down as well,
     /// so its supervisor can restart it.
     pub async fn run(self) -> ExitReason {
-        let Application { runtime, main, admin, mut stop, mut tasks, expiry_stopped: swept } = self;
+        let Application { runtime, main, admin, mut stop, mut tasks, workers: _, expiry_stopped: swept } = self;
         let cause = tokio::select! {
             cause = stop.wait() => cause,
             task = tasks.next_panic() => {
@@ -202,6 +235,16 @@ async fn bind(name: &'static str, listen: &ListenAddress) -> Result<BoundListene
     bound.map_err(|error| StartError::Bind { listener: name, address: listen.to_string(), error })
 }
 
+/// Runs a future on the current thread. Its sockets, timers and tasks belong to another runtime.
+async fn within<F: Future>(runtime: &Handle, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let _entered = runtime.enter();
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
 /// Returns a function that builds the configuration of connections to the main listener.
 fn main_connection_config(runtime: &Arc<ServerState>) -> impl Fn() -> ConnectionConfig + Send + 'static {
     let runtime = Arc::clone(runtime);
@@ -245,13 +288,13 @@ async fn open_moderation(settings: Option<&StoreSettings>) -> Result<ModerationR
     Ok(moderation)
 }
 
-fn open_audit_log(settings: &Settings) -> Result<AuditLog, StartError> {
+fn open_audit_log(settings: &Settings, watchdog: Watchdog) -> Result<AuditLog, StartError> {
     let (name, opened) = match &settings.audit {
         AuditOutput::Stdout => (PathBuf::from("stdout"), LineOutput::stdout()),
         AuditOutput::File(path) => (path.clone(), LineOutput::open(path)),
     };
     let chain = settings.audit_chain.as_ref().map(|AuditChain { keys }| new_chain(keys.first())).transpose()?;
-    let started = opened.and_then(|destination| AuditLog::start(LineWriter::new(destination, chain)));
+    let started = opened.and_then(|destination| AuditLog::start_with(LineWriter::new(destination, chain), watchdog));
     started.map_err(|error| StartError::Audit { to: name.display().to_string(), error })
 }
 

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::activity::ConnectionActivity;
+use super::http_connection::{HttpProtocol, PREFACE};
 
 /// A stream with time limits. A read fails if the rest of a header does not arrive within `patience`. A write fails if
 /// the client does not accept all waiting bytes within `patience`.
@@ -78,6 +79,24 @@ impl<I: AsyncRead + Unpin> TimeoutStream<I> {
                 Poll::Ready(read)
             }
         }
+    }
+
+    /// Reads ahead until it is known which protocol the client uses. A client that closes its sending side uses HTTP/1.1,
+    /// whose parser reports the missing bytes.
+    pub(super) fn poll_protocol(&mut self, context: &mut Context<'_>) -> Poll<io::Result<HttpProtocol>> {
+        while PREFACE.starts_with(&self.read_ahead) {
+            if self.read_ahead.len() == PREFACE.len() {
+                return Poll::Ready(Ok(HttpProtocol::Http2));
+            }
+            let mut bytes = [0; PREFACE.len()];
+            let mut buffer = ReadBuf::new(&mut bytes[self.read_ahead.len()..]);
+            ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                break;
+            }
+            self.read_ahead.extend_from_slice(buffer.filled());
+        }
+        Poll::Ready(Ok(HttpProtocol::Http1))
     }
 
     /// Returns the bytes that were read ahead. If there are none, reads from the connection.

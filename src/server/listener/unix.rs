@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixStream as Probe};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use crate::files::FileIdentity;
 /// A listening Unix socket. Dropping it removes its file.
 pub(super) struct UnixSocket {
     listener: UnixListener,
-    file: SocketFile,
+    /// The file, unless another value has it.
+    file: Option<SocketFile>,
 }
 
 /// The file of a socket. Dropping it removes the file, unless another file has taken its place.
@@ -37,12 +39,22 @@ impl UnixSocket {
         let listener = UnixListener::bind(&draft)?;
         fs::set_permissions(&draft, fs::Permissions::from_mode(mode))?;
         fs::rename(&draft, path)?;
-        Ok(UnixSocket { listener, file: SocketFile(FileIdentity::of_path(path)?) })
+        Ok(UnixSocket { listener, file: Some(SocketFile(FileIdentity::of_path(path)?)) })
+    }
+
+    /// Accepts connections from a listener whose file belongs to another value.
+    pub(super) fn without_file(listener: UnixListener) -> UnixSocket {
+        UnixSocket { listener, file: None }
     }
 
     /// Returns the file of the socket.
-    pub(super) fn file(&self) -> FileIdentity {
-        self.file.0.clone()
+    pub(super) fn file(&self) -> Option<FileIdentity> {
+        self.file.as_ref().map(|file| file.0.clone())
+    }
+
+    /// Returns the descriptor of the socket.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     pub(super) async fn accept(&self) -> io::Result<(UnixStream, ConnectionPeer)> {

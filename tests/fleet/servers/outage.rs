@@ -1,12 +1,15 @@
 //! A store that is down, or stands still.
 
+use std::fs::{self, File};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::common::{Server, post, until};
+use serde_json::{Value, json};
+
+use crate::common::{Server, Setup, post, until};
 use crate::redis::Redis;
-use crate::servers::fleet::{Fleet, NEVER, SOON, ban, banned, events};
-use crate::world::{Service, login};
+use crate::servers::fleet::{Fleet, NEVER, SOON, accept, ban, banned, events, says};
+use crate::world::{POLICY, Service, login};
 
 #[test]
 fn a_killed_store_is_done_without_for_a_while_and_then_not() {
@@ -35,6 +38,38 @@ fn a_killed_store_is_done_without_for_a_while_and_then_not() {
     }
     assert_eq!(ban(&fleet.servers[1], "late"), 200);
     fleet.all_refuse(&["ann", "ben", "cat", "late"]);
+}
+
+#[test]
+fn requests_that_a_stale_store_leaves_undecided_have_audit_lines_and_are_counted() {
+    let Some(mut redis) = Redis::start() else { return };
+    let log = redis.directory.with_extension("audit.log");
+    let store = "[store]\ntype = \"redis\"\nurl = { file = \"redis.url\" }\nmax_staleness = \"2s\"";
+    let url = format!("unix://{}", redis.socket().display());
+    let files = vec![("policy.toml", POLICY.to_owned()), ("redis.url", url)];
+    let server = Server::with(Setup { files, audit: File::create(&log).unwrap().into(), ..Setup::more(store) });
+    assert!(accept(&server, &["--empty"]).status.success());
+    until("it is ready", || server.is_ready());
+    assert_eq!(login(&server, "tom"), 200);
+    redis.kill();
+    until("it refuses everyone", || says(&server, "has not answered"));
+    let join = server.ask(&post("/v1/leancloud/join", "tom", r#"{"conv_id": "den"}"#));
+    let token = server.ask(&post("/v1/ably/token", "tom", r#"{"capability": {"chat:1": ["subscribe"]}}"#));
+    assert_eq!((join.status, token.status), (503, 503));
+
+    let lines = fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [login, join, token] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(
+        (&login["decision"], &join["decision"], &join["action"]),
+        (&json!("allow"), &json!("unavailable"), &json!("join"))
+    );
+    assert_eq!((&join["client"], &join["conversation"]), (&json!("tom"), &json!("den")));
+    assert!(join["reason"].as_str().unwrap().contains("has not answered"), "{join}");
+    assert_eq!((&token["decision"], &token["asked"]), (&json!("unavailable"), &json!({"chat:1": ["subscribe"]})));
+    let counted = r#"decisions_total{app="leancloud",action="join",outcome="unavailable",rule="none"} 1"#;
+    assert!(server.admin("/metrics").body.contains(counted));
+    fs::remove_file(&log).unwrap();
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn each_of_a_hundred_succeeds_or_fails_by_itself() {
     let bob = user("bob");
     let banned = world.carry_out(&bob, &World::wish(&bob, ban(), &users, "room", None));
     assert_eq!((banned.succeeded.len(), banned.failed.len(), banned.set.len()), (50, 50, 50));
-    assert_eq!(banned.rules, ["managers-moderate"], "each rule once");
+    assert_eq!(banned.rules, [Arc::<str>::from("managers-moderate")], "each rule once");
     let given = world.carry_out(&bob, &World::wish(&bob, set_role("moderator"), &users, "room", None));
     let mut codes: Vec<(&str, usize)> = Vec::new();
     for failed in &given.failed {

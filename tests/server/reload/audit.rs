@@ -88,7 +88,11 @@ fn without_a_new_file_the_log_goes_on_in_the_old_one() {
     assert!(server.is_ready());
     assert_eq!(nonces(&old), [first, second, third]);
     fs::remove_dir(&path).unwrap();
-    let last = nonce(&server);
+    let mut last = nonce(&server);
+    until("there is a new file", || {
+        last = nonce(&server);
+        path.exists()
+    });
     assert_eq!(nonces(&path), [last]);
     assert_eq!(server.log().matches("can't be opened again").count(), 1);
 }

@@ -77,13 +77,27 @@ pub fn percent_decode(text: &str) -> Option<String> {
 
 /// Returns the bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)].into());
-        text.push(DIGITS[usize::from(byte & 15)].into());
-    }
+    push_hex(&mut text, bytes);
     text
+}
+
+/// Appends the bytes in lower-case hex.
+pub fn push_hex(text: &mut String, bytes: &[u8]) {
+    text.reserve(2 * bytes.len());
+    for block in bytes.chunks(32) {
+        let mut digits = [0; 64];
+        write_hex(&mut digits, block);
+        text.push_str(str::from_utf8(&digits[..2 * block.len()]).unwrap_or_default());
+    }
+}
+
+/// Writes the bytes in lower-case hex to the beginning of `to`, as far as there is room.
+pub fn write_hex(to: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in to.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
 }
 
 /// Encodes the bytes in Base64 with the standard alphabet and padding (RFC 4648, section 4).
@@ -101,6 +115,11 @@ pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
 /// 7515).
 pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Appends the bytes in the form of [`base64url`].
+pub fn push_base64url(text: &mut String, bytes: &[u8]) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
 }
 
 /// Decodes the exact output of [`base64url`]. Returns `None` for any other text, for example if there is padding or

@@ -52,14 +52,17 @@ pub struct SigningOutcome {
     /// The granted part of the requested capability.
     pub granted: Vec<RequestedGrant>,
     /// The rules that allowed the request.
-    pub rules: Vec<String>,
-    /// The signed nonce, if there is one.
-    pub nonce: Option<String>,
+    pub rules: Vec<Arc<str>>,
     /// The signed result, or the reason why nothing was signed.
     pub outcome: Result<SignedResult, SigningRefusal>,
 }
 
 impl SigningOutcome {
+    /// Returns the signed nonce, if there is one.
+    pub fn nonce(&self) -> Option<&str> {
+        self.outcome.as_ref().ok()?.nonce()
+    }
+
     /// Returns the parts of the requested capability that are not granted as requested: the parts that are not known,
     /// then the operations of each channel or pattern that are not granted in the whole of it.
     pub fn left_out(&self) -> Vec<String> {
@@ -67,8 +70,8 @@ impl SigningOutcome {
             let granted = self.granted.iter().find(|grant| grant.resource == *resource);
             let granted = granted.map_or(ActionSet::EMPTY, |grant| grant.operations);
             let missing: ActionSet = operations.iter().filter(|operation| !granted.contains(*operation)).collect();
-            let words = Capability::operation_words(missing).into_iter().map(|word| format!("`{word}`"));
-            (!missing.is_empty()).then(|| format!("{} in `{resource}`", words.collect::<Vec<_>>().join(", ")))
+            let words = || Capability::operation_words(missing).into_iter().map(|word| format!("`{word}`"));
+            (!missing.is_empty()).then(|| format!("{} in `{resource}`", words().collect::<Vec<_>>().join(", ")))
         });
         self.request.left_out.iter().cloned().chain(missing).collect()
     }
@@ -128,16 +131,14 @@ impl Engine {
                     request: *refusal.signing_request,
                     granted: Vec::new(),
                     rules: Vec::new(),
-                    nonce: None,
                     outcome,
                 };
             }
         };
         let nonce = Nonce::from_entropy(entropy);
         let outcome = vendor::sign(app, &permit, &signing_job, now, &nonce).map_err(SigningRefusal::Invalid);
-        let nonce = outcome.as_ref().ok().and_then(SignedResult::nonce).map(str::to_owned);
         let (signing_request, granted, rules) = permit.into_parts();
-        SigningOutcome { request: signing_request, granted, rules, nonce, outcome }
+        SigningOutcome { request: signing_request, granted, rules, outcome }
     }
 
     /// Decides in the same way as [`Engine::sign`], but signs nothing.

@@ -1,5 +1,7 @@
 //! A decision with its reasons: as a sentence for people, and as an object for programs.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::model::{Action, Caller, CallerKind, Millis, Pattern, SigningRequest};
@@ -54,7 +56,7 @@ impl DecidedRequest {
         json!({
             "allowed": permit.is_some(),
             "decision": self.sentence(),
-            "rules": permit.map(Permit::rules),
+            "rules": permit.map(|permit| permit.rules().iter().map(|rule| &**rule).collect::<Vec<_>>()),
             "granted": permit.filter(|_| !signing_request.requested_grants.is_empty()).map(|permit| Capability::from_grants(permit.granted()).as_str().to_owned()),
             "rule": denial.and_then(|denial| denial.rule()),
             "reason": denial.and_then(|denial| denial.reason()),
@@ -112,7 +114,7 @@ fn describe_capability(signing_request: &SigningRequest, permit: Option<&Permit>
     }
 }
 
-fn name_rules(rules: &[String]) -> String {
+fn name_rules(rules: &[Arc<str>]) -> String {
     match rules {
         [one] => format!("rule {one}"),
         several => format!("rules {}", several.join(", ")),

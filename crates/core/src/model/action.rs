@@ -251,7 +251,12 @@ impl ActionSet {
 
     /// Returns the actions, in the order of [`Action::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Action> {
-        Action::ALL.iter().copied().filter(move |action| self.contains(*action))
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let next = Action::ALL.get(rest.trailing_zeros() as usize).copied()?;
+            rest &= rest - 1;
+            Some(next)
+        })
     }
 }
 

@@ -39,6 +39,10 @@ pub enum IdentifierError {
 /// # Errors
 /// Returns the first requirement that the identifier does not meet.
 pub fn check_identifier(id: &str, max: usize) -> Result<(), IdentifierError> {
+    // Most identifiers have only visible ASCII characters, which meet all requirements.
+    if (1..=max).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
     if id.is_empty() {
         return Err(IdentifierError::Empty);
     }

@@ -12,6 +12,7 @@
 //! not inside them.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The characters that can end the prefix of a pattern and that can stand beside a placeholder.
@@ -200,6 +201,12 @@ impl Pattern {
     /// Returns the prefixes of patterns that contain the name, the shortest first.
     pub fn prefixes_around(name: &str) -> impl DoubleEndedIterator<Item = &str> {
         name.match_indices(SEPARATORS).map(|(at, separator)| &name[..at + separator.len()])
+    }
+
+    /// Compares the texts of two patterns, as they are written in a request.
+    pub fn cmp_text(&self, other: &Pattern) -> Ordering {
+        let star = |pattern: &Pattern| if matches!(pattern, Pattern::Exact(_)) { "" } else { "*" };
+        self.prefix().bytes().chain(star(self).bytes()).cmp(other.prefix().bytes().chain(star(other).bytes()))
     }
 
     /// Returns the text that all names of the pattern start with.

@@ -63,6 +63,63 @@ impl Millis {
     }
 }
 
+/// The length of a time in the form `2026-11-22T00:03:50.852Z`, in bytes.
+const TEXT_LENGTH: usize = 24;
+
+impl Millis {
+    /// Returns the time in the form `2026-11-22T00:03:50.852Z` (RFC 3339), as ASCII. Returns `None` after the year 9999.
+    fn to_text(self) -> Option<[u8; TEXT_LENGTH]> {
+        let (days, in_day) = (self.0 / DAY, self.0 % DAY);
+        let (year, month, day) = date_of_day(days)?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut write = |range: std::ops::Range<usize>, mut number: u64| {
+            for digit in text[range].iter_mut().rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        write(0..4, year);
+        write(5..7, month);
+        write(8..10, day);
+        write(11..13, in_day / 3_600_000);
+        write(14..16, in_day / 60_000 % 60);
+        write(17..19, in_day / 1000 % 60);
+        write(20..23, in_day % 1000);
+        Some(text)
+    }
+
+    /// Appends the time in the same form as `Display`, but faster.
+    pub fn push_text(self, to: &mut Vec<u8>) {
+        match self.to_text() {
+            Some(text) => to.extend_from_slice(&text),
+            None => to.extend_from_slice(self.to_string().as_bytes()),
+        }
+    }
+}
+
+/// The length of a day, in milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// Returns year, month and day of the month of a day, counted from the Unix epoch, in the Gregorian calendar. Returns
+/// `None` after the year 9999.
+///
+/// The calendar repeats after 400 years. A year is counted from March, so that the leap day is its last day; then the
+/// months have the lengths 31, 30, 31, 30 and 31 again and again, which are 153 days for five months.
+fn date_of_day(days: u64) -> Option<(u64, u64, u64)> {
+    const FOUR_CENTURIES: u64 = 400 * 365 + 97;
+    /// The days from 0000-03-01 to 1970-01-01.
+    const BEFORE_EPOCH: u64 = 719_468;
+    let since = days.checked_add(BEFORE_EPOCH)?;
+    let (era, in_era) = (since / FOUR_CENTURIES, since % FOUR_CENTURIES);
+    let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    (year <= 9999).then_some((year, month, day))
+}
+
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
@@ -75,7 +132,30 @@ impl fmt::Display for Millis {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn pushed(time: Millis) -> String {
+        let mut text = Vec::new();
+        time.push_text(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    #[test]
+    fn the_fast_form_of_each_day_is_the_form_of_the_library() {
+        for day in 0..=Millis::LAST.0 / DAY {
+            let time = Millis(day * DAY + day % DAY);
+            assert_eq!(pushed(time), time.to_string());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_form_is_the_form_of_the_library(time in prop_oneof![0..=Millis::LAST.0, any::<u64>()]) {
+            prop_assert_eq!(pushed(Millis(time)), Millis(time).to_string());
+        }
+    }
 
     #[test]
     fn times_have_an_offset() {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use super::conversation_facts::ConversationFacts;
-use super::effective_role::{EffectiveRole, RoleQuery, RolesInScope};
+use super::effective_role::{EffectiveRole, NearEntries, RoleQuery, RolesInScope};
 use super::entry_index::{EntryRef, UserEntryKind};
 use super::eval_context::EvalContext;
 use super::parts::find_parts;
@@ -21,6 +21,11 @@ pub(super) struct ScopeContext<'p, 'a> {
     client: OnceCell<EffectiveRole>,
     caller: OnceCell<EffectiveRole>,
     untokened: OnceCell<EffectiveRole>,
+    kind: OnceCell<Option<ConversationKind>>,
+    /// The entries about the client near here.
+    client_entries: OnceCell<NearEntries<'a>>,
+    /// The entries about the caller near here, if it is not the client.
+    caller_entries: OnceCell<NearEntries<'a>>,
 }
 
 /// The question whether an action is allowed in a conversation or pattern.
@@ -44,6 +49,9 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
             client: OnceCell::new(),
             caller: OnceCell::new(),
             untokened: OnceCell::new(),
+            kind: OnceCell::new(),
+            client_entries: OnceCell::new(),
+            caller_entries: OnceCell::new(),
         }
     }
 
@@ -66,10 +74,17 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
 
     fn find_on_actors(&self, kind: UserEntryKind) -> Option<EntryRef<'a>> {
         self.actors().find_map(|actor| {
-            let sanctions = self.context.entries_about(actor, self.conversation).filter(|entry| entry.kind() == kind);
+            let sanctions = self.entries_about_actor(actor).of_kind(kind);
             self.context
                 .strictest(sanctions.filter(|sanction| self.applies_to_actor(actor, *sanction)), self.conversation)
         })
+    }
+
+    /// Returns the entries about the client or the caller near here. They are looked up once.
+    fn entries_about_actor(&self, actor: &str) -> &NearEntries<'a> {
+        let is_client = self.context.request.client == actor;
+        let known = if is_client { &self.client_entries } else { &self.caller_entries };
+        known.get_or_init(|| self.context.near_entries(actor, self.conversation))
     }
 
     /// Returns whether a ban or mute is meant for this actor. Moderators sanction users only. So a service that has the
@@ -94,17 +109,21 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
 
     /// Returns the client's role here.
     pub(super) fn client(&self) -> &EffectiveRole {
-        self.client.get_or_init(|| self.role(self.context.client()))
+        self.client.get_or_init(|| self.actor_role(self.context.client()))
     }
 
     /// Returns the client's role here without the roles of its token.
     pub(super) fn client_without_token(&self) -> &EffectiveRole {
-        self.untokened.get_or_init(|| self.role(self.context.role_query(&self.context.request.client, &[])))
+        let role_query = || self.context.role_query(&self.context.request.client, &[]);
+        self.untokened.get_or_init(|| self.actor_role(role_query()))
     }
 
     /// Returns the caller's role here.
     pub(super) fn caller(&self) -> &EffectiveRole {
-        self.caller.get_or_init(|| self.role(self.context.caller_query()))
+        self.caller.get_or_init(|| match self.context.caller.kind {
+            CallerKind::User => self.actor_role(self.context.caller_query()),
+            CallerKind::Service => self.role(self.context.caller_query()),
+        })
     }
 
     /// Returns a target's role here.
@@ -120,11 +139,15 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
         role.is_unlisted() || self.conversation.is_some_and(is_remembered)
     }
 
+    /// Returns the role of the client, or of the caller if it is a user.
+    fn actor_role(&self, role_query: RoleQuery<'_>) -> EffectiveRole {
+        let entries = self.entries_about_actor(role_query.name);
+        self.context.facts.role_by_entries(role_query, self.conversation, entries)
+    }
+
     fn role(&self, role_query: RoleQuery<'_>) -> EffectiveRole {
-        match self.conversation {
-            Some(place) => self.context.facts.role(role_query, place),
-            None => self.context.facts.role_everywhere(role_query),
-        }
+        let entries = self.context.near_entries(role_query.name, self.conversation);
+        self.context.facts.role_by_entries(role_query, self.conversation, &entries)
     }
 
     /// Returns a person's roles in the whole conversation or pattern, with its parts.
@@ -137,7 +160,8 @@ impl<'p, 'a> ScopeContext<'p, 'a> {
 
     /// Returns the kind of the conversation.
     pub(super) fn kind(&self) -> Option<ConversationKind> {
-        self.conversation.map(|place| self.context.facts.kind(place, &self.context.request.app))
+        let find = |place| self.context.facts.kind(place, &self.context.request.app);
+        *self.kind.get_or_init(|| self.conversation.map(find))
     }
 }
 
@@ -167,15 +191,26 @@ impl<'s, 'a> AccessQuery<'s, 'a> {
     /// For `create` and `history`, the targets of the required action are counted, not the members of the request. If
     /// one signature is valid for both, either request needs both actions, and only one of these actions has members.
     pub(super) fn count_members(&self) -> usize {
-        let signing_request = self.context().request;
-        let (named, creator) = match self.action {
-            Action::Create => (self.targets, Some(signing_request.client.as_str())),
-            Action::History => (self.targets, None),
-            _ => (signing_request.members.as_slice(), None),
-        };
+        let (named, creator) = self.named_members();
         let mut named: Vec<&str> = named.iter().map(String::as_str).chain(creator).collect();
         named.sort_unstable();
         named.dedup();
         named.len()
+    }
+
+    /// Returns how many names [`count_members`](Self::count_members) counts, including repeated names.
+    pub(super) fn count_names(&self) -> usize {
+        let (named, creator) = self.named_members();
+        named.len() + usize::from(creator.is_some())
+    }
+
+    /// Returns the named members, and the creator of a conversation.
+    fn named_members(&self) -> (&'s [String], Option<&'a str>) {
+        let signing_request = self.context().request;
+        match self.action {
+            Action::Create => (self.targets, Some(signing_request.client.as_str())),
+            Action::History => (self.targets, None),
+            _ => (signing_request.members.as_slice(), None),
+        }
     }
 }

@@ -8,7 +8,7 @@
 use super::access_query::AccessQuery;
 use super::effective_role::{EffectiveRole, RoleQuery};
 use super::rule::{ClientCondition, Effect, Rule, TargetCondition};
-use crate::model::{ActionSet, CallerKind, Pattern, Role, Template};
+use crate::model::{Action, ActionSet, CallerKind, Pattern, Role, Template};
 
 /// A condition: one key of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +47,12 @@ pub(super) enum Ternary {
     True,
 }
 
-/// Whether the facts server has already been asked about the conversations of a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FactsState {
-    /// No further facts come. So each condition is met or not.
-    Complete,
-    /// Facts may come. So a condition that they can change is unknown.
-    Pending,
+/// The queries about one action, from one kind of caller to one app.
+pub(super) struct QueryClass<'a> {
+    /// The name of the app, or `None` for all apps that no rule names.
+    pub(super) app: Option<&'a str>,
+    pub(super) caller: CallerKind,
+    pub(super) action: Action,
 }
 
 impl Condition {
@@ -107,16 +106,43 @@ impl Condition {
         }
     }
 
-    /// Evaluates the condition. A condition that the rule does not have is met.
-    fn evaluate(self, rule: &Rule, query: &AccessQuery<'_, '_>, facts: FactsState) -> Ternary {
-        match facts {
-            FactsState::Pending if self.depends_on_facts(rule, query) => Ternary::Unknown,
-            _ if self.is_met(rule, query) => Ternary::True,
-            _ => Ternary::False,
+    /// Evaluates the condition before the facts server is asked. A condition that facts can change is unknown. A
+    /// condition that the rule does not have is met.
+    fn evaluate_before_facts(self, rule: &Rule, query: &AccessQuery<'_, '_>) -> Ternary {
+        if self.depends_on_facts(rule, query) {
+            return Ternary::Unknown;
+        }
+        if self.is_met(rule, query) { Ternary::True } else { Ternary::False }
+    }
+
+    /// Evaluates the condition for all queries of a class. `Unknown` means that the result depends on the query.
+    pub(super) fn evaluate_for(self, rule: &Rule, class: &QueryClass<'_>) -> Ternary {
+        let unknown_if = |is_given: bool| if is_given { Ternary::Unknown } else { Ternary::True };
+        let known = |is_met: bool| if is_met { Ternary::True } else { Ternary::False };
+        match self {
+            Condition::Apps => known(class.app.map_or(rule.apps.is_none(), |app| rule.is_for_app(app))),
+            Condition::Callers => known(accepts_caller(rule, class.caller, class.action)),
+            Condition::Services if class.caller == CallerKind::User => known(rule.services.is_none()),
+            Condition::Services => unknown_if(rule.services.is_some()),
+            Condition::Authenticators => unknown_if(rule.authenticators.is_some()),
+            Condition::Client => match (rule.client(), class.caller) {
+                (ClientCondition::Anyone, caller) => known(accepts_any_client(rule, caller)),
+                // A service is never the client.
+                (ClientCondition::Itself, CallerKind::Service) => Ternary::False,
+                (ClientCondition::Itself, CallerKind::User) => Ternary::Unknown,
+            },
+            Condition::Claims => unknown_if(!rule.claims.is_empty()),
+            Condition::MaxMembers => unknown_if(rule.max_members.is_some()),
+            Condition::Conversations => unknown_if(rule.conversations.is_some() || rule.effect == Effect::Allow),
+            Condition::Roles => unknown_if(rule.roles.is_some()),
+            Condition::CallerRoles => unknown_if(rule.caller_roles.is_some()),
+            Condition::Kinds => unknown_if(rule.kinds.is_some()),
+            Condition::Targets => unknown_if(rule.targets.is_some()),
         }
     }
 
-    fn is_met(self, rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
+    /// Returns whether the condition is met, if no further facts come.
+    pub(super) fn is_met(self, rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
         match self {
             Condition::Apps => apps(rule, query),
             Condition::Callers => callers(rule, query),
@@ -205,21 +231,16 @@ pub struct UnmetCondition {
     pub spoiler: Option<Pattern>,
 }
 
-/// Evaluates whether a rule matches: whether all its conditions are met.
-pub(super) fn evaluate_rule(rule: &Rule, query: &AccessQuery<'_, '_>, facts: FactsState) -> Ternary {
+/// Evaluates whether a rule matches, before the facts server is asked.
+pub(super) fn evaluate_before_facts(rule: &Rule, query: &AccessQuery<'_, '_>) -> Ternary {
     let mut result = Ternary::True;
     for condition in Condition::ALL {
-        result = result.min(condition.evaluate(rule, query, facts));
+        result = result.min(condition.evaluate_before_facts(rule, query));
         if result == Ternary::False {
             break;
         }
     }
     result
-}
-
-/// Returns whether a rule matches, if no further facts come.
-pub(super) fn rule_matches(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
-    evaluate_rule(rule, query, FactsState::Complete) == Ternary::True
 }
 
 /// Returns the conditions that are not met in a part of the requested pattern, or in the whole if `part` is `None`.
@@ -263,9 +284,12 @@ fn apps_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
 
 /// Returns whether the rule is for this kind of caller. Some actions are for services only, whatever the rule says.
 fn callers(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
-    let kind = query.context().caller.kind;
+    accepts_caller(rule, query.context().caller.kind, query.action)
+}
+
+fn accepts_caller(rule: &Rule, kind: CallerKind, action: Action) -> bool {
     let may_have =
-        rule.effect == Effect::Deny || !ActionSet::SERVICES_ONLY.contains(query.action) || kind == CallerKind::Service;
+        rule.effect == Effect::Deny || !ActionSet::SERVICES_ONLY.contains(action) || kind == CallerKind::Service;
     may_have && given(rule.callers.as_deref(), |callers| callers.contains(&kind))
 }
 
@@ -308,12 +332,15 @@ fn client(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
     let context = query.context();
     match rule.client() {
         ClientCondition::Itself => context.caller.is_client(&context.request.client),
-        ClientCondition::Anyone => {
-            let keeps_users_out = rule.callers.as_deref().is_some_and(|callers| !callers.contains(&CallerKind::User));
-            let is_service = context.caller.kind == CallerKind::Service;
-            rule.effect == Effect::Deny || is_service || rule.caller_roles.is_some() || keeps_users_out
-        }
+        ClientCondition::Anyone => accepts_any_client(rule, context.caller.kind),
     }
+}
+
+/// Returns whether a rule with `client = "any"` lets this kind of caller act for any client.
+fn accepts_any_client(rule: &Rule, kind: CallerKind) -> bool {
+    let keeps_users_out = rule.callers.as_deref().is_some_and(|callers| !callers.contains(&CallerKind::User));
+    let is_service = kind == CallerKind::Service;
+    rule.effect == Effect::Deny || is_service || rule.caller_roles.is_some() || keeps_users_out
 }
 
 fn client_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
@@ -342,7 +369,8 @@ fn claims_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {
 }
 
 fn max_members(rule: &Rule, query: &AccessQuery<'_, '_>) -> bool {
-    rule.max_members.is_none_or(|max| query.count_members() <= max)
+    // Repeated names count once, so the number of names is at least the number of members.
+    rule.max_members.is_none_or(|max| query.count_names() <= max || query.count_members() <= max)
 }
 
 fn max_members_miss(rule: &Rule, query: &AccessQuery<'_, '_>) -> String {

@@ -1,5 +1,7 @@
 //! The two outcomes of a decision: a permit, which every signature needs, or a denial with its reason.
 
+use std::sync::Arc;
+
 use super::rule::EntryOrigin;
 use crate::model::{Action, Millis, Pattern, RequestedGrant, SigningRequest};
 
@@ -12,7 +14,7 @@ pub struct Permit {
     pub(super) signing_request: SigningRequest,
     pub(super) granted: Vec<RequestedGrant>,
     pub(super) user_claims: Vec<(Pattern, String)>,
-    pub(super) rules: Vec<String>,
+    pub(super) rules: Vec<Arc<str>>,
     pub(super) is_for_operator: bool,
 }
 
@@ -34,7 +36,7 @@ impl Permit {
     }
 
     /// Returns the ids of the rules that allowed the request, each id once.
-    pub fn rules(&self) -> &[String] {
+    pub fn rules(&self) -> &[Arc<str>] {
         &self.rules
     }
 
@@ -46,7 +48,7 @@ impl Permit {
 
     /// Consumes the permit. Returns the request, the granted part of the capability, and the ids of the rules that
     /// allowed it.
-    pub fn into_parts(self) -> (SigningRequest, Vec<RequestedGrant>, Vec<String>) {
+    pub fn into_parts(self) -> (SigningRequest, Vec<RequestedGrant>, Vec<Arc<str>>) {
         (self.signing_request, self.granted, self.rules)
     }
 }

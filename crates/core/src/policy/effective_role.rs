@@ -13,7 +13,7 @@ use std::fmt;
 
 use super::conversation_facts::ConversationFacts;
 use super::entry_index::{EntryIndex, EntryRef, RoleGrant, UserEntryKind};
-use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, unqualified};
+use crate::model::{ConversationKind, Pattern, Role, RoleHierarchy, room, unqualified};
 
 /// The data about users and conversations for one decision.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +101,17 @@ struct MatchedBinding<'a> {
     source: RoleSource,
 }
 
+/// The entries about a user that may overlap a place, in order of precedence. Most users have none, and then nothing is
+/// allocated.
+pub(super) struct NearEntries<'a>(Vec<(RoleSource, EntryRef<'a>)>);
+
+impl<'a> NearEntries<'a> {
+    /// Returns the entries of this kind.
+    pub(super) fn of_kind(&self, kind: UserEntryKind) -> impl Iterator<Item = EntryRef<'a>> {
+        self.0.iter().map(|(_, entry)| *entry).filter(move |entry| entry.kind() == kind)
+    }
+}
+
 impl<'a> DecisionData<'a> {
     /// The data of a policy file alone.
     pub fn file_only(file: &'a EntryIndex) -> DecisionData<'a> {
@@ -117,9 +128,30 @@ impl<'a> DecisionData<'a> {
         std::iter::once((RoleSource::File, self.file)).chain(runtime)
     }
 
+    /// Returns the entries about a user that may overlap `place`, or those for everywhere if there is no place.
+    pub(super) fn near_entries(&self, user: &str, app: &'a str, place: Option<&Pattern>) -> NearEntries<'a> {
+        let mut near = Vec::new();
+        for (source, entry_index) in self.entries_by_source() {
+            near.extend(entry_index.entries_near(user, app, place).map(|entry| (source, entry)));
+        }
+        NearEntries(near)
+    }
+
     /// Returns the role in a conversation, or in those names of a pattern that no scope inside the pattern names.
     pub(super) fn role(&self, role_query: RoleQuery<'_>, place: &Pattern) -> EffectiveRole {
         covering_role(role_query, &self.bindings(role_query, Some(place)), place)
+    }
+
+    /// Returns the same role as [`role`](Self::role), or as [`role_everywhere`](Self::role_everywhere) without a place.
+    /// `entries` are the entries about the user near the place.
+    pub(super) fn role_by_entries(
+        &self,
+        role_query: RoleQuery<'_>,
+        place: Option<&Pattern>,
+        entries: &NearEntries<'_>,
+    ) -> EffectiveRole {
+        let found = self.bindings_among(role_query, place, entries);
+        covering_role(role_query, &found, place.unwrap_or(&Pattern::Everything))
     }
 
     /// Returns the roles in a conversation or in all parts of a pattern. They agree with the roles of the single names.
@@ -204,7 +236,8 @@ impl<'a> DecisionData<'a> {
         let told = |name: &str| self.facts.iter().find(|told| told.conversation() == name)?.kind();
         let filed = |name: &str| self.entries().find_map(|entry_index| entry_index.kind(name, app));
         let known = |name: &str| filed(name).or_else(|| told(name));
-        known(name).or_else(|| known(unqualified(name)))
+        let own = unqualified(name);
+        known(name).or_else(|| if own == name { None } else { known(own) })
     }
 
     /// Returns whether an entry gives the kind of the conversation.
@@ -227,21 +260,31 @@ impl<'a> DecisionData<'a> {
     /// Returns all bindings that may overlap a conversation or pattern, in order of precedence. Without a place,
     /// returns the bindings for everywhere.
     fn bindings<'b>(&'b self, role_query: RoleQuery<'b>, place: Option<&Pattern>) -> Vec<MatchedBinding<'b>> {
+        let data: &DecisionData<'b> = self;
+        let near = data.near_entries(role_query.name, role_query.app, place);
+        self.bindings_among(role_query, place, &near)
+    }
+
+    /// Returns the bindings among the entries about the user near the place, and those of facts and tokens.
+    fn bindings_among<'b>(
+        &'b self,
+        role_query: RoleQuery<'b>,
+        place: Option<&Pattern>,
+        entries: &NearEntries<'b>,
+    ) -> Vec<MatchedBinding<'b>> {
         let mut found = Vec::new();
-        for (source, entry_index) in self.entries_by_source() {
-            for entry in entry_index.entries_near(role_query.name, role_query.app, place) {
-                if entry.kind() == UserEntryKind::Role
-                    && !entry.is_remembered()
-                    && !self.is_overridden_by_earlier_list(source, entry, role_query.app)
-                {
-                    found.push(MatchedBinding {
-                        scope: entry.scope().home_conversation(),
-                        role: entry.role(role_query.role_hierarchy),
-                        listed: entry.is_listed(),
-                        removed: entry.grant() == Some(RoleGrant::Removed),
-                        source,
-                    });
-                }
+        for (source, entry) in entries.0.iter().copied() {
+            if entry.kind() == UserEntryKind::Role
+                && !entry.is_remembered()
+                && !self.is_overridden_by_earlier_list(source, entry, role_query.app)
+            {
+                found.push(MatchedBinding {
+                    scope: entry.scope().home_conversation(),
+                    role: entry.role(role_query.role_hierarchy),
+                    listed: entry.is_listed(),
+                    removed: entry.grant() == Some(RoleGrant::Removed),
+                    source,
+                });
             }
         }
         // An empty name is a service that acts as itself. Services are not in conversations, so the facts do not apply
@@ -370,8 +413,15 @@ impl fmt::Display for RoleReason {
 /// Returns the parts of a pattern that these scopes make, without the pattern itself. Each part represents those of its
 /// names that no smaller part contains.
 pub(super) fn split<'s>(asked: &Pattern, scopes: impl IntoIterator<Item = &'s Pattern>) -> BTreeSet<Pattern> {
-    let named = scopes.into_iter().flat_map(scopes_named_by);
+    let named = scopes.into_iter().filter(|scope| may_name_part(asked, scope)).flat_map(scopes_named_by);
     named.filter(|part| part != asked && asked.covers(part)).collect()
+}
+
+/// Returns whether the scope may name a part of a pattern. It does not if neither of the texts begins with the other one.
+fn may_name_part(asked: &Pattern, scope: &Pattern) -> bool {
+    let outer = asked.prefix();
+    let begins = |text: &str| text.starts_with(outer) || outer.starts_with(room(text).unwrap_or(text));
+    begins(scope.prefix()) || begins(unqualified(scope.prefix()))
 }
 
 /// Returns the scope, its conversation, and the channels of the conversation. For a scope with Ably's qualifier, also

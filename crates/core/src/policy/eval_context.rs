@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::Policy;
-use super::effective_role::{DecisionData, RoleQuery};
-use super::entry_index::{EntryRef, UserEntryKind};
-use super::rule::Effect;
-use crate::model::{Caller, CallerKind, Millis, Pattern, Role, SigningRequest, Template};
+use super::compiled_rules::{AppRules, CompiledRule};
+use super::effective_role::{DecisionData, NearEntries, RoleQuery};
+use super::entry_index::EntryRef;
+use super::rule::{Effect, Rule};
+use crate::model::{Action, Caller, CallerKind, Millis, Pattern, Role, SigningRequest, Template};
 
 /// The data that all access queries of one request share.
 #[derive(Clone, Copy)]
@@ -16,9 +17,44 @@ pub(super) struct EvalContext<'a> {
     pub(super) caller: &'a Caller,
     pub(super) request: &'a SigningRequest,
     pub(super) now: Millis,
+    /// The rules for the app of the request.
+    rules: &'a AppRules,
 }
 
 impl<'a> EvalContext<'a> {
+    pub(super) fn new(
+        policy: &'a Policy,
+        facts: DecisionData<'a>,
+        caller: &'a Caller,
+        request: &'a SigningRequest,
+        now: Millis,
+    ) -> EvalContext<'a> {
+        EvalContext { policy, facts, caller, request, now, rules: policy.compiled.for_app(&request.app) }
+    }
+
+    /// Returns the rules that have this effect, are about this action, and can match this app and kind of caller. They
+    /// are sorted by id.
+    pub(super) fn rules(
+        &self,
+        effect: Effect,
+        action: Action,
+    ) -> impl Iterator<Item = (CompiledRule, &'a Rule)> + use<'a> {
+        let all = self.policy.document.rules.as_slice();
+        let list = self.rules.list(effect, self.caller.kind, action);
+        list.iter().filter_map(|compiled| Some((*compiled, all.get(compiled.index())?)))
+    }
+
+    /// Returns the rules for this app that name conversations.
+    pub(super) fn rules_naming_conversations(&self) -> impl Iterator<Item = &'a Rule> + use<'a> {
+        let all = self.policy.document.rules.as_slice();
+        self.rules.naming_conversations().iter().filter_map(|index| all.get(*index))
+    }
+
+    /// Returns whether a rule for this app has the condition `kinds`.
+    pub(super) fn has_kinds(&self) -> bool {
+        self.rules.has_kinds()
+    }
+
     /// Returns the entries about a user that may overlap a conversation. Without a conversation: the entries for
     /// everywhere.
     pub(super) fn entries_about<'u>(
@@ -30,10 +66,9 @@ impl<'a> EvalContext<'a> {
         self.facts.entries().flat_map(move |entry_index| entry_index.entries_near(user, app, place))
     }
 
-    /// Returns the ban on a user that is in force in this conversation, if there is one.
-    pub(super) fn ban(&self, user: &str, place: Option<&Pattern>) -> Option<EntryRef<'a>> {
-        let bans = self.entries_about(user, place).filter(|entry| entry.kind() == UserEntryKind::Ban);
-        self.strictest(bans, place)
+    /// Returns the same entries as [`entries_about`](Self::entries_about), to use them more than once.
+    pub(super) fn near_entries(&self, user: &str, place: Option<&Pattern>) -> NearEntries<'a> {
+        self.facts.near_entries(user, &self.request.app, place)
     }
 
     /// Returns the sanction that lasts longest, among those in force here. If several last equally long, returns the

@@ -1,12 +1,13 @@
 //! Decides requests in the documented order: bans, mutes, blocks, unknown conversations, deny rules, allow rules. If
 //! nothing matches, the request is denied.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Policy;
 use super::access_query::{AccessQuery, ScopeContext};
 use super::claims::user_claims;
-use super::condition::{Condition, rule_matches, unmet_conditions};
+use super::compiled_rules::CompiledRule;
+use super::condition::{Condition, unmet_conditions};
 use super::decision::{Denial, DenyReason, NearestRule, OtherClient, Permit};
 use super::effective_role::DecisionData;
 use super::entry_index::{EntryRef, UserEntryKind};
@@ -38,7 +39,7 @@ impl Policy {
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Result<Permit, Denied> {
-        let context = EvalContext { policy: self, facts, caller, request: &signing_request, now };
+        let context = EvalContext::new(self, facts, caller, &signing_request, now);
         match decide_all(context) {
             Ok(AllowedBy { granted, user_claims, rules }) => {
                 Ok(Permit { signing_request, granted, user_claims, rules, is_for_operator: false })
@@ -60,7 +61,7 @@ pub struct Denied {
 struct AllowedBy {
     granted: Vec<RequestedGrant>,
     user_claims: Vec<(Pattern, String)>,
-    rules: Vec<String>,
+    rules: Vec<Arc<str>>,
 }
 
 fn decide_all(context: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
@@ -72,7 +73,7 @@ fn decide_all(context: EvalContext<'_>) -> Result<AllowedBy, Box<Denial>> {
     }
     let granted = decide_requested_grants(context, &mut rules)?;
     let user_claims = user_claims(context, &granted);
-    Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| rule.id.clone()).collect() })
+    Ok(AllowedBy { granted, user_claims, rules: rules.into_iter().map(|rule| context.policy.rule_id(rule)).collect() })
 }
 
 /// The decision on each operation in one channel or pattern.
@@ -81,12 +82,13 @@ pub(super) struct GrantDecision<'a> {
     pub(super) denied: Vec<(Action, DenyReasonRef<'a>)>,
 }
 
-/// Decides each operation in this channel or pattern as a whole. Adds the rules that allow operations to `rules`.
+/// Decides each operation in this channel or pattern as a whole. Adds the indexes of the rules that allow operations to
+/// `rules`.
 pub(super) fn decide_grant<'a>(
     context: EvalContext<'a>,
     resource: &Pattern,
     operations: ActionSet,
-    rules: &mut Vec<&'a Rule>,
+    rules: &mut Vec<usize>,
 ) -> GrantDecision<'a> {
     let scope = ScopeContext::new(context, Some(resource));
     let parts = scope.split();
@@ -100,37 +102,40 @@ pub(super) fn decide_grant<'a>(
     decision
 }
 
-/// Adds a grant to the grants in canonical order: sorted by the text of the channel or pattern, each once.
-fn add_grant(granted: &mut BTreeMap<String, RequestedGrant>, RequestedGrant { resource, operations }: RequestedGrant) {
-    if operations.is_empty() {
-        return;
-    }
-    let known = granted
-        .entry(resource.to_string())
-        .or_insert_with(|| RequestedGrant { resource, operations: ActionSet::EMPTY });
-    known.operations = known.operations.iter().chain(operations.iter()).collect();
+/// Returns the grants in canonical order: sorted by the text of the channel or pattern, each once, and none without
+/// operations.
+fn in_canonical_order(mut granted: Vec<RequestedGrant>) -> Vec<RequestedGrant> {
+    granted.retain(|grant| !grant.operations.is_empty());
+    // Usually they are in order already.
+    granted.sort_by(|one, other| one.resource.cmp_text(&other.resource));
+    granted.dedup_by(|next, known| {
+        let is_same = next.resource.cmp_text(&known.resource).is_eq();
+        if is_same {
+            known.operations = known.operations.union(next.operations);
+        }
+        is_same
+    });
+    granted
 }
 
-/// Returns the allowed operations. A pattern that is not allowed as a whole is narrowed. If no operation is allowed, returns the most informative reason; among equally
-/// informative reasons, the first.
-fn decide_requested_grants<'a>(
-    context: EvalContext<'a>,
-    rules: &mut Vec<&'a Rule>,
+/// Returns the allowed operations. A pattern that is not allowed as a whole is narrowed. If no operation is allowed,
+/// returns the most informative reason; among equally informative reasons, the first.
+fn decide_requested_grants(
+    context: EvalContext<'_>,
+    rules: &mut Vec<usize>,
 ) -> Result<Vec<RequestedGrant>, Box<Denial>> {
-    let mut granted = BTreeMap::new();
+    let mut granted = Vec::with_capacity(context.request.requested_grants.len());
     let mut refused = Vec::new();
     for requested in &context.request.requested_grants {
         let RequestedGrant { resource, operations } = requested;
         let GrantDecision { allowed, denied } = decide_grant(context, resource, *operations, rules);
-        add_grant(&mut granted, RequestedGrant { resource: resource.clone(), operations: allowed });
+        granted.push(RequestedGrant { resource: resource.clone(), operations: allowed });
         let open = denied.iter().map(|(action, _)| *action).collect();
         let decide = |pattern: &Pattern, operations| decide_grant(context, pattern, operations, rules).allowed;
-        for narrower in narrower_grants(context, requested, open, decide) {
-            add_grant(&mut granted, narrower);
-        }
+        granted.extend(narrower_grants(context, requested, open, decide));
         refused.extend(denied.into_iter().map(|(action, deny_reason)| (resource, action, deny_reason)));
     }
-    let granted: Vec<RequestedGrant> = granted.into_values().collect();
+    let granted = in_canonical_order(granted);
     let telling = refused.into_iter().rev().max_by_key(|(.., deny_reason)| deny_reason.informativeness());
     match telling {
         Some((resource, action, deny_reason)) if granted.is_empty() => {
@@ -141,8 +146,8 @@ fn decide_requested_grants<'a>(
     }
 }
 
-fn add_rule<'a>(rules: &mut Vec<&'a Rule>, rule: &'a Rule) {
-    if !rules.iter().any(|noted| std::ptr::eq(*noted, rule)) {
+fn add_rule(rules: &mut Vec<usize>, rule: usize) {
+    if !rules.contains(&rule) {
         rules.push(rule);
     }
 }
@@ -248,14 +253,11 @@ fn names_part(context: &EvalContext<'_>, rule: &Rule, part: &Pattern) -> bool {
     rule.conversations.as_deref().is_none_or(|templates| templates.iter().any(names))
 }
 
-/// Decides one query. Adds the rules that allow it to `rules`, or returns the reason for the denial.
+/// Decides one query. Adds the indexes of the rules that allow it to `rules`, or returns the reason for the denial.
 ///
 /// A user gets a reason about another user only if nothing else denies the query. So a user who could not act for
 /// another user anyway learns nothing about that user.
-pub(super) fn decide_query<'a>(
-    query: &AccessQuery<'_, 'a>,
-    rules: &mut Vec<&'a Rule>,
-) -> Result<(), DenyReasonRef<'a>> {
+pub(super) fn decide_query<'a>(query: &AccessQuery<'_, 'a>, rules: &mut Vec<usize>) -> Result<(), DenyReasonRef<'a>> {
     let caller = query.context().caller;
     match find_denying_entry(query) {
         Some(deny_reason) if deny_reason.may_be_disclosed_to(caller) => Err(deny_reason),
@@ -266,25 +268,28 @@ pub(super) fn decide_query<'a>(
 
 /// Decides a query by the rules, in every part. Deny rules are evaluated before allow rules. Rules never allow a part
 /// whose conversation does not exist.
-fn decide_by_rules<'a>(query: &AccessQuery<'_, 'a>, rules: &mut Vec<&'a Rule>) -> Result<(), DenyReasonRef<'a>> {
+fn decide_by_rules<'a>(query: &AccessQuery<'_, 'a>, rules: &mut Vec<usize>) -> Result<(), DenyReasonRef<'a>> {
     let policy = query.context().policy;
     let is_unknown = |part: &AccessQuery<'_, '_>| part.scope.facts().is_some_and(|told| !told.exists());
     if let Some(part) = query.in_parts().find(is_unknown) {
         return Err(DenyReasonRef::UnknownConversation(part_if_not_whole(query, &part)));
     }
-    for rule in policy.rules(Effect::Deny, query.action) {
-        if let Some(part) = query.in_parts().find(|part| rule_matches(rule, part)) {
+    let is_match = |(compiled, rule): (CompiledRule, &Rule), part: &AccessQuery<'_, '_>| {
+        policy.compiled.is_match(compiled, rule, part)
+    };
+    for (compiled, rule) in query.context().rules(Effect::Deny, query.action) {
+        if let Some(part) = query.in_parts().find(|part| is_match((compiled, rule), part)) {
             return Err(DenyReasonRef::Rule(rule, part_if_not_whole(query, &part)));
         }
     }
     let noted = rules.len();
     for part in query.in_parts() {
-        let mut allowing = policy.rules(Effect::Allow, query.action);
-        let Some(rule) = allowing.find(|rule| rule_matches(rule, &part)) else {
+        let mut allowing = query.context().rules(Effect::Allow, query.action);
+        let Some((compiled, _)) = allowing.find(|rule| is_match(*rule, &part)) else {
             rules.truncate(noted);
             return Err(DenyReasonRef::NothingMatched(part_if_not_whole(query, &part)));
         };
-        add_rule(rules, rule);
+        add_rule(rules, compiled.index());
     }
     Ok(())
 }
@@ -297,14 +302,12 @@ fn part_if_not_whole(query: &AccessQuery<'_, '_>, part: &AccessQuery<'_, '_>) ->
 /// Returns the reason if an entry denies the query. Rules cannot override this. The order is: bans, mutes, blocks by
 /// the conversation, blocks by a target.
 pub(super) fn find_denying_entry<'a>(query: &AccessQuery<'_, 'a>) -> Option<DenyReasonRef<'a>> {
-    let (context, place) = (query.context(), query.scope.conversation);
+    let context = query.context();
     if let Some(ban) = query.scope.ban() {
         return Some(DenyReasonRef::Banned(ban));
     }
-    let mut targets = query.targets.iter();
-    if ADDING_ACTIONS.contains(query.action)
-        && let Some(ban) = targets.clone().find_map(|target| context.ban(target, place))
-    {
+    let targets = find_target_entries(query);
+    if let Some(ban) = targets.ban {
         return Some(DenyReasonRef::TargetBanned(ban));
     }
     if ActionSet::SENDING.contains(query.action)
@@ -317,25 +320,49 @@ pub(super) fn find_denying_entry<'a>(query: &AccessQuery<'_, 'a>) -> Option<Deny
     if query.action == Action::Join && told.is_some_and(|told| told.has_blocked(client)) {
         return Some(DenyReasonRef::ShutOut(client));
     }
-    let place = place.filter(|_| query.action == Action::Invite)?;
-    if let Some(target) = targets.clone().find(|target| told.is_some_and(|told| told.has_blocked(target))) {
+    if query.action != Action::Invite {
+        return None;
+    }
+    if let Some(target) = query.targets.iter().find(|target| told.is_some_and(|told| told.has_blocked(target))) {
         return Some(DenyReasonRef::TargetShutOut(target.clone()));
     }
-    targets.find(|target| has_blocked(context, target, place)).map(|target| DenyReasonRef::TargetBlocks(target.clone()))
+    targets.block.map(|target| DenyReasonRef::TargetBlocks(target.to_owned()))
 }
 
-fn has_blocked(context: &EvalContext<'_>, target: &str, place: &Pattern) -> bool {
-    context
-        .entries_about(target, Some(place))
-        .any(|entry| entry.kind() == UserEntryKind::Block && entry.scope().overlaps(place))
+/// The entries that deny adding the targets.
+#[derive(Default)]
+struct TargetEntries<'q, 'a> {
+    /// The ban on the first target that is banned.
+    ban: Option<EntryRef<'a>>,
+    /// The first target that has blocked the conversation.
+    block: Option<&'q str>,
+}
+
+/// Finds the entries about the targets of an action that adds them. Each target is looked up once.
+fn find_target_entries<'q, 'a>(query: &AccessQuery<'q, 'a>) -> TargetEntries<'q, 'a> {
+    let (context, place) = (query.context(), query.scope.conversation);
+    let mut found = TargetEntries::default();
+    let blocks = |block: EntryRef<'_>| place.is_some_and(|place| block.scope().overlaps(place));
+    for target in query.targets.iter().filter(|_| ADDING_ACTIONS.contains(query.action)) {
+        let near = context.near_entries(target, place);
+        found.ban = context.strictest(near.of_kind(UserEntryKind::Ban), place);
+        if found.ban.is_some() {
+            return found;
+        }
+        if found.block.is_none() && near.of_kind(UserEntryKind::Block).any(blocks) {
+            found.block = Some(target);
+        }
+    }
+    found
 }
 
 /// Returns the allow rule that was closest to a match: first by its `Condition::distance`, so that a rule about
 /// another conversation does not hide the reason of a rule about this one. Among equally distant rules, the rule with
 /// the fewest unmet conditions wins, then the first by id.
 fn nearest_rule(query: &AccessQuery<'_, '_>, part: Option<&Pattern>) -> Option<NearestRule> {
-    let rules = query.context().policy.rules(Effect::Allow, query.action);
-    let near = rules.map(|rule| (rule, unmet_conditions(rule, query, part)));
+    let rules = query.context().policy.document().rules.iter();
+    let about = rules.filter(|rule| rule.effect == Effect::Allow && rule.actions.contains(query.action));
+    let near = about.map(|rule| (rule, unmet_conditions(rule, query, part)));
     let (rule, misses) = near.min_by_key(|(rule, misses)| {
         let distance = misses.iter().map(|miss| miss.condition.distance()).max();
         (distance, misses.len(), rule.id.as_str())

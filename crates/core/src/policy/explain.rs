@@ -79,7 +79,7 @@ impl Policy {
         facts: DecisionData<'_>,
         now: Millis,
     ) -> Vec<Explanation> {
-        let context = EvalContext { policy: self, facts, caller, request: signing_request, now };
+        let context = EvalContext::new(self, facts, caller, signing_request, now);
         let needs = signing_request.required_actions.iter().map(|RequiredAction { action, conversation, targets }| {
             let scope = ScopeContext::new(context, conversation.as_ref());
             explain_one(&AccessQuery { scope: &scope, parts: &scope.split(), action: *action, targets }, true)
@@ -98,7 +98,8 @@ fn explain_one(query: &AccessQuery<'_, '_>, required: bool) -> Explanation {
     let mut allowing = Vec::new();
     let outcome = decide_query(query, &mut allowing);
     let part = outcome.as_ref().err().and_then(DenyReasonRef::denied_part).cloned();
-    let rules = query.context().policy.document().rules.iter();
+    let policy = query.context().policy;
+    let rules = policy.document().rules.iter();
     Explanation {
         action: query.action,
         conversation: query.scope.conversation.cloned(),
@@ -107,7 +108,7 @@ fn explain_one(query: &AccessQuery<'_, '_>, required: bool) -> Explanation {
         considered: entries(query),
         rules: rules.map(|rule| explain_rule(rule, query, part.as_ref())).collect(),
         outcome: match outcome {
-            Ok(()) => Ok(allowing.iter().map(|rule| rule.id.clone()).collect()),
+            Ok(()) => Ok(allowing.into_iter().map(|rule| policy.rule_id(rule).to_string()).collect()),
             Err(deny_reason) => Err(deny_reason.into_denial(query)),
         },
     }

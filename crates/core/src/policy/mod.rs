@@ -5,6 +5,7 @@
 
 mod access_query;
 mod claims;
+mod compiled_rules;
 mod condition;
 mod conversation_facts;
 mod decision;
@@ -22,6 +23,9 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use compiled_rules::CompiledRules;
 pub use condition::{Condition, UnmetCondition};
 pub use conversation_facts::{ConversationDetails, ConversationFacts};
 pub(crate) use decision::describe_scope;
@@ -39,23 +43,24 @@ pub use rule::{
     PolicyEntries, Rule, Sanction, TargetCondition,
 };
 
-use crate::model::Action;
-
 /// A policy file, prepared for decisions.
 #[derive(Clone, Debug)]
 pub struct Policy {
     document: PolicyDocument,
     entry_index: EntryIndex,
-    /// For each effect and action, the indexes of the rules about the action, sorted by rule id.
-    by_action: [Vec<Vec<usize>>; 2],
+    /// The rules, prepared for decisions.
+    compiled: CompiledRules,
+    /// The ids of the rules, in the order of the file, for the results of decisions.
+    rule_ids: Vec<Arc<str>>,
 }
 
 impl Policy {
     /// Prepares a policy file for decisions.
     pub fn new(document: PolicyDocument) -> Policy {
         let entry_index = EntryIndex::new(&document.entries);
-        let by_action = [Effect::Allow, Effect::Deny].map(|effect| rules_by_action(&document.rules, effect));
-        Policy { document, entry_index, by_action }
+        let compiled = CompiledRules::new(&document.rules);
+        let rule_ids = document.rules.iter().map(|rule| Arc::from(rule.id.as_str())).collect();
+        Policy { document, entry_index, compiled, rule_ids }
     }
 
     /// Returns the policy file as it was read.
@@ -63,23 +68,13 @@ impl Policy {
         &self.document
     }
 
+    /// Returns the id of the rule with this index in the file.
+    fn rule_id(&self, index: usize) -> Arc<str> {
+        self.rule_ids.get(index).cloned().unwrap_or_default()
+    }
+
     /// Returns the index of the policy file's entries about users and conversations.
     pub fn entries(&self) -> &EntryIndex {
         &self.entry_index
     }
-
-    /// Returns the rules that have this effect and are about this action. They are sorted by id, because the order of
-    /// the rules in the file must not matter.
-    fn rules(&self, effect: Effect, action: Action) -> impl Iterator<Item = &Rule> {
-        let of_effect = &self.by_action[effect as usize];
-        of_effect.get(action as usize).into_iter().flatten().filter_map(|index| self.document.rules.get(*index))
-    }
-}
-
-fn rules_by_action(rules: &[Rule], effect: Effect) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..rules.len()).filter(|index| rules[*index].effect == effect).collect();
-    order.sort_by_key(|index| &rules[*index].id);
-    let about =
-        |action: &Action| order.iter().copied().filter(|index| rules[*index].actions.contains(*action)).collect();
-    Action::ALL.iter().map(about).collect()
 }

@@ -27,10 +27,8 @@ pub(super) fn narrower_patterns(
     if asked.exact().is_some() {
         return Vec::new();
     }
-    let app = &context.request.app;
-    let rules = context.policy.document().rules.iter().filter(|rule| {
-        rule.effect == Effect::Allow && rule.is_for_app(app) && !rule.actions.intersection(*operations).is_empty()
-    });
+    let rules = context.rules_naming_conversations();
+    let rules = rules.filter(|rule| rule.effect == Effect::Allow && !rule.actions.intersection(*operations).is_empty());
     let templates = rules.flat_map(|rule| rule.conversations.iter().flatten());
     let mut scopes = role_scopes(context, asked);
     scopes.extend(templates.filter_map(|template| context.fill_template(Effect::Allow, template, asked)));

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::Policy;
 use super::access_query::{AccessQuery, ScopeContext};
-use super::condition::{FactsState, Ternary, evaluate_rule};
+use super::condition::{Ternary, evaluate_before_facts};
 use super::effective_role::DecisionData;
 use super::eval_context::EvalContext;
 use super::evaluate::{decide_query, find_denying_entry};
@@ -45,7 +45,7 @@ impl Policy {
         now: Millis,
         relevance: FactsRelevance,
     ) -> BTreeSet<String> {
-        let context = EvalContext { policy: self, facts, caller, request, now };
+        let context = EvalContext::new(self, facts, caller, request, now);
         let mut open = BTreeSet::new();
         for RequiredAction { action, conversation, targets } in &request.required_actions {
             let scope = ScopeContext::new(context, conversation.as_ref());
@@ -130,9 +130,9 @@ fn evaluate_parts(query: &AccessQuery<'_, '_>) -> PartialDecision {
 
 /// Evaluates the rules. Deny rules are evaluated before allow rules.
 fn evaluate_rules(query: &AccessQuery<'_, '_>) -> PartialDecision {
-    let policy = query.context().policy;
     let strongest = |effect| {
-        let values = policy.rules(effect, query.action).map(|rule| evaluate_rule(rule, query, FactsState::Pending));
+        let rules = query.context().rules(effect, query.action);
+        let values = rules.map(|(_, rule)| evaluate_before_facts(rule, query));
         values.max().unwrap_or(Ternary::False)
     };
     match (strongest(Effect::Deny), strongest(Effect::Allow)) {

@@ -18,12 +18,10 @@ pub(super) fn find_parts(context: EvalContext<'_>, asked: &Pattern) -> BTreeSet<
     if asked.exact().is_some() {
         return BTreeSet::new();
     }
-    let rules = context.policy.document().rules.iter();
-    let rules: Vec<_> = rules.filter(|rule| rule.is_for_app(&context.request.app)).collect();
-    let has_kinds = rules.iter().any(|rule| rule.kinds.is_some());
+    let has_kinds = context.has_kinds();
     let mut scopes = role_scopes(context, asked);
     let mut open = Vec::new();
-    for rule in rules {
+    for rule in context.rules_naming_conversations() {
         for template in rule.conversations.iter().flatten() {
             match (rule.effect, context.fill_template(Effect::Allow, template, asked)) {
                 // If no rule has `kinds`, an allow rule that covers the remaining names of a part covers the whole part.
@@ -38,7 +36,8 @@ pub(super) fn find_parts(context: EvalContext<'_>, asked: &Pattern) -> BTreeSet<
         scopes.push(Pattern::Namespace(ConversationKind::TEMPORARY_PREFIX.to_owned()));
     }
     let mut parts = split(asked, &scopes);
-    let open = OpenPattern { context, templates: &open, unnamed_segment: &unnamed_segment(context, &scopes, &open) };
+    let unnamed = if open.is_empty() { String::new() } else { unnamed_segment(context, &scopes, &open) };
+    let open = OpenPattern { context, templates: &open, unnamed_segment: &unnamed };
     open.add_parts(asked, &mut parts);
     if has_kinds {
         let kinds =
@@ -61,7 +60,7 @@ struct OpenPattern<'a> {
 impl OpenPattern<'_> {
     /// Adds the parts that the templates make inside the known parts. Repeats this until there are no new parts.
     fn add_parts(&self, asked: &Pattern, parts: &mut BTreeSet<Pattern>) {
-        loop {
+        while !self.templates.is_empty() {
             let wide = std::iter::once(asked).chain(&*parts).filter(|part| part.exact().is_none());
             let scopes: Vec<Pattern> = wide.flat_map(|part| self.patterns_around(part)).collect();
             let before = parts.len();

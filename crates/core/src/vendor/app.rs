@@ -161,6 +161,16 @@ macro_rules! define_dispatch {
                 }
             }
 
+            fn parse_body(&self, operation: &OperationSpec, body: &[u8], caller: &Caller) -> Option<VendorRequest> {
+                match (self, operation.operation) {
+                    $((App::$vendor(app), Operation::$vendor(operation)) => {
+                        let (signing_request, job) = app.parse_body(operation, body, caller)?;
+                        Some(VendorRequest { signing_request, signing_job: SigningJob::$vendor(job) })
+                    })*
+                    _ => None,
+                }
+            }
+
             fn sign(
                 &self,
                 permit: &Permit,
@@ -204,6 +214,12 @@ pub fn parse(
     caller: Option<&Caller>,
 ) -> Result<VendorRequest, InvalidRequest> {
     app.parse(operation, params, caller)
+}
+
+/// Reads a request for `app` directly from the JSON of its body. Returns `None` if this is not possible, or if the body
+/// is not valid. Read the parameters of the body with [`parse`] then, which finds the same request or the error.
+pub fn parse_body(app: &App, operation: &OperationSpec, body: &[u8], caller: &Caller) -> Option<VendorRequest> {
+    app.parse_body(operation, body, caller)
 }
 
 /// Signs what the permit allows, at the time `at`. `nonce` is used only if the vendor's message contains a nonce.

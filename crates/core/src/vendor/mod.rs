@@ -32,7 +32,7 @@ mod vendor_app;
 mod zlib;
 
 pub use ably::Capability;
-pub use app::{App, SigningJob, VendorRequest, operation, parse, sign};
+pub use app::{App, SigningJob, VendorRequest, operation, parse, parse_body, sign};
 pub use effect::{ModerationEffects, SanctionEffects, VendorEffect};
 pub use foreign_token::{ForeignToken, TokenPart};
 pub use invalid_request::InvalidRequest;

@@ -62,7 +62,12 @@ pub struct SigningInput(String);
 impl SigningInput {
     /// Encodes these JSON texts exactly as they are.
     pub fn new(header: &str, payload: &str) -> SigningInput {
-        SigningInput(format!("{}.{}", crypto::base64url(header.as_bytes()), crypto::base64url(payload.as_bytes())))
+        // Base64 has four characters for three bytes, and the MAC follows.
+        let mut text = String::with_capacity((header.len() + payload.len()) / 3 * 4 + 64);
+        crypto::push_base64url(&mut text, header.as_bytes());
+        text.push('.');
+        crypto::push_base64url(&mut text, payload.as_bytes());
+        SigningInput(text)
     }
 
     /// Returns the text to sign.
@@ -73,7 +78,11 @@ impl SigningInput {
     /// Returns the token with this MAC as its signature.
     #[must_use]
     pub fn token(&self, mac: &[u8]) -> String {
-        format!("{}.{}", self.0, crypto::base64url(mac))
+        let mut token = String::with_capacity(self.0.len() + 1 + mac.len().div_ceil(3) * 4);
+        token.push_str(&self.0);
+        token.push('.');
+        crypto::push_base64url(&mut token, mac);
+        token
     }
 }
 
@@ -93,7 +102,10 @@ pub struct Nonce(String);
 impl Nonce {
     /// Makes a nonce of 34 characters that holds all of these 128 random bits.
     pub fn from_entropy(entropy: [u8; 16]) -> Nonce {
-        Nonce(format!("n1{}", crypto::hex(&entropy)))
+        let mut nonce = String::with_capacity(2 + 2 * entropy.len());
+        nonce.push_str("n1");
+        crypto::push_hex(&mut nonce, &entropy);
+        Nonce(nonce)
     }
 
     /// Reads a nonce that an operator chose: 2 to 128 visible ASCII characters without `:`. The first must be a letter,

@@ -60,6 +60,17 @@ pub trait VendorApp: fmt::Debug {
         caller: Option<&Caller>,
     ) -> Result<(SigningRequest, Self::SigningJob), InvalidRequest>;
 
+    /// Reads a request directly from the JSON of its body. Returns `None` if the operation has no such reader, or if the
+    /// body is not valid. [`parse`](Self::parse) then reads the body again, and finds the same request or the error.
+    fn parse_body(
+        &self,
+        _operation: Self::Operation,
+        _body: &[u8],
+        _caller: &Caller,
+    ) -> Option<(SigningRequest, Self::SigningJob)> {
+        None
+    }
+
     /// Signs what the permit allows.
     ///
     /// # Errors

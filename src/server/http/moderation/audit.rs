@@ -54,7 +54,7 @@ impl RequestedChange<'_> {
     pub(super) fn count(&self, ruling: &CommandOutcome) {
         let action = self.signing_request.action;
         for _ in &ruling.succeeded {
-            let decided = metrics::CountedDecision::allowed(action, AuditDecision::Allow, ruling.rules.clone());
+            let decided = metrics::CountedDecision::allowed(action, AuditDecision::Allow, &ruling.rules);
             decided.count(self.exchange, self.app);
         }
         for RejectedUser { reason: why, .. } in &ruling.failed {

@@ -30,7 +30,7 @@ struct PermittedRequest {
     params: ModerationParameters,
     app: Option<Arc<str>>,
     permission: ReadPermission,
-    rules: Vec<String>,
+    rules: Vec<Arc<str>>,
 }
 
 /// A job that a request names, and why it was not changed, if it was not.
@@ -158,7 +158,7 @@ impl PermittedRequest {
         for JobOutcome { failure, .. } in outcomes {
             let counted = match failure {
                 Some((code, _)) => CountedDecision::rejected(Action::RetryEnforcement, code),
-                None => CountedDecision::allowed(Action::RetryEnforcement, AuditDecision::Allow, self.rules.clone()),
+                None => CountedDecision::allowed(Action::RetryEnforcement, AuditDecision::Allow, &self.rules),
             };
             counted.count(&self.exchange, None);
         }
@@ -179,7 +179,7 @@ impl PermittedRequest {
         let asked = record::request_record(&self.exchange, app, &self.caller, signing_request);
         let reason = format!("{} enforcements were requested again", reply.requested);
         let record = AuditRecord { rules: &self.rules, change: reply.change, reason: Some(&reason), ..asked };
-        let counted = CountedDecision::allowed(signing_request.action, AuditDecision::Allow, self.rules.clone());
+        let counted = CountedDecision::allowed(signing_request.action, AuditDecision::Allow, &self.rules);
         record::record_decision(&self.exchange, app, &record, counted).await?;
         Ok(render::json(&reply))
     }

@@ -41,7 +41,7 @@ pub(super) struct ReadPermission {
 }
 
 /// The rules that allow the request, or the denial.
-type AllowingRules = Result<Vec<String>, Box<Denial>>;
+type AllowingRules = Result<Vec<Arc<str>>, Box<Denial>>;
 
 /// Returns the parameters in a query. An unknown parameter is refused: a caller that asks for a part must not receive
 /// everything because of a misspelled name.
@@ -151,7 +151,7 @@ impl ReadRequest {
         &self,
         visit: &AuthenticatedRequest<'_>,
         action: Action,
-    ) -> Result<(ReadPermission, Vec<String>), ApiError> {
+    ) -> Result<(ReadPermission, Vec<Arc<str>>), ApiError> {
         visit.check_authenticator(self.app.as_ref()).await?;
         let (permission, decided) = self.decide(visit, action).await?;
         match decided {
@@ -259,7 +259,7 @@ async fn record_decision(
     match decided {
         Ok(rules) => {
             let record = record::request_record(exchange, visit.app(app), &visit.caller, signing_request);
-            let counted = CountedDecision::allowed(signing_request.action, AuditDecision::Allow, rules.clone());
+            let counted = CountedDecision::allowed(signing_request.action, AuditDecision::Allow, &rules);
             record::record_decision(exchange, visit.app(app), &AuditRecord { rules: &rules, ..record }, counted).await
         }
         Err(denial) => Err(record_denial(visit, app, signing_request, &denial).await),

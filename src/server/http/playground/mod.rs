@@ -62,7 +62,9 @@ pub(super) async fn answer(
         PlaygroundRoute::Explanation => {
             let place = below.strip_prefix("/explain/").unwrap_or_default();
             let found = signing_route::split(exchange.settings(), place);
-            let found = found.and_then(|(app, name)| signing_route::find(app, name)).ok_or_else(not_found)?;
+            let found = found
+                .and_then(|(app, name)| signing_route::find(&exchange.snapshot, app, name))
+                .ok_or_else(not_found)?;
             admission::check_method(request, route.methods)?;
             api::explain(exchange, &found, request).await.map(|explained| json_response(&explained))
         }

@@ -57,7 +57,7 @@ impl<'a> CommandAuthorizer<'a> {
         index: &ModerationIndex,
         command: &ModerationCommand,
         user: &str,
-        rules: &mut Vec<String>,
+        rules: &mut Vec<Arc<str>>,
     ) -> Result<(), RejectReason> {
         for app in command.apps(self.engine) {
             let facts = DecisionData {
@@ -68,7 +68,7 @@ impl<'a> CommandAuthorizer<'a> {
             let decided =
                 self.engine.policy.decide(command.policy_request_for_user(app, user), self.caller, facts, self.now);
             let (.., allowing) = decided.map_err(|refusal| RejectReason::Denied(refusal.denial))?.into_parts();
-            let new: Vec<String> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
+            let new: Vec<Arc<str>> = allowing.into_iter().filter(|rule| !rules.contains(rule)).collect();
             rules.extend(new);
         }
         Ok(())

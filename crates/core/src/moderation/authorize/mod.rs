@@ -17,6 +17,8 @@ mod roles;
 mod sanctions;
 mod user_command;
 
+use std::sync::Arc;
+
 pub use authorizer::CommandAuthorizer;
 pub use reject_reason::{RejectReason, RejectedUser};
 use user_command::UserCommand;
@@ -41,7 +43,7 @@ pub struct CommandOutcome {
     /// The users that the command failed for.
     pub failed: Vec<RejectedUser>,
     /// The rules that allowed the command, without duplicates.
-    pub rules: Vec<String>,
+    pub rules: Vec<Arc<str>>,
     /// The number of the change, if a change was made.
     pub change: Option<u64>,
 }

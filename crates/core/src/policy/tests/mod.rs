@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::{
-    ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequestedGrant, RequiredAction, Role,
+    Action, ActionSet, Caller, CallerKind, ConversationKind, Millis, Pattern, RequestedGrant, RequiredAction, Role,
     RoleHierarchy, SigningRequest, Template, Vendor,
 };
 
@@ -393,7 +393,7 @@ fn a_pattern_may_be_granted_by_different_rules_in_its_parts() {
     // Tom is a manager in chat:private, where the deny rule is only for guests. Elsewhere he is a guest.
     document.entries.bindings.push(binding("tom", "chat:private", MANAGER));
     let permit = decide(&document, &user("tom"), request_grant("tom", "chat:*", &[Action::Subscribe])).unwrap();
-    assert_eq!(permit.rules(), ["guests", "managers"]);
+    assert_eq!(permit.rules(), ["guests", "managers"].map(Arc::from));
 }
 
 #[test]

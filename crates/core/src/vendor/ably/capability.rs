@@ -31,7 +31,7 @@ impl Capability {
             .collect();
         channels.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let add = |object: JsonObject, (name, operations): (String, ActionSet)| {
-            object.value(&name, &Value::from(Capability::operation_words(operations)))
+            object.strings(&name, &Capability::operation_words(operations))
         };
         Capability(channels.into_iter().fold(JsonObject::new(), add).finish())
     }

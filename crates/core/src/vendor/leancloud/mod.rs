@@ -130,6 +130,13 @@ impl VendorApp for App {
         Ok((signing_request, SigningJob))
     }
 
+    fn parse_body(&self, operation: Operation, body: &[u8], caller: &Caller) -> Option<(SigningRequest, SigningJob)> {
+        match operation {
+            Operation::Action(action) => Some((request::parse_body(self, action, body, caller)?, SigningJob)),
+            Operation::Demo(_) => None,
+        }
+    }
+
     fn sign(&self, permit: &Permit, _: &SigningJob, at: Millis, nonce: &Nonce) -> Result<SignedResult, InvalidRequest> {
         check_permit(permit, permit.request().action)?;
         let timestamp = self.timestamp(at);

@@ -3,6 +3,12 @@
 //! Each action accepts the fields that it signs. Some client libraries send an empty list of members for an action
 //! without members. Such a list is accepted and ignored.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+
 use super::{ACTIONS, App, HistoryOrder};
 use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::invalid_request::{InvalidRequest, wrong_permit_error};
@@ -32,10 +38,72 @@ pub(super) fn parse(
     params.reject_unknown(&["client_id", "conv_id", "members"])?;
     let client = client_or_caller("client_id", params.text("client_id")?, caller)?;
     check_client("client_id", client)?;
-    let conversation = conversation(action, params)?;
-    let members = members(action, client, conversation, params)?;
+    let conversation = conversation(action, params.text("conv_id")?)?;
+    let members = members(action, client, conversation, params.list("members")?)?;
+    Ok(signing_request(app, action, client, conversation, members))
+}
+
+/// The body of a request. It can have no other fields, and none of them twice.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    #[serde(borrow, default, deserialize_with = "present_text")]
+    client_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present_text")]
+    conv_id: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "present_list")]
+    members: Option<Vec<String>>,
+}
+
+/// Reads a request like [`parse`], but directly from the JSON of the body. Returns `None` if the request is not valid.
+pub(super) fn parse_body(app: &App, action: Action, body: &[u8], caller: &Caller) -> Option<SigningRequest> {
+    // A struct would also be read from a list of its values.
+    let object = body.trim_ascii_start().starts_with(b"{").then_some(body)?;
+    let Body { client_id, conv_id, members: given } = serde_json::from_slice(object).ok()?;
+    let client = client_or_caller("client_id", client_id.as_deref(), Some(caller)).ok()?;
+    check_client("client_id", client).ok()?;
+    let conversation = conversation(action, conv_id.as_deref()).ok()?;
+    let members = members(action, client, conversation, given).ok()?;
+    ACTIONS.contains(action).then(|| signing_request(app, action, client, conversation, members))
+}
+
+/// Reads a text. `null` is not a text.
+fn present_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    struct TextVisitor;
+
+    impl<'de> Visitor<'de> for TextVisitor {
+        type Value = Cow<'de, str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Borrowed(text))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+            Ok(Cow::Owned(text.to_owned()))
+        }
+    }
+
+    deserializer.deserialize_str(TextVisitor).map(Some)
+}
+
+/// Reads a list of texts. `null` is not a list.
+fn present_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
+}
+
+fn signing_request(
+    app: &App,
+    action: Action,
+    client: &str,
+    conversation: Option<&str>,
+    members: Vec<String>,
+) -> SigningRequest {
     let needs = needs(app, action, client, conversation, &members);
-    Ok(SigningRequest {
+    SigningRequest {
         app: app.name().clone(),
         vendor: Vendor::LeanCloud,
         action: needs.first().map_or(action, |need| need.action),
@@ -45,12 +113,12 @@ pub(super) fn parse(
         required_actions: needs,
         requested_grants: Vec::new(),
         left_out: Vec::new(),
-    })
+    }
 }
 
-fn conversation(action: Action, params: &Params) -> Result<Option<&str>, InvalidRequest> {
+fn conversation(action: Action, given: Option<&str>) -> Result<Option<&str>, InvalidRequest> {
     let has_one = !matches!(action, Action::Login | Action::Create);
-    match params.text("conv_id")? {
+    match given {
         None if has_one => {
             Err(InvalidRequest::new("conv_id", format!("must be given: {action} is about a conversation")))
         }
@@ -66,9 +134,8 @@ fn members(
     action: Action,
     client: &str,
     conversation: Option<&str>,
-    params: &Params,
+    given: Option<Vec<String>>,
 ) -> Result<Vec<String>, InvalidRequest> {
-    let given = params.list("members")?;
     check_count(conversation, given.as_ref().map_or(0, Vec::len))?;
     for (place, member) in given.iter().flatten().enumerate() {
         check_client("members", member)
@@ -200,10 +267,62 @@ fn check_plain(field: &str, id: &str) -> Result<(), InvalidRequest> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+    use proptest::sample::select;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::json::parse_object;
     use crate::vendor::tests::{params, service, user};
+
+    /// Bodies that are valid, and bodies with each kind of flaw.
+    fn body() -> impl Strategy<Value = String> {
+        let value = select(vec![
+            r#""tom""#,
+            r#""mary""#,
+            r#""a\u00e9\"b""#,
+            r#""_tmp:x""#,
+            r#""a:b""#,
+            r#""*""#,
+            r#""""#,
+            "null",
+            "7",
+            "true",
+            "{}",
+            "[]",
+            r#"["tom"]"#,
+            r#"["mary", "nina"]"#,
+            r#"["mary", null]"#,
+            r#"["a:b"]"#,
+            r#"["\ud800"]"#,
+            r#"{"a":1,"a":1}"#,
+        ]);
+        let name = select(vec!["client_id", "conv_id", "members", "conv_id", "members", "c\\u006fnv_id", "other"]);
+        let member = (name, value).prop_map(|(name, value)| format!("\"{name}\" : {value}"));
+        let object = prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(",")));
+        let end = select(vec!["", "", "", " ", "x", ","]);
+        let start = select(vec!["", "", "", "\n ", "\u{feff}", "["]);
+        let objects = (start, object, end).prop_map(|(start, object, end)| format!("{start}{object}{end}"));
+        let lists = select(vec!["[]", r#"["tom"]"#, r#"["tom", "room", ["mary"]]"#, "null", r#""tom""#, "7"]);
+        prop_oneof![9 => objects, 1 => lists.prop_map(str::to_owned)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_body_is_read_as_its_parameters_are(
+            body in body(),
+            action in select(Action::ALL.to_vec()),
+            is_service: bool,
+        ) {
+            let (app, caller) = (app(HistoryOrder::NonceTimestamp), if is_service { service("orders") } else { user("tom") });
+            let read = parse_object(body.as_bytes()).ok();
+            let read = read.map(|values| Params { values, lenient: false });
+            let expected = read.and_then(|params| parse(&app, action, &params, Some(&caller)).ok());
+            prop_assert_eq!(parse_body(&app, action, body.as_bytes(), &caller), expected);
+        }
+    }
 
     fn app(history: HistoryOrder) -> App {
         App::new("leancloud".into(), "appid".to_owned(), &[], super::super::TimestampUnit::default(), history)
