@@ -29,7 +29,7 @@ fn to_json(to: &mut Vec<u8>, value: &impl Serialize) -> Result<(), serde_json::E
     value.serialize(&mut serde_json::Serializer::with_formatter(to, EscapingFormatter))
 }
 
-/// Writes the members of a JSON object, exactly as [`line`] writes them, but faster.
+/// Writes the members of a JSON object, exactly as [`line()`] writes them, but faster.
 pub(super) struct LineBuilder<'l>(&'l mut Vec<u8>);
 
 impl<'l> LineBuilder<'l> {

@@ -65,7 +65,7 @@ impl RefusalSummaries {
     }
 
     /// Writes the last summary when no more requests arrive. If the audit log cannot be written within
-    /// [`CLOSE_TIMEOUT`], the lines go to the program's own log.
+    /// `CLOSE_TIMEOUT`, the lines go to the program's own log.
     pub async fn close(&self, audit: &AuditLog) {
         if timeout(CLOSE_TIMEOUT, self.flush(audit)).await == Ok(true) {
             return;
