@@ -67,7 +67,7 @@ impl fmt::Debug for RedisServer {
 /// <https://www.iana.org/assignments/uri-schemes/prov/redis>.
 ///
 /// # Errors
-/// Returns what is wrong with the URL.
+/// Returns the flaw of the URL.
 pub(super) fn parse_server(url: &Secret) -> Result<RedisServer, &'static str> {
     let text = str::from_utf8(url.expose()).unwrap_or_default().trim();
     if has_unknown_parameters(text) {

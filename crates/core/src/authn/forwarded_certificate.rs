@@ -9,7 +9,7 @@ use super::mtls::SanType;
 /// Returns the name of this kind in the certificate.
 ///
 /// # Errors
-/// Returns what is wrong, in words that follow the name of the header.
+/// Returns the flaw, in words that follow the name of the header.
 pub(super) fn certificate_name(header: &str, kind: SanType) -> Result<String, &'static str> {
     let wanted = match kind {
         SanType::Uri => "uri",

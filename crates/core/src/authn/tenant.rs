@@ -102,7 +102,7 @@ impl SubjectPrefix {
     /// no tenant has. Otherwise, the subjects of two tenants could be equal.
     ///
     /// # Errors
-    /// Returns what is wrong, in words that follow the name of the key.
+    /// Returns the flaw, in words that follow the name of the key.
     pub fn parse(text: &str) -> Result<SubjectPrefix, &'static str> {
         let Some((before, after)) = text.split_once(TENANT_PLACEHOLDER) else {
             return Ok(SubjectPrefix { before: text.to_owned(), after: None });

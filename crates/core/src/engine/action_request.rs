@@ -11,7 +11,7 @@ const MAX_NAME_CHARS: usize = 255;
 /// Reads a list of ids: `a,b,c`, or a JSON list of strings for ids that contain a comma.
 ///
 /// # Errors
-/// Returns what is wrong, in words that follow the name of the list.
+/// Returns the flaw, in words that follow the name of the list.
 pub fn parse_id_list(text: &str) -> Result<Vec<String>, String> {
     if text.starts_with('[') {
         return serde_json::from_str(text).map_err(|error| format!("must be a,b,c or a JSON list of strings: {error}"));

@@ -73,7 +73,7 @@ impl TokenPart {
     /// Reads a member that is a time in seconds.
     ///
     /// # Errors
-    /// Returns what is wrong, as a clause of a sentence.
+    /// Returns the flaw, as a clause of a sentence.
     pub(super) fn seconds(&self, name: &str) -> Result<u64, String> {
         let value = self.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
         match value.as_u64() {

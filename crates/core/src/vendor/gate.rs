@@ -28,7 +28,7 @@ pub trait VendorGate: Sync {
     /// Reads the question that the vendor's server asks at the route with this name.
     ///
     /// # Errors
-    /// Returns what is wrong with the question, in a sentence.
+    /// Returns the flaw of the question, in a sentence.
     fn read(&self, name: &str, body: &Map<String, Value>) -> Result<GateQuestion, String>;
 
     /// Returns the body of the answer to a question at the route with this name.

@@ -33,7 +33,7 @@ pub struct Ttl {
 /// Reads the name of a conversation, or a pattern.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "the name …".
+/// Returns the flaw, in words that complete "the name …".
 pub(super) fn parse_conversation(name: &str) -> Result<Pattern, String> {
     check_identifier(name, 255).map_err(|flaw| flaw.to_string())?;
     Pattern::parse(name).map_err(|flaw| flaw.to_string())

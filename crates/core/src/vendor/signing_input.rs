@@ -112,7 +112,7 @@ impl Nonce {
     /// and at least one must be a digit.
     ///
     /// # Errors
-    /// Returns what is wrong, in words that complete "the nonce …".
+    /// Returns the flaw, in words that complete "the nonce …".
     pub fn parse(text: &str) -> Result<Nonce, String> {
         let wrong = if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
             "must start with a letter from a to z"

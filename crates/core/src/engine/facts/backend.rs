@@ -31,7 +31,7 @@ pub(super) fn parse_answer(inquiry: &FactsQuery, object: &Map<String, Value>) ->
 /// are not allowed.
 ///
 /// # Errors
-/// Returns what is wrong, in words that follow "it", for example if the policy does not know a kind or role.
+/// Returns the flaw, in words that follow "it", for example if the policy does not know a kind or role.
 pub fn parse_details(
     object: &Map<String, Value>,
     role_hierarchy: &RoleHierarchy,

@@ -167,7 +167,7 @@ pub(super) fn check_size(grants: Vec<RequestedGrant>) -> Result<Vec<RequestedGra
 /// Reads a channel's name or pattern.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "the channel, which …".
+/// Returns the flaw, in words that complete "the channel, which …".
 pub fn parse_channel(name: &str) -> Result<Pattern, String> {
     check_identifier(name, MAX_CHANNEL_CHARS).map_err(|flaw| flaw.to_string())?;
     let pattern = Pattern::parse(name).map_err(|bad| bad.to_string())?;
@@ -185,7 +185,7 @@ pub fn parse_channel(name: &str) -> Result<Pattern, String> {
 /// name of one channel.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "the channel, which …".
+/// Returns the flaw, in words that complete "the channel, which …".
 pub fn check_wildcard(name: &str) -> Result<(), String> {
     let is_wildcard_of_ably = name == "*" || !name.ends_with('*') || name.ends_with(":*");
     is_wildcard_of_ably.then_some(()).ok_or_else(|| {

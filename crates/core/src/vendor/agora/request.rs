@@ -73,7 +73,7 @@ pub(super) fn check_user(operation: Operation, user: &str) -> Result<(), String>
 /// Reads the name of a channel.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "the name …".
+/// Returns the flaw, in words that complete "the name …".
 fn parse_channel(name: &str) -> Result<Pattern, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&()+-:;<=.>?@^_~,".contains(&byte);
     if name.is_empty() || name.len() > MAX_CHANNEL_BYTES || !name.bytes().all(is_name) {

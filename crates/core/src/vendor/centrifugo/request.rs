@@ -55,7 +55,7 @@ fn channel(params: &Params) -> Result<Pattern, InvalidRequest> {
 /// Reads the name of a channel.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "channel …".
+/// Returns the flaw, in words that complete "channel …".
 pub(super) fn parse_channel(name: &str) -> Result<Pattern, String> {
     check_identifier(name, MAX_CHANNEL_BYTES).map_err(|flaw| flaw.to_string())?;
     if name.len() > MAX_CHANNEL_BYTES {

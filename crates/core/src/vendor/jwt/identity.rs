@@ -20,7 +20,7 @@ impl UserAlphabet {
     /// Checks an id of at most 128 characters.
     ///
     /// # Errors
-    /// Returns what is wrong, in words that complete "the id …".
+    /// Returns the flaw, in words that complete "the id …".
     pub fn check(self, id: &str) -> Result<(), &'static str> {
         let fits = !id.is_empty() && id.len() <= 128;
         let all = |is_allowed: fn(u8) -> bool| fits && id.bytes().all(is_allowed);

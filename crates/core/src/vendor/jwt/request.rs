@@ -75,7 +75,7 @@ fn channels(app: &App, params: &Params) -> Result<Vec<RequestedGrant>, InvalidRe
 /// Reads the name of a channel. It has no character that separates parts in addresses.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "the name …".
+/// Returns the flaw, in words that complete "the name …".
 fn parse_channel(name: &str) -> Result<Pattern, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:@=".contains(&byte);
     if name.is_empty() || name.len() > MAX_CHANNEL_BYTES || !name.bytes().all(is_name) {

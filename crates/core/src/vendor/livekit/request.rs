@@ -72,7 +72,7 @@ fn room(params: &Params) -> Result<Pattern, InvalidRequest> {
 /// Reads the name of a room.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "room_name …".
+/// Returns the flaw, in words that complete "room_name …".
 fn parse_room(name: &str) -> Result<Pattern, String> {
     check_identifier(name, MAX_NAME_CHARS).map_err(|flaw| flaw.to_string())?;
     if name.contains('*') {

@@ -69,7 +69,7 @@ fn calls(params: &Params) -> Result<Vec<Pattern>, InvalidRequest> {
 /// Reads the id of a call, `type:id`.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete `call_cids[0] …`.
+/// Returns the flaw, in words that complete `call_cids[0] …`.
 fn parse_call(cid: &str) -> Result<Pattern, String> {
     let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let is_part = |part: &str| (1..=MAX_CALL_CHARS).contains(&part.len()) && part.bytes().all(is_known);

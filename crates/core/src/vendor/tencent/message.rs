@@ -25,7 +25,7 @@ pub(super) const MAX_ROOM_NUMBER: u32 = u32::MAX - 1;
 /// Checks that Tencent knows such user ids.
 ///
 /// # Errors
-/// Returns what is wrong, in words that complete "the id …".
+/// Returns the flaw, in words that complete "the id …".
 pub fn check_user(user: &str) -> Result<(), String> {
     let is_id = user.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if user.is_empty() || user.len() > MAX_USER_BYTES || !is_id {
