@@ -15,24 +15,12 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::timeout_stream::TimeoutStream;
+use super::timeout_stream::{HttpProtocol, TimeoutStream};
 use crate::config::MAX_HEADER_BYTES;
 use crate::server::http::ResponseBody;
 
-/// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// The maximum number of requests in progress on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
-
-/// The protocol of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HttpProtocol {
-    /// HTTP/1.0 or HTTP/1.1, or something else, which the parser of HTTP/1.1 refuses.
-    Http1,
-    /// HTTP/2.
-    Http2,
-}
 
 /// A connection that is served. As a future, it ends with the connection.
 pub(super) struct HttpConnection<I, S>

@@ -11,7 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::activity::ConnectionActivity;
-use super::http_connection::{HttpProtocol, PREFACE};
+
+/// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The protocol of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HttpProtocol {
+    /// HTTP/1.0 or HTTP/1.1, or something else, which the parser of HTTP/1.1 refuses.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
 
 /// A stream with time limits. A read fails if the rest of a header does not arrive within `patience`. A write fails if
 /// the client does not accept all waiting bytes within `patience`.

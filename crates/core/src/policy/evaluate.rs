@@ -7,13 +7,14 @@ use super::Policy;
 use super::access_query::{AccessQuery, ScopeContext};
 use super::claims::user_claims;
 use super::compiled_rules::CompiledRule;
-use super::condition::{Condition, unmet_conditions};
+use super::condition::Condition;
 use super::decision::{Denial, DenyReason, NearestRule, OtherClient, Permit};
 use super::effective_role::DecisionData;
 use super::entry_index::{EntryRef, UserEntryKind};
 use super::eval_context::EvalContext;
 use super::narrow::narrower_grants;
 use super::rule::{ClientCondition, Effect, Rule};
+use super::rule_match::{self, unmet_conditions};
 use crate::model::{
     Action, ActionSet, Caller, CallerKind, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest,
 };
@@ -275,7 +276,7 @@ fn decide_by_rules<'a>(query: &AccessQuery<'_, 'a>, rules: &mut Vec<usize>) -> R
         return Err(DenyReasonRef::UnknownConversation(part_if_not_whole(query, &part)));
     }
     let is_match = |(compiled, rule): (CompiledRule, &Rule), part: &AccessQuery<'_, '_>| {
-        policy.compiled.is_match(compiled, rule, part)
+        rule_match::is_match(&policy.compiled, compiled, rule, part)
     };
     for (compiled, rule) in query.context().rules(Effect::Deny, query.action) {
         if let Some(part) = query.in_parts().find(|part| is_match((compiled, rule), part)) {

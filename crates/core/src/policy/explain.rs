@@ -1,13 +1,13 @@
 //! Explains a decision: for each rule, the conditions that were not met.
 
 use super::access_query::{AccessQuery, ScopeContext};
-use super::condition::{UnmetCondition, unmet_conditions};
 use super::decision::{Denial, describe_author};
 use super::effective_role::DecisionData;
 use super::entry_index::{EntryRef, UserEntryKind};
 use super::eval_context::EvalContext;
 use super::evaluate::{ADDING_ACTIONS, DenyReasonRef, decide_query};
 use super::rule::Effect;
+use super::rule_match::{UnmetCondition, unmet_conditions};
 use super::{Policy, Rule};
 use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequestedGrant, RequiredAction, SigningRequest};
 

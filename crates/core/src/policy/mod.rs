@@ -20,13 +20,14 @@ mod partial;
 mod parts;
 mod rank;
 mod rule;
+mod rule_match;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use compiled_rules::CompiledRules;
-pub use condition::{Condition, UnmetCondition};
+pub use condition::Condition;
 pub use conversation_facts::{ConversationDetails, ConversationFacts};
 pub(crate) use decision::describe_scope;
 pub use decision::{Denial, DenyReason, NearestRule, OtherClient, Permit, for_operator};
@@ -42,6 +43,7 @@ pub use rule::{
     BindingEntry, Block, ClientCondition, ConversationEntry, Effect, EntryAuthor, EntryOrigin, PolicyDocument,
     PolicyEntries, Rule, Sanction, TargetCondition,
 };
+pub use rule_match::UnmetCondition;
 
 /// A policy file, prepared for decisions.
 #[derive(Clone, Debug)]

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 
 use super::Policy;
 use super::access_query::{AccessQuery, ScopeContext};
-use super::condition::{Ternary, evaluate_before_facts};
+use super::condition::Ternary;
 use super::effective_role::DecisionData;
 use super::eval_context::EvalContext;
 use super::evaluate::{decide_query, find_denying_entry};
 use super::narrow::narrower_patterns;
 use super::rule::Effect;
+use super::rule_match::evaluate_before_facts;
 use crate::model::{Action, ActionSet, Caller, Millis, Pattern, RequiredAction, SigningRequest};
 
 /// The uses of facts besides the evaluation of rules.

@@ -2,8 +2,8 @@
 
 use super::has_targets;
 use crate::model::{Action, ActionSet, CallerKind};
-use crate::policy::condition::alternatives;
 use crate::policy::rule::{Effect, Rule, TargetCondition};
+use crate::policy::rule_match::alternatives;
 
 /// The actions that need `targets`, because users could otherwise use them against users with a higher rank. `set-role`
 /// is not among them, because it is always limited by rank.

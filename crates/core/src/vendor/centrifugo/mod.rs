@@ -1,5 +1,6 @@
 //! Centrifugo: tokens for connections and subscriptions, signed with a secret or a private key.
 
+mod channel;
 mod message;
 mod moderation;
 pub mod proxy;

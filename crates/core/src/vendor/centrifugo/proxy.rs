@@ -13,7 +13,7 @@
 use http::HeaderName;
 use serde_json::{Map, Value, json};
 
-use super::request::parse_channel;
+use super::channel::parse_channel;
 use crate::crypto::constant_time_eq;
 use crate::model::{Action, Millis};
 use crate::secret::Secret;

@@ -2,16 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::channel::parse_channel;
 use super::{App, Operation, SigningJob};
-use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor, check_identifier};
+use crate::model::{Action, Caller, Pattern, RequiredAction, SigningRequest, Vendor};
 use crate::vendor::params::{check_identifier_of, client_or_caller, reject_star};
 use crate::vendor::{InvalidRequest, Params, VendorApp};
 
 /// The longest user id, in characters.
 const MAX_USER_CHARS: usize = 255;
-
-/// The longest name of a channel, in bytes: Centrifugo's default.
-const MAX_CHANNEL_BYTES: usize = 255;
 
 /// Reads a request.
 pub(super) fn parse(
@@ -50,25 +48,6 @@ pub(super) fn parse(
 fn channel(params: &Params) -> Result<Pattern, InvalidRequest> {
     let name = params.text("channel")?.ok_or_else(|| InvalidRequest::new("channel", "must be given"))?;
     parse_channel(name).map_err(|flaw| InvalidRequest::new("channel", flaw))
-}
-
-/// Reads the name of a channel.
-///
-/// # Errors
-/// Returns the flaw, in words that complete "channel …".
-pub(super) fn parse_channel(name: &str) -> Result<Pattern, String> {
-    check_identifier(name, MAX_CHANNEL_BYTES).map_err(|flaw| flaw.to_string())?;
-    if name.len() > MAX_CHANNEL_BYTES {
-        return Err(format!("must have at most {MAX_CHANNEL_BYTES} bytes"));
-    }
-    // Centrifugo gives these characters a meaning: the users of a channel, and names of its own.
-    if name.contains(['#', '&']) {
-        return Err("must not hold `#` or `&`: Centrifugo lets the users after `#` in without a token".to_owned());
-    }
-    if name.contains('*') {
-        return Err("must not hold `*`: a request is for one channel".to_owned());
-    }
-    Ok(Pattern::Exact(name.to_owned()))
 }
 
 /// Returns the configured claims of the caller's token. A token describes only its caller, so there are none for
