@@ -644,7 +644,7 @@ mod tests {
         assert!(refused.elapsed() < WRITE_TIMEOUT, "a log that hangs is not waited for");
 
         let lines = thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
-        // The task may also have been told that its line is late.
+        // The task can also have an error already, because its line was late.
         let _ = hanging.await.unwrap();
         until("the log can be written", || audit.health().is_ok()).await;
         assert!(!audit.hangs() && !audit.0.lock().may_tasks_write());

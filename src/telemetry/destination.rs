@@ -145,10 +145,13 @@ impl LineOutput {
     /// Leaves the rest of the lines to [`finish`](Self::finish), if this error may concern only writes by tasks. A file
     /// system or a sandbox that does not know `RWF_NOWAIT` can return any error. `finish` meets all other errors again.
     fn leave_rest(&mut self, error: Errno) -> io::Result<WriteProgress> {
-        match self.unblocked {
-            _ if error == Errno::AGAIN => {}
-            UnblockedOutput::Nowait => self.unblocked = UnblockedOutput::Watched,
-            UnblockedOutput::Watched | UnblockedOutput::Pipe(_) | UnblockedOutput::Never => return Err(error.into()),
+        if error != Errno::AGAIN {
+            match self.unblocked {
+                UnblockedOutput::Nowait => self.unblocked = UnblockedOutput::Watched,
+                UnblockedOutput::Watched | UnblockedOutput::Pipe(_) | UnblockedOutput::Never => {
+                    return Err(error.into());
+                }
+            }
         }
         self.is_begun = self.appended > 0;
         Ok(WriteProgress::Incomplete)

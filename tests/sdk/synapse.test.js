@@ -5,28 +5,19 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { jwt } from './support/crypto.js';
+import { freePort } from './support/port.js';
 import { Signer, SYNAPSE, callerToken } from './support/signer.js';
 
 const PYTHON = process.env.SYNAPSE_PYTHON ?? fileURLToPath(new URL('synapse/bin/python', import.meta.url));
 const missing = existsSync(PYTHON) ? false : `SKIPPED: no Synapse: ${PYTHON} does not exist`;
 if (missing && process.env.CI === 'true') throw new Error(missing);
 if (missing) process.stderr.write(`${missing}\n`);
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** A Synapse with an empty database in a directory of its own. */
 class Synapse {

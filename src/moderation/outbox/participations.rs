@@ -12,8 +12,8 @@ use super::job::JobError;
 use super::reconciler::{ListProgress, Reconciler, UserCheckpoint};
 use crate::vendor::moderation::{ConversationList, DesiredState, ListedConversation};
 
-/// How many conversations of a list without pages are processed before the progress is recorded. An attempt can ask about
-/// so many, even if the vendor needs half a second for each answer.
+/// If a vendor's list has no pages, the progress is recorded after this number of conversations. It is small enough for one
+/// attempt, even if the vendor needs half a second for each answer.
 const CONVERSATIONS_PER_STEP: usize = 25;
 
 /// A pass over the conversations of a user.

@@ -117,7 +117,7 @@ async fn run_job(shared: &OutboxState, targets: &DeliveryTargets, job: &Job, unt
             if let Some((kind, target)) = label {
                 shared.counts.count_attempt(kind, target, outcome);
             }
-            // Without a subscriber, nobody misses it.
+            // An error means that there is no subscriber.
             _ = shared.attempted.send(Arc::new(after_attempt(job, &attempt)));
         }
         // The job was requested again, or another process holds it.

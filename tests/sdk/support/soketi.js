@@ -3,13 +3,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import PusherServer from 'pusher';
 
+import { freePort } from './port.js';
 import { PUSHER } from './signer.js';
 
 const PROGRAM = fileURLToPath(new URL('../soketi/node_modules/@soketi/soketi/bin/server.js', import.meta.url));
@@ -18,15 +18,6 @@ const PROGRAM = fileURLToPath(new URL('../soketi/node_modules/@soketi/soketi/bin
 export const missing = existsSync(PROGRAM) ? false : 'SKIPPED: no Soketi: run `npm ci --ignore-scripts --prefix tests/sdk/soketi`';
 if (missing && process.env.CI === 'true') throw new Error(missing);
 if (missing) process.stderr.write(`${missing}\n`);
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 export class Soketi {
   /** One that has this app, with client events and sign-in. */

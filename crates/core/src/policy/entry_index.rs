@@ -38,7 +38,8 @@ pub struct EntryIndex {
 /// The app that an entry is for, or `None` for all apps.
 type AppScope = Option<Arc<str>>;
 
-/// The entries of one user: the number of the only row or, if the highest bit is set, the number of a list of rows.
+/// Where the entries of one user are. If the user has one entry, this is the number of its row. If there are several, the
+/// highest bit is set, and the other bits are the index in `lists`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct UserRows(u32);
 

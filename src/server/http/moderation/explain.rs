@@ -12,22 +12,8 @@ use crate::server::http::question::{Question, QuestionFields};
 use crate::server::http::render;
 use crate::server::http::response_body::HttpResponse;
 
-/// The parameters in the query.
-const PARAMETERS: [&str; 13] = [
-    "user",
-    "service",
-    "authenticator",
-    "roles",
-    "app",
-    "action",
-    "client",
-    "conversation",
-    "members",
-    "capability",
-    "fields",
-    "at",
-    "client_id",
-];
+/// The parameters in the query, beside those of the question.
+const FURTHER_PARAMETERS: [&str; 2] = ["at", "client_id"];
 
 /// Answers a request for an explanation. Who may read the entries of the conversation gets the decision in codes. Who may
 /// also read decisions gets the result of each rule.
@@ -35,7 +21,8 @@ pub(super) async fn answer(
     visit: &AuthenticatedRequest<'_>,
     request: &Request<Incoming>,
 ) -> Result<HttpResponse, ApiError> {
-    let params = read::query(request, &PARAMETERS)?;
+    let known = [&QuestionFields::NAMES[..], &FURTHER_PARAMETERS].concat();
+    let params = read::query(request, &known)?;
     let fields = RequestFields { params: &params, settings: visit.exchange.settings() };
     let question = match read_question(visit, fields) {
         Ok(question) => question,

@@ -24,8 +24,7 @@ struct PooledValue<T> {
     uses: u32,
 }
 
-/// Returns the number of the next value of a list. An index refuses new entries before a list gets too long for its
-/// numbers.
+/// Returns the number that the next value gets. The index is full before the numbers end: see `EntryRows::is_full`.
 pub(super) fn next_number<T>(values: &[T]) -> u32 {
     u32::try_from(values.len()).unwrap_or(u32::MAX)
 }
