@@ -58,7 +58,7 @@ kinds = ["chatroom"]
 [[rules]]
 id = "services"
 effect = "allow"
-actions = ["kick", "history"]
+actions = ["kick", "history", "decide"]
 callers = ["service"]
 client = "any"
 
@@ -457,6 +457,33 @@ async fn requests_at_once_with_one_question_ask_once() {
     let (statuses, ()) = tokio::join!(all((0..50).map(|_| kick(&signer, "bob", "tom"))), release);
     assert!(statuses.len() == 50 && statuses.iter().all(|status| *status == 200), "{statuses:?}");
     assert_eq!(backend.count(PATH), 1);
+}
+
+#[tokio::test]
+async fn a_list_of_decisions_has_one_time_limit() {
+    let backend = Server::start().await;
+    let hold = || {
+        let go = Arc::new(Semaphore::new(0));
+        backend.set(PATH, Reply::Held(Arc::clone(&go), Box::new(told(json!({"roles": {}})))));
+        go
+    };
+    let mut held = hold();
+    let signer = signer(&backend, "").await;
+    let question = |number| json!({"app": "leancloud", "user": "bob", "action": "kick", "conversation": format!("c{number}"), "members": ["tom"]});
+    let body = json!({"requests": (0..10).map(question).collect::<Vec<_>>()}).to_string();
+    let slow_answers = async {
+        for count in 1..=4 {
+            until("the query", async || backend.count(PATH) == count).await;
+            signer.pass(4 * SECOND).await;
+            std::mem::replace(&mut held, hold()).add_permits(1);
+        }
+        backend.set(PATH, told(json!({"roles": {}})));
+        held.add_permits(1);
+    };
+    let asked = signer.post("/v1/decide", "x-api-key: obviously-fake-api-key\r\n", &body);
+    let (answer, ()) = tokio::join!(asked, slow_answers);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"));
+    assert_eq!(backend.count(PATH), 4);
 }
 
 #[tokio::test]

@@ -2,17 +2,19 @@
 //! get them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::authenticated::AuthenticatedRequest;
 use super::fields::invalid_field;
 use super::read::{self, ReadRequest};
 use super::{check_accept, context, set_version};
 use crate::model::{Action, Pattern};
-use crate::server::http::error::ApiError;
+use crate::server::http::error::{ApiError, ErrorCode};
 use crate::server::http::question::{self, AnsweredQuestion, Asker, Question, QuestionFields};
 use crate::server::http::response_body::HttpResponse;
 use crate::server::http::{admission, authenticate, render, sign};
@@ -21,6 +23,9 @@ use crate::vendor::{InvalidRequest, Params};
 
 /// The maximum number of questions in one request.
 const MAX_QUESTIONS: usize = 100;
+
+/// The time limit for all questions of a request. It is reached only if the facts arrive slowly.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The member of a request with a list of questions.
 const BATCH: &str = "requests";
@@ -50,10 +55,7 @@ pub(in crate::server::http) async fn answer(
         }
     };
     let head = exchange.runtime.moderation.head();
-    let mut answered = Vec::new();
-    for question in asked.questions {
-        answered.push(decide(&visit, question).await?);
-    }
+    let answered = decide_all(&visit, asked.questions).await?;
     for one in &answered {
         question::record_answer(exchange, asker(&visit), one).await?;
     }
@@ -100,6 +102,24 @@ async fn authorize(
 ) -> Result<(), ApiError> {
     let asking = ReadRequest::by_caller(&visit.caller, app, place.unwrap_or(Pattern::Everything));
     asking.permit(visit, Action::Decide).await.map(drop)
+}
+
+/// Decides questions, if the caller can ask all of them.
+async fn decide_all(
+    visit: &AuthenticatedRequest<'_>,
+    questions: Vec<Question<'_>>,
+) -> Result<Vec<AnsweredQuestion>, ApiError> {
+    let all = async {
+        let mut answered = Vec::with_capacity(questions.len());
+        for question in questions {
+            answered.push(decide(visit, question).await?);
+        }
+        Ok(answered)
+    };
+    timeout(LIST_TIMEOUT, all).await.unwrap_or_else(|_| {
+        let detail = "The facts for these questions did not arrive in time. Ask fewer questions at once.";
+        Err(ApiError::with_same_message(ErrorCode::Unavailable, detail))
+    })
 }
 
 /// Decides a question, if the caller can ask it.
