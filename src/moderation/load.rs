@@ -32,7 +32,7 @@ pub async fn load_index(
 ) -> Result<(ModerationIndex, StoreHead), LoadError> {
     let mut reader = store.read_entries().await?;
     check(reader.head())?;
-    let mut builder = ModerationIndexBuilder::default();
+    let mut builder = ModerationIndexBuilder::with_capacity(reader.count());
     let mut part = reader.next().await?;
     while !part.is_empty() {
         // A blocking thread leaves the runtime free for other work. Meanwhile, the next part is read.

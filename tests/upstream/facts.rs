@@ -462,12 +462,12 @@ async fn requests_at_once_with_one_question_ask_once() {
 #[tokio::test]
 async fn a_list_of_decisions_has_one_time_limit() {
     let backend = Server::start().await;
-    let hold = || {
+    let close_gate = || {
         let go = Arc::new(Semaphore::new(0));
         backend.set(PATH, Reply::Held(Arc::clone(&go), Box::new(told(json!({"roles": {}})))));
         go
     };
-    let mut held = hold();
+    let mut gate = close_gate();
     let signer = signer(&backend, "").await;
     let question = |number| json!({"app": "leancloud", "user": "bob", "action": "kick", "conversation": format!("c{number}"), "members": ["tom"]});
     let body = json!({"requests": (0..10).map(question).collect::<Vec<_>>()}).to_string();
@@ -475,10 +475,10 @@ async fn a_list_of_decisions_has_one_time_limit() {
         for count in 1..=4 {
             until("the query", async || backend.count(PATH) == count).await;
             signer.pass(4 * SECOND).await;
-            std::mem::replace(&mut held, hold()).add_permits(1);
+            std::mem::replace(&mut gate, close_gate()).add_permits(1);
         }
         backend.set(PATH, told(json!({"roles": {}})));
-        held.add_permits(1);
+        gate.add_permits(1);
     };
     let asked = signer.post("/v1/decide", "x-api-key: obviously-fake-api-key\r\n", &body);
     let (answer, ()) = tokio::join!(asked, slow_answers);

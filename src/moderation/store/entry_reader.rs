@@ -23,6 +23,14 @@ impl EntryReader<'_> {
         }
     }
 
+    /// Returns the approximate number of entries.
+    pub fn count(&self) -> u64 {
+        match &self.0 {
+            ReaderKind::Redb(redb) => redb.count(),
+            ReaderKind::Redis(redis) => redis.count(),
+        }
+    }
+
     /// Returns whether the entries are a snapshot at the head, sorted by key. Otherwise they come in no particular order,
     /// an entry can come twice, and they can include later changes.
     pub fn is_sorted_snapshot(&self) -> bool {

@@ -22,6 +22,9 @@ pub struct ModerationIndex {
     apps: BTreeMap<Arc<str>, usize>,
 }
 
+/// The largest capacity of a builder. A store with a wrong number of entries must not take all the memory.
+const MAX_CAPACITY: usize = 1 << 22;
+
 /// Builds an index of many entries. It sorts them only once.
 #[derive(Debug, Default)]
 pub struct ModerationIndexBuilder {
@@ -29,6 +32,13 @@ pub struct ModerationIndexBuilder {
 }
 
 impl ModerationIndexBuilder {
+    /// Creates a builder with room for about this number of entries. So the index does not have to grow step by step.
+    pub fn with_capacity(entries: u64) -> ModerationIndexBuilder {
+        let mut builder = ModerationIndexBuilder::default();
+        builder.index.entry_index.reserve(usize::try_from(entries).unwrap_or(usize::MAX).min(MAX_CAPACITY));
+        builder
+    }
+
     /// Adds a stored entry. If its key was added before, replaces the earlier entry.
     ///
     /// # Errors

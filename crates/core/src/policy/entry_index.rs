@@ -73,6 +73,13 @@ impl EntryIndex {
         entry_index
     }
 
+    /// Makes room for this number of further entries, each about another user.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        let EntryIndex { rows, users, hasher, lists, .. } = self;
+        users.reserve(entries, |user| hasher.hash_one(rows.user_of(user.first(lists))));
+        rows.reserve(entries);
+    }
+
     /// Adds an entry about a user.
     pub fn add(&mut self, user: &str, entry: UserEntry) {
         self.add_row(user, entry);
@@ -147,9 +154,9 @@ impl EntryIndex {
         self.rows.entry(row)
     }
 
-    /// Returns all entries, in no particular order.
+    /// Returns all entries. If no entry was removed, they are in the order in which they were added.
     pub(crate) fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
-        self.users.iter().flat_map(|known| known.rows(&self.lists)).map(|row| self.rows.entry(*row))
+        self.rows.iter()
     }
 
     /// Returns all entries about a user.

@@ -49,6 +49,7 @@ pub(super) struct RedbReader<'s> {
     store: &'s RedbStore,
     head: StoreHead,
     tables: Arc<ReadTables>,
+    count: u64,
     /// The key of the last entry that was read.
     last: Option<String>,
 }
@@ -132,10 +133,10 @@ impl RedbStore {
     pub(super) async fn reader(&self) -> Result<RedbReader<'_>, StoreUnavailable> {
         let begin = |file: &OpenDatabase| {
             let tables = ReadTables(file.database.begin_read()?);
-            Ok((tables.head()?, Arc::new(tables)))
+            Ok((tables.head()?, tables.count_entries()?, Arc::new(tables)))
         };
-        let (head, tables) = self.run(move |file| begin(file).map_err(|error| file.read_error(&error))).await?;
-        Ok(RedbReader { store: self, head, tables, last: None })
+        let (head, count, tables) = self.run(move |file| begin(file).map_err(|error| file.read_error(&error))).await?;
+        Ok(RedbReader { store: self, head, tables, count, last: None })
     }
 
     pub(super) async fn find_entries(&self, keys: Vec<String>) -> Result<Vec<Option<String>>, StoreUnavailable> {
@@ -311,6 +312,10 @@ impl RedbStore {
 impl RedbReader<'_> {
     pub(super) fn head(&self) -> &StoreHead {
         &self.head
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
 
     /// Reads the next entries. Empty: there are no more entries.

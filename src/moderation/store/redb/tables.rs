@@ -97,6 +97,11 @@ impl ReadTables {
         head(&self.0.open_table(NUMBERS)?, &self.0.open_table(HEAD)?)
     }
 
+    /// Returns the number of entries.
+    pub(super) fn count_entries(&self) -> Result<u64> {
+        Ok(self.0.open_table(ENTRIES)?.len()?)
+    }
+
     /// Returns the next entries after this key, at most `most`. `None`: the first entries.
     pub(super) fn entries_after(&self, last: Option<&str>, most: usize) -> Result<EntryPart> {
         let first = last.map_or(Bound::Unbounded, Bound::Excluded);

@@ -52,6 +52,7 @@ pub(super) struct RedisReader<'s> {
     store: &'s RedisStore,
     open: Arc<OpenConnection>,
     head: StoreHead,
+    count: u64,
     /// Where the scan continues. `None`: at the end.
     cursor: Option<u64>,
 }
@@ -117,8 +118,9 @@ impl RedisStore {
     /// Begins to read all entries on one connection, because only this server knows the scan cursor.
     pub(super) async fn reader(&self) -> Result<RedisReader<'_>, StoreUnavailable> {
         let open = self.reads.connection().await?;
-        let mut reader = RedisReader { store: self, open, head: StoreHead::default(), cursor: Some(0) };
+        let mut reader = RedisReader { store: self, open, head: StoreHead::default(), count: 0, cursor: Some(0) };
         reader.head = head(reader.query(&self.keys().head).await?)?;
+        reader.count = reader.query(cmd("HLEN").arg(&self.keys().entries)).await?;
         Ok(reader)
     }
 
@@ -208,6 +210,10 @@ impl RedisStore {
 impl RedisReader<'_> {
     pub(super) fn head(&self) -> &StoreHead {
         &self.head
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
 
     /// Reads the next entries. Empty: there are no more entries.

@@ -1,5 +1,6 @@
 //! The rows of entries about users: 40 bytes each. What rows share is stored once.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -121,6 +122,18 @@ impl EntryRows {
     /// Returns whether there is no room for another entry.
     pub(super) fn is_full(&self) -> bool {
         self.rows.len() >= MAX_ROWS || self.texts.size() + ENTRY_TEXTS > TextId::MAX_BLOCK
+    }
+
+    /// Makes room for this number of further rows.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
+    }
+
+    /// Returns all entries, in the order of their rows.
+    pub(super) fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        let free: HashSet<RowNumber> = self.free.iter().copied().collect();
+        let used = (0..next_number(&self.rows)).filter(move |number| !free.contains(number));
+        used.map(|number| self.entry(number))
     }
 
     /// Removes an entry.
