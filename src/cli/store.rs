@@ -376,7 +376,7 @@ fn index_file(file: &mut ImportFile<'_>) -> Result<ModerationIndex, CommandError
     let mut builder = ModerationIndexBuilder::default();
     let mut parts = file.parts().map_err(|report| CommandError::Invalid(render_report(&report)))?;
     while let Some(entries) = parts.read_next().map_err(|report| CommandError::Invalid(render_report(&report)))? {
-        let added = entries.iter().try_for_each(|entry| builder.add(&entry.key().to_string(), &entry.value()));
+        let added = entries.into_iter().try_for_each(|entry| builder.add(&entry.key(), entry));
         added.map_err(|malformed| CommandError::Failed(malformed.to_string()))?;
     }
     Ok(builder.finish())

@@ -2,8 +2,10 @@
 
 use tokio::task::spawn_blocking;
 
-use super::store::{ChangesSince, FailureReason, Store, StoreHead, StoreUnavailable, StoredChange};
-use chat_signer_core::moderation::{MalformedEntry, ModerationIndex, ModerationIndexBuilder};
+use super::store::{ChangesSince, EntryPart, FailureReason, Store, StoreHead, StoreUnavailable, StoredChange};
+use chat_signer_core::moderation::{
+    EntryKey, MalformedEntry, ModerationEntry, ModerationIndex, ModerationIndexBuilder,
+};
 
 /// Why no index was built.
 #[derive(Debug, thiserror::Error)]
@@ -33,17 +35,36 @@ pub async fn load_index(
     let mut reader = store.read_entries().await?;
     check(reader.head())?;
     let mut builder = ModerationIndexBuilder::with_capacity(reader.count());
-    let mut part = reader.next().await?;
-    while !part.is_empty() {
-        // A blocking thread leaves the runtime free for other work. Meanwhile, the next part is read.
-        let add = move || part.iter().try_for_each(|(key, value)| builder.add(key, value)).map(|()| builder);
-        let (added, next) = tokio::join!(spawn_blocking(add), reader.next());
-        (builder, part) = (added.map_err(|_| unavailable("it could not be indexed"))??, next?);
+    let (mut part, mut parsed) = (reader.next().await?, Vec::new());
+    while !part.is_empty() || !parsed.is_empty() {
+        let is_end = part.is_empty();
+        // Three things happen at the same time: the next part is read, this part is parsed, and the part before it is added.
+        // Blocking threads leave the runtime free for other work.
+        let read = async { if is_end { Ok(EntryPart::new()) } else { reader.next().await } };
+        let parse = spawn_blocking(move || parse_entries(&part));
+        let (added, next_parsed, next) =
+            tokio::join!(spawn_blocking(move || add_entries(builder, parsed)), parse, read);
+        builder = added.map_err(|_| unavailable("it could not be indexed"))??;
+        parsed = next_parsed.map_err(|_| unavailable("it could not be parsed"))??;
+        part = next?;
     }
     let head = reader.finish().await?;
     check(&head)?;
     let index = spawn_blocking(|| builder.finish()).await.map_err(|_| unavailable("it could not be indexed"))?;
     apply_concurrent_changes(store, index, head).await
+}
+
+type ParsedEntries = Vec<(EntryKey, ModerationEntry)>;
+
+fn parse_entries(part: &EntryPart) -> Result<ParsedEntries, MalformedEntry> {
+    part.iter().map(|(key, value)| ModerationEntry::parse_with_key(key, value)).collect()
+}
+
+fn add_entries(
+    mut builder: ModerationIndexBuilder,
+    entries: ParsedEntries,
+) -> Result<ModerationIndexBuilder, MalformedEntry> {
+    entries.into_iter().try_for_each(|(key, entry)| builder.add(&key, entry)).map(|()| builder)
 }
 
 /// Updates an index to a single version. It holds only some of the changes that were made while it was read.

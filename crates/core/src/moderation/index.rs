@@ -39,14 +39,13 @@ impl ModerationIndexBuilder {
         builder
     }
 
-    /// Adds a stored entry. If its key was added before, replaces the earlier entry.
+    /// Adds an entry with its key. If the key was added before, replaces the earlier entry.
     ///
     /// # Errors
-    /// Returns an error if the entry cannot be read, or if there is no room for it.
-    pub fn add(&mut self, key: &str, value: &str) -> Result<(), MalformedEntry> {
-        let (parsed, entry) = ModerationEntry::parse_with_key(key, value)?;
+    /// Returns an error if there is no room for the entry.
+    pub fn add(&mut self, key: &EntryKey, entry: ModerationEntry) -> Result<(), MalformedEntry> {
         self.index.check_room(key)?;
-        self.index.remove_unsorted(&parsed);
+        self.index.remove_unsorted(key);
         self.index.add_unsorted(entry);
         Ok(())
     }
@@ -85,7 +84,10 @@ impl ModerationIndex {
     /// Returns an error if an entry cannot be read.
     pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<ModerationIndex, MalformedEntry> {
         let mut builder = ModerationIndexBuilder::default();
-        entries.into_iter().try_for_each(|(key, value)| builder.add(key, value))?;
+        for (key, value) in entries {
+            let (key, entry) = ModerationEntry::parse_with_key(key, value)?;
+            builder.add(&key, entry)?;
+        }
         Ok(builder.finish())
     }
 
@@ -121,7 +123,7 @@ impl ModerationIndex {
     pub fn apply(&mut self, key: &str, value: Option<&str>) -> Result<(), MalformedEntry> {
         if let Some(value) = value {
             let (parsed, entry) = ModerationEntry::parse_with_key(key, value)?;
-            self.check_room(key)?;
+            self.check_room(&parsed)?;
             self.put(&parsed, entry);
             return Ok(());
         }
@@ -193,10 +195,10 @@ impl ModerationIndex {
         self.by_end.iter().next().and_then(|row| self.entry_index.entry(row).until())
     }
 
-    fn check_room(&self, key: &str) -> Result<(), MalformedEntry> {
+    fn check_room(&self, key: &EntryKey) -> Result<(), MalformedEntry> {
         if self.entry_index.is_full() {
             let flaw = "there are more entries than the program can hold".to_owned();
-            return Err(MalformedEntry { key: key.to_owned(), flaw });
+            return Err(MalformedEntry { key: key.to_string(), flaw });
         }
         Ok(())
     }

@@ -113,7 +113,10 @@ impl ModerationEntry {
     }
 
     /// Reads a stored entry and its key.
-    pub(super) fn parse_with_key(key: &str, value: &str) -> Result<(EntryKey, ModerationEntry), MalformedEntry> {
+    ///
+    /// # Errors
+    /// Returns an error in the same cases as [`parse`](Self::parse).
+    pub fn parse_with_key(key: &str, value: &str) -> Result<(EntryKey, ModerationEntry), MalformedEntry> {
         let malformed = |flaw: String| MalformedEntry { key: key.to_owned(), flaw };
         let record: EntryRecord = serde_json::from_str(value).map_err(|error| malformed(error.to_string()))?;
         let key = EntryKey::parse(key).ok_or_else(|| malformed("its key is malformed".to_owned()))?;

@@ -174,7 +174,7 @@ proptest! {
         for entry in loaded {
             // A store can return an entry twice.
             for _ in 0..2 {
-                builder.add(&entry.key().to_string(), &entry.value()).unwrap();
+                builder.add(&entry.key(), entry.clone()).unwrap();
             }
             model.insert(entry.key(), entry);
         }
